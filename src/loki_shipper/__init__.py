@@ -1,0 +1,1 @@
+"""Brings CloudWatch Logs into Grafana Loki, with the log group's AWS tags as labels."""

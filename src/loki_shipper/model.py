@@ -1,0 +1,61 @@
+"""The nouns: what CloudWatch Logs sends and what Loki gets. Imports nothing of ours."""
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class LogEvent(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """One line as CloudWatch Logs delivers it.
+
+    `id` is 56 decimal digits on AWS, an int from moto; `timestamp` is in ms since 1970.
+    `extracted_fields` may hold `@aws.account` and `@aws.region` (`emitSystemFields`).
+    """
+
+    id: str | int
+    timestamp: int
+    message: str
+    # Typed open: the values come from filter patterns and must never cost a record.
+    extracted_fields: dict[str, Any] | None = None
+
+
+class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One payload of a subscription filter: log events of one log stream of one log group."""
+
+    message_type: str
+    owner: str
+    log_group: str
+    log_stream: str
+    log_events: list[LogEvent]
+    subscription_filters: list[str] = []
+    policy_level: str | None = None
+
+
+type Pairs = tuple[tuple[str, str], ...]
+"""Names and values, sorted by name."""
+
+
+class Stream(Struct, frozen=True):
+    """Where entries go: a tenant (`X-Scope-OrgID`; None: none is sent) and a label set."""
+
+    tenant: str | None
+    labels: Pairs
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """One line as Loki stores it, with the log event that it came from.
+
+    `timestamp` is in ns since 1970. A long log event becomes several entries.
+    """
+
+    timestamp: int
+    line: str
+    metadata: Pairs
+    event: LogEvent
+
+
+class Batch(Struct, frozen=True):
+    """What one push carries: entries of one stream, ascending in time."""
+
+    stream: Stream
+    entries: list[Entry]
