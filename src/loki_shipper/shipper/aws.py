@@ -1,0 +1,111 @@
+"""What the shipper asks of AWS; boto3, slow to load, is imported only when a call is due."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from loki_shipper.settings import SettingsError
+from loki_shipper.shipper.spill import SpillError
+from loki_shipper.shipper.tags import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botocore.config import Config
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+
+_DENIED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
+_SECRET_SECONDS = 300
+
+
+class Origin(NamedTuple):
+    """Where the function runs, as its ARN says."""
+
+    partition: str
+    region: str
+    account: str
+
+
+def origin(function_arn: str) -> Origin:
+    """Read partition, region and account from a function's ARN; empty where it is not one."""
+    match function_arn.split(":"):
+        case ["arn", partition, "lambda", region, account, *_]:
+            return Origin(partition, region, account)
+        case _:
+            return Origin("aws", "", "")
+
+
+def fetch_tags(log_group: str, origin: Origin) -> Mapping[str, str] | Unavailable:
+    """Ask CloudWatch Logs for a log group's tags, once, for two seconds at most."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return _list_tags(_logs(), log_group, origin)
+    except ClientError as error:
+        return Unavailable(denied=error.response["Error"]["Code"] in _DENIED)
+    except BotoCoreError:
+        return Unavailable()
+
+
+def _list_tags(logs: CloudWatchLogsClient, log_group: str, origin: Origin) -> Mapping[str, str]:
+    # ListTagsForResource takes no # in an ARN; the deprecated call takes it in a name.
+    if "#" in log_group:
+        return logs.list_tags_log_group(logGroupName=log_group)["tags"]
+    arn = f"arn:{origin.partition}:logs:{origin.region}:{origin.account}:log-group:{log_group}"
+    return logs.list_tags_for_resource(resourceArn=arn)["tags"]
+
+
+def put_object(bucket: str, key: str, body: bytes) -> None:
+    """Write an object. Raises SpillError."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        _s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+    except (BotoCoreError, ClientError) as error:
+        raise SpillError(f"the bucket cannot be written: {type(error).__name__}") from None
+
+
+def fetch_secret(reference: str, *, fresh: bool = False) -> str:
+    """Read a secret from Secrets Manager (an ARN of it) or SSM (a parameter's name or ARN).
+
+    Kept for five minutes, unless `fresh` asks for the store itself. Raises SettingsError.
+    """
+    from aws_lambda_powertools.utilities import parameters
+    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+
+    try:
+        if ":secretsmanager:" in reference:
+            return str(parameters.get_secret(reference, max_age=_SECRET_SECONDS, force_fetch=fresh))
+        return str(
+            parameters.get_parameter(
+                reference, decrypt=True, max_age=_SECRET_SECONDS, force_fetch=fresh
+            )
+        )
+    except GetParameterError:
+        # The message may hold what the store said, which is not ours to log.
+        raise SettingsError("a secret that the settings refer to cannot be read") from None
+
+
+@cache
+def _logs() -> CloudWatchLogsClient:
+    import boto3
+
+    return boto3.client("logs", config=_config(attempts=1, connect=1, read=1))
+
+
+@cache
+def _s3() -> S3Client:
+    import boto3
+
+    return boto3.client("s3", config=_config(attempts=3, connect=2, read=5))
+
+
+def _config(*, attempts: int, connect: int, read: int) -> Config:
+    """Bound a client's calls; times are in seconds."""
+    from botocore.config import Config
+
+    return Config(
+        retries={"total_max_attempts": attempts}, connect_timeout=connect, read_timeout=read
+    )

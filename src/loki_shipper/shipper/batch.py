@@ -1,0 +1,41 @@
+"""From entries to batches of bounded size."""
+
+from collections.abc import Iterator
+
+from loki_shipper.model import Batch, Entry, Pairs, Stream
+
+_OVERHEAD = 32
+"""Most bytes of protobuf around an entry: tags and lengths (11), seconds (7), nanos (6)."""
+
+_PAIR_OVERHEAD = 12
+
+
+def batch(stream: Stream, entries: list[Entry], max_bytes: int) -> Iterator[Batch]:
+    """Cut entries into runs of at most `max_bytes` of protobuf, in their order.
+
+    An entry that is larger by itself travels alone.
+    """
+    head = _OVERHEAD + sum(size(name) + size(value) + 6 for name, value in stream.labels)
+    start, total = 0, head
+    known: Pairs = ()
+    extra = 0
+    for place, entry in enumerate(entries):
+        # The entries of a payload share one tuple, so its size is seldom counted.
+        if entry.metadata is not known:
+            known, extra = entry.metadata, _metadata_size(entry.metadata)
+        weight = size(entry.line) + extra + _OVERHEAD
+        if total + weight > max_bytes and place > start:
+            yield Batch(stream, entries[start:place])
+            start, total = place, head
+        total += weight
+    if start < len(entries):
+        yield Batch(stream, entries[start:])
+
+
+def size(text: str) -> int:
+    """Count the bytes of UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _metadata_size(metadata: Pairs) -> int:
+    return sum(size(name) + size(value) + _PAIR_OVERHEAD for name, value in metadata)

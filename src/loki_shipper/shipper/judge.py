@@ -1,0 +1,182 @@
+"""What an answer to a push means; the table of `docs/troubleshooting.md`.
+
+The messages are Loki's own, from 2.6 to 3.8, compared without regard to case. A body may name
+labels and lines, so only the fixed reasons below ever reach a log or a metric.
+"""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
+
+
+class Stored(Struct, frozen=True):
+    """Loki holds the batch."""
+
+
+class Refused(Struct, frozen=True):
+    """Loki will never take what these complaints name; it holds the rest of the batch."""
+
+    complaints: tuple["Complaint", ...]
+
+
+class Complaint(Struct, frozen=True):
+    """Why entries were refused, and which of the batch: all, where nothing says less.
+
+    Those `before` a time or from a time on (`since`), both in seconds since 1970, or of lines
+    `longer` than so many bytes. Loki prints whole seconds, so an entry in the same second counts
+    as refused: kept once too often rather than lost.
+    """
+
+    reason: str
+    before: float | None = None
+    since: float | None = None
+    longer: int | None = None
+
+
+class TooFarBehind(Struct, frozen=True):
+    """The first `ignored` of an ascending batch fell out of the stream's window.
+
+    Of the batch Loki's ingester saw `total` entries; `cutoff`, in whole seconds since 1970, is the
+    oldest time that it takes.
+    """
+
+    ignored: int | None
+    total: int | None
+    cutoff: float | None
+
+
+class MetadataRefused(Struct, frozen=True):
+    """The tenant may not send structured metadata; entries with it were not stored."""
+
+
+class TooLarge(Struct, frozen=True):
+    """The batch, or the entry if there is but one, is larger than something on the way takes."""
+
+
+class Busy(Struct, frozen=True):
+    """Not now: worth another try, `patience` of them without one success between."""
+
+    reason: str
+    patience: int
+    retry_after: float | None = None
+
+
+class Denied(Struct, frozen=True):
+    """The credentials were refused."""
+
+
+class Misconfigured(Struct, frozen=True):
+    """Neither the entries nor time will mend it: somebody has to."""
+
+    reason: str
+
+
+type Verdict = (
+    Stored | Refused | TooFarBehind | MetadataRefused | TooLarge | Busy | Denied | Misconfigured
+)
+
+_PATIENCE_WHEN_DOWN = 4
+# Halving a batch down to what a rate limit lets through takes some ten refusals in a row.
+_PATIENCE_WHEN_LIMITED = 14
+
+_TOO_LARGE = re.compile(r"larger? than max|request body too large|entity too large")
+_IGNORED = re.compile(r"total ignored: (\d+) out of (\d+)")
+_TIME = r"(\d{4}-\d\d-\d\dt\d\d:\d\d:\d\d(?:z|[+-]\d\d:\d\d))"
+_OLDEST = re.compile(rf"oldest acceptable timestamp is: {_TIME}")
+_TOO_OLD = re.compile(rf"has timestamp too old: \S+ oldest acceptable timestamp is: {_TIME}")
+_TOO_NEW = re.compile(rf"has timestamp too new: {_TIME}")
+_TOO_LONG = re.compile(r"max entry size '?(\d+)'? bytes")
+
+_ALL_REFUSED = (
+    ("couldn't parse labels", "labels"),
+    ("at least one label pair is required", "labels"),
+    ("label names; limit", "labels"),
+    ("label name too long", "labels"),
+    ("label value too long", "labels"),
+    ("duplicate label name", "labels"),
+    ("missing required labels", "labels"),
+    ("structured metadata too large", "metadata"),
+    ("too many structured metadata labels", "metadata"),
+    ("metadata size", "metadata"),
+)
+
+
+def judge(answer: Answer | NoAnswer) -> Verdict:
+    """Say what an answer means for the batch."""
+    match answer:
+        case NoAnswer(reason=reason):
+            return Busy(reason, _PATIENCE_WHEN_DOWN)
+        case Answer(status=200 | 204):
+            return Stored()
+        case Answer(body=body, status=status):
+            folded = body.casefold()
+            return _by_words(status, folded) or _by_status(answer, folded)
+
+
+def _by_words(status: int, body: str) -> Verdict | None:
+    """Judge by what the body says, where that is more than the status."""
+    # HTTP 260, and whatever else an operator sets as block_ingestion_status_code.
+    if status == 260 or "ingestion blocked" in body:
+        return Misconfigured("blocked")
+    if status == 413 or _TOO_LARGE.search(body):
+        return TooLarge()
+    if status == 500 and "no schema config found" in body:
+        return Refused((Complaint("no_schema"),))
+    return None
+
+
+def _by_status(answer: Answer, body: str) -> Verdict:
+    match answer.status:
+        case 400:
+            return _bad_request(body)
+        case 401 | 403:
+            return Denied()
+        case 429:
+            return Busy("rate_limited", _PATIENCE_WHEN_LIMITED, answer.retry_after)
+        case 408:
+            return Busy("timeout", _PATIENCE_WHEN_DOWN, answer.retry_after)
+        case status if status >= 500:
+            return Busy("server_error", _PATIENCE_WHEN_DOWN, answer.retry_after)
+        case 422:
+            return Refused((Complaint("other"),))
+        case status:
+            return Misconfigured(f"status_{status}")
+
+
+def _bad_request(body: str) -> Verdict:
+    if "entry too far behind" in body or "entry out of order" in body:
+        return _too_far_behind(body)
+    if "structured metadata, but this feature is disallowed" in body:
+        return MetadataRefused()
+    if "tenant id" in body or "multiple org ids" in body or "no org id" in body:
+        return Misconfigured("tenant")
+    return Refused(tuple(_complaints(body)) or (Complaint("other"),))
+
+
+def _too_far_behind(body: str) -> TooFarBehind:
+    counted = [(int(ignored), int(total)) for ignored, total in _IGNORED.findall(body)]
+    ignored, total = counted[0] if len(counted) == 1 else (None, None)
+    return TooFarBehind(ignored, total, max(_times(_OLDEST, body), default=None))
+
+
+def _complaints(body: str) -> Iterator[Complaint]:
+    if oldest := _times(_TOO_OLD, body):
+        yield Complaint("too_old", before=max(oldest) + 1)
+    if too_new := _times(_TOO_NEW, body):
+        # Loki lists them in random order: the earliest may be in what was cut off.
+        whole = len(body) < MAX_BODY
+        yield Complaint("too_new", since=min(too_new) if whole else None)
+    if limits := _TOO_LONG.findall(body):
+        yield Complaint("too_long", longer=min(map(int, limits)))
+    for words, reason in _ALL_REFUSED:
+        if words in body:
+            yield Complaint(reason)
+
+
+def _times(pattern: re.Pattern[str], body: str) -> list[float]:
+    from datetime import datetime  # noqa: PLC0415 - a refusal is rare and a cold start is not
+
+    return [datetime.fromisoformat(text.upper()).timestamp() for text in pattern.findall(body)]

@@ -1,0 +1,152 @@
+"""From log data and tags to a stream: which labels, under which names, and what finds no place.
+
+The rules, in order:
+
+1. Claims are made by static labels, then tags, then built-in labels; the first to claim a name
+   keeps it. Among tags, keys that are label names as they stand come first, then the rest by key
+   (by place in the list where `TAG_LABELS` is one).
+2. The loser of a name goes to structured metadata as `tag_<name>` or `builtin_<name>`, unless the
+   winner says the same.
+3. Of `max_labels` one place is kept for `late`. Static labels come first, then built-in ones, then
+   tags; what finds no place goes to structured metadata under its own name.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from loki_shipper.model import LogData, Pairs, Stream
+from loki_shipper.settings import LATE, Settings, is_tenant
+
+SERVICE_TAGS = ("service_name", "service", "app", "name")
+MAX_VALUE_BYTES = 2048
+"""Loki's default `max_label_value_length`."""
+
+_ILLEGAL = re.compile(r"[^a-zA-Z0-9_]+")
+_UNDERSCORES = re.compile(r"__+")
+_PLACES = ("static", "builtin", "tag")
+
+
+class Claim(Struct, frozen=True):
+    """A value that wants to be the label `name`; `key` is the tag's or built-in label's own."""
+
+    origin: Literal["static", "tag", "builtin"]
+    key: str
+    name: str
+    value: str
+
+
+class Labelled(Struct, frozen=True):
+    """A stream, and as structured metadata what found no place among its labels."""
+
+    stream: Stream
+    metadata: Pairs
+
+
+def label(data: LogData, tags: Mapping[str, str], *, region: str, settings: Settings) -> Labelled:
+    """Give the stream of a payload.
+
+    `region` is the function's, used where the payload does not name its own. Pure: the same
+    payload and tags always give the same labels, so that streams do not flap.
+    """
+    winners, losers = _contest(claims(data, tags, region=region, settings=settings))
+    placed = sorted(winners, key=lambda claim: _PLACES.index(claim.origin))
+    room = settings.max_labels - 1
+    labels = sorted((claim.name, claim.value) for claim in placed[:room])
+    spare = [(claim.name, claim.value) for claim in placed[room:]]
+    spare += [(f"{claim.origin}_{claim.name}", claim.value) for claim in losers]
+    return Labelled(Stream(_tenant(tags, settings), tuple(labels)), metadata_pairs(spare))
+
+
+def claims(
+    data: LogData, tags: Mapping[str, str], *, region: str, settings: Settings
+) -> list[Claim]:
+    """List who wants which label name, the strongest claim first; empty values claim nothing."""
+    static = [Claim("static", name, name, clean(value)) for name, value in settings.static_labels]
+    tagged = [
+        Claim("tag", key, name, clean(tags[key]))
+        for key, name in _tag_names(tags, settings.tag_labels)
+    ]
+    values = _builtin_values(data, tags, region)
+    builtin = [
+        Claim("builtin", key, name, clean(values[key])) for key, name in settings.builtin_labels
+    ]
+    return [claim for claim in (*static, *tagged, *builtin) if claim.value]
+
+
+def label_name(key: str) -> str:
+    """Turn a tag key into a label name: `a.b` is `a_b`, `1st` is `_1st`, `größe` is `gr_e`.
+
+    A key without a letter or digit of ASCII gets a name from its checksum, so that two such keys
+    stay two labels.
+    """
+    name = _UNDERSCORES.sub("_", _ILLEGAL.sub("_", key))
+    if not name.strip("_"):
+        return f"tag_{zlib.crc32(key.encode('utf-8', 'replace')):08x}"
+    return f"_{name}" if name[0].isdigit() else name
+
+
+def clean(value: str) -> str:
+    """Give a label value that Loki takes: no lone surrogate, no U+FFFD, at most 2,048 bytes."""
+    encoded = value.encode("utf-8", "replace").replace(b"\xef\xbf\xbd", b"?")
+    return encoded[:MAX_VALUE_BYTES].decode("utf-8", "ignore")
+
+
+def metadata_pairs(pairs: Iterable[tuple[str, str]]) -> Pairs:
+    """Give structured metadata that Loki takes: legal, distinct names, in order of name.
+
+    Loki answers 500 to a name that is empty or only underscores, and lets names collide silently.
+    """
+    taken: dict[str, str] = {}
+    for key, value in pairs:
+        name = label_name(key).lstrip("_")
+        name = f"tag_{name}" if name[0].isdigit() else name
+        number = 2
+        free = name
+        while free in taken:
+            free, number = f"{name}_{number}", number + 1
+        if cleaned := clean(value):
+            taken[free] = cleaned
+    return tuple(sorted(taken.items()))
+
+
+def _contest(contenders: list[Claim]) -> tuple[list[Claim], list[Claim]]:
+    winners: dict[str, Claim] = {}
+    losers: list[Claim] = []
+    for claim in contenders:
+        if claim.name == LATE:
+            losers.append(claim)
+            continue
+        winner = winners.setdefault(claim.name, claim)
+        if winner.value != claim.value:
+            losers.append(claim)
+    return list(winners.values()), losers
+
+
+def _tag_names(tags: Mapping[str, str], wanted: Pairs | None) -> list[tuple[str, str]]:
+    if wanted is not None:
+        return [(key, name or label_name(key)) for key, name in wanted if key in tags]
+    named = [(key, label_name(key)) for key in tags if not key.startswith("aws:")]
+    return sorted(named, key=lambda pair: (pair[0] != pair[1], pair[0]))
+
+
+def _builtin_values(data: LogData, tags: Mapping[str, str], region: str) -> dict[str, str]:
+    # `emitSystemFields` puts the origin of centralized logs on each event.
+    said = (data.log_events[0].extracted_fields if data.log_events else None) or {}
+    tail = data.log_group.rstrip("/").rpartition("/")[2]
+    service = next((tags[tag] for tag in SERVICE_TAGS if tags.get(tag)), tail)
+    return {
+        "service_name": service,
+        "log_group": data.log_group,
+        "account_id": str(said.get("@aws.account") or data.owner),
+        "region": str(said.get("@aws.region") or region),
+        "source": "cloudwatch",
+    }
+
+
+def _tenant(tags: Mapping[str, str], settings: Settings) -> str | None:
+    named = tags.get(settings.tenant_tag, "") if settings.tenant_tag else ""
+    return named if is_tenant(named) else settings.loki_tenant

@@ -1,0 +1,21 @@
+"""From a report to the metrics of one invocation."""
+
+from collections.abc import Iterator
+
+from loki_shipper.shipper.outcome import Report
+
+
+def metrics(report: Report, *, now: float) -> Iterator[tuple[str, str, float]]:
+    """Give each metric's name, CloudWatch unit and value; `now` is in seconds since 1970.
+
+    Every counter is there every time, so that an alarm never waits for its first fault.
+    """
+    yield "LinesReceived", "Count", report.received
+    yield "LinesDelivered", "Count", report.delivered
+    yield "LinesLate", "Count", report.late
+    yield "LinesDropped", "Count", sum(report.dropped.values())
+    yield "LinesRejected", "Count", sum(report.rejected.values())
+    yield "LinesErrored", "Count", sum(report.errored.values())
+    yield "RecordsUndecodable", "Count", int(report.undecodable is not None)
+    if report.newest:
+        yield "Lag", "Seconds", max(0.0, now - report.newest / 1000)

@@ -1,0 +1,78 @@
+"""One sandbox's way to Loki: a connection that is kept, and credentials that are kept fresh."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from loki_shipper.model import Batch
+from loki_shipper.settings import SettingsError
+from loki_shipper.shipper.answer import Answer, NoAnswer
+from loki_shipper.shipper.encode import encode
+from loki_shipper.shipper.push import Access, connect, push
+
+_FRESH = 300.0
+"""Seconds for which credentials are not read again unless they are refused."""
+
+
+class ReadAccess(Protocol):
+    """Gives the access, past every cache where `fresh`. Raises SettingsError."""
+
+    def __call__(self, *, fresh: bool) -> Access:
+        """Read it."""
+        ...
+
+
+class Session:
+    """Pushes batches and counts `pushes` and their compressed `bytes`.
+
+    If the access cannot be read again, the one that is known stays in use: a secret store that is
+    down must not stop delivery.
+    """
+
+    def __init__(self, read: ReadAccess, clock: Callable[[], float]) -> None:
+        self._read = read
+        self._clock = clock
+        self._use(read(fresh=False))
+        self.pushes = 0
+        self.bytes = 0
+
+    def send(self, batch: Batch, *, seconds: float) -> Answer | NoAnswer:
+        """Push a batch once, within `seconds`."""
+        body = encode(batch)
+        self.pushes += 1
+        self.bytes += len(body)
+        return push(
+            body,
+            batch.stream.tenant,
+            session=self._session,
+            url=self._access.url,
+            seconds=seconds,
+        )
+
+    @property
+    def is_private(self) -> bool:
+        """Tell whether credentials, if there are any, travel encrypted."""
+        return not self._access.headers or self._access.url.startswith("https:")
+
+    def refresh(self) -> None:
+        """Read the credentials again when they are no longer fresh."""
+        if self._clock() >= self._read_at + _FRESH:
+            self._again(fresh=False)
+
+    def renew(self) -> bool:
+        """Read refused credentials again; True if they have changed."""
+        before = self._access
+        self._again(fresh=True)
+        return self._access != before
+
+    def _again(self, *, fresh: bool) -> None:
+        self._read_at = self._clock()
+        with suppress(SettingsError):
+            access = self._read(fresh=fresh)
+            if access != self._access:
+                self._use(access)
+
+    def _use(self, access: Access) -> None:
+        self._access = access
+        self._session = connect(access)
+        self._read_at = self._clock()
