@@ -1,32 +1,18 @@
-"""The function's entry, and the only place that wires: settings, clients, clock."""
+"""The entry of the function that CloudWatch Logs invokes."""
 
 from __future__ import annotations
 
 import os
-import random
-import time
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
 from msgspec.structs import asdict
 
-from loki_shipper.settings import Settings, settings
-from loki_shipper.shipper import aws
-from loki_shipper.shipper.credentials import credentials
-from loki_shipper.shipper.deliver import Sink
-from loki_shipper.shipper.metrics import metrics
-from loki_shipper.shipper.pipeline import Surroundings, pipeline
-from loki_shipper.shipper.session import Session
-from loki_shipper.shipper.tags import Tags
+from loki_shipper.settings import settings
+from loki_shipper.shipper.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from loki_shipper.shipper.outcome import Report
-    from loki_shipper.shipper.push import Access
 
 _RESERVE = 5.0
 """Seconds kept back from delivering, to write what is left to the bucket and to say so."""
@@ -49,77 +35,6 @@ def handle(event: Any, context: LambdaContext) -> dict[str, Any]:
     return asdict(report)
 
 
-class _Sandbox:
-    """What lives from one invocation to the next."""
-
-    def __init__(self, settings: Settings, origin: aws.Origin) -> None:
-        self._settings = settings
-        self._origin = origin
-        self._logger = Logger(service="loki-shipper", level=settings.log_level)
-        self._metrics = Metrics(namespace="LokiShipper", service="loki-shipper")
-        self._plain: set[str | None] = set()
-        self._tags = Tags(
-            partial(aws.fetch_tags, origin=origin), clock=time.monotonic, jitter=_jitter
-        )
-        self._session = Session(self._access, time.monotonic)
-        if not self._session.is_private:
-            self._logger.warning("credentials travel over http, unencrypted: use an https LOKI_URL")
-
-    def ship(self, event: Any, remaining: Callable[[], float]) -> Report:
-        session = self._session
-        session.refresh()
-        pushes, sent, missing = session.pushes, session.bytes, self._tags.missing
-        sink = Sink(
-            send=lambda batch: session.send(batch, seconds=remaining()),
-            remaining=remaining,
-            sleep=time.sleep,
-            jitter=_jitter,
-            renew=session.renew,
-            plain=self._plain,
-        )
-        report = pipeline(event, self._surroundings(sink))
-        self._record(
-            report,
-            Pushes=session.pushes - pushes,
-            BytesPushed=session.bytes - sent,
-            TagsMissing=self._tags.missing - missing,
-        )
-        return report
-
-    def _surroundings(self, sink: Sink) -> Surroundings:
-        bucket = self._settings.bucket
-        return Surroundings(
-            settings=self._settings,
-            region=self._origin.region,
-            own_log_group=os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
-            tags=self._tags_of,
-            sink=sink,
-            put=None if bucket is None else partial(aws.put_object, bucket),
-        )
-
-    def _tags_of(self, owner: str, log_group: str) -> Mapping[str, str]:
-        wanted = self._settings.tag_labels != () or self._settings.tenant_tag is not None
-        # Another account's log groups cannot be asked for with this one's rights.
-        return self._tags(log_group) if wanted and owner == self._origin.account else {}
-
-    def _access(self, *, fresh: bool) -> Access:
-        return credentials(self._settings, partial(aws.fetch_secret, fresh=fresh))
-
-    def _record(self, report: Report, **counts: int) -> None:
-        for name, unit, value in metrics(report, now=time.time()):
-            self._metrics.add_metric(name=name, unit=unit, value=value)
-        for name, count in counts.items():
-            self._metrics.add_metric(name=name, unit="Count", value=count)
-        self._metrics.flush_metrics()
-        trouble = report.rejected or report.errored or report.undecodable or report.failure
-        log = self._logger.warning if trouble else self._logger.info
-        log("shipped" if report.failure is None else "not shipped", extra=asdict(report) | counts)
-
-
 @cache
-def _sandbox(function_arn: str) -> _Sandbox:
-    return _Sandbox(settings(os.environ), aws.origin(function_arn))
-
-
-def _jitter(longest: float) -> float:
-    return random.uniform(0, longest)  # noqa: S311 - it spreads load, it keeps no secret
+def _sandbox(function_arn: str) -> Sandbox:
+    return Sandbox(settings(os.environ), function_arn)
