@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.spill import SpillError
-from loki_shipper.shipper.tags import Unavailable
+from loki_shipper.shipper.tag_index import decode_index, index_key
+from loki_shipper.shipper.tags import Unavailable, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+
+    from loki_shipper.shipper.tag_index import TagIndex
 
 _DENIED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
 _SECRET_SECONDS = 300
@@ -44,7 +47,8 @@ def fetch_tags(log_group: str, origin: Origin) -> Mapping[str, str] | Unavailabl
     try:
         return _list_tags(_logs(), log_group, origin)
     except ClientError as error:
-        return Unavailable(denied=error.response["Error"]["Code"] in _DENIED)
+        code = error.response["Error"]["Code"]
+        return Unavailable(denied=code in _DENIED, gone=code == "ResourceNotFoundException")
     except BotoCoreError:
         return Unavailable()
 
@@ -55,6 +59,39 @@ def _list_tags(logs: CloudWatchLogsClient, log_group: str, origin: Origin) -> Ma
         return logs.list_tags_log_group(logGroupName=log_group)["tags"]
     arn = f"arn:{origin.partition}:logs:{origin.region}:{origin.account}:log-group:{log_group}"
     return logs.list_tags_for_resource(resourceArn=arn)["tags"]
+
+
+class IndexReader:
+    """Reads tag indexes from the bucket; one that has not changed is not sent again."""
+
+    def __init__(self, bucket: str | None, region: str) -> None:
+        self._bucket = bucket
+        self._region = region
+        self._etags: dict[str, str] = {}
+
+    def __call__(self, account: str) -> TagIndex | Unchanged | None:
+        """Read an account's index, once, for two seconds at most; None where there is none."""
+        if self._bucket is None or not account:
+            return None
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        condition: dict[str, Any] = {}
+        if etag := self._etags.get(account):
+            condition = {"IfNoneMatch": etag}
+        try:
+            got = _index_store().get_object(
+                Bucket=self._bucket, Key=index_key(account, self._region), **condition
+            )
+            index = decode_index(got["Body"].read())
+        except ClientError as error:
+            # Who may not list a bucket is denied what is not there.
+            absent = error.response["Error"]["Code"] in {"NoSuchKey", "404", *_DENIED}
+            return None if absent else Unchanged()
+        except BotoCoreError:
+            return Unchanged()
+        if index is not None:
+            self._etags[account] = got["ETag"]
+        return index
 
 
 def put_object(bucket: str, key: str, body: bytes) -> None:
@@ -93,6 +130,13 @@ def _logs() -> CloudWatchLogsClient:
     import boto3
 
     return boto3.client("logs", config=_config(attempts=1, connect=1, read=1))
+
+
+@cache
+def _index_store() -> S3Client:
+    import boto3
+
+    return boto3.client("s3", config=_config(attempts=1, connect=1, read=1))
 
 
 @cache

@@ -17,7 +17,7 @@ from loki_shipper.shipper.deliver import Sink
 from loki_shipper.shipper.metrics import metrics
 from loki_shipper.shipper.pipeline import Surroundings, pipeline
 from loki_shipper.shipper.session import Session
-from loki_shipper.shipper.tags import Tags
+from loki_shipper.shipper.tags import Sources, Tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,9 +40,11 @@ class Sandbox:
         self._logger = Logger(service="loki-shipper", level=settings.log_level)
         self._metrics = Metrics(namespace="LokiShipper", service="loki-shipper")
         self._plain: set[str | None] = set()
-        self._tags = Tags(
-            partial(aws.fetch_tags, origin=self._origin), clock=time.monotonic, jitter=_jitter
+        sources = Sources(
+            ask=partial(aws.fetch_tags, origin=self._origin),
+            read_index=aws.IndexReader(settings.bucket, self._origin.region),
         )
+        self._tags = Tags(self._origin.account, sources, clock=time.monotonic, jitter=_jitter)
         self._session = Session(self._access, time.monotonic)
         if not self._session.is_private:
             self._logger.warning("credentials travel over http, unencrypted: use an https LOKI_URL")
@@ -85,8 +87,7 @@ class Sandbox:
 
     def _tags_of(self, owner: str, log_group: str) -> Mapping[str, str]:
         wanted = self._settings.tag_labels != () or self._settings.tenant_tag is not None
-        # Another account's log groups cannot be asked for with this one's rights.
-        return self._tags(log_group) if wanted and owner == self._origin.account else {}
+        return self._tags(owner, log_group) if wanted else {}
 
     def _access(self, *, fresh: bool) -> Access:
         return credentials(self._settings, partial(aws.fetch_secret, fresh=fresh))

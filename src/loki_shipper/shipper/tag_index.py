@@ -1,0 +1,59 @@
+"""The tags of all log groups of one account and region, as one compressed object in the bucket.
+
+The subscriber writes it, the shipper reads it, so that a thousand cold sandboxes need not ask AWS
+for the same tags. 13,000 log groups with six tags each take less than 1 MB.
+"""
+
+import gzip
+import zlib
+
+import msgspec
+from msgspec import Struct
+
+
+class Tagged(Struct, frozen=True, array_like=True):
+    """The tags of one log group, and when AWS said so: `seen`, in ms since 1970."""
+
+    seen: int
+    tags: dict[str, str]
+
+
+class TagIndex(Struct, frozen=True):
+    """Log groups by name; `swept` is when the last complete sweep began, in ms since 1970."""
+
+    groups: dict[str, Tagged] = {}
+    swept: int = 0
+
+
+def index_key(account: str, region: str) -> str:
+    """Give the index's key in the bucket."""
+    return f"tags/{account}/{region}.json.gz"
+
+
+def encode_index(index: TagIndex) -> bytes:
+    """Compress an index; the same index always gives the same bytes."""
+    return gzip.compress(msgspec.json.encode(index, order="sorted"), compresslevel=6, mtime=0)
+
+
+def decode_index(body: bytes) -> TagIndex | None:
+    """Read an index; None where the object is none, so that tags are asked for instead."""
+    try:
+        return msgspec.json.decode(gzip.decompress(body), type=TagIndex)
+    except (OSError, EOFError, zlib.error, msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def merge(one: TagIndex, other: TagIndex) -> TagIndex:
+    """Join what two writers know, in any order: of each log group, the tags that were read last.
+
+    A log group that was last seen before the newest complete sweep began is gone: that sweep did
+    not see it.
+    """
+    swept = max(one.swept, other.swept)
+    newest = dict(one.groups)
+    for name, tagged in other.groups.items():
+        known = newest.get(name)
+        if known is None or known.seen <= tagged.seen:
+            newest[name] = tagged
+    groups = {name: tagged for name, tagged in newest.items() if tagged.seen >= swept}
+    return TagIndex(groups, swept)
