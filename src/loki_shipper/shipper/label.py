@@ -7,13 +7,16 @@ The rules, in order:
    (by place in the list where `TAG_LABELS` is one).
 2. The loser of a name goes to structured metadata as `tag_<name>` or `builtin_<name>`, unless the
    winner says the same.
-3. Of `max_labels` one place is kept for `late`. Static labels come first, then built-in ones, then
-   tags; what finds no place goes to structured metadata under its own name.
+3. Of `max_labels` one place is kept for `late`. Static labels come first, then the names of
+   built-in ones, then other tags; what finds no place goes to structured metadata under its own
+   name.
+4. Empty values, tags that `TAG_LABELS` does not list and, where it is `*`, tags of `aws:` are left
+   out.
 """
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -27,7 +30,8 @@ MAX_VALUE_BYTES = 2048
 
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_]+")
 _UNDERSCORES = re.compile(r"__+")
-_PLACES = ("static", "builtin", "tag")
+_METADATA = ("level", "log_stream", "part", "request_id")
+"""Names in structured metadata that are ours."""
 
 
 class Claim(Struct, frozen=True):
@@ -39,8 +43,17 @@ class Claim(Struct, frozen=True):
     value: str
 
 
+class Fate(Struct, frozen=True):
+    """What became of a claim: `name` is the label's or, in structured metadata, the pair's."""
+
+    claim: Claim
+    place: Literal["label", "metadata", "nowhere"]
+    name: str
+    why: str = ""
+
+
 class Labelled(Struct, frozen=True):
-    """A stream, and as structured metadata what found no place among its labels."""
+    """A stream, and as structured metadata the log stream and what found no place as a label."""
 
     stream: Stream
     metadata: Pairs
@@ -52,13 +65,12 @@ def label(data: LogData, tags: Mapping[str, str], *, region: str, settings: Sett
     `region` is the function's, used where the payload does not name its own. Pure: the same
     payload and tags always give the same labels, so that streams do not flap.
     """
-    winners, losers = _contest(claims(data, tags, region=region, settings=settings))
-    placed = sorted(winners, key=lambda claim: _PLACES.index(claim.origin))
-    room = settings.max_labels - 1
-    labels = sorted((claim.name, claim.value) for claim in placed[:room])
-    spare = [(claim.name, claim.value) for claim in placed[room:]]
-    spare += [(f"{claim.origin}_{claim.name}", claim.value) for claim in losers]
-    return Labelled(Stream(_tenant(tags, settings), tuple(labels)), metadata_pairs(spare))
+    settled = fates(claims(data, tags, region=region, settings=settings), settings.max_labels)
+    labels = sorted((fate.name, fate.claim.value) for fate in settled if fate.place == "label")
+    spare = [(fate.name, fate.claim.value) for fate in settled if fate.place == "metadata"]
+    if log_stream := clean(data.log_stream):
+        spare.append(("log_stream", log_stream))
+    return Labelled(Stream(_tenant(tags, settings), tuple(labels)), tuple(sorted(spare)))
 
 
 def claims(
@@ -75,6 +87,39 @@ def claims(
         Claim("builtin", key, name, clean(values[key])) for key, name in settings.builtin_labels
     ]
     return [claim for claim in (*static, *tagged, *builtin) if claim.value]
+
+
+def fates(contenders: list[Claim], max_labels: int) -> list[Fate]:
+    """Settle who becomes a label, and say why where a claim does not."""
+    winners: dict[str, Claim] = {}
+    for claim in contenders:
+        if claim.name != LATE:
+            winners.setdefault(claim.name, claim)
+    builtin = {claim.name for claim in contenders if claim.origin == "builtin"}
+    placed = sorted(winners.values(), key=lambda claim: _rank(claim, builtin))
+    labels = {claim.name for claim in placed[: max_labels - 1]}
+    taken = set(_METADATA)
+    return [_fate(claim, winners.get(claim.name), labels, taken) for claim in contenders]
+
+
+def _rank(claim: Claim, builtin: set[str]) -> int:
+    if claim.origin == "static":
+        return 0
+    return 1 if claim.name in builtin else 2
+
+
+def _fate(claim: Claim, winner: Claim | None, labels: set[str], taken: set[str]) -> Fate:
+    if winner is claim and claim.name in labels:
+        return Fate(claim, "label", claim.name)
+    if winner is claim:
+        return Fate(claim, "metadata", _metadata_name(claim.name, taken), "no label is left")
+    if winner is None:
+        why = f"{LATE} is kept for entries that arrive late"
+    elif winner.value == claim.value:
+        return Fate(claim, "nowhere", "", f"{winner.origin} {winner.key} says the same")
+    else:
+        why = f"{winner.origin} {winner.key} has the name"
+    return Fate(claim, "metadata", _metadata_name(f"{claim.origin}_{claim.name}", taken), why)
 
 
 def label_name(key: str) -> str:
@@ -95,35 +140,18 @@ def clean(value: str) -> str:
     return encoded[:MAX_VALUE_BYTES].decode("utf-8", "ignore")
 
 
-def metadata_pairs(pairs: Iterable[tuple[str, str]]) -> Pairs:
-    """Give structured metadata that Loki takes: legal, distinct names, in order of name.
+def _metadata_name(key: str, taken: set[str]) -> str:
+    """Give a name for structured metadata that Loki takes and that nobody has yet.
 
     Loki answers 500 to a name that is empty or only underscores, and lets names collide silently.
     """
-    taken: dict[str, str] = {}
-    for key, value in pairs:
-        name = label_name(key).lstrip("_")
-        name = f"tag_{name}" if name[0].isdigit() else name
-        number = 2
-        free = name
-        while free in taken:
-            free, number = f"{name}_{number}", number + 1
-        if cleaned := clean(value):
-            taken[free] = cleaned
-    return tuple(sorted(taken.items()))
-
-
-def _contest(contenders: list[Claim]) -> tuple[list[Claim], list[Claim]]:
-    winners: dict[str, Claim] = {}
-    losers: list[Claim] = []
-    for claim in contenders:
-        if claim.name == LATE:
-            losers.append(claim)
-            continue
-        winner = winners.setdefault(claim.name, claim)
-        if winner.value != claim.value:
-            losers.append(claim)
-    return list(winners.values()), losers
+    name = label_name(key).lstrip("_")
+    name = f"tag_{name}" if name[0].isdigit() else name
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    taken.add(free)
+    return free
 
 
 def _tag_names(tags: Mapping[str, str], wanted: Pairs | None) -> list[tuple[str, str]]:
