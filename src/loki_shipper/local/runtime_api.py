@@ -1,0 +1,315 @@
+"""A Lambda sandbox on one machine: the Runtime API, and `awslambdaric` running a handler on it."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any, Final, override
+
+from msgspec import Struct
+
+_RUNTIME: Final = "/2018-06-01/runtime"
+_INIT_SECONDS = 60.0
+_FUNCTION = "loki-shipper-local"
+# What `awslambdaric` itself needs; on Lambda it lies apart from the function, as here.
+_RUNTIME_PACKAGES = ("awslambdaric", "simplejson", "snapshot-restore-py")
+
+
+class Response(Struct, frozen=True):
+    """What the handler returned, read from JSON."""
+
+    payload: Any
+
+
+class FunctionError(Struct, frozen=True):
+    """What the handler raised, or why it could not be loaded."""
+
+    error_message: str
+    error_type: str
+    stack_trace: list[str]
+
+
+class Died(Struct, frozen=True):
+    """The process ended without an answer; a negative code is the signal that ended it."""
+
+    returncode: int
+
+
+class TimedOut(Struct, frozen=True):
+    """The deadline passed; the process was killed, as on Lambda."""
+
+
+type Result = Response | FunctionError | Died | TimedOut
+
+
+class _Invocation(Struct, frozen=True):
+    id: str
+    body: bytes
+    deadline_ms: int
+
+
+class Sandbox:
+    """One process of `awslambdaric`; made by `run_sandbox`, used by one thread at a time."""
+
+    def __init__(self, log: Path, region: str) -> None:
+        self.init_error: FunctionError | None = None
+        """Why the handler could not be loaded, if so."""
+        self.init_seconds: float | None = None
+        """From the start of the process to its first question for an event."""
+        self.arn = f"arn:aws:lambda:{region}:123456789012:function:{_FUNCTION}"
+        self._log = log
+        self._invocations: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[str, Result]] = queue.SimpleQueue()
+        self._asked = threading.Event()
+        self._ended = threading.Event()
+        self._started = time.monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log_lines(self) -> list[str]:
+        """What the process wrote on stdout and stderr so far; Lambda sends that to CloudWatch."""
+        return self._log.read_text(errors="replace").splitlines()
+
+    @property
+    def peak_rss(self) -> int | None:
+        """The most memory that the process ever held, in bytes; None when it has ended."""
+        with suppress(OSError):
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        return None
+
+    def invoke(self, event: object, *, deadline_ms: int = 60_000) -> Result:
+        """Hand one event to the handler and wait for its answer.
+
+        `event` is sent as it is when it is `bytes`, else as JSON. `deadline_ms` counts from the
+        moment the process takes the event; when it passes, the process is killed.
+        """
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        invocation = _Invocation(str(uuid.uuid4()), body, deadline_ms)
+        if not self.wait_for_init():
+            return self._end()
+        self._invocations.put(invocation)
+        try:
+            about, result = self._results.get(timeout=deadline_ms / 1000)
+        except queue.Empty:
+            self.kill()
+            return TimedOut()
+        # Only the end of the process is about no invocation.
+        assert about in {invocation.id, ""}
+        return result
+
+    def wait_for_init(self, seconds: float = _INIT_SECONDS) -> bool:
+        """Wait until the process asks for an event; False when it ended or took too long."""
+        self._asked.wait(seconds)
+        if not self._asked.is_set():
+            self.kill()
+        return not self._ended.is_set()
+
+    def kill(self) -> None:
+        """End the process as Lambda does, without a word."""
+        assert self._process is not None
+        self._process.kill()
+        self._ended.wait()
+
+    def _end(self) -> Died:
+        assert self._process is not None
+        return Died(self._process.returncode)
+
+    def run(self, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+        """Start the process and a thread that notices its end."""
+        with self._log.open("ab") as log:
+            self._started = time.monotonic()
+            self._process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                # A file, not a pipe: what was written before an answer is there with it.
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        assert self._process is not None
+        self._process.wait()
+        self._ended.set()
+        self._asked.set()
+        self._invocations.put(None)
+        self._results.put(("", self._end()))
+
+    def next_invocation(self) -> _Invocation | None:
+        """Wait for an event to hand over; None when the process is gone."""
+        if self.init_seconds is None:
+            self.init_seconds = time.monotonic() - self._started
+        self._asked.set()
+        return self._invocations.get()
+
+    def answered(self, path: str, body: bytes) -> None:
+        """Take what the process posts below the Runtime API's root."""
+        match path.removeprefix(_RUNTIME).strip("/").split("/"):
+            case ["invocation", about, "response"]:
+                self._results.put((about, Response(json.loads(body))))
+            case ["invocation", about, "error"]:
+                self._results.put((about, _function_error(body)))
+            case ["init", "error"]:
+                self.init_error = _function_error(body)
+            case _:
+                raise LookupError(path)
+
+
+def _function_error(body: bytes) -> FunctionError:
+    error = json.loads(body)
+    return FunctionError(
+        error.get("errorMessage", ""), error.get("errorType", ""), error.get("stackTrace", [])
+    )
+
+
+@contextmanager
+def run_sandbox(
+    handler: str,
+    *,
+    paths: Sequence[Path] = (),
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    alone: bool = False,
+) -> Iterator[Sandbox]:
+    """Run a handler (`package.module.function`) as long as the block lasts.
+
+    `paths` come first on the import path, as the function's folder and its layer's `python/` do
+    on Lambda; `env` is added to what Lambda sets. With `alone` the process sees `paths`, the
+    standard library and `awslambdaric`, but nothing else of this environment: what a deployment
+    lacks is then missing here too.
+    """
+    with tempfile.TemporaryDirectory(prefix="loki-shipper-sandbox-") as name:
+        directory = Path(name)
+        region = (env or {}).get("AWS_REGION", "eu-central-1")
+        sandbox = Sandbox(directory / "log", region)
+        with _serve(sandbox) as address:
+            found = [*paths, *([_runtime_alone(directory / "runtime")] if alone else [])]
+            sandbox.run(
+                [sys.executable, *(["-S"] if alone else []), "-m", "awslambdaric", handler],
+                cwd or directory,
+                {**_lambda_environment(address, region, found), **(env or {})},
+            )
+            try:
+                yield sandbox
+            finally:
+                sandbox.kill()
+
+
+def _lambda_environment(address: str, region: str, paths: Sequence[Path]) -> dict[str, str]:
+    """Set what Lambda sets; nothing of ours leaks in, credentials and proxies least of all."""
+    return {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": region,
+        "AWS_LAMBDA_FUNCTION_NAME": _FUNCTION,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{_FUNCTION}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "2026/01/01/[$LATEST]0123456789abcdef",
+        "AWS_LAMBDA_RUNTIME_API": address,
+        "LANG": "en_US.UTF-8",
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join(map(os.fspath, paths)),
+        "TZ": ":UTC",
+    }
+
+
+def _runtime_alone(directory: Path) -> Path:
+    """Make a folder with `awslambdaric` and what it needs, and nothing else."""
+    directory.mkdir()
+    for package in map(distribution, _RUNTIME_PACKAGES):
+        tops = {file.parts[0] for file in package.files or []}
+        for top in tops - {"..", "__pycache__"}:
+            (directory / top).symlink_to(str(package.locate_file(top)))
+    return directory
+
+
+@contextmanager
+def _serve(sandbox: Sandbox) -> Iterator[str]:
+    with _Server(("127.0.0.1", 0), _Connection) as server:
+        server.sandbox = sandbox
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    sandbox: Sandbox
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing when a killed process leaves its connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Connection(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    # Buffered, so that an answer leaves in one piece.
+    wbufsize = -1
+    server: _Server
+
+    def do_GET(self) -> None:
+        if self.path != f"{_RUNTIME}/invocation/next":
+            self._send(404, b"{}", {})
+            return
+        invocation = self.server.sandbox.next_invocation()
+        if invocation is None:
+            self.close_connection = True
+            return
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.id,
+            "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + invocation.deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": self.server.sandbox.arn,
+            "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
+        }
+        self._send(200, invocation.body, headers)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        # Answered first: once the result is known, the next event may follow at once.
+        self._send(202, b'{"status":"OK"}', {})
+        self.server.sandbox.answered(self.path, body)
+
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        # Without a Content-Type the runtime's C++ client dies of SIGSEGV.
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    @override
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""

@@ -1,0 +1,102 @@
+"""What several levels share: a real Loki, a Loki that obeys a script, and AWS, all on loopback."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loki_shipper.local.aws import LocalAws, run_aws
+from loki_shipper.local.loki import (
+    Executable,
+    Found,
+    Image,
+    Loki,
+    NotFound,
+    Profile,
+    Running,
+    find_loki,
+    start,
+)
+from loki_shipper.local.progress import Tell, on_stream
+from loki_shipper.local.receiver import Receiver, run_receiver
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest) -> Tell:
+    """Say what takes long past pytest's capture: a first build of Loki takes minutes."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    to_terminal = on_stream()
+
+    def tell(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            to_terminal(text)
+
+    return tell
+
+
+@pytest.fixture(scope="session")
+def loki(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Loki | Running]:
+    """A real Loki that takes lines of any age and amount; `LOKI_URL` may name another one."""
+    found = find_loki(os.environ, tell)
+    if isinstance(found, Running):
+        yield found
+    else:
+        yield from _run(found, tmp_path_factory.mktemp("loki"), "open", tell)
+
+
+@pytest.fixture(scope="session")
+def stock_loki(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Loki]:
+    """A real Loki with stock limits and the faulty tenants of `loki/loki-fault-tenants.yaml`."""
+    ours = {name: value for name, value in os.environ.items() if name != "LOKI_URL"}
+    found = find_loki(ours, tell)
+    yield from _run(found, tmp_path_factory.mktemp("stock-loki"), "stock", tell)
+
+
+def _run(found: Found, directory: Path, profile: Profile, tell: Tell) -> Iterator[Loki]:
+    match found:
+        case Executable() | Image():
+            with start(found, directory, profile=profile, tell=tell) as loki:
+                yield loki
+        case NotFound(why):
+            not_here(why)
+        case Running():
+            raise AssertionError
+
+
+def not_here(why: str) -> None:
+    """Skip what cannot run here; where everything has to run, fail."""
+    if os.environ.get("CI") or os.environ.get("REQUIRE_LOKI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant that no other test sees, in this run or another."""
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def exact_tenant(loki: Loki | Running, tenant: str) -> str:
+    """A tenant to whose streams and entries Loki adds nothing of its own."""
+    if isinstance(loki, Running):
+        not_here("LOKI_URL is set, and only a Loki of our own gives a tenant limits.")
+    else:
+        loki.override(tenant, {"discover_service_name": [], "discover_log_levels": False})
+    return tenant
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A stand-in for Loki that answers from a script."""
+    with run_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[LocalAws]:
+    """An AWS of this machine, shared: name log groups and functions after your test."""
+    with run_aws() as aws:
+        yield aws
