@@ -1,0 +1,48 @@
+"""The command line, `loki-shipper`: one file a command, imported only when it is called."""
+
+from importlib import import_module
+from typing import override
+
+import click
+
+from loki_shipper import VERSION
+
+COMMANDS = {
+    "demo": "Show it all on this machine: two functions that log, and Loki.",
+    "invoke": "Run the shipper on an event here; show or push what Loki gets.",
+    "event": "Make a sample event of a log file's lines.",
+}
+
+
+class LazyGroup(click.Group):
+    """Commands of which `--help` shows one line each without importing them."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, message="%(prog)s %(version)s")
+def main() -> None:
+    """Bring CloudWatch Logs into Grafana Loki, with the log group's tags as labels.
+
+    \b
+    Try it on a sample, without AWS and without Loki:
+      loki-shipper invoke events/lambda.json
+
+    Commands exit with 0 when all is well, with 1 when something was not delivered, with 2 when
+    they were called wrongly.
+    """  # noqa: D301 - click keeps the lines after a backspace as they are

@@ -1,0 +1,45 @@
+"""`loki-shipper event`: lines become the event that CloudWatch Logs would send."""
+
+import json
+import time
+from typing import TextIO
+
+import click
+
+from loki_shipper.cli.errors import InputError
+from loki_shipper.local.sample import from_lines, invocation_event
+
+
+@click.command()
+@click.option("--log-group", required=True, metavar="GROUP", help="Log group of the lines.")
+@click.option(
+    "--log-stream", default="sample", show_default=True, metavar="STREAM", help="Its log stream."
+)
+@click.option(
+    "--from-file",
+    "file",
+    required=True,
+    type=click.File(encoding="utf-8", errors="replace"),
+    metavar="FILE",
+    help="File of lines in UTF-8, one a log event; - reads stdin.",
+)
+def event(log_group: str, log_stream: str, file: TextIO) -> None:
+    """Make a sample event of a log file's lines, and print it.
+
+    The lines are a millisecond apart, the last of them now; empty ones are left out, as CloudWatch
+    Logs takes none.
+
+    \b
+    See what Loki would get of a log file:
+      loki-shipper event --log-group /ecs/shop --from-file app.log |
+        loki-shipper invoke --tag team=payments -
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    data = from_lines(
+        file.read().split("\n"),
+        log_group=log_group,
+        log_stream=log_stream,
+        newest=time.time_ns() // 1_000_000,
+    )
+    if not data.log_events:
+        raise InputError(f"{file.name} holds no lines: name a file that does")
+    click.echo(json.dumps(invocation_event(data)))

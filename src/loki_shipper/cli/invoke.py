@@ -1,0 +1,138 @@
+"""`loki-shipper invoke`: the real pipeline on one event, and what Loki gets or said."""
+
+import json
+import os
+import time
+from typing import Any, BinaryIO, override
+
+import click
+from rich.console import Console
+
+from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.show import as_json as to_json
+from loki_shipper.cli.show import show
+from loki_shipper.local.invoke import Invocation, connected
+from loki_shipper.local.invoke import invoke as run
+from loki_shipper.local.sample import retimed
+from loki_shipper.settings import SettingsError, settings
+from loki_shipper.shipper.outcome import Report
+from loki_shipper.shipper.source import UndecodableError
+
+_NOWHERE = "http://not-pushed.invalid"
+"""Stands for LOKI_URL, which every deployment has, where nothing is pushed."""
+
+_ADVICE = {
+    "no_connection": "check that Loki is up at this URL",
+    "denied": "set LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD",
+    "tenant": "set LOKI_TENANT to a tenant of this Loki",
+    "too_old": "move the event to now with --now",
+    "too_far_behind": "move the event to now with --now",
+}
+
+
+class Tag(click.ParamType[tuple[str, str]]):
+    """A tag, written `KEY=VALUE`; the value may be empty and may hold `=`."""
+
+    name = "KEY=VALUE"
+
+    @override
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} is not a tag: write KEY=VALUE", param, ctx)
+        return key, text
+
+
+@click.command()
+@click.argument("event", type=click.File("rb"))
+@click.option("--loki", metavar="URL", help="Push to this Loki.  [default: show only]")
+@click.option("--tag", "tags", type=Tag(), multiple=True, help="A tag of the log group; repeat it.")
+@click.option(
+    "--region",
+    envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
+    default="eu-central-1",
+    show_default=True,
+    help="Region of the function.",
+)
+@click.option("--now", is_flag=True, help="Move the event in time: its newest line is of now.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=30,
+    show_default=True,
+    help="Entries to show of each push; 0 shows all.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def invoke(  # noqa: PLR0913 - each is an option
+    *,
+    event: BinaryIO,
+    loki: str | None,
+    tags: tuple[tuple[str, str], ...],
+    region: str,
+    now: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Run the shipper on EVENT here, and show what Loki gets.
+
+    EVENT is a file as CloudWatch Logs hands it to the function, such as those in events/; - reads
+    stdin. AWS is not asked for anything: --tag stands for the log group's tags. All other settings
+    come from the environment, LOKI_URL apart: only --loki pushes.
+
+    \b
+    Show what Loki would get:
+      loki-shipper invoke --tag team=payments events/lambda.json
+    \b
+    Push it (Loki refuses what is older than seven days, so move it to now):
+      loki-shipper invoke --now --loki http://localhost:3100 events/lambda.json
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    invocation = _invoke(event, loki, tags=dict(tags), region=region, now=now)
+    if as_json:
+        click.echo(json.dumps(to_json(invocation), indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for line in show(invocation, limit):
+            console.print(line)
+    if blame := _blame(invocation.report):
+        raise NotDeliveredError(blame)
+
+
+def _invoke(
+    file: BinaryIO, loki: str | None, *, tags: dict[str, str], region: str, now: bool
+) -> Invocation:
+    event = _read(file)
+    try:
+        configured = settings({**os.environ, "LOKI_URL": _NOWHERE if loki is None else loki})
+        if now:
+            event = retimed(event, time.time_ns() // 1_000_000)
+        way = None if loki is None else connected(configured)
+        return run(event, configured, tags=tags, region=region, way=way)
+    except SettingsError as error:
+        raise InputError(f"correct --loki or the environment: {error}") from None
+    except UndecodableError as error:
+        raise InputError(f"{_name(file)} is not an event of CloudWatch Logs: {error}") from None
+
+
+def _read(file: BinaryIO) -> Any:
+    try:
+        return json.loads(file.read())
+    except (ValueError, RecursionError):
+        raise InputError(f"{_name(file)} is not JSON: name a file like those in events/") from None
+
+
+def _name(file: BinaryIO) -> str:
+    return getattr(file, "name", "<stdin>")
+
+
+def _blame(report: Report) -> str | None:
+    """Say what was not delivered, why, and what to do; None where nothing is missing."""
+    reasons = sorted({**report.rejected, **report.errored})
+    if not reasons:
+        return None
+    count = sum(report.rejected.values()) + sum(report.errored.values())
+    advice = next((_ADVICE[reason] for reason in reasons if reason in _ADVICE), "see its answers")
+    return f"Loki did not take {count:,} of {report.received:,}: {', '.join(reasons)}; {advice}"

@@ -1,0 +1,156 @@
+"""What `invoke` prints: of an invocation, lines for people or JSON for programs."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from rich.text import Text
+
+from loki_shipper.local.invoke import Invocation, Pushed
+from loki_shipper.model import Entry, Pairs, Stream
+from loki_shipper.shipper.answer import Answer, NoAnswer
+from loki_shipper.shipper.encode import label_set
+from loki_shipper.shipper.outcome import Report
+
+_SECOND = 1_000_000_000
+_LONGEST_BODY = 300
+_INDENT = " " * 22
+# A line may hold what steers a terminal.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_CONTROLS |= {ord("\n"): f"\n{_INDENT}", ord("\t"): "\t", ord("\r"): "\\r"}
+
+
+def show(invocation: Invocation, limit: int) -> Iterator[Text]:
+    """Give the lines to print; of each push at most `limit` entries, 0 for all."""
+    stream: Stream | None = None
+    seen: set[tuple[int, str]] = set()
+    for number, pushed in enumerate(invocation.pushes, 1):
+        batch = pushed.batch
+        entries = _count(len(batch.entries), "entry", "entries")
+        yield Text.assemble((f"push {number} of {len(invocation.pushes)}", "bold"), f": {entries}")
+        if batch.stream != stream:
+            stream = batch.stream
+            yield _row("tenant", stream.tenant or "none")
+            yield from _pairs("labels", stream.labels)
+        fresh = {(entry.timestamp, entry.line) for entry in batch.entries} - seen
+        seen |= fresh
+        yield from _entries(batch.entries, limit) if fresh else [_row("entries", "as above")]
+        yield _row("answer", _answer(pushed.answer))
+        yield Text()
+    if not invocation.report.received:
+        yield Text("nothing to ship: the event carries no log events")
+    yield Text(_sum(invocation.report, pushed=_is_pushed(invocation)), style="bold")
+
+
+def as_json(invocation: Invocation) -> dict[str, Any]:
+    """Give everything as JSON values; times are text, in ns since 1970, as in Loki's own JSON."""
+    report = invocation.report
+    return {
+        "pushes": [_push_as_json(pushed) for pushed in invocation.pushes],
+        "pushed": _is_pushed(invocation),
+        "received": report.received,
+        "delivered": report.delivered,
+        "late": report.late,
+        "dropped": report.dropped,
+        "rejected": report.rejected,
+        "errored": report.errored,
+    }
+
+
+def _is_pushed(invocation: Invocation) -> bool:
+    return any(pushed.answer is not None for pushed in invocation.pushes)
+
+
+def _entries(entries: list[Entry], limit: int) -> Iterator[Text]:
+    common = _common(entries)
+    yield from _pairs("metadata", common)
+    shown = entries[:limit] if limit else entries
+    for day, of_day in groupby(shown, lambda entry: _moment(entry).date()):
+        yield _row("entries of", str(day))
+        for entry in of_day:
+            yield from _entry(entry, common)
+    if len(shown) < len(entries):
+        yield Text(f"  … and {len(entries) - len(shown):,} more; --limit 0 shows all", style="dim")
+
+
+def _entry(entry: Entry, common: Pairs) -> Iterator[Text]:
+    time = f"{_moment(entry):%H:%M:%S}.{entry.timestamp % _SECOND:09}"
+    yield Text.assemble("  ", (time, "cyan"), "  ", entry.line.translate(_CONTROLS))
+    if own := [pair for pair in entry.metadata if pair not in common]:
+        yield Text(_INDENT + label_set(tuple(own)).translate(_CONTROLS), style="dim")
+
+
+def _moment(entry: Entry) -> datetime:
+    return datetime.fromtimestamp(entry.timestamp // _SECOND, UTC)
+
+
+def _common(entries: list[Entry]) -> Pairs:
+    """Give the structured metadata that all entries have."""
+    first, *others = [entry.metadata for entry in entries]
+    return tuple(pair for pair in first if all(pair in other for other in others))
+
+
+def _pairs(title: str, pairs: Pairs) -> Iterator[Text]:
+    for place, pair in enumerate(pairs):
+        yield _row("" if place else title, label_set((pair,))[1:-1].translate(_CONTROLS))
+
+
+def _row(title: str, text: str) -> Text:
+    return Text.assemble((f"{title:<11}", "dim"), text)
+
+
+def _answer(answer: Answer | NoAnswer | None) -> str:
+    match answer:
+        case None:
+            return "not pushed: give --loki URL to push"
+        case NoAnswer(reason=reason):
+            return f"none: {reason}"
+        case Answer(status=status, body=body):
+            text = " ".join(body.split()).translate(_CONTROLS)
+            return f"{status} {text[:_LONGEST_BODY]}".rstrip()
+
+
+def _sum(report: Report, *, pushed: bool) -> str:
+    parts = [
+        f"received {report.received:,}",
+        f"{'delivered' if pushed else 'to deliver'} {report.delivered:,}",
+        _by_reason("dropped", report.dropped),
+        _by_reason("rejected", report.rejected),
+        _by_reason("errored", report.errored),
+    ]
+    if report.late:
+        parts.insert(2, f"late {report.late:,}")
+    return ", ".join(parts)
+
+
+def _by_reason(title: str, counts: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
+    return f"{title} {sum(counts.values()):,}" + (f" ({reasons})" if reasons else "")
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
+
+
+def _push_as_json(pushed: Pushed) -> dict[str, Any]:
+    stream = pushed.batch.stream
+    return {
+        "tenant": stream.tenant,
+        "stream": dict(stream.labels),
+        "values": [
+            [str(entry.timestamp), entry.line, dict(entry.metadata)]
+            for entry in pushed.batch.entries
+        ],
+        "answer": _answer_as_json(pushed.answer),
+    }
+
+
+def _answer_as_json(answer: Answer | NoAnswer | None) -> dict[str, Any] | None:
+    match answer:
+        case None:
+            return None
+        case NoAnswer(reason=reason):
+            return {"status": None, "reason": reason}
+        case Answer(status=status, body=body):
+            return {"status": status, "body": body}

@@ -1,0 +1,94 @@
+"""Runs the deployed pipeline here, on one event, and watches every push."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from loki_shipper.model import Batch
+from loki_shipper.settings import Settings
+from loki_shipper.shipper import aws
+from loki_shipper.shipper.answer import Answer, NoAnswer
+from loki_shipper.shipper.credentials import credentials
+from loki_shipper.shipper.deliver import Sink
+from loki_shipper.shipper.outcome import Report
+from loki_shipper.shipper.pipeline import Surroundings, pipeline
+from loki_shipper.shipper.push import Access
+from loki_shipper.shipper.session import Session
+
+_SECONDS = 30.0
+"""How long delivering may take; Lambda's own limit is longer, a person's patience is not."""
+
+_STORED = 204
+
+
+class Way(Struct, frozen=True):
+    """How to push: `send` a batch within so many seconds, `renew` refused credentials."""
+
+    send: Callable[[Batch, float], Answer | NoAnswer]
+    renew: Callable[[], bool]
+
+
+class Pushed(Struct, frozen=True):
+    """A batch as it was pushed, and what came back; None: nothing was pushed."""
+
+    batch: Batch
+    answer: Answer | NoAnswer | None
+
+
+class Invocation(Struct, frozen=True):
+    """What one invocation did: its pushes in order, and what became of the log events."""
+
+    pushes: list[Pushed]
+    report: Report
+
+
+def invoke(
+    event: Any, settings: Settings, *, tags: Mapping[str, str], region: str, way: Way | None
+) -> Invocation:
+    """Ship an event; without a way to push, as if Loki took everything.
+
+    `tags` are the log group's, `region` is the function's. Nothing is written to a bucket. Raises
+    UndecodableError.
+    """
+    pushes: list[Pushed] = []
+    end = time.monotonic() + _SECONDS
+
+    def remaining() -> float:
+        return end - time.monotonic()
+
+    def send(batch: Batch) -> Answer | NoAnswer:
+        answer = None if way is None else way.send(batch, remaining())
+        pushes.append(Pushed(batch, answer))
+        return Answer(_STORED) if answer is None else answer
+
+    around = Surroundings(
+        settings=settings,
+        region=region,
+        own_log_group=None,
+        tags=lambda _owner, _log_group: tags,
+        sink=Sink(
+            send=send,
+            remaining=remaining,
+            sleep=time.sleep,
+            jitter=partial(random.uniform, 0),
+            renew=(lambda: False) if way is None else way.renew,
+            plain=set(),
+        ),
+        put=None,
+    )
+    report = pipeline(event, around)
+    return Invocation(pushes, report)
+
+
+def connected(settings: Settings) -> Way:
+    """Open the way to the Loki that the settings name. Raises SettingsError for its secrets."""
+
+    def access(*, fresh: bool) -> Access:
+        return credentials(settings, partial(aws.fetch_secret, fresh=fresh))
+
+    session = Session(access, time.monotonic)
+    return Way(lambda batch, seconds: session.send(batch, seconds=seconds), session.renew)

@@ -1,0 +1,66 @@
+"""`loki-shipper event` makes an event of lines that the shipper understands."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from loki_shipper.model import LogData
+from loki_shipper.shipper.decode import decode
+from loki_shipper.shipper.source import source
+
+type Run = Callable[..., Result]
+
+
+def read(text: str) -> LogData:
+    data = decode(source(json.loads(text)))
+    assert data is not None
+    return data
+
+
+def test_lines_of_stdin_become_log_events_that_end_now(run: Run) -> None:
+    before = time.time_ns() // 1_000_000
+    result = run("event", "--log-group", "/ecs/shop", "--from-file", "-", stdin="one\n\ntwo\n")
+    after = time.time_ns() // 1_000_000
+    assert result.exit_code == 0
+    data = read(result.stdout)
+    assert (data.log_group, data.log_stream) == ("/ecs/shop", "sample")
+    assert [event.message for event in data.log_events] == ["one", "two"]
+    one, two = (event.timestamp for event in data.log_events)
+    assert before <= two <= after
+    assert one == two - 1
+
+
+def test_lines_of_a_file_are_kept_but_for_line_ends(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_bytes("größer\r\n\x85 two\u2028\tparts\n".encode())
+    words = ["--log-group", "g", "--log-stream", "s", "--from-file", str(tmp_path / "app.log")]
+    data = read(run("event", *words).stdout)
+    assert data.log_stream == "s"
+    assert [event.message for event in data.log_events] == ["größer", "\x85 two\u2028\tparts"]
+
+
+def test_bytes_that_are_not_utf_8_are_replaced(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_bytes(b"latin \xe4\n")
+    result = run("event", "--log-group", "g", "--from-file", str(tmp_path / "app.log"))
+    assert [event.message for event in read(result.stdout).log_events] == ["latin \ufffd"]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"], ids=["empty", "blank"])
+def test_a_file_without_lines_is_refused_in_one_sentence(
+    run: Run, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "app.log"
+    path.write_text(text)
+    result = run("event", "--log-group", "g", "--from-file", str(path))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr == f"Error: {path} holds no lines: name a file that does\n"
+
+
+def test_its_output_is_invokes_input(run: Run) -> None:
+    made = run("event", "--log-group", "/ecs/shop", "--from-file", "-", stdin="hello\n")
+    result = run("invoke", "--json", "-", stdin=made.stdout)
+    assert [value[1] for value in json.loads(result.stdout)["pushes"][0]["values"]] == ["hello"]
