@@ -1,14 +1,18 @@
 """From a body to Loki's answer; the only file that knows HTTP."""
 
+import io
 import math
 import time
-from http import HTTPStatus
+from http.client import HTTPResponse
+from typing import Any, override
 
 import requests
 import urllib3
 from msgspec import Struct
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from loki_shipper import VERSION
 from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
@@ -16,6 +20,8 @@ from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
 _CONNECT_SECONDS = 5.0
 # Loki's distributor gives its ingesters 5 s; twice that is a hang.
 _READ_SECONDS = 12.0
+# A name may have three addresses, each tried for as long, and then the body has to go out.
+_CONNECT_SHARE = 1 / 4
 
 
 class Access(Struct, frozen=True):
@@ -37,13 +43,14 @@ class Access(Struct, frozen=True):
 
 def connect(access: Access) -> requests.Session:
     """Open a session that keeps its connection to Loki between pushes and invocations."""
-    session = requests.Session()
+    session = _Session()
     # The environment is read here once: a push must not, and a .netrc must not overrule us.
     session.trust_env = False
     session.proxies = get_environ_proxies(access.url)
     session.verify = access.ca or True
     session.cert = access.client
-    session.mount("https://", HTTPAdapter(pool_maxsize=1))
+    session.mount("http://", _Adapter(pool_maxsize=1))
+    session.mount("https://", _Adapter(pool_maxsize=1))
     session.headers = {
         "Content-Type": "application/x-protobuf",
         "User-Agent": f"loki-shipper/{VERSION}",
@@ -57,33 +64,35 @@ def push(
     body: bytes, tenant: str | None, *, session: requests.Session, url: str, seconds: float
 ) -> Answer | NoAnswer:
     """Push once, within `seconds`; never raises for what the network or Loki does."""
-    deadline = time.monotonic() + seconds
+    if seconds <= 0:
+        return NoAnswer("out_of_time")
+    timeout = urllib3.Timeout(
+        connect=min(_CONNECT_SECONDS, seconds * _CONNECT_SHARE), read=_READ_SECONDS, total=seconds
+    )
     try:
         response = session.post(
             url,
             data=body,
             headers={"X-Scope-OrgID": tenant} if tenant is not None else None,
-            timeout=(min(_CONNECT_SECONDS, seconds), min(_READ_SECONDS, seconds)),
+            timeout=timeout,  # type: ignore[arg-type] # requests takes it; its types do not know
             allow_redirects=False,
             stream=True,
         )
         with response:
-            return _answer(response, deadline)
+            return _answer(response)
     except requests.RequestException as error:
         return NoAnswer(_reason(error))
+    except urllib3.exceptions.TimeoutError:
+        return NoAnswer("read_timeout")
     except urllib3.exceptions.HTTPError:
         return NoAnswer("answer_broken")
 
 
-def _answer(response: requests.Response, deadline: float) -> Answer | NoAnswer:
-    if response.status_code in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
-        return Answer(response.status_code)
+def _answer(response: requests.Response) -> Answer:
     body = b""
+    # Only a body that was read to its end leaves the connection for the next push.
     while len(body) < MAX_BODY and (chunk := response.raw.read1(MAX_BODY - len(body))):
         body += chunk
-        # Each read has its own timeout: an answer that trickles must not outlive the invocation.
-        if time.monotonic() >= deadline:
-            return NoAnswer("read_timeout")
     text = body.decode("utf-8", "replace")
     return Answer(response.status_code, text, _retry_after(response))
 
@@ -111,3 +120,98 @@ def _reason(error: requests.RequestException) -> str:
             return "no_connection"
         case _:
             return "request_failed"
+
+
+class _Session(requests.Session):
+    """Takes a redirect for an answer.
+
+    Even when told not to follow one, requests would read all of its body, however long.
+    """
+
+    @override
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+class _Bounded(io.RawIOBase):
+    """Reads a socket for as long as its timeout says, all reads together.
+
+    Python starts a socket's timeout anew with each read, so an answer that trickles would outlive
+    the invocation.
+    """
+
+    def __init__(self, sock: Any, raw: Any) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._deadline = time.monotonic() + sock.gettimeout()
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    @override
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    """An answer whose status, headers and body share one timeout."""
+
+    def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_Bounded(sock, self.fp.detach()))
+
+
+class _Timed:
+    """A connection whose timeouts hold for each use of it, not only for its first."""
+
+    response_class: Any = _Response
+    sock: Any
+    timeout: Any
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(self.timeout)
+        super().request(*arguments, **options)  # type: ignore[misc] # it stands before one
+
+
+class _Http(_Timed, HTTPConnection):
+    pass
+
+
+class _Https(_Timed, HTTPSConnection):
+    pass
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class _Adapter(HTTPAdapter):
+    """Makes connections of ours, also through a proxy."""
+
+    @override
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    @override
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*arguments, **options)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
