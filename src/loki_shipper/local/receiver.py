@@ -21,7 +21,9 @@ PUSH_PATH: Final = "/loki/api/v1/push"
 
 _TENANT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9!\-_.*'()]{1,150}")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\\n]|\\.)*)"\s*(,|$)')
-_ESCAPE = re.compile(r'\\(?:([\\"abfnrtv])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))')
+# No surrogates: a label is UTF-8.
+_CODE_POINT = r"u((?![dD][89a-fA-F])[0-9a-fA-F]{4})|U(000[0-9a-fA-F]{5})"
+_ESCAPE = re.compile(rf'\\(?:([\\"abfnrtv])|{_CODE_POINT})')
 _ESCAPED = dict(zip('\\"abfnrtv', '\\"\a\b\f\n\r\t\v', strict=True))
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -188,9 +190,10 @@ def decode_push(headers: Mapping[str, str], body: bytes, *, auth_enabled: bool) 
         request = PushRequest.FromString(raw)
     except DecodeError:
         raise RefusedError(400, "proto: cannot parse the push request") from None
-    streams = [_stream(stream) for stream in request.streams if stream.entries]
-    if not streams:
+    if not request.streams:
         raise RefusedError(422, "at least one valid stream is required for ingestion")
+    # A stream without entries is skipped, its labels unread.
+    streams = [_stream(stream) for stream in request.streams if stream.entries]
     return Push(tenant, streams, dict(headers), body)
 
 
@@ -230,7 +233,7 @@ def _entry(entry: Any) -> PushedEntry:
 
 
 def parse_labels(text: str) -> dict[str, str]:
-    r"""Read `{a="b",c="d"}` as Loki does.
+    """Read `{a="b",c="d"}`, stricter than Loki, which takes other quotes and stray text too.
 
     Raises:
         RefusedError: with status 400, for U+FFFD too, which Loki takes for broken UTF-8.
@@ -252,7 +255,7 @@ def parse_labels(text: str) -> dict[str, str]:
 def _unescaped(match: re.Match[str]) -> str:
     if match[1]:
         return _ESCAPED[match[1]]
-    return chr(int(match[2] or match[3] or match[4], 16))
+    return chr(int(match[2] or match[3], 16))
 
 
 @contextmanager

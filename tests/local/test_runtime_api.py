@@ -1,0 +1,173 @@
+"""The sandbox runs handlers as Lambda does: answers, errors, deaths and deadlines."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loki_shipper.local.runtime_api import (
+    Died,
+    FunctionError,
+    Response,
+    Sandbox,
+    TimedOut,
+    run_sandbox,
+)
+
+type Install = Callable[[str], Path]
+
+HANDLER = """
+import os, sys, time
+
+calls = 0
+
+def handle(event, context):
+    global calls
+    calls += 1
+    match event:
+        case {"raise": message}:
+            raise ValueError(message)
+        case {"exit": code}:
+            os._exit(code)
+        case {"sleep": seconds}:
+            time.sleep(seconds)
+        case {"print": text}:
+            print(text)
+            print(text.upper(), file=sys.stderr)
+        case {"hold": size}:
+            bytearray(size)
+        case {"import": name}:
+            __import__(name)
+        case {"env": name}:
+            return os.environ.get(name)
+        case {"left": _}:
+            return context.get_remaining_time_in_millis()
+        case {"arn": _}:
+            return context.invoked_function_arn
+    return {"got": event, "calls": calls}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "app.py").write_text(HANDLER)
+    return tmp_path
+
+
+@pytest.fixture
+def sandbox(folder: Path) -> object:
+    with run_sandbox("app.handle", paths=[folder], env={"MY_SETTING": "on"}) as sandbox:
+        yield sandbox
+
+
+def test_a_warm_process_answers_again(sandbox: Sandbox) -> None:
+    assert sandbox.invoke({"a": 1}) == Response({"got": {"a": 1}, "calls": 1})
+    assert sandbox.invoke({"a": 2}) == Response({"got": {"a": 2}, "calls": 2})
+
+
+def test_bytes_are_sent_as_they_are(sandbox: Sandbox) -> None:
+    assert sandbox.invoke(b'{"a":\n1}') == Response({"got": {"a": 1}, "calls": 1})
+    broken = sandbox.invoke(b"{")
+    assert isinstance(broken, FunctionError)
+    assert broken.error_type == "Runtime.UnmarshalError"
+
+
+def test_what_a_handler_raises_is_a_function_error_and_the_process_lives(sandbox: Sandbox) -> None:
+    error = sandbox.invoke({"raise": "no such thing"})
+    assert isinstance(error, FunctionError)
+    assert (error.error_type, error.error_message) == ("ValueError", "no such thing")
+    assert "app.py" in error.stack_trace[0]
+    assert isinstance(sandbox.invoke({}), Response)
+
+
+def test_a_process_that_ends_died_and_stays_dead(sandbox: Sandbox) -> None:
+    assert sandbox.invoke({"exit": 3}) == Died(3)
+    assert sandbox.invoke({}) == Died(3)
+    assert sandbox.peak_rss is None
+
+
+def test_the_deadline_kills(sandbox: Sandbox) -> None:
+    sandbox.invoke({})
+    assert sandbox.invoke({"sleep": 600}, deadline_ms=100) == TimedOut()
+    assert sandbox.invoke({}) == Died(-9)
+
+
+def test_the_handler_knows_the_time_that_is_left(sandbox: Sandbox) -> None:
+    left = sandbox.invoke({"left": True}, deadline_ms=50_000)
+    assert isinstance(left, Response)
+    assert 0 < left.payload <= 50_000
+
+
+def test_the_handler_knows_its_arn_and_settings(sandbox: Sandbox) -> None:
+    arn = "arn:aws:lambda:eu-central-1:123456789012:function:loki-shipper-local"
+    assert sandbox.invoke({"arn": True}) == Response(arn)
+    assert sandbox.invoke({"env": "MY_SETTING"}) == Response("on")
+
+
+def test_nothing_of_our_environment_leaks_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    with run_sandbox("app.handle", paths=[folder]) as sandbox:
+        assert sandbox.invoke({"env": "HTTPS_PROXY"}) == Response(None)
+
+
+def test_what_was_printed_is_there_with_the_answer(sandbox: Sandbox) -> None:
+    sandbox.invoke({"print": "hello"})
+    assert sandbox.log_lines == ["hello", "HELLO"]
+
+
+def test_the_peak_of_memory_is_measured(sandbox: Sandbox) -> None:
+    sandbox.invoke({})
+    before = sandbox.peak_rss
+    sandbox.invoke({"hold": 64 * 1024 * 1024})
+    after = sandbox.peak_rss
+    assert before
+    assert after
+    assert after - before > 60 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("handler", "error_type"),
+    [
+        ("app.nothing", "Runtime.HandlerNotFound"),
+        ("nowhere.handle", "Runtime.ImportModuleError"),
+        ("broken.handle", "Runtime.UserCodeSyntaxError"),
+    ],
+)
+def test_a_handler_that_cannot_be_loaded_is_an_init_error(
+    folder: Path, handler: str, error_type: str
+) -> None:
+    (folder / "broken.py").write_text("def")
+    with run_sandbox(handler, paths=[folder]) as sandbox:
+        assert sandbox.invoke({}) == Died(1)
+        assert sandbox.init_error
+        assert sandbox.init_error.error_type == error_type
+
+
+def test_alone_it_sees_its_paths_only(folder: Path) -> None:
+    with run_sandbox("app.handle", paths=[folder], alone=True) as sandbox:
+        for absent in ("msgspec", "boto3", "loki_shipper"):
+            error = sandbox.invoke({"import": absent})
+            assert isinstance(error, FunctionError)
+            assert error.error_type == "ModuleNotFoundError"
+        assert isinstance(sandbox.invoke({"import": "json"}), Response)
+
+
+def test_a_killed_process_answers_no_more(sandbox: Sandbox) -> None:
+    sandbox.invoke({})
+    sandbox.kill()
+    assert sandbox.invoke({}) == Died(-9)
+
+
+def test_the_process_ends_with_the_block(folder: Path) -> None:
+    with run_sandbox("app.handle", paths=[folder]) as sandbox:
+        sandbox.invoke({})
+        assert Path(f"/proc/{sandbox.pid}").exists()
+    assert not Path(f"/proc/{sandbox.pid}").exists()
+
+
+def test_init_is_measured(sandbox: Sandbox) -> None:
+    began = time.monotonic()
+    assert sandbox.wait_for_init()
+    assert sandbox.init_seconds is not None
+    assert 0 < sandbox.init_seconds < began
