@@ -1,19 +1,22 @@
 """The nouns: what CloudWatch Logs sends and what Loki gets. Imports nothing of ours."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+type Milliseconds = Annotated[int, Meta(ge=0, le=2**63 // 1_000_000 - 1)]
+"""Since 1970, as far as Loki can count nanoseconds."""
 
 
 class LogEvent(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """One line as CloudWatch Logs delivers it.
 
-    `id` is 56 decimal digits on AWS, an int from moto; `timestamp` is in ms since 1970.
-    `extracted_fields` may hold `@aws.account` and `@aws.region` (`emitSystemFields`).
+    `id` is 56 decimal digits on AWS, an int from moto; `extracted_fields` may hold `@aws.account`
+    and `@aws.region` (`emitSystemFields`).
     """
 
     id: str | int
-    timestamp: int
+    timestamp: Milliseconds
     message: str
     # Typed open: the values come from filter patterns and must never cost a record.
     extracted_fields: dict[str, Any] | None = None

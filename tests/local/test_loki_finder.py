@@ -26,7 +26,7 @@ from loki_shipper.local.loki import (
     query_range,
     start,
 )
-from loki_shipper.shipper.logproto_pb2 import (
+from loki_shipper.local.logproto_pb2 import (
     EntryAdapter,
     LabelPairAdapter,
     PushRequest,

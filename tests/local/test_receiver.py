@@ -10,7 +10,7 @@ import snappy
 
 from loki_shipper.local.loki import Loki, Running
 from loki_shipper.local.receiver import Answer, Receiver, RefusedError, parse_labels, run_receiver
-from loki_shipper.shipper.logproto_pb2 import (
+from loki_shipper.local.logproto_pb2 import (
     EntryAdapter,
     LabelPairAdapter,
     PushRequest,

@@ -15,7 +15,7 @@ import snappy
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from loki_shipper.shipper.logproto_pb2 import PushRequest
+from loki_shipper.local.logproto_pb2 import PushRequest
 
 PUSH_PATH: Final = "/loki/api/v1/push"
 
