@@ -1,8 +1,9 @@
 r"""From a batch to the body of a push: protobuf in a snappy block.
 
 The protobuf (`local/logproto.proto`) is written by hand: half the time of the library, and
-nothing to import at a cold start (docs/decisions/protobuf.md). A message is a run of fields; a field
-is its tag (number and kind in a byte), then a varint, or a length as a varint and so many bytes.
+nothing to import at a cold start (docs/decisions/protobuf.md). A message is a run of fields; a
+field is its tag (number and kind in a byte), then a varint, or a length as a varint and so many
+bytes.
 """
 
 from functools import lru_cache
