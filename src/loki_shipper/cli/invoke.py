@@ -23,7 +23,7 @@ _NOWHERE = "http://not-pushed.invalid"
 
 _ADVICE = {
     "no_connection": "check that Loki is up at this URL",
-    "denied": "set LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD",
+    "denied": "set LOKI_TENANT, LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD",
     "tenant": "set LOKI_TENANT to a tenant of this Loki",
     "too_old": "move the event to now with --now",
     "too_far_behind": "move the event to now with --now",
