@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -12,6 +13,8 @@ from loki_shipper import VERSION
 from loki_shipper.cli import COMMANDS
 
 type Run = Callable[..., Result]
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
 
 
 def test_help_names_every_command_on_a_line_of_its_own(run: Run) -> None:
@@ -54,3 +57,14 @@ def test_each_commands_help_has_a_worked_example(run: Run, name: str) -> None:
 @pytest.mark.parametrize("name", [[], ["invoke"], ["event"]])
 def test_help_fits_80_columns(run: Run, name: list[str]) -> None:
     assert max(map(len, run(*name, "--help").stdout.splitlines())) <= 80
+
+
+def test_what_an_encoding_lacks_is_spelled_out() -> None:
+    command = [sys.executable, "-c", "from loki_shipper.cli import main; main()"]
+    result = subprocess.run(
+        [*command, "invoke", str(EVENTS / "odd-text.json")],
+        check=True,
+        capture_output=True,
+        env={"PYTHONIOENCODING": "ascii"},
+    )
+    assert rb"Gr\xfc\xdfe" in result.stdout

@@ -1,6 +1,8 @@
 """The command line, `loki-shipper`: one file a command, imported only when it is called."""
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import override
 
 import click
@@ -46,3 +48,7 @@ def main() -> None:
     Commands exit with 0 when all is well, with 1 when something was not delivered, with 2 when
     they were called wrongly.
     """  # noqa: D301 - click keeps the lines after a backspace as they are
+    for stream in (sys.stdout, sys.stderr):
+        # Log lines have every character, a terminal's encoding may not.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
