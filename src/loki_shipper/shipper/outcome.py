@@ -68,23 +68,30 @@ class Settled(Struct, frozen=True):
 
 def settle(outcomes: Iterable[Outcome]) -> Settled:
     """Add up what became of entries to what became of their log events."""
-    worst: dict[int, tuple[LogEvent, Outcome]] = {}
-    for outcome in sorted(outcomes, key=_severity):
-        worst.update((id(entry.event), (entry.event, outcome)) for entry in outcome.entries)
     delivered = Counter[bool]()
     rejected: dict[str, list[LogEvent]] = {}
     errored: dict[str, list[LogEvent]] = {}
-    for event, outcome in worst.values():
+    counted: set[int] = set()
+    for outcome in sorted(outcomes, key=_severity, reverse=True):
+        events = {id(entry.event): entry.event for entry in outcome.entries}
+        fresh = [event for key, event in events.items() if key not in counted]
+        counted |= events.keys()
         match outcome:
             case Delivered(late=late):
-                delivered[late] += 1
+                delivered[late] += len(fresh)
             case Rejected(reason=reason):
-                rejected.setdefault(reason, []).append(event)
+                rejected.setdefault(reason, []).extend(fresh)
             case Errored(reason=reason):
-                errored.setdefault(reason, []).append(event)
+                errored.setdefault(reason, []).extend(fresh)
             case _:
                 assert_never(outcome)
-    return Settled(delivered.total(), delivered[True], rejected, errored)
+    # A reason stands only where a log event counts for it.
+    return Settled(
+        delivered.total(),
+        delivered[True],
+        {reason: events for reason, events in rejected.items() if events},
+        {reason: events for reason, events in errored.items() if events},
+    )
 
 
 def _severity(outcome: Outcome) -> int:
