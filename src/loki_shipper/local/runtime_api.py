@@ -66,6 +66,8 @@ class Sandbox:
         """Why the handler could not be loaded, if so."""
         self.init_seconds: float | None = None
         """From the start of the process to its first question for an event."""
+        self.request_id: str | None = None
+        """Of the invocation that came last."""
         self.arn = f"arn:aws:lambda:{region}:123456789012:function:{_FUNCTION}"
         self._log = log
         self._invocations: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
@@ -103,6 +105,7 @@ class Sandbox:
         """
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         invocation = _Invocation(str(uuid.uuid4()), body, deadline_ms)
+        self.request_id = invocation.id
         if not self.wait_for_init():
             return self._end()
         self._invocations.put(invocation)

@@ -1,0 +1,199 @@
+"""`loki-shipper demo`: the whole way from a log line to a label query, on this machine."""
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from itertools import groupby
+from textwrap import wrap
+from typing import Any, override
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.local.demo import FUNCTIONS, QUERY, Outcome, Place, place, run_demo
+from loki_shipper.local.loki import Line, LokiError
+from loki_shipper.local.progress import on_stream
+from loki_shipper.settings import SettingsError, settings
+from loki_shipper.shipper.encode import label_set
+
+_SHOWN = 8
+_LONGEST_SECONDS = 300
+_WIDTH = 68
+_NEEDED = ("awslambdaric", "moto")
+
+
+class Duration(click.ParamType[int]):
+    """A time such as `30s` or `2m`, in seconds; bare digits are seconds."""
+
+    name = "TIME"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d{1,4})(s|m)?", value)
+        seconds = int(match[1]) * (60 if match[2] == "m" else 1) if match else 0
+        if not 1 <= seconds <= _LONGEST_SECONDS:
+            self.fail(f"{value!r} is not a time from 1s to 5m", param, ctx)
+        return seconds
+
+
+@click.command()
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(),
+    default="10s",
+    show_default=True,
+    help="How long the functions log: 1s to 5m.",
+)
+@click.option("--keep", is_flag=True, help="Leave Loki up until Ctrl-C, to look around in it.")
+@click.option(
+    "--loki",
+    metavar="URL",
+    help="Ship to this Loki, which asks for no credentials; LOKI_TENANT is its tenant.",
+)
+def demo(*, seconds: int, keep: bool, loki: str | None) -> None:
+    """Show it all on this machine: two functions that log, and Loki.
+
+    AWS is played by moto, with log groups, tags and subscription filters. The shipper is the one
+    that is deployed, under Lambda's own runtime. Loki is a real one: LOKI_URL, else `loki` on
+    PATH, else Docker, else built with Go.
+
+    \b
+    See half a minute of it, then look around in Loki:
+      loki-shipper demo --for 30s --keep
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise InputError(f"the demo needs {' and '.join(missing)}: run ./scripts/demo in a clone")
+    # Loki is to be stopped when we are.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        _demo(_environ(loki), seconds=seconds, keep=keep)
+    except LokiError as error:
+        raise NotDeliveredError(str(error)) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _environ(loki: str | None) -> Mapping[str, str]:
+    environ = {**os.environ, "LOKI_URL": os.environ.get("LOKI_URL", "") if loki is None else loki}
+    try:
+        if environ["LOKI_URL"]:
+            settings({name: environ.get(name, "") for name in ("LOKI_URL", "LOKI_TENANT")})
+    except SettingsError as error:
+        raise InputError(f"correct --loki or the environment: {error}") from None
+    return environ
+
+
+def _demo(environ: Mapping[str, str], *, seconds: int, keep: bool) -> None:
+    console, tell = Console(highlight=False), on_stream()
+    tenant = environ.get("LOKI_TENANT") or None
+    with place(environ, tell) as to:
+        now = time.time_ns()
+        # A Loki that cannot be asked would only show after all the work.
+        to.ask(now, now + 1)
+        _print(console, _before(to, seconds))
+        outcome = run_demo(to, tenant, seconds=seconds, tell=tell)
+        _print(console, _after(outcome, to))
+        if not outcome.is_complete:
+            raise NotDeliveredError(_blame(outcome))
+        if keep and to.is_loki:
+            _print(console, _kept(to))
+            _wait_for_ctrl_c()
+        else:
+            _print(console, _next())
+
+
+def _before(to: Place, seconds: int) -> Iterator[Text]:
+    yield Text("CloudWatch Logs to Loki, all on this machine", style="bold")
+    yield Text()
+    yield _row("loki", to.url if to.is_loki else f"{to.url}, a stand-in that decodes pushes")
+    for what in wrap(to.what, _WIDTH, break_long_words=False):
+        yield _row("", what)
+    yield _row("aws", "moto, region eu-central-1")
+    yield _row("shipper", "loki_shipper.shipper.handler.handle, under awslambdaric")
+    for function in FUNCTIONS:
+        yield Text()
+        yield _row("log group", function.log_group)
+        yield _row("tags", " ".join(f"{key}={value}" for key, value in function.tags.items()))
+    yield Text()
+    yield Text(f"Both functions log once a second, for {seconds} seconds …")
+    yield Text()
+
+
+def _after(outcome: Outcome, to: Place) -> Iterator[Text]:
+    name = "Loki" if to.is_loki else "The stand-in"
+    yield Text.assemble(f"{name} is asked for ", (QUERY, "bold cyan"))
+    by_stream = sorted(outcome.held, key=lambda line: sorted(line.labels.items()))
+    for labels, lines in groupby(by_stream, lambda line: line.labels):
+        yield Text()
+        yield from _stream(labels, list(lines))
+    yield Text()
+    equal = "green" if outcome.is_complete else "red"
+    counts = f"{outcome.logged} lines logged, {len(outcome.held)} lines held"
+    yield Text(counts, style=f"bold {equal}")
+
+
+def _stream(labels: Mapping[str, str], lines: list[Line]) -> Iterator[Text]:
+    for place_, pair in enumerate(sorted(labels.items())):
+        yield _row("" if place_ else "labels", label_set((pair,))[1:-1])
+    if len(lines) > _SHOWN:
+        yield Text(f"  … {len(lines) - _SHOWN} lines before these", style="dim")
+    for line in lines[-_SHOWN:]:
+        at = datetime.fromtimestamp(line.timestamp // 1_000_000_000, UTC)
+        clock = f"{at:%H:%M:%S}.{line.timestamp // 1_000_000 % 1000:03}"
+        # A line may hold what steers a terminal.
+        plain = "".join(each if each.isprintable() else " " for each in line.line)
+        yield Text.assemble("  ", (clock, "cyan"), "  ", plain)
+
+
+def _kept(to: Place) -> Iterator[Text]:
+    yield Text()
+    yield Text("Loki stays up until Ctrl-C. In Grafana: Connections, Data sources, Loki, URL")
+    yield Text(f"  {to.url}", style="bold")
+
+
+def _next() -> Iterator[Text]:
+    yield Text()
+    yield Text("Try next:")
+    for command, what in (
+        ("./scripts/demo --for 30s --keep", "look around in Loki, with Grafana"),
+        ("uv run loki-shipper invoke events/lambda.json", "see what Loki gets of an event"),
+        ("sam build && sam deploy --guided", "deploy it"),
+    ):
+        yield Text.assemble("  ", (f"{command:<47}", "bold"), what)
+
+
+def _row(title: str, text: str) -> Text:
+    return Text.assemble((f"{title:<11}", "dim"), text)
+
+
+def _print(console: Console, lines: Iterator[Text]) -> None:
+    """A terminal shows the beginning of a long line, a pipe gets all of it."""
+    for line in lines:
+        if console.is_terminal:
+            console.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            console.print(line, soft_wrap=True)
+
+
+def _blame(outcome: Outcome) -> str:
+    if outcome.failures:
+        return f"the shipper failed: {outcome.failures[-1]}"
+    return "Loki does not hold what was logged: is somebody else running the demo against it?"
+
+
+def _wait_for_ctrl_c() -> None:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        click.echo(err=True)

@@ -1,0 +1,217 @@
+"""The demo: two functions log on an AWS of this machine, the shipper ships, Loki is asked.
+
+The shipper runs as it is deployed: its handler, under Lambda's runtime, invoked with what the
+subscription filters deliver.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, assert_never
+
+from msgspec import Struct
+
+from loki_shipper.local.aws import LocalAws, run_aws
+from loki_shipper.local.loki import (
+    Executable,
+    Image,
+    Line,
+    NotFound,
+    Running,
+    find_loki,
+    query_range,
+    start,
+)
+from loki_shipper.local.progress import Tell
+from loki_shipper.local.receiver import Receiver, run_receiver
+from loki_shipper.local.runtime_api import FunctionError, Response, Result, Sandbox, run_sandbox
+
+REGION: Final = "eu-central-1"
+_LOG_STREAM = "2026/01/01/[$LATEST]0123456789abcdef"
+QUERY: Final = '{driver="python", region="eu-central-1", name=~"fun.*"}'
+
+type Ask = Callable[[int, int], list[Line]]
+"""Asks for what `QUERY` finds from one time to another, in ns."""
+
+
+class Function(Struct, frozen=True):
+    """A function that logs: its handler, its log group's tags, its environment."""
+
+    name: str
+    handler: str
+    tags: Mapping[str, str]
+    environ: Mapping[str, str] = {}
+
+    @property
+    def log_group(self) -> str:
+        """The log group that Lambda writes to."""
+        return f"/aws/lambda/{self.name}"
+
+
+def _tags(name: str, owner: str) -> dict[str, str]:
+    return {"driver": "python", "name": name, "owner": owner, "region": REGION}
+
+
+FUNCTIONS: Final = (
+    Function(
+        "fun-checkout",
+        "loki_shipper.local.functions.fun_checkout",
+        _tags("fun-checkout", "shop"),
+    ),
+    Function(
+        "fun-report",
+        "loki_shipper.local.functions.fun_report",
+        _tags("fun-report", "finance"),
+        {"AWS_LAMBDA_LOG_FORMAT": "JSON"},
+    ),
+)
+
+
+class Outcome(Struct, frozen=True):
+    """What became of the lines; `failures` says why the shipper failed, where it did."""
+
+    logged: int
+    held: list[Line]
+    failures: list[str]
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether Loki holds what was logged, no more and no less."""
+        return self.logged == len(self.held) and not self.failures
+
+
+class Place(Struct, frozen=True):
+    """Where the lines go; `what` describes it, `is_loki` is False for our stand-in."""
+
+    url: str
+    what: str
+    ask: Ask
+    is_loki: bool = True
+
+
+@contextmanager
+def place(environ: Mapping[str, str], tell: Tell) -> Iterator[Place]:
+    """Have the Loki that the finder finds, else a stand-in, as long as the block lasts.
+
+    Raises:
+        LokiError: the Loki that was found does not start.
+    """
+    found = find_loki(environ, tell)
+    match found:
+        case Running(url):
+            yield Place(url, "runs already", _ask_loki(url, environ.get("LOKI_TENANT")))
+        case Executable() | Image():
+            what = found.name if isinstance(found, Image) else str(found.path)
+            with (
+                TemporaryDirectory(prefix="loki-shipper-demo-") as directory,
+                start(found, Path(directory), profile="demo", tell=tell) as loki,
+            ):
+                yield Place(loki.url, what, _ask_loki(loki.url, None))
+        case NotFound(why):
+            with run_receiver() as receiver:
+                yield Place(receiver.url, why, _ask_receiver(receiver), is_loki=False)
+        case _:
+            assert_never(found)
+
+
+def _ask_loki(url: str, tenant: str | None) -> Ask:
+    # 5000 lines, which stock limits allow, are more than the demo logs.
+    return lambda start, end: query_range(
+        url, QUERY, start_ns=start, end_ns=end, tenant=tenant, limit=5000
+    )
+
+
+def _ask_receiver(receiver: Receiver) -> Ask:
+    """Ask the stand-in, which knows no LogQL: what `QUERY` says is said again here."""
+
+    def ask(start: int, end: int) -> list[Line]:
+        return [
+            Line(labels, entry.timestamp, entry.line, entry.metadata)
+            for labels, entry in receiver.held()
+            if start <= entry.timestamp < end
+            and labels.get("driver") == "python"
+            and labels.get("region") == REGION
+            and labels.get("name", "").startswith("fun")
+        ]
+
+    return ask
+
+
+def run_demo(to: Place, tenant: str | None, *, seconds: int, tell: Tell) -> Outcome:
+    """Let the functions log once a second, ship it, and ask for it.
+
+    Takes `seconds` and a little more.
+
+    Raises:
+        LokiError: Loki does not answer the query.
+    """
+    failures: list[str] = []
+    environ = {"LOKI_URL": to.url} | ({"LOKI_TENANT": tenant} if tenant else {})
+    # A millisecond is as fine as CloudWatch's times are.
+    began = time.time_ns() // 1_000_000 * 1_000_000
+    with run_aws(REGION) as aws, _shipper(aws, environ, failures) as arn:
+        logged = _log(aws, arn, seconds, tell)
+    tell("")
+    return Outcome(logged, to.ask(began, time.time_ns() + 1_000_000_000), failures)
+
+
+@contextmanager
+def _shipper(aws: LocalAws, environ: Mapping[str, str], failures: list[str]) -> Iterator[str]:
+    """Make the shipper of this AWS; its ARN is what log groups are subscribed to."""
+    env = {**aws.environ, **environ}
+    with run_sandbox("loki_shipper.shipper.handler.handle", env=env) as shipper:
+
+        def deliver(event: dict[str, Any]) -> None:
+            failures.extend(_failure(shipper.invoke(event), shipper))
+
+        yield aws.create_function("loki-shipper", deliver)
+
+
+def _failure(result: Result, sandbox: Sandbox) -> Iterator[str]:
+    match result:
+        case Response():
+            return
+        case FunctionError(error_message=message):
+            yield message
+        case _:
+            error = sandbox.init_error
+            yield error.error_message if error else f"the function ended: {result}"
+
+
+def _log(aws: LocalAws, arn: str, seconds: int, tell: Tell) -> int:
+    """Run the functions once a second; return how many lines they logged."""
+    with ExitStack() as stack:
+        running = [(each, stack.enter_context(_started(aws, arn, each))) for each in FUNCTIONS]
+        logged, began = 0, time.monotonic()
+        for number in range(seconds):
+            for function, sandbox in running:
+                lines = _run(sandbox, number)
+                aws.put_lines(function.log_group, _LOG_STREAM, lines)
+                logged += len(lines)
+            tell(f"logging: {number + 1}s of {seconds}s, {logged} lines")
+            time.sleep(max(0.0, began + number + 1 - time.monotonic()))
+    return logged
+
+
+@contextmanager
+def _started(aws: LocalAws, arn: str, function: Function) -> Iterator[Sandbox]:
+    aws.create_log_group(function.log_group, function.tags)
+    aws.subscribe(function.log_group, arn)
+    with run_sandbox(function.handler, env=function.environ) as sandbox:
+        yield sandbox
+
+
+def _run(sandbox: Sandbox, number: int) -> list[str]:
+    """Invoke a function; return what it logged between the lines that Lambda adds."""
+    before = len(sandbox.log_lines)
+    began = time.monotonic()
+    sandbox.invoke({"number": number})
+    request, spent = sandbox.request_id, (time.monotonic() - began) * 1000
+    return [
+        f"START RequestId: {request} Version: $LATEST",
+        *sandbox.log_lines[before:],
+        f"END RequestId: {request}",
+        f"REPORT RequestId: {request}\tDuration: {spent:.2f} ms\tBilled Duration: {spent:.0f} ms",
+    ]
