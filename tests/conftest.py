@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from loki_shipper.local.aws import LocalAws, run_aws
 from loki_shipper.local.loki import (
@@ -41,6 +42,8 @@ def loki(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Loki 
     """A real Loki that takes lines of any age and amount; `LOKI_URL` may name another one."""
     found = find_loki(os.environ, tell)
     if isinstance(found, Running):
+        if requests.get(f"{found.url}/loki/api/v1/labels", timeout=10).ok:
+            pytest.fail("LOKI_URL must keep tenants apart: try scripts/loki --profile open")
         yield found
     else:
         yield from _run(found, tmp_path_factory.mktemp("loki"), "open", tell)

@@ -13,6 +13,12 @@ import requests
 import snappy
 
 from loki_shipper.local.go import BuildError, build_loki, cached
+from loki_shipper.local.logproto_pb2 import (
+    EntryAdapter,
+    LabelPairAdapter,
+    PushRequest,
+    StreamAdapter,
+)
 from loki_shipper.local.loki import (
     IMAGE,
     Executable,
@@ -25,12 +31,6 @@ from loki_shipper.local.loki import (
     find_loki,
     query_range,
     start,
-)
-from loki_shipper.local.logproto_pb2 import (
-    EntryAdapter,
-    LabelPairAdapter,
-    PushRequest,
-    StreamAdapter,
 )
 
 type Install = Callable[[str, str], Path]

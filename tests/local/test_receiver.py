@@ -8,14 +8,14 @@ import pytest
 import requests
 import snappy
 
-from loki_shipper.local.loki import Loki, Running
-from loki_shipper.local.receiver import Answer, Receiver, RefusedError, parse_labels, run_receiver
 from loki_shipper.local.logproto_pb2 import (
     EntryAdapter,
     LabelPairAdapter,
     PushRequest,
     StreamAdapter,
 )
+from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.receiver import Answer, Receiver, RefusedError, parse_labels, run_receiver
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 NOW = time.time_ns()

@@ -377,7 +377,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run Loki until Ctrl-C or SIGTERM (`scripts/loki`)."""
     parser = argparse.ArgumentParser(prog="scripts/loki", description=main.__doc__)
     parser.add_argument("--binary", action="store_true", help="only print the executable's path")
-    parser.add_argument("--profile", choices=("open", "stock", "demo"), default="open")
+    parser.add_argument("--profile", choices=("demo", "open", "stock"), default="demo")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     options = parser.parse_args(arguments)
     tell = on_stream()
