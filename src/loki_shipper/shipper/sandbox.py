@@ -55,8 +55,23 @@ class Sandbox:
         `remaining` gives the seconds that delivering may still take. Raises UndecodableError.
         """
         session = self._session
-        session.refresh()
         pushes, sent, missing = session.pushes, session.bytes, self._tags.missing
+        report = self.deliver(event, remaining)
+        self._record(
+            report,
+            Pushes=session.pushes - pushes,
+            BytesPushed=session.bytes - sent,
+            TagsMissing=self._tags.missing - missing,
+        )
+        return report
+
+    def deliver(self, event: Any, remaining: Callable[[], float]) -> Report:
+        """Run the pipeline on an invocation event, and leave it to others to speak of it.
+
+        Raises UndecodableError, and SpillError where what cannot be decoded cannot be kept either.
+        """
+        session = self._session
+        session.refresh()
         sink = Sink(
             send=lambda batch: session.send(batch, seconds=remaining()),
             remaining=remaining,
@@ -65,14 +80,7 @@ class Sandbox:
             renew=session.renew,
             plain=self._plain,
         )
-        report = pipeline(event, self._surroundings(sink))
-        self._record(
-            report,
-            Pushes=session.pushes - pushes,
-            BytesPushed=session.bytes - sent,
-            TagsMissing=self._tags.missing - missing,
-        )
-        return report
+        return pipeline(event, self._surroundings(sink))
 
     def _surroundings(self, sink: Sink) -> Surroundings:
         bucket = self._settings.bucket
