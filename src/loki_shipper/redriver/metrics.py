@@ -1,0 +1,17 @@
+"""From what a run did to its metrics."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from loki_shipper.redriver.redrive import Redriven
+
+
+def metrics(run: Redriven, *, now: datetime) -> Iterator[tuple[str, str, float]]:
+    """Give each metric's name, CloudWatch unit and value; every one is there every time."""
+    yield "ObjectsRedriven", "Count", run.objects
+    yield "ObjectsSetAside", "Count", run.set_aside
+    yield "ObjectsLeft", "Count", run.left
+    yield "OldestAge", "Seconds", (now - run.oldest).total_seconds() if run.oldest else 0.0
+    yield "LinesRedriven", "Count", run.lines
+    yield "LinesLate", "Count", run.late
+    yield "LinesRejected", "Count", run.rejected
