@@ -102,8 +102,8 @@ class _Invocation:
         match verdict:
             case Stored():
                 return [Delivered(batch.entries, late=_is_late(batch.stream))], []
-            case Refused(complaints=complaints):
-                return _refused(batch, complaints), []
+            case Refused():
+                return _refused(batch, verdict)
             case TooFarBehind():
                 return _behind(batch, verdict)
             case MetadataRefused():
@@ -145,18 +145,25 @@ class _Invocation:
         return [], [piece]
 
 
-def _refused(batch: Batch, complaints: tuple[Complaint, ...]) -> list[Outcome]:
+def _refused(batch: Batch, verdict: Refused) -> _Step:
     """Sort out whom Loki meant: it holds the rest of the batch."""
-    stored: list[Entry] = []
+    rest: list[Entry] = []
     refused: dict[str, list[Entry]] = {}
     for entry in batch.entries:
-        complaint = next((c for c in complaints if _concerns(c, entry)), None)
+        complaint = next((c for c in verdict.complaints if _concerns(c, entry)), None)
         if complaint is None:
-            stored.append(entry)
+            rest.append(entry)
         else:
             refused.setdefault(complaint.reason, []).append(entry)
+    if not refused:
+        # Loki refused somebody, and we cannot tell whom: better kept once too often than lost.
+        return [Rejected(batch.entries, verdict.complaints[0].reason)], []
     outcomes: list[Outcome] = [Rejected(entries, reason) for reason, entries in refused.items()]
-    return [Delivered(stored, late=_is_late(batch.stream)), *outcomes] if stored else outcomes
+    if verdict.whole or not rest:
+        delivered = [Delivered(rest, late=_is_late(batch.stream))] if rest else []
+        return [*outcomes, *delivered], []
+    # Only a push of the rest tells what the end of the answer would have said.
+    return outcomes, [_Piece(Batch(batch.stream, rest))]
 
 
 def _concerns(complaint: Complaint, entry: Entry) -> bool:

@@ -1,7 +1,8 @@
 """What an answer to a push means; the table of `docs/troubleshooting.md`.
 
 The messages are Loki's own, from 2.6 to 3.8, compared without regard to case. A body may name
-labels and lines, so only the fixed reasons below ever reach a log or a metric.
+labels, so only the fixed reasons below ever reach a log or a metric, and label values, which may
+say anything, are left out before it is read.
 """
 
 import re
@@ -17,9 +18,13 @@ class Stored(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """Loki will never take what these complaints name; it holds the rest of the batch."""
+    """Loki will never take what these complaints name; it holds the rest of the batch.
+
+    `whole` is False where the answer was cut short: there may be more complaints than these.
+    """
 
     complaints: tuple["Complaint", ...]
+    whole: bool = True
 
 
 class Complaint(Struct, frozen=True):
@@ -89,11 +94,12 @@ _OLDEST = re.compile(rf"oldest acceptable timestamp is: {_TIME}")
 _TOO_OLD = re.compile(rf"has timestamp too old: \S+ oldest acceptable timestamp is: {_TIME}")
 _TOO_NEW = re.compile(rf"has timestamp too new: {_TIME}")
 _TOO_LONG = re.compile(r"max entry size '?(\d+)'? bytes")
+_LABEL_VALUE = re.compile(r'="(?:[^"\\]|\\.)*"?')
 
 _ALL_REFUSED = (
     ("couldn't parse labels", "labels"),
     ("at least one label pair is required", "labels"),
-    ("label names; limit", "labels"),
+    ("label names", "labels"),
     ("label name too long", "labels"),
     ("label value too long", "labels"),
     ("duplicate label name", "labels"),
@@ -112,8 +118,8 @@ def judge(answer: Answer | NoAnswer) -> Verdict:
         case Answer(status=200 | 204):
             return Stored()
         case Answer(body=body, status=status):
-            folded = body.casefold()
-            return _by_words(status, folded) or _by_status(answer, folded)
+            said = _LABEL_VALUE.sub("", body.casefold())
+            return _by_words(status, said) or _by_status(answer, said)
 
 
 def _by_words(status: int, body: str) -> Verdict | None:
@@ -131,7 +137,7 @@ def _by_words(status: int, body: str) -> Verdict | None:
 def _by_status(answer: Answer, body: str) -> Verdict:
     match answer.status:
         case 400:
-            return _bad_request(body)
+            return _bad_request(body, whole=len(answer.body.encode()) < MAX_BODY)
         case 401 | 403:
             return Denied()
         case 429:
@@ -146,14 +152,18 @@ def _by_status(answer: Answer, body: str) -> Verdict:
             return Misconfigured(f"status_{status}")
 
 
-def _bad_request(body: str) -> Verdict:
+def _bad_request(body: str, *, whole: bool) -> Verdict:
     if "entry too far behind" in body or "entry out of order" in body:
         return _too_far_behind(body)
     if "structured metadata, but this feature is disallowed" in body:
         return MetadataRefused()
     if "tenant id" in body or "multiple org ids" in body or "no org id" in body:
         return Misconfigured("tenant")
-    return Refused(tuple(_complaints(body)) or (Complaint("other"),))
+    clauses = body.split("; ")
+    # The last clause of an answer that was cut short may have lost its meaning.
+    clauses = clauses if whole else clauses[:-1]
+    unknown = () if clauses and all(map(_is_known, clauses)) else (Complaint("other"),)
+    return Refused((*_complaints("; ".join(clauses)), *unknown), whole)
 
 
 def _too_far_behind(body: str) -> TooFarBehind:
@@ -166,14 +176,19 @@ def _complaints(body: str) -> Iterator[Complaint]:
     if oldest := _times(_TOO_OLD, body):
         yield Complaint("too_old", before=max(oldest) + 1)
     if too_new := _times(_TOO_NEW, body):
-        # Loki lists them in random order: the earliest may be in what was cut off.
-        whole = len(body) < MAX_BODY
-        yield Complaint("too_new", since=min(too_new) if whole else None)
+        yield Complaint("too_new", since=min(too_new))
     if limits := _TOO_LONG.findall(body):
         yield Complaint("too_long", longer=min(map(int, limits)))
     for words, reason in _ALL_REFUSED:
         if words in body:
             yield Complaint(reason)
+
+
+def _is_known(clause: str) -> bool:
+    """Tell whether `_complaints` understands one of Loki's complaints."""
+    return any(pattern.search(clause) for pattern in (_TOO_OLD, _TOO_NEW, _TOO_LONG)) or any(
+        words in clause for words, _ in _ALL_REFUSED
+    )
 
 
 def _times(pattern: re.Pattern[str], body: str) -> list[float]:
