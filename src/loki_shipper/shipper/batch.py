@@ -7,6 +7,7 @@ from loki_shipper.model import Batch, Entry, Pairs, Stream
 _OVERHEAD = 32
 """Most bytes of protobuf around an entry: tags and lengths (11), seconds (7), nanos (6)."""
 
+_LABEL_OVERHEAD = 6
 _PAIR_OVERHEAD = 12
 
 
@@ -15,7 +16,10 @@ def batch(stream: Stream, entries: list[Entry], max_bytes: int) -> Iterator[Batc
 
     An entry that is larger by itself travels alone.
     """
-    head = _OVERHEAD + sum(size(name) + size(value) + 6 for name, value in stream.labels)
+    # Escaping may double a label's value.
+    head = _OVERHEAD + sum(
+        size(name) + 2 * size(value) + _LABEL_OVERHEAD for name, value in stream.labels
+    )
     start, total = 0, head
     known: Pairs = ()
     extra = 0
