@@ -149,7 +149,7 @@ def _metadata_name(key: str, taken: set[str]) -> str:
     name = f"tag_{name}" if name[0].isdigit() else name
     free, number = name, 2
     while free in taken:
-        free, number = f"{name}_{number}", number + 1
+        free, number = f"{name.rstrip('_')}_{number}", number + 1
     taken.add(free)
     return free
 
