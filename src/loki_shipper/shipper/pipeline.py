@@ -42,8 +42,7 @@ def pipeline(event: Any, around: Surroundings) -> Report:
     except UndecodableError as error:
         if around.put is None:
             raise
-        spill_undecodable(event, reason=str(error), put=around.put)
-        return Report(undecodable=str(error))
+        return _keep_undecodable(event, str(error), around.put)
     if data is None:
         return Report()
     if data.log_group == around.own_log_group:
@@ -52,6 +51,14 @@ def pipeline(event: Any, around: Surroundings) -> Report:
             received=len(data.log_events), dropped={"own_log_group": len(data.log_events)}
         )
     return _ship(data, around)
+
+
+def _keep_undecodable(event: Any, why: str, put: Put) -> Report:
+    try:
+        spill_undecodable(event, reason=why, put=put)
+    except SpillError as error:
+        return Report(undecodable=why, failure=str(error))
+    return Report(undecodable=why)
 
 
 def _ship(data: LogData, around: Surroundings) -> Report:
