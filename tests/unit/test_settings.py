@@ -1,0 +1,208 @@
+import pytest
+
+from loki_shipper.settings import Secret, Settings, SettingsError, settings, variables
+
+URL = {"LOKI_URL": "http://loki:3100"}
+PUSH = "/loki/api/v1/push"
+
+
+def read(**environ: str) -> Settings:
+    return settings(URL | environ)
+
+
+def fault(**environ: str) -> str:
+    with pytest.raises(SettingsError) as raised:
+        read(**environ)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://loki:3100", "http://loki:3100" + PUSH),
+        ("http://loki:3100/", "http://loki:3100" + PUSH),
+        ("https://logs.example.com/tenant", "https://logs.example.com/tenant" + PUSH),
+        ("https://logs.example.com" + PUSH, "https://logs.example.com" + PUSH),
+        ("https://logs.example.com" + PUSH + "/", "https://logs.example.com" + PUSH),
+        ("http://[::1]:3100", "http://[::1]:3100" + PUSH),
+        ("  http://loki  ", "http://loki" + PUSH),
+    ],
+)
+def test_the_url_may_be_the_base_or_the_push_url(text: str, url: str) -> None:
+    assert settings({"LOKI_URL": text}).loki_url == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loki:3100",
+        "ftp://loki",
+        "http://",
+        "http://loki:port",
+        "http://loki:99999",
+        "http://user:password@loki",
+        "http://loki?tenant=a",
+        "http://loki#a",
+        "http://[::1",
+    ],
+)
+def test_a_url_that_cannot_be_pushed_to_is_a_fault(text: str) -> None:
+    assert "LOKI_URL" in fault(LOKI_URL=text)
+
+
+def test_a_password_in_the_url_is_not_repeated_in_the_fault() -> None:
+    assert "hunter2" not in fault(LOKI_URL="http://user:hunter2@loki")
+
+
+@pytest.mark.parametrize("environ", [{}, {"LOKI_URL": ""}, {"LOKI_URL": "  "}])
+def test_absent_and_empty_are_the_same(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"^LOKI_URL is not set$"):
+        settings(environ)
+
+
+def test_what_is_not_set_has_the_documented_default() -> None:
+    read_ = read(LOG_LEVEL="", TAG_LABELS=" ")
+    assert read_ == Settings(loki_url="http://loki:3100" + PUSH)
+    assert (read_.max_labels, read_.max_line_bytes, read_.max_batch_bytes) == (15, 262144, 1048576)
+    assert (read_.tag_labels, read_.long_lines, read_.structured_metadata) == (None, "split", True)
+    assert read_.log_level == "INFO"
+
+
+def test_one_message_names_every_fault() -> None:
+    with pytest.raises(SettingsError) as raised:
+        settings(
+            {
+                "MAX_LABELS": "many",
+                "LOG_LEVEL": "loud",
+                "LOKI_TENANT": "a/b",
+                "LOKI_USERNAME": "u",
+                "LOKI_CLIENT_CERT": "c",
+            }
+        )
+    message = str(raised.value)
+    for name in (
+        "LOKI_URL is not set",
+        "MAX_LABELS",
+        "LOG_LEVEL",
+        "LOKI_TENANT",
+        "LOKI_USERNAME and LOKI_PASSWORD go together",
+        "LOKI_CLIENT_CERT and LOKI_CLIENT_KEY go together",
+    ):
+        assert name in message
+
+
+@pytest.mark.parametrize("tenant", ["a", "team-1_b.c!*'()", "x" * 150])
+def test_a_tenant_is_what_loki_takes_for_one(tenant: str) -> None:
+    assert read(LOKI_TENANT=tenant).loki_tenant == tenant
+
+
+@pytest.mark.parametrize("tenant", [".", "..", "a|b", "a b", "x" * 151, "größe", "a\nb"])
+def test_what_loki_takes_for_no_tenant_is_a_fault(tenant: str) -> None:
+    assert "LOKI_TENANT" in fault(LOKI_TENANT=tenant)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("*", None),
+        ("none", ()),
+        ("NONE", ()),
+        ("team", (("team", ""),)),
+        (" team , env = environment ,", (("team", ""), ("env", "environment"))),
+        ("aws:x=x", (("aws:x", "x"),)),
+    ],
+)
+def test_tags_are_all_none_or_a_list_with_new_names(text: str, labels: object) -> None:
+    assert read(TAG_LABELS=text).tag_labels == labels
+
+
+@pytest.mark.parametrize("text", ["=x", "a=1x", "a=__x", "a=late", "a,a", "a=b c"])
+def test_a_list_of_tags_that_cannot_be_labels_is_a_fault(text: str) -> None:
+    assert "TAG_LABELS" in fault(TAG_LABELS=text)
+
+
+def test_static_labels_are_sorted_pairs() -> None:
+    assert read(STATIC_LABELS="env=prod, cluster=eu=1").static_labels == (
+        ("cluster", "eu=1"),
+        ("env", "prod"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["env", "env=", "1env=a", "late=true", "a=1,a=2", "a=" + "x" * 2049]
+)
+def test_static_labels_that_loki_would_refuse_are_a_fault(text: str) -> None:
+    assert "STATIC_LABELS" in fault(STATIC_LABELS=text)
+
+
+def test_static_labels_leave_room_for_the_late_label() -> None:
+    labels = ",".join(f"a{n}=x" for n in range(5))
+    assert "STATIC_LABELS" in fault(STATIC_LABELS=labels, MAX_LABELS="5")
+    assert read(STATIC_LABELS=labels, MAX_LABELS="6").max_labels == 6
+
+
+def test_builtin_labels_can_be_renamed_and_left_out() -> None:
+    assert read(BUILTIN_LABELS="region=aws_region,log_group").builtin_labels == (
+        ("log_group", "log_group"),
+        ("region", "aws_region"),
+    )
+    assert read(BUILTIN_LABELS="none").builtin_labels == ()
+    assert len(read(BUILTIN_LABELS="all").builtin_labels) == 5
+
+
+@pytest.mark.parametrize(
+    "text", ["log_stream", "region,region", "region=a,source=a", "region=late"]
+)
+def test_builtin_labels_that_there_are_not_or_that_collide_are_a_fault(text: str) -> None:
+    assert "BUILTIN_LABELS" in fault(BUILTIN_LABELS=text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "x", "٣", "101"])
+def test_a_number_that_is_none_or_out_of_range_is_a_fault(text: str) -> None:
+    assert "MAX_LABELS" in fault(MAX_LABELS=text)
+
+
+def test_words_are_read_in_any_case() -> None:
+    read_ = read(LONG_LINES="Truncate", STRUCTURED_METADATA="OFF", LOG_LEVEL="debug")
+    assert (read_.long_lines, read_.structured_metadata, read_.log_level) == (
+        "truncate",
+        False,
+        "DEBUG",
+    )
+
+
+@pytest.mark.parametrize("name", ["LONG_LINES", "STRUCTURED_METADATA", "LOG_LEVEL"])
+def test_another_word_is_a_fault(name: str) -> None:
+    assert name in fault(**{name: "perhaps"})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"LOKI_SECRET": "s", "LOKI_TOKEN": "t"},
+        {"LOKI_SECRET": "s", "LOKI_USERNAME": "u", "LOKI_PASSWORD": "p"},
+        {"LOKI_TOKEN": "t", "LOKI_USERNAME": "u", "LOKI_PASSWORD": "p"},
+    ],
+)
+def test_two_ways_to_log_in_are_a_fault(environ: dict[str, str]) -> None:
+    assert "only one of" in fault(**environ)
+
+
+def test_no_fault_repeats_a_secret() -> None:
+    message = fault(LOKI_PASSWORD="hunter2", LOKI_TOKEN="hunter2", LOKI_CLIENT_KEY="hunter2")
+    assert "hunter2" not in message
+
+
+def test_settings_never_show_a_secret() -> None:
+    read_ = read(
+        LOKI_USERNAME="u", LOKI_PASSWORD="hunter2", LOKI_CLIENT_CERT="c", LOKI_CLIENT_KEY="hunter2"
+    )
+    assert "hunter2" not in repr(read_)
+    assert "hunter2" not in str(read_)
+    assert read_.loki_password == Secret("hunter2")
+
+
+def test_every_field_says_what_it_is_for() -> None:
+    for name, variable in variables().items():
+        assert variable.help.endswith("."), name
+    assert next(iter(variables())) == "LOKI_URL"
