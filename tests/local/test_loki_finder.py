@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,12 +126,37 @@ def test_go_builds_once_for_a_version(
     )
     told: list[str] = []
     first = build_loki(environ, told.append, module)
+    go.unlink()
     second = build_loki(environ, told.append, module)
     assert first == second == cached(environ, module)
     assert first.read_text() == "built\n"
     [call] = go.with_suffix(".calls").read_text().splitlines()
     assert call.startswith("build -tags noasm -o ")
     assert call.endswith("github.com/grafana/loki/v3/cmd/loki CGO_ENABLED=0")
+
+
+def test_two_never_build_at_once(install: Install, environ: dict[str, str], module: Path) -> None:
+    wait = module / "wait"
+    os.mkfifo(wait)
+    go = install(
+        "go",
+        "[ $1 = version ] && echo go1.21 && exit\n"
+        "[ -e $0.calls ] && again=yes\necho build >> $0.calls\n"
+        f'[ $again ] || read _ < {wait}\necho built > "$5"',
+    )
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        # The build goes on only when the other one is known to wait.
+        if text.startswith("waiting for another build") and not told:
+            told.append(text)
+            wait.write_text("go on\n")
+
+    with ThreadPoolExecutor(2) as threads:
+        built = list(threads.map(lambda _: build_loki(environ, tell, module), range(2)))
+    assert built[0] == built[1]
+    assert go.with_suffix(".calls").read_text() == "build\n"
+    assert told
 
 
 def test_another_go_mod_is_another_executable(environ: dict[str, str], module: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_260_is_not_stored(receiver: Receiver) -> None:
 @pytest.mark.parametrize(("stores", "count"), [(False, 0), (True, 1)], ids=["before", "after"])
 def test_a_connection_is_reset(receiver: Receiver, stores: bool, count: int) -> None:
     receiver.script([Answer(hangs_up=True, stores=stores)])
-    with pytest.raises(requests.ConnectionError):
+    with pytest.raises(requests.ConnectionError, match="reset by peer"):
         push(receiver, "x")
     assert len(receiver.pushes) == count
 
