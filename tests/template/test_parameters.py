@@ -1,0 +1,93 @@
+"""The template's parameters are the settings, by the declaration in `settings.py`."""
+
+import re
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+from msgspec import NODEFAULT
+from msgspec.structs import fields
+
+from loki_shipper.settings import Settings, settings, variables
+
+PARAMETERS = {
+    name: variable.parameter for name, variable in variables().items() if variable.parameter
+}
+TYPES = {name.upper(): hint for name, hint in get_type_hints(Settings).items()}
+WORDS = {name for name in PARAMETERS if TYPES[name] is bool or get_origin(TYPES[name]) is Literal}
+NUMBERS = {name for name in PARAMETERS if TYPES[name] is int}
+A_URL = {"LOKI_URL": "https://loki.example"}
+
+
+def test_the_function_gets_every_setting_from_its_parameter_and_nothing_else(
+    template: dict[str, Any],
+) -> None:
+    function = template["Resources"]["ShipperFunction"]["Properties"]
+    expected = {name: {"Ref": parameter} for name, parameter in PARAMETERS.items()}
+    assert function["Environment"]["Variables"] == expected | {"BUCKET": {"Ref": "Bucket"}}
+
+
+def test_only_required_settings_have_no_default(template: dict[str, Any]) -> None:
+    required = {field.name.upper() for field in fields(Settings) if field.default is NODEFAULT}
+    undecided = {
+        name
+        for name, parameter in PARAMETERS.items()
+        if "Default" not in template["Parameters"][parameter]
+    }
+    assert undecided == required
+
+
+def test_a_stack_of_defaults_has_the_settings_of_an_empty_environment(
+    template: dict[str, Any],
+) -> None:
+    environ = {
+        name: str(template["Parameters"][parameter].get("Default", ""))
+        for name, parameter in PARAMETERS.items()
+    }
+    assert settings(environ | A_URL) == settings(A_URL)
+
+
+@pytest.mark.parametrize("name", sorted(WORDS))
+def test_a_choice_offers_all_there_is(template: dict[str, Any], name: str) -> None:
+    offered = template["Parameters"][PARAMETERS[name]]["AllowedValues"]
+    meant = {True, False} if TYPES[name] is bool else set(get_args(TYPES[name]))
+    assert {variables()[name].parse(word) for word in offered} == meant
+    assert len(offered) == len(meant)
+
+
+@pytest.mark.parametrize("name", sorted(NUMBERS))
+def test_a_number_has_the_bounds_of_its_setting(template: dict[str, Any], name: str) -> None:
+    parameter = template["Parameters"][PARAMETERS[name]]
+    parse = variables()[name].parse
+    assert parameter["Type"] == "Number"
+    assert parse(str(parameter["MinValue"])) == parameter["MinValue"]
+    assert parse(str(parameter["MaxValue"])) == parameter["MaxValue"]
+    for beyond in (parameter["MinValue"] - 1, parameter["MaxValue"] + 1):
+        with pytest.raises(ValueError, match="whole number"):
+            parse(str(beyond))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "taken"),
+    [
+        ("LokiUrl", "http://loki:3100", True),
+        ("LokiUrl", "https://loki.example/loki/api/v1/push", True),
+        ("LokiUrl", "loki.example", False),
+        ("LokiUrl", "https://user:password@loki.example", False),
+        ("LokiSecret", "", True),
+        ("LokiSecret", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:loki-a1b2c3", True),
+        ("LokiSecret", "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/loki", True),
+        ("LokiSecret", "/team/loki", True),
+        ("LokiSecret", "loki.push", True),
+        ("LokiSecret", '{"token": "glc_secret"}', False),
+        ("LokiClientKey", "/team/loki-key", True),
+        ("LokiClientKey", "-----BEGIN PRIVATE KEY-----\nMIG\n", False),
+        ("KmsKeyArn", "", True),
+        ("KmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:key/1234abcd", True),
+        ("KmsKeyArn", "alias/loki", False),
+    ],
+)
+def test_a_form_refuses_what_can_never_work(
+    template: dict[str, Any], parameter: str, text: str, *, taken: bool
+) -> None:
+    pattern = template["Parameters"][parameter]["AllowedPattern"]
+    assert (re.fullmatch(pattern, text) is not None) == taken

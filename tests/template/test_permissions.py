@@ -1,0 +1,173 @@
+"""What the function may do, as CloudFormation works it out from the parameters (here: moto)."""
+
+import ast
+import json
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+REGION = "eu-central-1"
+HERE = f"{REGION}:123456789012"
+SECRET = f"arn:aws:secretsmanager:{HERE}:secret:loki-a1b2c3"
+PARAMETER = f"arn:aws:ssm:{HERE}:parameter/team/loki"
+KEY = f"arn:aws:kms:{HERE}:key/1234abcd"
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+type Grant = tuple[str, str]
+
+READ_TAGS: set[Grant] = {
+    ("s3:GetObject", "arn:aws:s3:::BUCKET/tags/*"),
+    ("logs:ListTagsForResource", f"arn:aws:logs:{HERE}:log-group:*"),
+    ("logs:ListTagsLogGroup", f"arn:aws:logs:{HERE}:log-group:*"),
+}
+
+
+def grants(template: dict[str, Any], **parameters: str) -> set[Grant]:
+    """Give each action with each resource that the role of a stack with these parameters has."""
+    return {
+        (action, resource)
+        for statement in statements(template, **parameters)
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+    }
+
+
+@mock_aws
+def statements(template: dict[str, Any], **parameters: str) -> list[dict[str, Any]]:
+    # moto has no functions and layers of SAM; the role needs none of them.
+    needed = ("ShipperRole", "Bucket", "ShipperLogGroup")
+    stack = {
+        "Parameters": template["Parameters"],
+        "Conditions": template["Conditions"],
+        "Resources": {name: template["Resources"][name] for name in needed},
+    }
+    cloudformation = boto3.client("cloudformation", REGION)
+    cloudformation.create_stack(
+        StackName="loki-shipper",
+        TemplateBody=json.dumps(stack),
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value}
+            for name, value in {"LokiUrl": "https://loki.example", **parameters}.items()
+        ],
+    )
+    resource = cloudformation.describe_stack_resource
+    role, bucket, log_group = (
+        resource(StackName="loki-shipper", LogicalResourceId=name)["StackResourceDetail"][
+            "PhysicalResourceId"
+        ]
+        for name in needed
+    )
+    policy = boto3.client("iam").get_role_policy(RoleName=role, PolicyName="shipper")
+    # moto writes the document as Python does, with None for AWS::NoValue.
+    text = policy["PolicyDocument"].replace(bucket, "BUCKET").replace(log_group, "LOG_GROUP")
+    return [statement for statement in ast.literal_eval(text)["Statement"] if statement]
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+@pytest.fixture(scope="session")
+def always(template: dict[str, Any]) -> set[Grant]:
+    return grants(template, TagLabels="none")
+
+
+def test_it_may_write_its_log_and_keep_what_was_not_delivered(always: set[Grant]) -> None:
+    assert always == {
+        ("logs:CreateLogStream", f"arn:aws:logs:{HERE}:log-group:LOG_GROUP:*"),
+        ("logs:PutLogEvents", f"arn:aws:logs:{HERE}:log-group:LOG_GROUP:*"),
+        ("s3:PutObject", "arn:aws:s3:::BUCKET/failed/*"),
+        ("s3:PutObject", "arn:aws:s3:::BUCKET/rejected/*"),
+        ("s3:PutObject", "arn:aws:s3:::BUCKET/aws/lambda/async/*"),
+        ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
+    }
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"TagLabels": "team"}, {"TagLabels": "none", "TenantTag": "team"}],
+    ids=["labels by default", "labels by name", "tenants"],
+)
+def test_it_may_read_tags_where_they_become_labels_or_tenants(
+    template: dict[str, Any], always: set[Grant], parameters: dict[str, str]
+) -> None:
+    assert grants(template, **parameters) - always == READ_TAGS
+
+
+@pytest.mark.parametrize(
+    "parameter", ["LokiSecret", "LokiCaCert", "LokiClientCert", "LokiClientKey"]
+)
+@pytest.mark.parametrize(
+    ("reference", "granted"),
+    [
+        pytest.param(
+            SECRET, {("secretsmanager:GetSecretValue", SECRET)}, id="ARN of Secrets Manager"
+        ),
+        pytest.param(PARAMETER, {("ssm:GetParameter", PARAMETER)}, id="ARN of a parameter"),
+        pytest.param(
+            "/team/loki",
+            {
+                ("ssm:GetParameter", PARAMETER),
+                ("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter//team/loki"),
+            },
+            id="parameter in a hierarchy",
+        ),
+        pytest.param(
+            "loki",
+            {
+                ("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter/loki"),
+                ("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameterloki"),
+            },
+            id="parameter",
+        ),
+    ],
+)
+def test_it_may_read_only_the_secret_that_is_named(
+    template: dict[str, Any],
+    always: set[Grant],
+    parameter: str,
+    reference: str,
+    granted: set[Grant],
+) -> None:
+    assert grants(template, TagLabels="none", **{parameter: reference}) - always == granted
+
+
+@pytest.mark.parametrize("parameter", ["LokiCaCert", "LokiClientCert"])
+def test_a_certificate_that_is_given_as_text_is_not_looked_up(
+    template: dict[str, Any], always: set[Grant], parameter: str
+) -> None:
+    assert grants(template, TagLabels="none", **{parameter: PEM}) == always
+
+
+def test_it_may_use_a_key_only_through_the_services_that_need_it(
+    template: dict[str, Any], always: set[Grant]
+) -> None:
+    assert grants(template, TagLabels="none", KmsKeyArn=KEY) - always == {
+        ("kms:GenerateDataKey", KEY),
+        ("kms:Decrypt", KEY),
+    }
+    (key,) = [s for s in statements(template, KmsKeyArn=KEY) if s["Resource"] == KEY]
+    assert key["Condition"] == {
+        "StringEquals": {
+            "kms:ViaService": [
+                f"{service}.{REGION}.amazonaws.com" for service in ("s3", "secretsmanager", "ssm")
+            ]
+        }
+    }
+
+
+def test_only_lambda_may_take_the_role(template: dict[str, Any]) -> None:
+    roles = [r for r in template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
+    assert [role["Properties"]["AssumeRolePolicyDocument"]["Statement"] for role in roles] == [
+        [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ]
+    ]
+    function = template["Resources"]["ShipperFunction"]["Properties"]
+    assert function["Role"] == {"Fn::GetAtt": ["ShipperRole", "Arn"]}
