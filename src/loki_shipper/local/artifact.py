@@ -1,0 +1,135 @@
+"""What `sam build` makes: the folders that are deployed, kept until their sources change."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from msgspec import Struct
+
+from loki_shipper.local.progress import Tell, clock_face
+
+CLONE: Final = Path(__file__).parents[3]
+
+_SOURCES = ("src", "layers", "Makefile", "template.yaml", "scripts/sam")
+"""Everything that a build reads; a change of any of it makes another artifact."""
+
+_KEPT = 5
+"""Artifacts in the cache, of some 55 MB each, before the one that was used longest ago goes."""
+
+_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class BuildError(Exception):
+    """Raised when `sam build` fails; the message has its last words."""
+
+
+class Artifact(Struct, frozen=True):
+    """A build: `function` is what Lambda unpacks to /var/task, `layer` what it unpacks to /opt."""
+
+    function: Path
+    layer: Path
+
+    @property
+    def paths(self) -> tuple[Path, Path]:
+        """The import path, in Lambda's order."""
+        return self.function, self.layer / "python"
+
+
+def build_artifact(environ: Mapping[str, str], tell: Tell, clone: Path = CLONE) -> Artifact:
+    """Return the artifact of the clone as it is now, for this machine's architecture.
+
+    Built by `sam build` unless the cache has it, which takes some 20 s and, for wheels and SAM,
+    the network.
+
+    Raises:
+        BuildError: the build fails.
+    """
+    home = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~"), ".cache").expanduser()
+    cache = Path(home, "loki-shipper")
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = _place(cache, clone)
+    if not folder.exists():
+        folder = _build(cache, clone, environ, tell)
+    os.utime(folder)
+    _forget(cache)
+    return Artifact(folder / "ShipperFunction", folder / "DependenciesLayer")
+
+
+def _place(cache: Path, clone: Path) -> Path:
+    digest = hashlib.sha256(platform.machine().encode())
+    for path in _files(clone):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(clone)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return cache / f"artifact-{digest.hexdigest()[:12]}"
+
+
+def _files(clone: Path) -> Iterator[Path]:
+    for name in _SOURCES:
+        root = clone / name
+        found = [root] if root.is_file() else sorted(root.rglob("*"))
+        yield from (p for p in found if p.is_file() and p.parent.name != "__pycache__")
+
+
+def _build(cache: Path, clone: Path, environ: Mapping[str, str], tell: Tell) -> Path:
+    architecture = _ARCHITECTURES[platform.machine().lower()]
+    with TemporaryDirectory(prefix="unfinished-", dir=cache) as name:
+        # A copy, so that what is edited meanwhile is not half of it.
+        copy, build, log = Path(name, "clone"), Path(name, "build"), Path(name, "log")
+        _copy(clone, copy)
+        folder = _place(cache, copy)
+        sam = [os.fspath(clone / "scripts/sam"), "build", "--build-dir", os.fspath(build)]
+        sam += ["--template-file", os.fspath(copy / "template.yaml")]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [*sam, "--parameter-overrides", f"Architecture={architecture}"],
+                cwd=clone,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                _wait(process, tell)
+            finally:
+                process.kill()
+        if process.returncode:
+            lines = log.read_text(errors="replace").splitlines()[-20:]
+            raise BuildError("\n".join(["sam build failed:", *lines]))
+        # Another run may have been faster; then its build is as good.
+        if not folder.exists():
+            build.rename(folder)
+    return folder
+
+
+def _copy(clone: Path, copy: Path) -> None:
+    for path in _files(clone):
+        target = copy / path.relative_to(clone)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def _wait(process: subprocess.Popen[bytes], tell: Tell) -> None:
+    began = time.monotonic()
+    while True:
+        try:
+            process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            spent = clock_face(time.monotonic() - began)
+            tell(f"building what is deployed (half a minute after a change): {spent}")
+        else:
+            tell("")
+            return
+
+
+def _forget(cache: Path) -> None:
+    artifacts = sorted(cache.glob("artifact-*"), key=lambda folder: folder.stat().st_mtime)
+    for old in artifacts[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)

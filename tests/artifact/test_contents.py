@@ -1,0 +1,69 @@
+"""What `sam build` puts into the function and the layer, and what it leaves at home."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loki_shipper.local.artifact import Artifact
+
+UNCHECKED_HASH = (1).to_bytes(4, "little")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def modules(folder: Path) -> Iterator[Path]:
+    return folder.rglob("*.py")
+
+
+def test_the_function_is_its_own_code_without_the_rooms_of_peoples_machines(
+    artifact: Artifact,
+) -> None:
+    assert names(artifact.function) == {"loki_shipper"}
+    rooms = names(artifact.function / "loki_shipper")
+    assert "shipper" in rooms
+    assert not rooms & {"cli", "local"}
+
+
+def test_the_layer_has_what_the_function_imports_and_no_tools(artifact: Artifact) -> None:
+    assert names(artifact.layer) == {"python"}
+    found = names(artifact.layer / "python")
+    assert {"aws_lambda_powertools", "boto3", "msgspec", "requests", "snappy"} <= found
+    assert not found & {"bin", "click", "rich", "pip", "moto", "pytest", "loki_shipper"}
+
+
+@pytest.mark.parametrize("part", ["function", "layer"])
+def test_every_module_has_bytecode_that_no_copy_makes_stale(artifact: Artifact, part: str) -> None:
+    folder: Path = getattr(artifact, part)
+    without = [
+        module
+        for module in modules(folder)
+        for bytecode in [Path(importlib.util.cache_from_source(str(module)))]
+        if not bytecode.is_file() or bytecode.read_bytes()[4:8] != UNCHECKED_HASH
+    ]
+    assert without == []
+    assert any(modules(folder))
+
+
+def test_bytecode_names_the_places_where_lambda_unpacks_it(artifact: Artifact) -> None:
+    """So that the same sources give the same bytes, whoever builds them where."""
+    settings = artifact.function / "loki_shipper/settings.py"
+    requests = artifact.layer / "python/requests/api.py"
+    for module, place in (
+        (settings, b"/var/task/loki_shipper/settings.py"),
+        (requests, b"/opt/python/requests/api.py"),
+    ):
+        assert place in Path(importlib.util.cache_from_source(str(module))).read_bytes()
+
+
+def test_function_and_layer_fit_into_lambda_with_room_to_spare(artifact: Artifact) -> None:
+    size = sum(
+        path.stat().st_size
+        for folder in (artifact.function, artifact.layer)
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+    assert size < 100 * 1024 * 1024
