@@ -1,4 +1,4 @@
-"""`loki-shipper demo` goes all the way, with whatever Loki there is, and leaves nothing behind."""
+"""`loki-shipper demo` goes all the way, with any Loki there is, and leaves nothing behind."""
 
 import os
 import re

@@ -10,23 +10,23 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from itertools import groupby
-from textwrap import wrap
 from typing import Any, override
 
 import click
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.local.demo import FUNCTIONS, QUERY, Outcome, Place, place, run_demo
 from loki_shipper.local.loki import Line, LokiError
-from loki_shipper.local.progress import on_stream
+from loki_shipper.local.progress import clock_face, on_stream
 from loki_shipper.settings import SettingsError, settings
 from loki_shipper.shipper.encode import label_set
 
 _SHOWN = 8
 _LONGEST_SECONDS = 300
-_WIDTH = 68
+_ENDLESS = 100_000
 _NEEDED = ("awslambdaric", "moto")
 
 
@@ -95,30 +95,31 @@ def _environ(loki: str | None) -> Mapping[str, str]:
 
 
 def _demo(environ: Mapping[str, str], *, seconds: int, keep: bool) -> None:
-    console, tell = Console(highlight=False), on_stream()
+    # In a pipe nothing is folded.
+    width = None if sys.stdout.isatty() else _ENDLESS
+    console, tell = Console(highlight=False, width=width), on_stream()
     tenant = environ.get("LOKI_TENANT") or None
     with place(environ, tell) as to:
         now = time.time_ns()
         # A Loki that cannot be asked would only show after all the work.
         to.ask(now, now + 1)
-        _print(console, _before(to, seconds))
+        console.print(Group(*_before(to, seconds)))
         outcome = run_demo(to, tenant, seconds=seconds, tell=tell)
-        _print(console, _after(outcome, to))
+        console.print(Group(*_after(outcome, to)))
         if not outcome.is_complete:
             raise NotDeliveredError(_blame(outcome))
         if keep and to.is_loki:
-            _print(console, _kept(to))
+            console.print(Group(*_kept(to)))
             _wait_for_ctrl_c()
         else:
-            _print(console, _next())
+            console.print(Group(*_next()))
 
 
-def _before(to: Place, seconds: int) -> Iterator[Text]:
+def _before(to: Place, seconds: int) -> Iterator[RenderableType]:
     yield Text("CloudWatch Logs to Loki, all on this machine", style="bold")
     yield Text()
     yield _row("loki", to.url if to.is_loki else f"{to.url}, a stand-in that decodes pushes")
-    for what in wrap(to.what, _WIDTH, break_long_words=False):
-        yield _row("", what)
+    yield _row("", to.what)
     yield _row("aws", "moto, region eu-central-1")
     yield _row("shipper", "loki_shipper.shipper.handler.handle, under awslambdaric")
     for function in FUNCTIONS:
@@ -126,11 +127,11 @@ def _before(to: Place, seconds: int) -> Iterator[Text]:
         yield _row("log group", function.log_group)
         yield _row("tags", " ".join(f"{key}={value}" for key, value in function.tags.items()))
     yield Text()
-    yield Text(f"Both functions log once a second, for {seconds} seconds …")
+    yield Text(f"Both functions log once a second, for {clock_face(seconds)} …")
     yield Text()
 
 
-def _after(outcome: Outcome, to: Place) -> Iterator[Text]:
+def _after(outcome: Outcome, to: Place) -> Iterator[RenderableType]:
     name = "Loki" if to.is_loki else "The stand-in"
     yield Text.assemble(f"{name} is asked for ", (QUERY, "bold cyan"))
     by_stream = sorted(outcome.held, key=lambda line: sorted(line.labels.items()))
@@ -143,7 +144,7 @@ def _after(outcome: Outcome, to: Place) -> Iterator[Text]:
     yield Text(counts, style=f"bold {equal}")
 
 
-def _stream(labels: Mapping[str, str], lines: list[Line]) -> Iterator[Text]:
+def _stream(labels: Mapping[str, str], lines: list[Line]) -> Iterator[RenderableType]:
     for place_, pair in enumerate(sorted(labels.items())):
         yield _row("" if place_ else "labels", label_set((pair,))[1:-1])
     if len(lines) > _SHOWN:
@@ -153,37 +154,33 @@ def _stream(labels: Mapping[str, str], lines: list[Line]) -> Iterator[Text]:
         clock = f"{at:%H:%M:%S}.{line.timestamp // 1_000_000 % 1000:03}"
         # A line may hold what steers a terminal.
         plain = "".join(each if each.isprintable() else " " for each in line.line)
-        yield Text.assemble("  ", (clock, "cyan"), "  ", plain)
+        yield _row(f"  {clock}", plain, "cyan")
 
 
-def _kept(to: Place) -> Iterator[Text]:
+def _kept(to: Place) -> Iterator[RenderableType]:
     yield Text()
     yield Text("Loki stays up until Ctrl-C. In Grafana: Connections, Data sources, Loki, URL")
     yield Text(f"  {to.url}", style="bold")
 
 
-def _next() -> Iterator[Text]:
+def _next() -> Iterator[RenderableType]:
     yield Text()
     yield Text("Try next:")
     for command, what in (
-        ("./scripts/demo --for 30s --keep", "look around in Loki, with Grafana"),
+        ("./scripts/demo --for 30s --keep", "look around with Grafana"),
         ("uv run loki-shipper invoke events/lambda.json", "see what Loki gets of an event"),
         ("sam build && sam deploy --guided", "deploy it"),
     ):
         yield Text.assemble("  ", (f"{command:<47}", "bold"), what)
 
 
-def _row(title: str, text: str) -> Text:
-    return Text.assemble((f"{title:<11}", "dim"), text)
-
-
-def _print(console: Console, lines: Iterator[Text]) -> None:
-    """A terminal shows the beginning of a long line, a pipe gets all of it."""
-    for line in lines:
-        if console.is_terminal:
-            console.print(line, no_wrap=True, overflow="ellipsis")
-        else:
-            console.print(line, soft_wrap=True)
+def _row(title: str, text: str, style: str = "dim") -> Table:
+    """Put a title before a text; where the text is folded, it stays in its column."""
+    row = Table.grid(padding=(0, 2, 0, 0))
+    row.add_column(style=style, no_wrap=True, min_width=9)
+    row.add_column(overflow="fold")
+    row.add_row(title, Text(text))
+    return row
 
 
 def _blame(outcome: Outcome) -> str:
