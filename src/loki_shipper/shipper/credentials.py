@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import os
+import re
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -17,6 +19,8 @@ type Fetch = Callable[[str], str]
 """Reads a secret by its reference. Raises SettingsError where it cannot be read."""
 
 _PEM = "-----BEGIN "
+# What requests sends as it is: ASCII, no blanks at either end.
+_HEADER = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
 def credentials(settings: Settings, fetch: Fetch) -> Access:
@@ -38,7 +42,7 @@ def _headers(settings: Settings, fetch: Fetch) -> dict[str, str]:
         case Settings(loki_secret=str(reference)):
             return _from_secret(fetch(reference))
         case Settings(loki_token=token) if token is not None:
-            return {"Authorization": f"Bearer {token.value}"}
+            return {"Authorization": _bearer(token.value)}
         case Settings(loki_username=str(username), loki_password=password) if password is not None:
             return {"Authorization": _basic(username, password.value)}
         case _:
@@ -56,8 +60,8 @@ def _from_secret(text: str) -> dict[str, str]:
     match secret:
         case {"username": str(username), "password": str(password)}:
             return {**headers, "Authorization": _basic(username, password)}
-        case {"token": str(token)} if _is_header(("Authorization", token)):
-            return {**headers, "Authorization": f"Bearer {token}"}
+        case {"token": str(token)}:
+            return {**headers, "Authorization": _bearer(token)}
         case {"headers": _}:
             return headers
         case _:
@@ -65,7 +69,13 @@ def _from_secret(text: str) -> dict[str, str]:
 
 
 def _is_header(pair: tuple[Any, Any]) -> bool:
-    return all(isinstance(text, str) and text.isprintable() and text for text in pair)
+    return all(isinstance(text, str) and _HEADER.fullmatch(text) for text in pair)
+
+
+def _bearer(token: str) -> str:
+    if not _HEADER.fullmatch(token):
+        raise SettingsError("the token is empty or has characters that no header can hold")
+    return f"Bearer {token}"
 
 
 def _basic(username: str, password: str) -> str:
@@ -74,11 +84,12 @@ def _basic(username: str, password: str) -> str:
 
 def _pem(text: str, fetch: Fetch) -> str:
     """Give the path of a PEM file, for PEM text, a path, or a reference to a secret."""
-    if not text.startswith(_PEM):
-        if Path(text).is_file():
+    # A certificate may have a preamble; and what is no path must not end in an error that shows it.
+    if _PEM not in text:
+        if os.path.isfile(text):  # noqa: PTH113 - Path raises for a name that is too long
             return text
         text = fetch(text)
-        if not text.startswith(_PEM):
+        if _PEM not in text:
             raise SettingsError("a certificate setting refers to a secret that holds no PEM text")
     # requests takes certificates by path only. The name is the content's, so that reading a secret
     # again that has not changed gives an Access that has not changed.
