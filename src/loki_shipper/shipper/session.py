@@ -70,6 +70,7 @@ class Session:
         with suppress(SettingsError):
             access = self._read(fresh=fresh)
             if access != self._access:
+                self._session.close()
                 self._use(access)
 
     def _use(self, access: Access) -> None:
