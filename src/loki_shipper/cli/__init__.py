@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "Show it all on this machine: two functions that log, and Loki.",
     "invoke": "Run the shipper on an event here; show or push what Loki gets.",
     "event": "Make a sample event of a log file's lines.",
+    "redrive": "Ship what could not be delivered, out of the bucket.",
 }
 
 

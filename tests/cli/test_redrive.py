@@ -1,0 +1,203 @@
+"""`loki-shipper redrive` empties a bucket into Loki and says what is left."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+
+import boto3
+import pytest
+from click.testing import Result
+
+from loki_shipper.local.aws import LocalAws
+from loki_shipper.local.receiver import Answer, Receiver
+from loki_shipper.shipper import aws as shippers
+from tests.redriver.memory import failed, of_lambda, record
+
+type Run = Callable[..., Result]
+type Put = Callable[[str, bytes], None]
+
+REJECTED = "rejected/2026/11/20/2026-11-20T09.00.00-x.json"
+DENIED = [Answer(status=401, body=b"no")] * 100
+
+
+@pytest.fixture
+def bucket(aws: LocalAws) -> str:
+    name = f"bucket-{uuid.uuid4().hex}"
+    aws.client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": aws.region}
+    )
+    return name
+
+
+@pytest.fixture
+def put(aws: LocalAws, bucket: str) -> Put:
+    return lambda key, body: aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+
+
+@pytest.fixture
+def keys(aws: LocalAws, bucket: str) -> Callable[[], list[str]]:
+    def keys() -> list[str]:
+        listed = aws.client("s3").list_objects_v2(Bucket=bucket)
+        return [each["Key"] for each in listed.get("Contents", [])]
+
+    return keys
+
+
+@pytest.fixture
+def redrive(run: Run, aws: LocalAws, receiver: Receiver, bucket: str) -> Iterator[Run]:
+    """Run the command on the bucket, with the receiver as its Loki."""
+
+    def redrive(*words: str, **environ: str) -> Result:
+        given = aws.environ | {"LOKI_URL": receiver.url} | environ
+        return run("redrive", "--bucket", bucket, *words, **given)
+
+    forget()
+    yield redrive
+    forget()
+
+
+def forget() -> None:
+    """Clients are kept, with the environment that they were made in."""
+    boto3.setup_default_session()
+    for kept in (shippers._logs, shippers._s3, shippers._index_store):
+        kept.cache_clear()
+
+
+def lines(receiver: Receiver) -> list[str]:
+    return [entry.line for push in receiver.pushes for entry in push.entries]
+
+
+def test_ships_oldest_first_empties_the_bucket_and_reports(
+    redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
+) -> None:
+    put(*failed("09.00.02", "/ecs/shop", "three", "four"))
+    put(*of_lambda("09.00.01", "/ecs/shop", "one", "two"))
+    result = redrive()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "redriven 2 objects: 4 lines delivered, 0 of them late, 0 rejected\n"
+    assert lines(receiver) == ["one", "two", "three", "four"]
+    assert keys() == []
+
+
+def test_labels_are_those_of_the_function(
+    redrive: Run, put: Put, receiver: Receiver, aws: LocalAws
+) -> None:
+    group = f"/ecs/{uuid.uuid4().hex}"
+    aws.create_log_group(group, {"team": "payments"})
+    put(*failed("09.00.00", group))
+    redrive(AWS_REGION="us-east-1", AWS_DEFAULT_REGION="us-east-1")
+    [push] = receiver.pushes
+    labels = push.streams[0].labels
+    assert (labels["team"], labels["region"], labels["log_group"]) == (
+        "payments",
+        "eu-central-1",
+        group,
+    )
+
+
+def test_says_what_is_left_and_why_and_exits_with_1(
+    redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
+) -> None:
+    put(*failed("09.00.00", "a"))
+    put(*failed("09.00.01", "b"))
+    put(*failed("09.00.02", "c"))
+    receiver.script(DENIED)
+    result = redrive()
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: 3 objects left, the oldest waiting for 0m: Loki is down, or refuses everything: "
+        "check LOKI_URL and the credentials [denied (3 times)]\n"
+    )
+    assert len(keys()) == 3
+
+
+def test_a_dry_run_changes_nothing_and_asks_nothing_of_loki(
+    redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
+) -> None:
+    put("failed/a", b"12345")
+    put("failed/b", b"123")
+    result = redrive("--dry-run", LOKI_URL="")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "2 objects, 8 bytes, the oldest waiting for 0m\n"
+    assert (keys(), receiver.attempts) == (["failed/a", "failed/b"], [])
+
+
+def test_a_dry_run_of_an_empty_bucket(redrive: Run) -> None:
+    assert redrive("--dry-run").stdout == "nothing waits\n"
+
+
+def test_json_is_for_programs(redrive: Run, put: Put, receiver: Receiver) -> None:
+    put(*failed("09.00.00"))
+    assert json.loads(redrive("--dry-run", "--json").stdout)["objects"] == 1
+    receiver.script([Answer(status=401)] * 9)
+    # The warning that credentials travel unencrypted is not part of it.
+    result = redrive("--json", LOKI_TOKEN="secret")
+    report = json.loads(result.stdout)
+    assert (report["left"], report["failures"]) == (1, {"denied": 1})
+    assert "secret" not in result.output
+
+
+def test_limit_takes_the_oldest(redrive: Run, put: Put, keys: Callable[[], list[str]]) -> None:
+    put(*failed("09.00.00", "a"))
+    put(*failed("09.00.01", "b"))
+    result = redrive("--limit", "1")
+    assert result.exit_code == 1
+    assert "1 object left" in result.stderr
+    assert "--limit was reached" in result.stderr
+    assert keys() == [failed("09.00.01", "b")[0]]
+
+
+def test_since_leaves_older_ones_alone(redrive: Run, put: Put) -> None:
+    put(*failed("09.00.00"))
+    assert redrive("--since", "2d", "--dry-run").stdout.startswith("1 object,")
+    assert redrive("--since", "0m", "--dry-run").stdout == "nothing waits\n"
+
+
+@pytest.mark.parametrize("age", ["2", "d", "-1d", "2w", "1.5h"])
+def test_since_says_how_to_write_a_time(redrive: Run, age: str) -> None:
+    result = redrive("--since", age)
+    assert result.exit_code == 2
+    assert f"'{age}' is not a time: write it like 90m, 12h or 2d" in result.stderr
+
+
+def test_rejected_come_back_only_when_asked_for(
+    redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
+) -> None:
+    put(REJECTED, record("/ecs/shop", "too old then"))
+    assert redrive().exit_code == 0
+    assert keys() == [REJECTED]
+    assert redrive("--rejected").exit_code == 0
+    assert (keys(), lines(receiver)) == ([], ["too old then"])
+
+
+def test_what_is_refused_again_is_kept_again(
+    redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
+) -> None:
+    put(REJECTED, record("/ecs/shop"))
+    receiver.script([Answer(status=400, body=b"max entry size '1' bytes exceeded")])
+    result = redrive("--rejected")
+    assert "0 lines delivered, 0 of them late, 1 rejected" in result.stdout
+    [kept] = keys()
+    assert kept.startswith("rejected/")
+    receiver.script([Answer(status=400, body=b"max entry size '1' bytes exceeded")])
+    redrive("--rejected")
+    assert keys() == [kept]
+
+
+def test_wrong_settings_are_named(redrive: Run) -> None:
+    result = redrive(LOKI_URL="")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "LOKI_URL is not set" in result.stderr
+
+
+def test_a_bucket_that_is_not_there_is_a_wrong_call(run: Run, aws: LocalAws) -> None:
+    result = run("redrive", "--bucket", "nobody-has-this", "--dry-run", **aws.environ)
+    assert result.exit_code == 2
+    assert "the bucket nobody-has-this cannot be found: 404: check --bucket" in result.stderr
+
+
+def test_the_bar_is_for_terminals(redrive: Run, put: Put) -> None:
+    put(*failed("09.00.00"))
+    assert "\x1b" not in redrive().stderr
+    put(*failed("09.00.00"))
+    assert "1/1" in redrive(FORCE_COLOR="1", TERM="xterm").stderr
