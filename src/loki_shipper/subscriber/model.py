@@ -1,0 +1,89 @@
+"""The nouns of linking: log groups and their subscription filters."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class LogGroup(Struct, frozen=True):
+    """A log group; `created` is in ms since 1970, `tags` are those that count for it."""
+
+    name: str
+    created: int
+    log_class: str = "STANDARD"
+    tags: dict[str, str] = {}
+
+
+class Filter(Struct, frozen=True, array_like=True):
+    """A subscription filter of ours; `since` is when it was made, in ms since 1970."""
+
+    pattern: str
+    destination: str
+    since: int
+
+
+class Filters(Struct, frozen=True, array_like=True):
+    """The filters of one log group: ours, and the names of others'.
+
+    `full`: AWS refused ours for want of a place. How many places there are differs by account, so
+    nothing but trying tells.
+    """
+
+    ours: Filter | None = None
+    foreign: tuple[str, ...] = ()
+    full: bool = False
+
+
+class Gone(Struct, frozen=True):
+    """The log group was deleted between listing and looking."""
+
+
+class Unreadable(Struct, frozen=True):
+    """The filters could not be read; `why` is AWS's name for it."""
+
+    why: str
+
+
+class Seen(Struct, frozen=True):
+    """A log group, and what is known of its filters."""
+
+    group: LogGroup
+    filters: Filters | Gone | Unreadable
+
+
+class Reason(StrEnum):
+    """Why a log group is left as it is, or is unlinked."""
+
+    LINKED = "linked"
+    OWN = "own"
+    NOT_INCLUDED = "not_included"
+    EXCLUDED = "excluded"
+    TAGS = "tags"
+    BY_HAND = "by_hand"
+    ACCOUNT_POLICY = "account_policy"
+    STOPPED = "stopped"
+    LOG_CLASS = "log_class"
+    FULL = "full"
+    GONE = "gone"
+    UNREADABLE = "unreadable"
+
+    @property
+    def words(self) -> str:
+        """Say it to a person."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Reason.LINKED: "linked already",
+    Reason.OWN: "a log group of Loki-Shipper itself: shipping it would never end",
+    Reason.NOT_INCLUDED: "no include pattern matches its name",
+    Reason.EXCLUDED: "an exclude pattern matches its name",
+    Reason.TAGS: "its tags do not meet the conditions",
+    Reason.BY_HAND: "unlinked by hand, until `loki-shipper link` names it",
+    Reason.ACCOUNT_POLICY: "the account policy sees to it",
+    Reason.STOPPED: "everything is unlinked, until `loki-shipper link --all` or a deployment",
+    Reason.LOG_CLASS: "its log class takes no subscription filter",
+    Reason.FULL: "all its places are taken by other filters",
+    Reason.GONE: "deleted meanwhile",
+    Reason.UNREADABLE: "its filters could not be read",
+}

@@ -1,0 +1,188 @@
+"""The subscriber's environment becomes one frozen `Settings`; every fault is in one message.
+
+One declaration, as for the shipper: the template's parameters are compared with it by a test.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_type_hints
+
+from msgspec import NODEFAULT, Struct, structs
+
+from loki_shipper.settings import SettingsError, Variable
+
+FILTER_NAME = "loki-shipper"
+
+
+class Condition(Struct, frozen=True):
+    """What a tag must be: absent (`values` is None), present (no values), or one of `values`."""
+
+    key: str
+    values: tuple[str, ...] | None
+
+
+class Origin(Struct, frozen=True):
+    """Where log groups are."""
+
+    partition: str
+    region: str
+    account: str
+
+
+def conditions(text: str) -> tuple[Condition, ...]:
+    """Read tag conditions, all of which must hold: `team=payments,team=search,driver,!internal`.
+
+    `key=value` asks for a value, one of them where a key stands twice; `key` for presence; `!key`
+    for absence. Raises ValueError.
+    """
+    found: dict[str, tuple[str, ...] | None] = {}
+    for item in _list(text):
+        key, equals, value = item.removeprefix("!").partition("=")
+        absent = item.startswith("!")
+        if not key or (absent and equals):
+            raise ValueError(f"has no tag condition in {item!r}: write key=value, key or !key")
+        if key in found and absent != (found[key] is None):
+            raise ValueError(f"asks for {key!r} to be there and not to be there")
+        known = found.get(key) or ()
+        found[key] = None if absent else (*known, value) if equals else known
+    return tuple(Condition(key, values) for key, values in found.items())
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _function_arn(text: str) -> str:
+    match text.split(":"):
+        case ["arn", _, "lambda", _, _, "function", _, *_]:
+            return text
+        case _:
+            raise ValueError("is not the ARN of a function")
+
+
+def _filter_name(text: str) -> str:
+    if len(text) > 512 or set(text) & set(":*"):  # noqa: PLR2004 - AWS's limit
+        raise ValueError("must be at most 512 characters, without : and *")
+    return text
+
+
+def _mode(text: str) -> str:
+    if text.lower() not in {"groups", "account"}:
+        raise ValueError("must be one of groups, account")
+    return text.lower()
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in {"on", "off"}:
+        raise ValueError("must be one of on, off")
+    return text.lower() == "on"
+
+
+def _level(text: str) -> str:
+    if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise ValueError("must be one of DEBUG, INFO, WARNING, ERROR")
+    return text.upper()
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What the subscriber runs with; one field a variable, the variable's name in capitals."""
+
+    shipper_arn: Annotated[str, Variable(_function_arn, "Function that the filters send to.", None)]
+    link_mode: Annotated[
+        Literal["groups", "account"],
+        Variable(
+            _mode,
+            "`groups` puts a filter on each chosen log group, `account` one policy for all log "
+            "groups but the excluded.",
+            "LinkMode",
+        ),
+    ] = "groups"
+    include: Annotated[
+        tuple[str, ...],
+        Variable(
+            _list,
+            "Log groups to link, by name: `/aws/lambda/*,/ecs/*`. An account policy includes all.",
+            "IncludeLogGroups",
+        ),
+    ] = ("/aws/lambda/*",)
+    exclude: Annotated[
+        tuple[str, ...],
+        Variable(
+            _list,
+            "Log groups never to link, by name: `*-test,/aws/lambda/probe`.",
+            "ExcludeLogGroups",
+        ),
+    ] = ()
+    tag_conditions: Annotated[
+        tuple[Condition, ...],
+        Variable(
+            conditions,
+            "Tags that a log group must have to be linked: `key=value`, `key`, or `!key` for must "
+            "not; a key twice takes either value.",
+            "TagConditions",
+        ),
+    ] = ()
+    filter_pattern: Annotated[
+        str,
+        Variable(
+            str, "Filter pattern of CloudWatch Logs: only matching lines ship.", "FilterPattern"
+        ),
+    ] = ""
+    filter_pattern_tag: Annotated[
+        str | None,
+        Variable(
+            str,
+            "Tag whose value is the log group's own filter pattern, such as `ERROR` or `-DEBUG`.",
+            "FilterPatternTag",
+        ),
+    ] = None
+    function_tags: Annotated[
+        bool,
+        Variable(
+            _switch,
+            "`on`: a function's tags stand in for those of its log group, where that has none.",
+            "FunctionTags",
+        ),
+    ] = True
+    filter_name: Annotated[
+        str, Variable(_filter_name, "Name of our subscription filters.", None)
+    ] = FILTER_NAME
+    own_log_groups: Annotated[
+        tuple[str, ...], Variable(_list, "Log groups of our own functions, never linked.", None)
+    ] = ()
+    bucket: Annotated[
+        str | None, Variable(str, "Bucket for the tag index and for what is linked.", None)
+    ] = None
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Variable(_level, "Level of the subscriber's own log.", "LogLevel"),
+    ] = "INFO"
+
+    @property
+    def origin(self) -> Origin:
+        """Where the shipper is, and so the log groups: a filter reaches no further."""
+        _, partition, _, region, account, *_ = self.shipper_arn.split(":")
+        return Origin(partition, region, account)
+
+
+def variables() -> dict[str, Variable]:
+    """Give each field's variable, keyed by its name in the environment."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {name.upper(): hint.__metadata__[0] for name, hint in hints.items()}
+
+
+def settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from an environment. Raises SettingsError, which names every fault."""
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, variable in variables().items():
+        text = environ.get(name, "").strip()
+        if text:
+            try:
+                values[name.lower()] = variable.parse(text)
+            except ValueError as fault:
+                faults.append(f"{name} {fault}")
+    required = [f.name.upper() for f in structs.fields(Settings) if f.default is NODEFAULT]
+    faults += [f"{name} is not set" for name in required if not environ.get(name, "").strip()]
+    if faults:
+        raise SettingsError("; ".join(faults))
+    return Settings(**values)

@@ -1,0 +1,390 @@
+"""An AWS of one account and Region in memory, on a clock of its own.
+
+It has what moto lacks: limits a second, log classes, the account policy, permissions that come
+later, log groups that go between two calls. Its clients take what boto3's take: each call is
+checked against botocore's service model, so that a wrong parameter fails.
+"""
+
+import json
+import re
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+from botocore import xform_name
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
+from botocore.session import get_session
+from botocore.validate import validate_parameters
+
+from loki_shipper.subscriber.aws import Aws, Clients
+from loki_shipper.subscriber.catch_up import Clock
+from loki_shipper.subscriber.memory import Memory, decode_memory, memory_key
+from loki_shipper.subscriber.pace import Pace
+from loki_shipper.subscriber.reconcile import Surroundings
+from loki_shipper.subscriber.settings import Settings
+
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+SHIPPER = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:loki-shipper-shipper"
+OTHERS = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:somebody-elses"
+BUCKET = "loki-shipper-bucket"
+NAME = "loki-shipper"
+BEGIN = 1_790_000_000.0
+"""When the fake's time begins, in seconds since 1970."""
+
+_PAGES = {"DescribeLogGroups": 50, "FilterLogEvents": 10_000}
+_LIMITS = {
+    "DescribeLogGroups": 10,
+    "GetResources": 15,
+    "PutSubscriptionFilter": 5,
+    "DeleteSubscriptionFilter": 5,
+    "DescribeSubscriptionFilters": 5,
+    "ListTagsForResource": 5,
+    "ListTagsLogGroup": 5,
+    "FilterLogEvents": 5,
+}
+"""AWS's limits, in calls a second for an account and Region."""
+
+
+def configured(**fields: Any) -> Settings:
+    """The settings of a stack with our defaults."""
+    return Settings(**{"shipper_arn": SHIPPER, "bucket": BUCKET, **fields})
+
+
+class FakeAws:
+    """The fake; tests set its fields, and read `calls`."""
+
+    def __init__(self) -> None:
+        self.time = BEGIN
+        self.latency = 0.02
+        self.limits: dict[str, float] = dict(_LIMITS)
+        self.places = 2
+        self.permitted_from = 0.0
+        self.groups: dict[str, dict[str, Any]] = {}
+        self.function_tags: dict[str, dict[str, str]] = {}
+        self.policy: dict[str, Any] | None = None
+        self.objects: dict[str, tuple[bytes, str]] = {}
+        self.shipped: list[dict[str, Any]] = []
+        self.calls = Counter[str]()
+        self.throttled = Counter[str]()
+        self.before: dict[str, Callable[[dict[str, Any]], object]] = {}
+        """What happens just before a call is answered, by operation; it may raise `error`."""
+        self._listed: dict[str, list[Any]] = {}
+        self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    # What tests do and see
+
+    def group(
+        self,
+        name: str,
+        *,
+        log_class: str = "STANDARD",
+        filters: dict[str, str] | None = None,
+        age: float = 90 * 86_400,
+        **tags: str,
+    ) -> None:
+        """Make a log group, so many seconds old, with filters (name to destination) and tags."""
+        self.groups[name] = {
+            "created": int((self.time - age) * 1000),
+            "class": log_class,
+            "tags": tags,
+            "filters": {
+                each: {"pattern": "", "destination": to, "since": int(self.time * 1000)}
+                for each, to in (filters or {}).items()
+            },
+            "events": [],
+        }
+
+    def log(self, name: str, log_stream: str, message: str, *, at: float | None = None) -> None:
+        """Write a line to a log group, now or at a time in seconds since 1970."""
+        events = self.groups[name]["events"]
+        when = int((self.time if at is None else at) * 1000)
+        events.append(
+            {
+                "logStreamName": log_stream,
+                "timestamp": when,
+                "message": message,
+                "eventId": f"{when << 144 | len(events):056d}",
+            }
+        )
+
+    @property
+    def linked(self) -> dict[str, str]:
+        """Log groups with our filter, and its pattern."""
+        return {
+            name: group["filters"][NAME]["pattern"]
+            for name, group in self.groups.items()
+            if NAME in group["filters"]
+        }
+
+    @property
+    def memory(self) -> Memory:
+        """What the subscriber has written down."""
+        found = self.objects.get(memory_key(configured().origin))
+        return decode_memory(None if found is None else found[0])
+
+    def surroundings(
+        self, settings: Settings | None = None, *, seconds: float = 840
+    ) -> Surroundings:
+        """A run that may take so many seconds."""
+        settings = configured() if settings is None else settings
+        end = self.time + seconds
+        pace = Pace(
+            clock=lambda: self.time,
+            sleep=self.sleep,
+            remaining=lambda: end - self.time,
+            jitter=lambda _: 0.0,
+        )
+        clock = Clock(lambda: int(self.time * 1000), self.sleep, lambda: end - self.time)
+        return Surroundings(Aws(self.clients(), settings, pace), settings, clock)
+
+    def clients(self) -> Clients:
+        """Clients of this AWS."""
+        services = "logs", "resourcegroupstaggingapi", "s3", "lambda"
+        return Clients(*(Client(self, service) for service in services))
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.time += seconds
+
+    # How calls are answered
+
+    def answer(self, operation: str, asked: dict[str, Any]) -> Any:
+        self.time += self.latency
+        self.calls[operation] += 1
+        self._limit(operation)
+        if operation in self.before:
+            self.before[operation](asked)
+        return getattr(self, f"_{xform_name(operation)}")(**asked)
+
+    def _limit(self, operation: str) -> None:
+        recent = self._recent[operation]
+        while recent and recent[0] <= self.time - 1:
+            recent.popleft()
+        recent.append(self.time)
+        if len(recent) > self.limits.get(operation, 1_000):
+            self.throttled[operation] += 1
+            raise error("ThrottlingException", "Rate exceeded")
+
+    def _describe_log_groups(
+        self, limit: int, logGroupNamePrefix: str = "", nextToken: str = ""
+    ) -> Any:
+        if not nextToken:
+            names = [name for name in sorted(self.groups) if name.startswith(logGroupNamePrefix)]
+            self._listed["groups"] = names
+        page, token = _page(self._listed["groups"], nextToken, limit)
+        page = [name for name in page if name in self.groups]
+        found = [
+            {
+                "logGroupName": name,
+                "creationTime": self.groups[name]["created"],
+                "logGroupClass": self.groups[name]["class"],
+            }
+            for name in page
+        ]
+        return {"logGroups": found, **token}
+
+    def _get_resources(
+        self,
+        ResourceTypeFilters: list[str] | None = None,
+        ResourceARNList: list[str] | None = None,
+        ResourcesPerPage: int = 50,
+        PaginationToken: str = "",
+    ) -> Any:
+        if not PaginationToken:
+            tagged = {_arn("logs", f"log-group:{n}"): g["tags"] for n, g in self.groups.items()}
+            tagged |= {_arn("lambda", f"function:{n}"): t for n, t in self.function_tags.items()}
+            kinds = {_kind(kind) for kind in ResourceTypeFilters or ["logs", "lambda"]}
+            self._listed["tagged"] = [
+                (arn, tags)
+                for arn, tags in sorted(tagged.items())
+                if tags and arn.split(":")[2] in kinds and arn in (ResourceARNList or [arn])
+            ]
+        page, token = _page(self._listed["tagged"], PaginationToken, ResourcesPerPage)
+        found = [
+            {
+                "ResourceARN": arn,
+                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            }
+            for arn, tags in page
+        ]
+        return {
+            "ResourceTagMappingList": found,
+            "PaginationToken": token.get("nextToken", ""),
+        }
+
+    def _list_tags_for_resource(self, resourceArn: str) -> Any:
+        assert not resourceArn.endswith(":*")
+        return {"tags": self._group(resourceArn.partition(":log-group:")[2])["tags"]}
+
+    def _list_tags_log_group(self, logGroupName: str) -> Any:
+        return {"tags": self._group(logGroupName)["tags"]}
+
+    def _describe_subscription_filters(self, logGroupName: str) -> Any:
+        filters = self._group(logGroupName)["filters"]
+        found = [
+            {
+                "filterName": name,
+                "logGroupName": logGroupName,
+                "filterPattern": each["pattern"],
+                "destinationArn": each["destination"],
+                "creationTime": each["since"],
+            }
+            for name, each in filters.items()
+        ]
+        return {"subscriptionFilters": found}
+
+    def _put_subscription_filter(
+        self, logGroupName: str, filterName: str, filterPattern: str, destinationArn: str
+    ) -> Any:
+        group = self._group(logGroupName)
+        if self.time < self.permitted_from:
+            raise error(
+                "InvalidParameterException",
+                "Could not execute the lambda function. Make sure you have given CloudWatch Logs "
+                "permission to execute your function.",
+            )
+        if group["class"] != "STANDARD":
+            raise error("InvalidOperationException", "not supported for this log class")
+        filters = group["filters"]
+        if filterName not in filters and len(filters) >= self.places:
+            raise error("LimitExceededException", "Resource limit exceeded.")
+        since = filters.get(filterName, {}).get("since", int(self.time * 1000))
+        filters[filterName] = {
+            "pattern": filterPattern,
+            "destination": destinationArn,
+            "since": since,
+        }
+        return {}
+
+    def _delete_subscription_filter(self, logGroupName: str, filterName: str) -> Any:
+        filters = self._group(logGroupName)["filters"]
+        if filterName not in filters:
+            raise error("ResourceNotFoundException", "no such subscription filter")
+        del filters[filterName]
+        return {}
+
+    def _put_account_policy(self, **policy: Any) -> Any:
+        document = json.loads(policy["policyDocument"])
+        assert {"DestinationArn", "FilterPattern"} == document.keys()
+        if self.policy is not None and self.policy["policyName"] != policy["policyName"]:
+            raise error("LimitExceededException", "one subscription policy an account and Region")
+        self.policy = policy
+        return {"accountPolicy": policy}
+
+    def _describe_account_policies(self, policyType: str, policyName: str) -> Any:
+        found = self.policy
+        if found is None or (found["policyType"], found["policyName"]) != (policyType, policyName):
+            raise error("ResourceNotFoundException", "no such policy")
+        return {"accountPolicies": [found]}
+
+    def _delete_account_policy(self, policyName: str, policyType: str) -> Any:
+        self._describe_account_policies(policyType, policyName)
+        self.policy = None
+        return {}
+
+    def _filter_log_events(
+        self,
+        logGroupName: str,
+        startTime: int,
+        endTime: int,
+        filterPattern: str,
+        nextToken: str = "",
+    ) -> Any:
+        events = [
+            event
+            for event in self._group(logGroupName)["events"]
+            if startTime <= event["timestamp"] <= endTime and filterPattern in event["message"]
+        ]
+        events.sort(key=lambda event: event["timestamp"])
+        page, token = _page(events, nextToken, _PAGES["FilterLogEvents"])
+        return {"events": page, **token}
+
+    def _invoke(self, FunctionName: str, InvocationType: str, Payload: bytes) -> Any:
+        assert (FunctionName, InvocationType) == (SHIPPER, "RequestResponse")
+        self.shipped.append(json.loads(Payload))
+        return {"StatusCode": 200, "Payload": BytesIO(b"{}")}
+
+    def _get_object(self, Bucket: str, Key: str) -> Any:
+        assert Bucket == BUCKET
+        if Key not in self.objects:
+            raise error("NoSuchKey", "The specified key does not exist.", 404)
+        body, etag = self.objects[Key]
+        return {"Body": BytesIO(body), "ETag": etag}
+
+    def _put_object(
+        self, Bucket: str, Key: str, Body: bytes, IfNoneMatch: str = "", IfMatch: str = ""
+    ) -> Any:
+        assert Bucket == BUCKET
+        _, etag = self.objects.get(Key, (b"", ""))
+        if (IfNoneMatch and etag) or (IfMatch and IfMatch != etag):
+            raise error("PreconditionFailed", "", 412)
+        self.objects[Key] = Body, f'"{self.calls["PutObject"]}"'
+        return {"ETag": self.objects[Key][1]}
+
+    def _group(self, name: str) -> dict[str, Any]:
+        if name not in self.groups:
+            raise error("ResourceNotFoundException", "The specified log group does not exist.")
+        return self.groups[name]
+
+
+class Client:
+    """Stands for a boto3 client of one service."""
+
+    def __init__(self, aws: FakeAws, service: str) -> None:
+        self._aws = aws
+        self._operations = _operations(service)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        operation = self._operations[name]
+
+        def call(**asked: Any) -> Any:
+            assert operation.input_shape is not None
+            validate_parameters(asked, operation.input_shape)
+            _check_patterns(asked, operation)
+            return self._aws.answer(operation.name, asked)
+
+        return call
+
+
+def error(code: str, message: str = "", status: int = 400) -> ClientError:
+    """Make an error as boto3 raises it."""
+    answer: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(answer, "")
+
+
+@cache
+def _operations(service: str) -> dict[str, OperationModel]:
+    model = get_session().get_service_model(service)
+    return {xform_name(name): model.operation_model(name) for name in model.operation_names}
+
+
+def _check_patterns(asked: dict[str, Any], operation: OperationModel) -> None:
+    """Check enumerations and patterns, which botocore leaves to AWS."""
+    assert operation.input_shape is not None
+    for name, value in asked.items():
+        facts = operation.input_shape.members[name].metadata
+        assert value in facts.get("enum", [value]), (operation.name, name, value)
+        if "pattern" in facts and operation.service_model.service_name == "logs":
+            assert re.fullmatch(facts["pattern"], value), (operation.name, name, value)
+        if isinstance(value, str) and "max" in facts:
+            assert len(value) <= facts["max"], (operation.name, name, value)
+
+
+def _page(items: list[Any], token: str, size: int) -> tuple[list[Any], dict[str, str]]:
+    start = int(token or 0)
+    more = {"nextToken": str(start + size)} if start + size < len(items) else {}
+    return items[start : start + size], more
+
+
+def _arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+
+
+def _kind(resource_type: str) -> str:
+    return resource_type.partition(":")[0]

@@ -1,0 +1,90 @@
+"""What is to be done about each log group."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_shipper.subscriber.model import (
+    Filter,
+    Filters,
+    Gone,
+    LogGroup,
+    Reason,
+    Seen,
+    Unreadable,
+)
+from loki_shipper.subscriber.plan import Action, Delete, Put, Skip, plan
+from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.settings import Condition
+from tests.subscriber.fake_aws import OTHERS, SHIPPER, configured
+
+OURS = Filter("", SHIPPER, 1)
+IN, OUT = "/aws/lambda/pay", "/ecs/shop"
+
+
+def seen(name: str, filters: Filters | Gone | Unreadable, **tags: str) -> Seen:
+    return Seen(LogGroup(name, 0, "STANDARD", tags), filters)
+
+
+def rules(**fields: Any) -> Rules:
+    return Rules(settings=configured(**fields))
+
+
+@pytest.mark.parametrize(
+    ("name", "filters", "action"),
+    [
+        (IN, Filters(), Put(IN, "", "new")),
+        (IN, Filters(None, ("theirs",)), Put(IN, "", "new")),
+        (IN, Filters(None, ("a", "b"), full=True), Skip(IN, Reason.FULL, "a, b")),
+        (IN, Filters(OURS, ("a",)), Skip(IN, Reason.LINKED)),
+        (IN, Filters(Filter("ERROR", SHIPPER, 1)), Put(IN, "", "changed")),
+        (IN, Filters(Filter("", OTHERS, 1)), Put(IN, "", "changed")),
+        (OUT, Filters(None, ("theirs",)), Skip(OUT, Reason.NOT_INCLUDED)),
+        (OUT, Filters(OURS, ("theirs",)), Delete(OUT, Reason.NOT_INCLUDED)),
+        (IN, Gone(), Skip(IN, Reason.GONE)),
+        (IN, Unreadable("AccessDenied"), Skip(IN, Reason.UNREADABLE, "AccessDenied")),
+    ],
+)
+def test_decides(name: str, filters: Any, action: Action) -> None:
+    assert list(plan([seen(name, filters)], rules())) == [action]
+
+
+def test_unlinks_where_the_tag_has_gone() -> None:
+    ruled = rules(tag_conditions=(Condition("team", ()),))
+    assert list(plan([seen(IN, Filters(OURS), team="pay")], ruled)) == [Skip(IN, Reason.LINKED)]
+    assert list(plan([seen(IN, Filters(OURS))], ruled)) == [Delete(IN, Reason.TAGS)]
+
+
+FILTERS = st.builds(
+    Filters,
+    st.none()
+    | st.builds(
+        Filter, st.sampled_from(["", "ERROR"]), st.sampled_from([SHIPPER, OTHERS]), st.just(1)
+    ),
+    st.lists(st.sampled_from("abc"), unique=True).map(tuple),
+    st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([IN, OUT, "/own"]), FILTERS)))
+def test_comes_to_rest_and_touches_no_log_group_of_ours(found: list[tuple[str, Filters]]) -> None:
+    ruled = rules(own_log_groups=("/own",), include=("/aws/lambda/*", "/own"))
+    before = [seen(name, filters) for name, filters in found]
+    actions = list(plan(before, ruled))
+    after = [applied(each, action) for each, action in zip(before, actions, strict=True)]
+    assert all(isinstance(action, Skip) for action in plan(after, ruled))
+    assert not [each for each in actions if isinstance(each, Put) and each.group == "/own"]
+
+
+def applied(each: Seen, action: Action) -> Seen:
+    assert isinstance(each.filters, Filters)
+    match action:
+        case Put(pattern=pattern):
+            ours = Filter(pattern, SHIPPER, 1)
+            return seen(each.group.name, Filters(ours, each.filters.foreign))
+        case Delete():
+            return seen(each.group.name, Filters(None, each.filters.foreign))
+        case Skip():
+            return each

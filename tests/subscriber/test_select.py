@@ -1,0 +1,85 @@
+"""Which log groups are chosen, with which pattern, and why others are not."""
+
+from typing import Any
+
+import pytest
+
+from loki_shipper.subscriber.model import LogGroup, Reason
+from loki_shipper.subscriber.select import Passed, Rules, Selected, select
+from loki_shipper.subscriber.settings import conditions
+from tests.subscriber.fake_aws import configured
+
+
+def group(name: str = "/aws/lambda/pay", log_class: str = "STANDARD", **tags: str) -> LogGroup:
+    return LogGroup(name, 0, log_class, tags)
+
+
+def rules(by_hand: dict[str, bool] | None = None, nothing: Any = None, **fields: Any) -> Rules:
+    return Rules(settings=configured(**fields), by_hand=by_hand or {}, nothing=nothing)
+
+
+@pytest.mark.parametrize(
+    ("name", "include", "exclude", "reason"),
+    [
+        ("/aws/lambda/pay", ("/aws/lambda/*",), (), None),
+        ("/ecs/pay", ("/aws/lambda/*",), (), Reason.NOT_INCLUDED),
+        ("/ecs/pay", ("/aws/lambda/*", "/ecs/p?y"), (), None),
+        ("/aws/lambda/pay-test", ("*",), ("*-test",), Reason.EXCLUDED),
+        ("/AWS/lambda/pay", ("/aws/*",), (), Reason.NOT_INCLUDED),
+        ("pay.1#2", ("*",), ("pay[.]1", "pay"), None),
+    ],
+)
+def test_chooses_by_name(name: str, include: Any, exclude: Any, reason: Reason | None) -> None:
+    ruled = rules(include=include, exclude=exclude)
+    expected = Selected("") if reason is None else Passed(reason)
+    assert select(group(name), ruled) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "tags", "chosen"),
+    [
+        ("team=pay", {"team": "pay"}, True),
+        ("team=pay", {"team": "shop"}, False),
+        ("team=pay", {}, False),
+        ("team=pay,team=shop", {"team": "shop"}, True),
+        ("driver", {"driver": ""}, True),
+        ("driver", {}, False),
+        ("!internal", {}, True),
+        ("!internal", {"internal": "no"}, False),
+        ("team=pay,!internal", {"team": "pay", "internal": "no"}, False),
+        ("url=a=b", {"url": "a=b"}, True),
+    ],
+)
+def test_chooses_by_tags(asked: str, tags: dict[str, str], chosen: bool) -> None:
+    found = select(group(**tags), rules(tag_conditions=conditions(asked)))
+    assert found == (Selected("") if chosen else Passed(Reason.TAGS))
+
+
+def test_takes_the_filter_pattern_from_the_tag_where_there_is_one() -> None:
+    ruled = rules(filter_pattern="ERROR", filter_pattern_tag="pattern")
+    assert select(group(pattern="-DEBUG"), ruled) == Selected("-DEBUG")
+    assert select(group(pattern=""), ruled) == Selected("")
+    assert select(group(), ruled) == Selected("ERROR")
+
+
+def test_never_chooses_our_own_whatever_is_said() -> None:
+    ruled = rules({"/own": True}, include=("*",), own_log_groups=("/own",))
+    assert select(group("/own"), ruled) == Passed(Reason.OWN)
+
+
+def test_follows_what_was_ordered_by_hand() -> None:
+    ruled = rules({"/ecs/a": True, "/aws/lambda/b": False})
+    assert select(group("/ecs/a"), ruled) == Selected("")
+    assert select(group("/aws/lambda/b"), ruled) == Passed(Reason.BY_HAND)
+
+
+@pytest.mark.parametrize("log_class", ["INFREQUENT_ACCESS", "DELIVERY", "ESSENTIALS"])
+def test_passes_over_log_classes_without_filters(log_class: str) -> None:
+    ruled = rules({"/ecs/a": True})
+    assert select(group(log_class=log_class), ruled) == Passed(Reason.LOG_CLASS)
+    assert select(group("/ecs/a", log_class), ruled) == Passed(Reason.LOG_CLASS)
+    assert select(group("/ecs/b", log_class), ruled) == Passed(Reason.NOT_INCLUDED)
+
+
+def test_chooses_nothing_where_nothing_is_to_be_linked() -> None:
+    assert select(group(), rules(nothing=Reason.STOPPED)) == Passed(Reason.STOPPED)

@@ -1,0 +1,83 @@
+"""The subscriber's environment becomes settings, or one message."""
+
+import pytest
+
+from loki_shipper.settings import SettingsError
+from loki_shipper.subscriber.settings import Condition, Origin, Settings, settings
+from tests.subscriber.fake_aws import SHIPPER
+
+
+def test_links_lambda_groups_of_one_stack_unless_told_otherwise() -> None:
+    assert settings({"SHIPPER_ARN": SHIPPER}) == Settings(
+        shipper_arn=SHIPPER, include=("/aws/lambda/*",), filter_name="loki-shipper"
+    )
+
+
+def test_reads_every_variable() -> None:
+    read = settings(
+        {
+            "SHIPPER_ARN": f"{SHIPPER}:live",
+            "LINK_MODE": "Account",
+            "INCLUDE": "/aws/lambda/*, /ecs/*",
+            "EXCLUDE": "*-test",
+            "TAG_CONDITIONS": "team=a,team=b,driver,!internal",
+            "FILTER_PATTERN": "?ERROR ?WARN",
+            "FILTER_PATTERN_TAG": "pattern",
+            "FUNCTION_TAGS": "off",
+            "FILTER_NAME": "mine",
+            "OWN_LOG_GROUPS": "/a,/b",
+            "BUCKET": "bucket",
+            "LOG_LEVEL": "debug",
+        }
+    )
+    assert read == Settings(
+        shipper_arn=f"{SHIPPER}:live",
+        link_mode="account",
+        include=("/aws/lambda/*", "/ecs/*"),
+        exclude=("*-test",),
+        tag_conditions=(
+            Condition("team", ("a", "b")),
+            Condition("driver", ()),
+            Condition("internal", None),
+        ),
+        filter_pattern="?ERROR ?WARN",
+        filter_pattern_tag="pattern",
+        function_tags=False,
+        filter_name="mine",
+        own_log_groups=("/a", "/b"),
+        bucket="bucket",
+        log_level="DEBUG",
+    )
+    assert read.origin == Origin("aws", "eu-central-1", "123456789012")
+
+
+def test_names_every_fault_in_one_message() -> None:
+    with pytest.raises(SettingsError) as raised:
+        settings(
+            {
+                "LINK_MODE": "some",
+                "TAG_CONDITIONS": "!team,team",
+                "FILTER_NAME": "a:b",
+                "FUNCTION_TAGS": "maybe",
+                "LOG_LEVEL": "loud",
+            }
+        )
+    assert str(raised.value) == (
+        "LINK_MODE must be one of groups, account; "
+        "TAG_CONDITIONS asks for 'team' to be there and not to be there; "
+        "FUNCTION_TAGS must be one of on, off; "
+        "FILTER_NAME must be at most 512 characters, without : and *; "
+        "LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR; "
+        "SHIPPER_ARN is not set"
+    )
+
+
+@pytest.mark.parametrize("text", ["=x", "!", "!a=b"])
+def test_refuses_what_is_no_condition(text: str) -> None:
+    with pytest.raises(SettingsError, match="write key=value, key or !key"):
+        settings({"SHIPPER_ARN": SHIPPER, "TAG_CONDITIONS": text})
+
+
+def test_refuses_a_shipper_that_is_no_function() -> None:
+    with pytest.raises(SettingsError, match="SHIPPER_ARN is not the ARN of a function"):
+        settings({"SHIPPER_ARN": "loki-shipper"})
