@@ -1,0 +1,348 @@
+"""What the subscriber asks of AWS; here its answers and errors become our own.
+
+boto3, slow to load, is imported only when a client is made.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from loki_shipper.model import LogEvent
+from loki_shipper.subscriber.model import Filter, Filters, LogGroup
+from loki_shipper.subscriber.pace import AwsError, Kind, Pace
+from loki_shipper.subscriber.request import group_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from loki_shipper.subscriber.settings import Settings
+
+_LAMBDA_GROUP = "/aws/lambda/"
+_POLICY = "SUBSCRIPTION_FILTER_POLICY"
+_KINDS: dict[str, Kind] = {
+    "ThrottlingException": "throttled",
+    "Throttling": "throttled",
+    "TooManyRequestsException": "throttled",
+    "ThrottledException": "throttled",
+    "SlowDown": "throttled",
+    "OperationAbortedException": "busy",
+    "ServiceUnavailableException": "busy",
+    "ServiceException": "busy",
+    "InternalServiceException": "busy",
+    "InternalFailure": "busy",
+    "InternalError": "busy",
+    "ResourceNotFoundException": "gone",
+    "NoSuchKey": "gone",
+    "LimitExceededException": "full",
+    "ExpiredToken": "expired",
+    "ExpiredTokenException": "expired",
+    "InvalidClientTokenId": "expired",
+    "UnrecognizedClientException": "expired",
+}
+
+
+class Clients(NamedTuple):
+    """The boto3 clients that are called, or what stands for them in a test."""
+
+    logs: Any
+    tagging: Any
+    s3: Any
+    functions: Any
+
+
+def connect() -> Clients:
+    """Make the clients; region, credentials and endpoint are boto3's to find."""
+    import boto3
+    from botocore.config import Config
+
+    # Pace tries again, in its own time.
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+    # A function may run for 15 minutes.
+    patient = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=910)
+    return Clients(
+        boto3.client("logs", config=once),
+        boto3.client("resourcegroupstaggingapi", config=once),
+        boto3.client("s3", config=once),
+        boto3.client("lambda", config=patient),
+    )
+
+
+class Aws:
+    """CloudWatch Logs, tags, bucket and shipper of one account and Region.
+
+    Every method raises AwsError, after trying again what may go better.
+    """
+
+    def __init__(self, clients: Clients, settings: Settings, pace: Pace) -> None:
+        self._clients = clients
+        self._settings = settings
+        self._pace = pace
+
+    def log_groups(self, prefix: str | None = None) -> Iterator[LogGroup]:
+        """List log groups, without tags: all, or those whose names start so."""
+        asked: dict[str, Any] = {"limit": 50}
+        if prefix is not None:
+            asked["logGroupNamePrefix"] = prefix
+        for page in self._pages("DescribeLogGroups", self._clients.logs.describe_log_groups, asked):
+            for group in page["logGroups"]:
+                yield LogGroup(
+                    group["logGroupName"],
+                    group["creationTime"],
+                    group.get("logGroupClass", "STANDARD"),
+                )
+
+    def log_group(self, name: str) -> LogGroup | None:
+        """Find one log group; None where there is none."""
+        return next((group for group in self.log_groups(name) if group.name == name), None)
+
+    def all_tags(self) -> dict[str, dict[str, str]]:
+        """Give the tags of all log groups that have any, a function's for its log group's."""
+        kinds = ["logs", *(["lambda:function"] if self._settings.function_tags else [])]
+        asked = {"ResourceTypeFilters": kinds, "ResourcesPerPage": 100}
+        return self._tags(asked)
+
+    def tags(self, name: str) -> dict[str, str]:
+        """Give the tags of one log group, its function's where it has none. Fresher than all."""
+        own = self._own_tags(name)
+        if own or not name.startswith(_LAMBDA_GROUP) or not self._settings.function_tags:
+            return own
+        where = self._settings.origin
+        function = name.removeprefix(_LAMBDA_GROUP)
+        arn = f"arn:{where.partition}:lambda:{where.region}:{where.account}:function:{function}"
+        return self._tags({"ResourceARNList": [arn]}).get(name, {})
+
+    def _own_tags(self, name: str) -> dict[str, str]:
+        logs = self._clients.logs
+        where = self._settings.origin
+        # ListTagsForResource takes no # in an ARN; the deprecated call takes it in a name.
+        if "#" in name:
+            answer = self._call(
+                "ListTagsLogGroup", lambda: logs.list_tags_log_group(logGroupName=name)
+            )
+        else:
+            arn = f"arn:{where.partition}:logs:{where.region}:{where.account}:log-group:{name}"
+            answer = self._call(
+                "ListTagsForResource", lambda: logs.list_tags_for_resource(resourceArn=arn)
+            )
+        tags: dict[str, str] = answer["tags"]
+        return tags
+
+    def _tags(self, asked: dict[str, Any]) -> dict[str, dict[str, str]]:
+        own: dict[str, dict[str, str]] = {}
+        functions: dict[str, dict[str, str]] = {}
+        get = self._clients.tagging.get_resources
+        for page in self._pages("GetResources", get, asked):
+            for resource in page["ResourceTagMappingList"]:
+                tags = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
+                match resource["ResourceARN"].split(":"):
+                    case ["arn", _, "lambda", _, _, "function", name]:
+                        functions[_LAMBDA_GROUP + name] = tags
+                    case _ if tags and (group := group_name(resource["ResourceARN"])):
+                        own[group] = tags
+        return functions | own
+
+    def filters(self, name: str) -> Filters:
+        """Read a log group's filters."""
+        page = self._call(
+            "DescribeSubscriptionFilters",
+            lambda: self._clients.logs.describe_subscription_filters(logGroupName=name),
+        )
+        found = page["subscriptionFilters"]
+        mine = self._settings.filter_name
+        ours = [
+            Filter(each["filterPattern"], each["destinationArn"], each["creationTime"])
+            for each in found
+            if each["filterName"] == mine
+        ]
+        foreign = (each["filterName"] for each in found if each["filterName"] != mine)
+        return Filters(ours[0] if ours else None, tuple(sorted(foreign)))
+
+    def put_filter(self, name: str, pattern: str) -> None:
+        """Put our filter on a log group, or over the one of ours that is there."""
+        self._call(
+            "PutSubscriptionFilter",
+            lambda: self._clients.logs.put_subscription_filter(
+                logGroupName=name,
+                filterName=self._settings.filter_name,
+                filterPattern=pattern,
+                destinationArn=self._settings.shipper_arn,
+            ),
+        )
+
+    def delete_filter(self, name: str) -> None:
+        """Delete our filter from a log group."""
+        self._call(
+            "DeleteSubscriptionFilter",
+            lambda: self._clients.logs.delete_subscription_filter(
+                logGroupName=name, filterName=self._settings.filter_name
+            ),
+        )
+
+    def put_account_policy(self, document: str, criteria: str) -> None:
+        """Put our account policy, or over the one that is there."""
+        self._call(
+            "PutAccountPolicy",
+            lambda: self._clients.logs.put_account_policy(
+                policyName=self._settings.filter_name,
+                policyType=_POLICY,
+                policyDocument=document,
+                scope="ALL",
+                selectionCriteria=criteria,
+            ),
+        )
+
+    def account_policy(self) -> tuple[str, str] | None:
+        """Read our account policy: its document and its selection criteria; None: there is none."""
+        try:
+            answer = self._call(
+                "DescribeAccountPolicies",
+                lambda: self._clients.logs.describe_account_policies(
+                    policyType=_POLICY, policyName=self._settings.filter_name
+                ),
+            )
+        except AwsError as error:
+            if error.kind == "gone":
+                return None
+            raise
+        for policy in answer["accountPolicies"]:
+            return policy["policyDocument"], policy.get("selectionCriteria", "")
+        return None
+
+    def delete_account_policy(self) -> None:
+        """Delete our account policy, if it is there."""
+        try:
+            self._call(
+                "DeleteAccountPolicy",
+                lambda: self._clients.logs.delete_account_policy(
+                    policyName=self._settings.filter_name, policyType=_POLICY
+                ),
+            )
+        except AwsError as error:
+            if error.kind != "gone":
+                raise
+
+    def events(
+        self, name: str, *, start: int, end: int, pattern: str
+    ) -> Iterator[list[tuple[str, LogEvent]]]:
+        """Read back pages of log events with their log streams, from `start` to before `end`.
+
+        Both are in ms since 1970.
+        """
+        asked = {
+            "logGroupName": name,
+            "startTime": start,
+            "endTime": end - 1,
+            "filterPattern": pattern,
+        }
+        read = self._clients.logs.filter_log_events
+        for page in self._pages("FilterLogEvents", read, asked):
+            yield [
+                (
+                    event["logStreamName"],
+                    LogEvent(event["eventId"], event["timestamp"], event["message"]),
+                )
+                for event in page["events"]
+            ]
+
+    def ship(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Invoke the shipper on a payload and wait for its report; empty where it gives none."""
+        body = json.dumps(payload).encode()
+
+        def invoke() -> tuple[bytes, bool]:
+            answer = self._clients.functions.invoke(
+                FunctionName=self._settings.shipper_arn,
+                InvocationType="RequestResponse",
+                Payload=body,
+            )
+            return answer["Payload"].read(), "FunctionError" in answer
+
+        answer, failed = self._call("Invoke", invoke)
+        said = json.loads(answer or b"null") or {}
+        if failed:
+            raise AwsError("refused", str(said.get("errorType")), str(said.get("errorMessage")))
+        return dict(said)
+
+    def read_object(self, key: str) -> tuple[bytes, str] | None:
+        """Read an object of the bucket, and its ETag; None where there is none."""
+
+        def get() -> tuple[bytes, str]:
+            answer = self._clients.s3.get_object(Bucket=self._settings.bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"]
+
+        try:
+            return self._call("GetObject", get)
+        except AwsError as error:
+            if error.kind == "gone":
+                return None
+            raise
+
+    def write_object(self, key: str, body: bytes, etag: str | None) -> bool:
+        """Write an object if it is still the one of that ETag; None: if there is still none."""
+        unchanged = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            self._call(
+                "PutObject",
+                lambda: self._clients.s3.put_object(
+                    Bucket=self._settings.bucket, Key=key, Body=body, **unchanged
+                ),
+            )
+        except AwsError as error:
+            if error.code in {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}:
+                return False
+            raise
+        return True
+
+    def _pages(
+        self,
+        operation: str,
+        call: Callable[..., Any],
+        asked: dict[str, Any],
+    ) -> Iterator[Any]:
+        token = "PaginationToken" if operation == "GetResources" else "nextToken"
+        following = asked
+        while True:
+            page = self._call(operation, lambda: call(**following))  # noqa: B023 - called at once
+            yield page
+            if not page.get(token):
+                return
+            following = {**asked, token: page[token]}
+
+    def _call[T](self, operation: str, call: Callable[[], T]) -> T:
+        return self._pace(operation, lambda: _translated(call))
+
+
+def _translated[T](call: Callable[[], T]) -> T:
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        CredentialRetrievalError,
+        HTTPClientError,
+        NoCredentialsError,
+        SSOError,
+        TokenRetrievalError,
+    )
+    from botocore.exceptions import (
+        ConnectionError as NoConnectionError,
+    )
+
+    try:
+        return call()
+    except ClientError as error:
+        raise _from_answer(error.response) from None
+    except (NoCredentialsError, CredentialRetrievalError, SSOError, TokenRetrievalError) as error:
+        raise AwsError("expired", type(error).__name__, str(error)) from None
+    except (HTTPClientError, NoConnectionError) as error:
+        raise AwsError("unreachable", type(error).__name__, "AWS cannot be reached") from None
+    except BotoCoreError as error:
+        raise AwsError("refused", type(error).__name__, str(error)) from None
+
+
+def _from_answer(answer: Any) -> AwsError:
+    code, message = answer["Error"]["Code"], answer["Error"].get("Message", "")
+    if "Could not execute the lambda function" in message:
+        return AwsError("not_permitted_yet", code, message)
+    if code in _KINDS:
+        return AwsError(_KINDS[code], code, message)
+    busy = answer["ResponseMetadata"]["HTTPStatusCode"] >= 500  # noqa: PLR2004 - HTTP's own
+    return AwsError("busy" if busy else "refused", code, message)

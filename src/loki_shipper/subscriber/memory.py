@@ -1,0 +1,90 @@
+"""What the subscriber remembers from one run to the next, as one compressed object in the bucket.
+
+AWS lists no log groups by filter, and reads filters of one log group a call, five a second. So a
+sweep looks only at log groups that are new to it, and at one in 24 of the rest. Without the memory
+everything is looked at once; nothing else depends on it but what people ordered by hand.
+"""
+
+import gzip
+import zlib
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from loki_shipper.subscriber.model import Filters, LogGroup
+from loki_shipper.subscriber.settings import Origin
+
+
+class Known(Struct, frozen=True, array_like=True):
+    """What was last seen of a log group; `created` tells it from a later one of its name.
+
+    `caught_up`: what it logged before its filter was there has been shipped.
+    """
+
+    created: int
+    filters: Filters
+    caught_up: bool = False
+
+
+class Memory(Struct, frozen=True):
+    """Log groups by name, and what people ordered.
+
+    `by_hand`: single log groups that are linked or not, whatever the settings say; `stopped`: none
+    is; `account_policy`: ours is there.
+    """
+
+    groups: dict[str, Known] = {}
+    by_hand: dict[str, bool] = {}
+    stopped: bool = False
+    account_policy: bool = False
+
+
+class Lesson(Struct, frozen=True, kw_only=True):
+    """What a run learned: log groups as they are now (None: gone), orders that changed."""
+
+    groups: Mapping[str, Known | None] = {}
+    by_hand: Mapping[str, bool | None] = {}
+    stopped: bool | None = None
+    account_policy: bool | None = None
+
+
+def memory_key(origin: Origin) -> str:
+    """Give the memory's key in the bucket."""
+    return f"links/{origin.account}/{origin.region}.json.gz"
+
+
+def encode_memory(memory: Memory) -> bytes:
+    """Compress a memory; the same memory always gives the same bytes."""
+    return gzip.compress(msgspec.json.encode(memory, order="sorted"), compresslevel=6, mtime=0)
+
+
+def decode_memory(body: bytes | None) -> Memory:
+    """Read a memory; an empty one where there is none or it cannot be read."""
+    try:
+        return Memory() if body is None else msgspec.json.decode(gzip.decompress(body), type=Memory)
+    except (OSError, EOFError, zlib.error, msgspec.MsgspecError, UnicodeError):
+        return Memory()
+
+
+def learn(memory: Memory, lesson: Lesson) -> Memory:
+    """Apply a lesson to a memory that another run may have changed meanwhile."""
+    return Memory(
+        groups=_changed(memory.groups, lesson.groups),
+        by_hand=_changed(memory.by_hand, lesson.by_hand),
+        stopped=memory.stopped if lesson.stopped is None else lesson.stopped,
+        account_policy=(
+            memory.account_policy if lesson.account_policy is None else lesson.account_policy
+        ),
+    )
+
+
+def recall(memory: Memory, group: LogGroup) -> Known | None:
+    """Give what is known of a log group; None where it is new, or made anew under its name."""
+    known = memory.groups.get(group.name)
+    return known if known is not None and known.created == group.created else None
+
+
+def _changed[V](values: Mapping[str, V], changes: Mapping[str, V | None]) -> dict[str, V]:
+    merged = {**values, **changes}
+    return {name: value for name, value in merged.items() if value is not None}

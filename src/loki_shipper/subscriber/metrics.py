@@ -1,0 +1,27 @@
+"""From a run's report to its metrics."""
+
+from collections.abc import Iterator
+
+from loki_shipper.subscriber.model import Reason
+from loki_shipper.subscriber.tally import Report
+
+
+def metrics(report: Report) -> Iterator[tuple[str, str, float]]:
+    """Give each metric's name, CloudWatch unit and value.
+
+    `LogGroupsSeen`, `LogGroupsLinked` and what was skipped are of sweeps only, as a look at one
+    log group says nothing of the rest. `SweepsComplete` is missing where no sweep came to its end.
+    """
+    yield "FiltersPut", "Count", report.put
+    yield "FiltersDeleted", "Count", report.deleted
+    yield "LinkErrors", "Count", len(report.failed)
+    yield "LinesCaughtUp", "Count", report.caught_up
+    if report.whole:
+        yield "LogGroupsSeen", "Count", report.seen
+        yield "LogGroupsLinked", "Count", report.linked
+        yield "LogGroupsLeft", "Count", report.left
+        for reason in Reason:
+            name = "".join(word.capitalize() for word in reason.split("_"))
+            yield f"LogGroupsSkipped{name}", "Count", report.skipped.get(reason, 0)
+        if not report.left:
+            yield "SweepsComplete", "Count", 1

@@ -1,0 +1,79 @@
+"""From log groups to what is known of their filters: remembered, or looked at."""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+
+from loki_shipper.subscriber.memory import Memory, recall
+from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Seen, Unreadable
+from loki_shipper.subscriber.pace import AwsError
+
+_HOUR_MS = 3_600_000
+ROUND = 24
+"""Hours in which every log group is looked at once, whatever the memory says."""
+
+type Distrust = Callable[[LogGroup], bool]
+"""Tells whether to look at a log group's filters although they are known."""
+
+
+class Sight(Struct, frozen=True):
+    """How filters are read (`look`, raises AwsError), and when looking must end."""
+
+    look: Callable[[str], Filters]
+    remaining: Callable[[], float]
+
+
+def observe(
+    groups: Iterable[LogGroup], memory: Memory, distrust: Distrust, sight: Sight
+) -> Iterator[Seen]:
+    """Give log groups with their filters, until time is up.
+
+    The newest log groups first, and last those that are looked at out of distrust alone, so that a
+    run cut short has done what matters. Raises AwsError where nothing can be read at all.
+    """
+    ordered = sorted(groups, key=lambda group: (-group.created, group.name))
+    doubted = []
+    for group in ordered:
+        if sight.remaining() <= 0:
+            return
+        known = recall(memory, group)
+        if known is None:
+            yield Seen(group, _looked(group.name, sight.look))
+        elif distrust(group):
+            doubted.append(group)
+        else:
+            yield Seen(group, known.filters)
+    for group in doubted:
+        if sight.remaining() <= 0:
+            return
+        yield Seen(group, _looked(group.name, sight.look))
+
+
+def _looked(name: str, look: Callable[[str], Filters]) -> Filters | Gone | Unreadable:
+    try:
+        return look(name)
+    except AwsError as error:
+        match error.kind:
+            case "gone":
+                return Gone()
+            case "expired" | "unreachable":
+                raise
+            case _:
+                return Unreadable(error.code)
+
+
+def hourly(now: int) -> Distrust:
+    """Distrust one log group in 24, another one each hour; `now` is in ms since 1970."""
+    turn = now // _HOUR_MS % ROUND
+    return lambda group: zlib.crc32(group.name.encode()) % ROUND == turn
+
+
+def always(_: LogGroup) -> bool:
+    """Distrust every log group."""
+    return True
+
+
+def never(_: LogGroup) -> bool:
+    """Trust the memory."""
+    return False

@@ -1,0 +1,181 @@
+"""The spine of linking: look, plan, do, remember; then the first lines of what is new."""
+
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from loki_shipper.subscriber.account_policy import (
+    Policy,
+    TooManyExcludedError,
+    account_policy,
+    policy_texts,
+    read_policy,
+)
+from loki_shipper.subscriber.apply import Done, Failed, Hands, Outcome, Skipped, apply
+from loki_shipper.subscriber.aws import Aws
+from loki_shipper.subscriber.catch_up import Clock, catch_up
+from loki_shipper.subscriber.memory import (
+    Known,
+    Lesson,
+    Memory,
+    decode_memory,
+    encode_memory,
+    learn,
+    memory_key,
+)
+from loki_shipper.subscriber.model import Reason
+from loki_shipper.subscriber.observe import Distrust, Sight, observe
+from loki_shipper.subscriber.pace import AwsError
+from loki_shipper.subscriber.payload import Origin
+from loki_shipper.subscriber.plan import Action, Put, Skip, plan
+from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.store import update
+from loki_shipper.subscriber.survey import Survey
+from loki_shipper.subscriber.tally import Tally
+
+POLICY = "(account policy)"
+"""Stands for a log group's name where an action is about the account policy."""
+
+
+class Surroundings(Struct, frozen=True):
+    """What a run needs of the world; `tell` hears of each outcome as it comes."""
+
+    aws: Aws
+    settings: Settings
+    clock: Clock
+    tell: Callable[[Outcome], None] = lambda _: None
+
+
+def rules(settings: Settings, memory: Memory) -> Rules:
+    """Join what the settings say with what people ordered."""
+    nothing = Reason.ACCOUNT_POLICY if settings.link_mode == "account" else None
+    if memory.stopped:
+        nothing = Reason.STOPPED
+    return Rules(settings=settings, by_hand=memory.by_hand, nothing=nothing)
+
+
+def planned(
+    found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
+) -> Iterator[Action]:
+    """Say what `reconcile` would do, action by action, and do nothing. Raises AwsError."""
+    if ruled.nothing is Reason.ACCOUNT_POLICY:
+        yield _policy_action(found, ruled, around)[0]
+    yield from plan(observe(found.groups, memory, distrust, _sight(around)), ruled)
+
+
+def reconcile(
+    found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
+) -> Tally:
+    """Link and unlink as the rules say, until time is up.
+
+    What was done is remembered also where this ends early. Raises AwsError, ConflictError.
+    """
+    tally = Tally(found, memory, around.settings.shipper_arn)
+    try:
+        _keep_policy(found, ruled, tally, around)
+        for seen in observe(found.groups, memory, distrust, _sight(around)):
+            for outcome in apply(plan([seen], ruled), _hands(around)):
+                tally.add(seen, outcome, around.clock.now())
+                around.tell(outcome)
+        _drop_policy(ruled, memory, tally, around)
+    finally:
+        remember(tally.lesson(), around)
+    return tally
+
+
+def ship_first_lines(tally: Tally, around: Surroundings) -> None:
+    """Ship what new log groups logged before they were linked, until time is up.
+
+    A log group whose lines cannot be shipped now is due again in the next run. Raises AwsError,
+    ConflictError.
+    """
+    due = tally.due(around.clock.now())
+    for name, known in due.items():
+        if around.clock.remaining() <= 0:
+            break
+        try:
+            _catch_up(name, known, tally, around)
+        except AwsError as error:
+            tally.add_other(Failed(name, error.code, f"its first lines wait: {error}"))
+    if due:
+        remember(tally.lesson(), around)
+
+
+def read_memory(around: Surroundings) -> Memory:
+    """Read what is remembered. Raises AwsError."""
+    if around.settings.bucket is None:
+        return Memory()
+    found = around.aws.read_object(memory_key(around.settings.origin))
+    return decode_memory(None if found is None else found[0])
+
+
+def remember(lesson: Lesson, around: Surroundings) -> None:
+    """Write what was learned, beside what others learned. Raises AwsError, ConflictError."""
+    if around.settings.bucket is not None and lesson != Lesson():
+        update(
+            memory_key(around.settings.origin),
+            lambda body: encode_memory(learn(decode_memory(body), lesson)),
+            around.aws,
+        )
+
+
+def _keep_policy(found: Survey, ruled: Rules, tally: Tally, around: Surroundings) -> None:
+    """Put the account policy first, so that no line falls between it and our filters."""
+    if ruled.nothing is not Reason.ACCOUNT_POLICY:
+        return
+    action, policy = _policy_action(found, ruled, around)
+
+    def put(_group: str, _pattern: str) -> None:
+        around.aws.put_account_policy(*policy_texts(policy))
+
+    try:
+        [outcome] = apply([action], Hands(put, around.aws.delete_filter))
+    except TooManyExcludedError as error:
+        outcome = Failed(POLICY, "TooManyExcluded", str(error))
+    match outcome:
+        case Done():
+            tally.account_policy = True
+        case Skipped(skip=Skip(reason=Reason.FULL)):
+            outcome = Failed(POLICY, "LimitExceeded", "there is somebody else's, and room for one")
+    tally.add_other(outcome)
+    around.tell(outcome)
+
+
+def _policy_action(found: Survey, ruled: Rules, around: Surroundings) -> tuple[Put | Skip, Policy]:
+    texts = around.aws.account_policy()
+    before = None if texts is None else read_policy(*texts)
+    after = account_policy(found.groups, ruled, None if found.whole else before)
+    if before == after:
+        return Skip(POLICY, Reason.LINKED), after
+    return Put(POLICY, after.pattern, "new" if texts is None else "changed"), after
+
+
+def _drop_policy(ruled: Rules, memory: Memory, tally: Tally, around: Surroundings) -> None:
+    """Delete the account policy last, where it has had its day."""
+    may_be_there = memory.account_policy or around.settings.link_mode == "account"
+    if may_be_there and ruled.nothing is not Reason.ACCOUNT_POLICY:
+        around.aws.delete_account_policy()
+        tally.account_policy = False
+
+
+def _catch_up(name: str, known: Known, tally: Tally, around: Surroundings) -> None:
+    assert known.filters.ours is not None
+    pattern = known.filters.ours.pattern
+    caught_up = catch_up(
+        known,
+        Origin(around.settings.origin.account, name, around.settings.filter_name),
+        read=lambda start, end: around.aws.events(name, start=start, end=end, pattern=pattern),
+        ship=around.aws.ship,
+        clock=around.clock,
+    )
+    if caught_up is not None:
+        tally.add_catch_up(name, caught_up)
+
+
+def _sight(around: Surroundings) -> Sight:
+    return Sight(around.aws.filters, around.clock.remaining)
+
+
+def _hands(around: Surroundings) -> Hands:
+    return Hands(around.aws.put_filter, around.aws.delete_filter)

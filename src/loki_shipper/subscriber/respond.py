@@ -1,0 +1,62 @@
+"""From a request to a run, and its report."""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from loki_shipper.subscriber.index import index
+from loki_shipper.subscriber.memory import Lesson
+from loki_shipper.subscriber.observe import Distrust, always, hourly, never
+from loki_shipper.subscriber.reconcile import (
+    Surroundings,
+    read_memory,
+    reconcile,
+    remember,
+    rules,
+    ship_first_lines,
+)
+from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
+from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.tally import Report, Tally
+
+
+def respond(asked: Sweep | GroupsChanged | StackChanged, around: Surroundings) -> Report:
+    """Do what is asked, as far as time allows. Raises AwsError, ConflictError."""
+    match asked:
+        case Sweep():
+            tally = _run(around, hourly(around.clock.now()))
+        case GroupsChanged(names=names):
+            tally = _run(around, always, names)
+        case StackChanged(kind="Delete"):
+            return _unlink_all(around).report()
+        case StackChanged():
+            # A deployment starts again what was stopped by hand. First lines are left to the next
+            # sweep: CloudFormation waits for an answer.
+            remember(Lesson(stopped=False), around)
+            return _run(around, never).report()
+        case _:
+            assert_never(asked)
+    ship_first_lines(tally, around)
+    return tally.report()
+
+
+def _run(around: Surroundings, distrust: Distrust, names: Iterable[str] | None = None) -> Tally:
+    memory = read_memory(around)
+    found = survey(around.aws, around.clock.now(), names)
+    if around.settings.bucket is not None:
+        index(found, around.settings.origin, around.aws)
+    return reconcile(found, rules(around.settings, memory), memory, distrust, around)
+
+
+def _unlink_all(around: Surroundings) -> Tally:
+    """Unlink everything, and keep requests that are on their way from linking anything again.
+
+    First as the memory says; then, in the time that is left, what it may not know.
+    """
+    remember(Lesson(stopped=True), around)
+    found = survey(around.aws, around.clock.now())
+    tallies = []
+    for distrust in (never, always):
+        memory = read_memory(around)
+        ruled = rules(around.settings, memory)
+        tallies.append(reconcile(found, ruled, memory, distrust, around))
+    return tallies[0]

@@ -1,0 +1,58 @@
+"""One policy for everything but the excluded."""
+
+import json
+from typing import Any
+
+import pytest
+
+from loki_shipper.subscriber.account_policy import (
+    Policy,
+    TooManyExcludedError,
+    account_policy,
+    policy_texts,
+    read_policy,
+)
+from loki_shipper.subscriber.model import LogGroup, Reason
+from loki_shipper.subscriber.select import Rules
+from tests.subscriber.fake_aws import SHIPPER, configured
+
+
+def rules(**fields: Any) -> Rules:
+    settings = configured(link_mode="account", own_log_groups=("/own",), **fields)
+    return Rules(settings=settings, nothing=Reason.ACCOUNT_POLICY)
+
+
+GROUPS = [LogGroup("/ecs/a", 0), LogGroup("/ecs/a-test", 0), LogGroup("/aws/lambda/b", 0)]
+
+
+def test_excludes_what_the_rules_exclude_and_always_our_own() -> None:
+    policy = account_policy(GROUPS, rules(exclude=("*-test",)))
+    assert policy == Policy(SHIPPER, "", frozenset({"/own", "/ecs/a-test"}))
+
+
+def test_follows_single_log_groups_without_looking_at_the_rest() -> None:
+    before = Policy(SHIPPER, "", frozenset({"/own", "/elsewhere-test", "/ecs/a"}))
+    policy = account_policy(GROUPS, rules(exclude=("*-test",)), before)
+    assert policy.excluded == {"/own", "/elsewhere-test", "/ecs/a-test"}
+
+
+def test_is_written_as_aws_takes_it_and_read_back() -> None:
+    policy = Policy(SHIPPER, "ERROR", frozenset({"/b", "/a"}))
+    document, criteria = policy_texts(policy)
+    assert json.loads(document) == {"DestinationArn": SHIPPER, "FilterPattern": "ERROR"}
+    assert criteria == 'LogGroupName NOT IN ["/a", "/b"]'
+    assert read_policy(document, criteria) == policy
+
+
+@pytest.mark.parametrize(
+    ("document", "criteria"),
+    [("{}", ""), ("[]", "LogGroupName NOT IN []"), ('{"DestinationArn":1}', "x"), ("", "")],
+)
+def test_takes_nobody_elses_writing_for_ours(document: str, criteria: str) -> None:
+    assert read_policy(document, criteria) is None
+
+
+def test_refuses_a_list_that_aws_would_not_take() -> None:
+    excluded = frozenset(f"/aws/lambda/some-function-{number:05}" for number in range(1000))
+    with pytest.raises(TooManyExcludedError, match="1,000 excluded log groups exceed 25 KB"):
+        policy_texts(Policy(SHIPPER, "", excluded))

@@ -1,0 +1,53 @@
+"""What is remembered, forgotten, and joined with what others remember."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_shipper.subscriber.memory import (
+    Known,
+    Lesson,
+    Memory,
+    decode_memory,
+    encode_memory,
+    learn,
+    memory_key,
+    recall,
+)
+from loki_shipper.subscriber.model import Filter, Filters, LogGroup
+from loki_shipper.subscriber.settings import Origin
+from tests.subscriber.fake_aws import SHIPPER
+
+LINKED = Known(1, Filters(Filter("", SHIPPER, 5), ("theirs",)), caught_up=True)
+FREE = Known(1, Filters())
+
+
+def test_comes_back_as_it_was_written() -> None:
+    memory = Memory({"a": LINKED, "b": FREE}, {"c": True}, stopped=True, account_policy=True)
+    assert decode_memory(encode_memory(memory)) == memory
+
+
+def test_is_one_object_an_account_and_region() -> None:
+    assert memory_key(Origin("aws", "eu-central-1", "123")) == "links/123/eu-central-1.json.gz"
+
+
+@given(st.binary() | st.none())
+def test_is_empty_where_it_cannot_be_read(body: bytes | None) -> None:
+    assert decode_memory(body) == Memory()
+
+
+def test_learns_and_forgets_only_what_the_lesson_is_about() -> None:
+    memory = Memory({"a": LINKED, "b": LINKED}, {"x": True, "y": False}, stopped=True)
+    lesson = Lesson(groups={"a": None, "c": FREE}, by_hand={"x": None, "z": True}, stopped=False)
+    assert learn(memory, lesson) == Memory({"b": LINKED, "c": FREE}, {"y": False, "z": True})
+    assert learn(memory, Lesson()) == memory
+
+
+def test_does_not_take_a_log_group_for_its_namesake() -> None:
+    memory = Memory({"a": LINKED})
+    assert recall(memory, LogGroup("a", 1)) == LINKED
+    assert recall(memory, LogGroup("a", 2)) is None
+
+
+def test_holds_13_000_log_groups_in_less_than_a_megabyte() -> None:
+    groups = {f"/aws/lambda/team-{n % 40}-service-{n}": LINKED for n in range(13_000)}
+    assert len(encode_memory(Memory(groups))) < 1_000_000
