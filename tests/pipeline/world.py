@@ -1,0 +1,142 @@
+"""The deployed pipeline on real sockets, and the books that must balance after every invocation."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from loki_shipper.local.receiver import Push, Receiver
+from loki_shipper.local.sample import Call, invocation_event, log_data
+from loki_shipper.model import LogData
+from loki_shipper.settings import Settings, settings
+from loki_shipper.shipper.credentials import Fetch, credentials
+from loki_shipper.shipper.decode import decode
+from loki_shipper.shipper.deliver import Sink
+from loki_shipper.shipper.outcome import Report
+from loki_shipper.shipper.pipeline import Surroundings, pipeline
+from loki_shipper.shipper.session import Session
+from loki_shipper.shipper.source import source
+from loki_shipper.shipper.spill import SpillError
+
+RESERVE = 5.0
+"""Seconds that the handler keeps back; a busy machine may use some, never all of them."""
+
+STEP = 10_000
+NEWEST = 1_795_204_800_000
+"""2026-11-20T20:00:00Z, when the last line was logged; the others are `STEP` ms apart."""
+
+
+def no_secret(_reference: str) -> str:
+    """Fail, where a test has no secret store."""
+    raise AssertionError
+
+
+class World:
+    """One sandbox: its way to Loki, its bucket, and a clock that sleeping moves at once."""
+
+    def __init__(  # noqa: PLR0913 - they are what a test may change
+        self,
+        url: str,
+        *,
+        receiver: Receiver | None,
+        environ: Mapping[str, str] | None = None,
+        fetch: Fetch = no_secret,
+        one_line_a_batch: bool = False,
+        seconds: float = 40.0,
+    ) -> None:
+        self.receiver = receiver
+        self.bucket: dict[str, bytes] | None = {}
+        self.bucket_is_down = False
+        self.slept: list[float] = []
+        read = settings({"LOKI_URL": url, **(environ or {})})
+        self.settings: Settings = replace(read, max_batch_bytes=1) if one_line_a_batch else read
+        self.session = Session(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005
+        self._seconds = seconds
+        self._plain: set[str | None] = set()
+
+    def ship(self, data: LogData) -> Report:
+        """Run one invocation, and check its books, its end in time and where each line is."""
+        end = self._now() + self._seconds
+        sink = Sink(
+            send=lambda batch: self.session.send(batch, seconds=end - self._now()),
+            remaining=lambda: end - self._now(),
+            sleep=self._sleep,
+            jitter=lambda longest: longest,
+            renew=self.session.renew,
+            plain=self._plain,
+        )
+        around = Surroundings(
+            settings=self.settings,
+            region="eu-central-1",
+            own_log_group=None,
+            tags=lambda _owner, _log_group: {"team": "payments"},
+            sink=sink,
+            put=None if self.bucket is None else self._put,
+        )
+        report = pipeline(invocation_event(data), around)
+        assert self._now() < end + RESERVE
+        self._check(data, report)
+        return report
+
+    def kept(self, folder: str) -> list[str]:
+        """List the lines in a folder of the bucket."""
+        return [
+            event.message
+            for key, body in (self.bucket or {}).items()
+            if key.startswith(folder)
+            for event in _events(json.loads(body)["requestPayload"])
+        ]
+
+    def _check(self, data: LogData, report: Report) -> None:
+        """Find every line in its place: Loki, the bucket, or with Lambda, which tries again."""
+        dropped, rejected, errored = (
+            sum(counts.values()) for counts in (report.dropped, report.rejected, report.errored)
+        )
+        assert report.received == len(data.log_events)
+        assert report.received == report.delivered + dropped + rejected + errored
+        assert 0 <= report.late <= report.delivered
+        if self.bucket is not None and not self.bucket_is_down:
+            assert len(self.kept("rejected/")) == rejected
+            assert len(self.kept("failed/")) == (errored if report.failure is None else 0)
+            assert bool(report.failure) == bool(errored and not report.delivered)
+        else:
+            assert bool(report.failure) >= bool(errored)
+        if self.receiver is not None:
+            lines = Counter(event.message for event in data.log_events if event.message)
+            away = Counter(self.kept("")) if report.failure is None else lines
+            held = Counter(entry.line for _, entry in self.receiver.held())
+            if self.bucket is not None or report.failure is not None:
+                assert not lines - away - held
+
+    def _put(self, key: str, body: bytes) -> None:
+        if self.bucket_is_down:
+            raise SpillError("the bucket cannot be written: ClientError")
+        assert self.bucket is not None
+        self.bucket[key] = body
+
+    def _now(self) -> float:
+        return time.monotonic() + sum(self.slept)
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def _events(payload: Any) -> Any:
+    data = decode(source(payload))
+    assert data is not None
+    return data.log_events
+
+
+def lines(*messages: str, stream: str = "s", newest: int = NEWEST, step: int = STEP) -> LogData:
+    """Give a payload of lines, `step` ms apart, the last one at `newest`."""
+    oldest = newest - step * (len(messages) - 1)
+    timed = [(oldest + step * number, message) for number, message in enumerate(messages)]
+    return log_data("/aws/lambda/fun", stream, [Call(newest, timed)])
+
+
+def has(line: str) -> Callable[[Push], bool]:
+    """Tell whether a push carries this line."""
+    return lambda push: any(entry.line == line for entry in push.entries)
