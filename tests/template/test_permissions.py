@@ -1,6 +1,7 @@
-"""What the function may do, as CloudFormation works it out from the parameters (here: moto)."""
+"""What the functions may do, as CloudFormation works it out from the parameters (here: moto)."""
 
 import ast
+import copy
 import json
 from typing import Any
 
@@ -24,24 +25,26 @@ READ_TAGS: set[Grant] = {
 }
 
 
-def grants(template: dict[str, Any], **parameters: str) -> set[Grant]:
-    """Give each action with each resource that the role of a stack with these parameters has."""
+def grants(template: dict[str, Any], name: str = "Shipper", **parameters: str) -> set[Grant]:
+    """Give each action with each resource that a function's role of such a stack has."""
     return {
         (action, resource)
-        for statement in statements(template, **parameters)
+        for statement in statements(template, name, **parameters)
         for action in _listed(statement["Action"])
         for resource in _listed(statement["Resource"])
     }
 
 
 @mock_aws
-def statements(template: dict[str, Any], **parameters: str) -> list[dict[str, Any]]:
+def statements(
+    template: dict[str, Any], name: str = "Shipper", **parameters: str
+) -> list[dict[str, Any]]:
     # moto has no functions and layers of SAM; the role needs none of them.
-    needed = ("ShipperRole", "Bucket", "ShipperLogGroup")
+    resources = {each: template["Resources"][each] for each in ("Bucket", f"{name}LogGroup")}
     stack = {
         "Parameters": template["Parameters"],
         "Conditions": template["Conditions"],
-        "Resources": {name: template["Resources"][name] for name in needed},
+        "Resources": resources | {"Role": _role(template, f"{name}Role")},
     }
     cloudformation = boto3.client("cloudformation", REGION)
     cloudformation.create_stack(
@@ -57,12 +60,28 @@ def statements(template: dict[str, Any], **parameters: str) -> list[dict[str, An
         resource(StackName="loki-shipper", LogicalResourceId=name)["StackResourceDetail"][
             "PhysicalResourceId"
         ]
-        for name in needed
+        for name in ("Role", "Bucket", f"{name}LogGroup")
     )
-    policy = boto3.client("iam").get_role_policy(RoleName=role, PolicyName="shipper")
-    # moto writes the document as Python does, with None for AWS::NoValue.
-    text = policy["PolicyDocument"].replace(bucket, "BUCKET").replace(log_group, "LOG_GROUP")
-    return [statement for statement in ast.literal_eval(text)["Statement"] if statement]
+    found: list[dict[str, Any]] = []
+    for policy in (name.lower(), "deliver"):
+        document = boto3.client("iam").get_role_policy(RoleName=role, PolicyName=policy)
+        # moto writes the document as Python does, with None for AWS::NoValue.
+        text = document["PolicyDocument"].replace(bucket, "BUCKET").replace(log_group, "LOG_GROUP")
+        granted = [statement for statement in ast.literal_eval(text)["Statement"] if statement]
+        assert granted, "IAM takes no policy without statements"
+        found += granted
+    return found
+
+
+def _role(template: dict[str, Any], name: str) -> dict[str, Any]:
+    """Give a role with the shared policy as one of its own: moto takes no AWS::NoValue in those."""
+    shared = template["Resources"]["DeliveryPolicy"]["Properties"]
+    assert {"Ref": name} in shared["Roles"]
+    role: dict[str, Any] = copy.deepcopy(template["Resources"][name])
+    role["Properties"]["Policies"].append(
+        {part: shared[part] for part in ("PolicyName", "PolicyDocument")}
+    )
+    return role
 
 
 def _listed(value: str | list[str]) -> list[str]:
@@ -82,6 +101,18 @@ def test_it_may_write_its_log_and_keep_what_was_not_delivered(always: set[Grant]
         ("s3:PutObject", "arn:aws:s3:::BUCKET/rejected/*"),
         ("s3:PutObject", "arn:aws:s3:::BUCKET/aws/lambda/async/*"),
         ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
+    }
+
+
+def test_the_redriver_may_empty_the_bucket_but_for_what_loki_refused(
+    template: dict[str, Any], always: set[Grant]
+) -> None:
+    redrivers = grants(template, "Redriver", TagLabels="none")
+    assert always - redrivers == {("s3:PutObject", "arn:aws:s3:::BUCKET/aws/lambda/async/*")}
+    assert redrivers - always == {
+        (action, f"arn:aws:s3:::BUCKET/{folder}/*")
+        for action in ("s3:GetObject", "s3:DeleteObject")
+        for folder in ("failed", "aws/lambda/async")
     }
 
 
@@ -158,16 +189,20 @@ def test_it_may_use_a_key_only_through_the_services_that_need_it(
     }
 
 
-def test_only_lambda_may_take_the_role(template: dict[str, Any]) -> None:
+def test_only_lambda_may_take_a_role(template: dict[str, Any]) -> None:
     roles = [r for r in template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
-    assert [role["Properties"]["AssumeRolePolicyDocument"]["Statement"] for role in roles] == [
-        [
+    assert roles
+    for role in roles:
+        assert role["Properties"]["AssumeRolePolicyDocument"]["Statement"] == [
             {
                 "Effect": "Allow",
                 "Principal": {"Service": "lambda.amazonaws.com"},
                 "Action": "sts:AssumeRole",
             }
         ]
-    ]
-    function = template["Resources"]["ShipperFunction"]["Properties"]
-    assert function["Role"] == {"Fn::GetAtt": ["ShipperRole", "Arn"]}
+
+
+@pytest.mark.parametrize("name", ["Shipper", "Redriver"])
+def test_each_function_has_a_role_of_its_own(template: dict[str, Any], name: str) -> None:
+    function = template["Resources"][f"{name}Function"]["Properties"]
+    assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}

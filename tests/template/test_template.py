@@ -1,9 +1,12 @@
 """What the stack promises, read from the template itself."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
@@ -100,24 +103,70 @@ def test_whatever_the_function_may_put_into_the_bucket_expires(template: dict[st
     rules = properties(template, "Bucket")["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" for rule in rules)
     assert all(rule["ExpirationInDays"] == {"Ref": "BucketRetentionDays"} for rule in rules)
-    (policy,) = properties(template, "ShipperRole")["Policies"]
-    (writable,) = [
-        statement["Resource"]
+    policies = [
+        *properties(template, "ShipperRole")["Policies"],
+        properties(template, "DeliveryPolicy"),
+    ]
+    writable = [
+        resource["Fn::Sub"]
+        for policy in policies
         for statement in policy["PolicyDocument"]["Statement"]
         if statement.get("Action") == "s3:PutObject"
+        for resource in (
+            statement["Resource"]
+            if isinstance(statement["Resource"], list)
+            else [statement["Resource"]]
+        )
     ]
-    assert {f"${{Bucket.Arn}}/{rule['Prefix']}*" for rule in rules} == {
-        resource["Fn::Sub"] for resource in writable
+    assert sorted(f"${{Bucket.Arn}}/{rule['Prefix']}*" for rule in rules) == sorted(writable)
+
+
+@pytest.mark.parametrize("name", ["Shipper", "Redriver"])
+def test_a_function_writes_to_a_log_group_that_does_not_keep_forever(
+    template: dict[str, Any], name: str
+) -> None:
+    logging = properties(template, f"{name}Function")["LoggingConfig"]
+    assert logging == {"LogGroup": {"Ref": f"{name}LogGroup"}}
+    retention = properties(template, f"{name}LogGroup")["RetentionInDays"]
+    assert retention == {"Ref": "LogRetentionDays"}
+
+
+def test_the_redriver_delivers_as_the_shipper_does(template: dict[str, Any]) -> None:
+    shipper, redriver = (
+        properties(template, f"{name}Function") for name in ("Shipper", "Redriver")
+    )
+    for shared in ("Environment", "Layers", "Architectures", "Runtime", "CodeUri", "MemorySize"):
+        assert redriver[shared] == shipper[shared]
+
+
+def test_the_redriver_runs_by_default_every_few_minutes_and_never_twice_at_once(
+    template: dict[str, Any],
+) -> None:
+    redriver = properties(template, "RedriverFunction")
+    assert template["Parameters"]["RedriveSchedule"]["Default"] == "rate(5 minutes)"
+    assert template["Parameters"]["OneRedriver"]["Default"] == "on"
+    assert redriver["Timeout"] < 5 * 60
+    assert redriver["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+    assert redriver["ReservedConcurrentExecutions"] == {
+        "Fn::If": ["HasOneRedriver", 1, {"Ref": "AWS::NoValue"}]
     }
 
 
-def test_the_function_writes_to_a_log_group_that_does_not_keep_forever(
-    template: dict[str, Any],
+@pytest.mark.parametrize(
+    ("schedule", "taken"),
+    [
+        ("rate(1 minute)", True),
+        ("cron(0 3 * * ? *)", True),
+        ("off", True),
+        ("", False),
+        ("5 minutes", False),
+    ],
+)
+def test_a_schedule_is_eventbridges_or_off(
+    template: dict[str, Any], schedule: str, taken: bool
 ) -> None:
-    logging = properties(template, "ShipperFunction")["LoggingConfig"]
-    assert logging == {"LogGroup": {"Ref": "ShipperLogGroup"}}
-    retention = properties(template, "ShipperLogGroup")["RetentionInDays"]
-    assert retention == {"Ref": "LogRetentionDays"}
+    pattern = template["Parameters"]["RedriveSchedule"]["AllowedPattern"]
+    assert (re.fullmatch(pattern, schedule) is not None) == taken
 
 
 def test_the_command_in_the_outputs_subscribes_to_the_function(template: dict[str, Any]) -> None:
