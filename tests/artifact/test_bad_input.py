@@ -100,6 +100,7 @@ def test_without_a_bucket_it_fails_with_a_reason_and_serves_the_next(
 def test_with_a_bucket_it_is_kept_as_it_came(
     start: Start, aws: LocalAws, receiver: Receiver
 ) -> None:
+    receiver.reset()
     bucket = f"bucket-{uuid.uuid4().hex}"
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": aws.region})
