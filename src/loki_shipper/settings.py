@@ -19,6 +19,11 @@ LATE = "late"
 """The label that marks the sibling stream of entries that are too far behind."""
 
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+_LOGQL_WORD = re.compile(
+    "and|bool|by|decolorize|drop|group_(left|right)|ignoring|json|keep|(label|line)_format|logfmt"
+    "|offset|on|or|pattern|regexp|unless|unpack|unwrap|variants|without",
+    re.IGNORECASE,
+)
 _TENANT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9!\-_.*'()]{1,150}")
 _MAX_VALUE_BYTES = 2048
 
@@ -50,6 +55,11 @@ def is_tenant(text: str) -> bool:
     return _TENANT.fullmatch(text) is not None
 
 
+def is_logql_word(name: str) -> bool:
+    """Tell whether a label of this name, though Loki takes it, is one nobody could ask for."""
+    return _LOGQL_WORD.fullmatch(name) is not None
+
+
 def _url(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -76,6 +86,8 @@ def _tenant(text: str) -> str:
 def _label_name(text: str) -> str:
     if not _LABEL_NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not a label name: letters, digits and _, no __ in front")
+    if is_logql_word(text):
+        raise ValueError(f"{text!r} is a word of LogQL, so nobody could ask for that label")
     if text == LATE:
         raise ValueError(f"{LATE!r} is kept for entries that arrive late")
     return text

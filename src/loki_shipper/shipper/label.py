@@ -22,7 +22,7 @@ from typing import Literal
 from msgspec import Struct
 
 from loki_shipper.model import LogData, Pairs, Stream
-from loki_shipper.settings import LATE, Settings, is_tenant
+from loki_shipper.settings import LATE, Settings, is_logql_word, is_tenant
 
 SERVICE_TAGS = ("service_name", "service", "app", "name")
 MAX_VALUE_BYTES = 2048
@@ -125,13 +125,13 @@ def _fate(claim: Claim, winner: Claim | None, labels: set[str], taken: set[str])
 def label_name(key: str) -> str:
     """Turn a tag key into a label name: `a.b` is `a_b`, `1st` is `_1st`, `größe` is `gr_e`.
 
-    A key without a letter or digit of ASCII gets a name from its checksum, so that two such keys
-    stay two labels.
+    A word of LogQL, for which nobody could ask, becomes another: `keep` is `_keep`. A key without
+    a letter or digit of ASCII gets a name from its checksum, so that two such keys stay two labels.
     """
     name = _UNDERSCORES.sub("_", _ILLEGAL.sub("_", key))
     if not name.strip("_"):
         return f"tag_{zlib.crc32(key.encode('utf-8', 'replace')):08x}"
-    return f"_{name}" if name[0].isdigit() else name
+    return f"_{name}" if name[0].isdigit() or is_logql_word(name) else name
 
 
 def clean(value: str) -> str:
@@ -146,7 +146,7 @@ def _metadata_name(key: str, taken: set[str]) -> str:
     Loki answers 500 to a name that is empty or only underscores, and lets names collide silently.
     """
     name = label_name(key).lstrip("_")
-    name = f"tag_{name}" if name[0].isdigit() else name
+    name = f"tag_{name}" if name[0].isdigit() or is_logql_word(name) else name
     free, number = name, 2
     while free in taken:
         free, number = f"{name.rstrip('_')}_{number}", number + 1
