@@ -51,6 +51,7 @@ class World:
         self.bucket: dict[str, bytes] | None = {}
         self.bucket_is_down = False
         self.slept: list[float] = []
+        self.tags: Mapping[str, str] = {"team": "payments"}
         read = settings({"LOKI_URL": url, **(environ or {})})
         self.settings: Settings = replace(read, max_batch_bytes=1) if one_line_a_batch else read
         self.session = Session(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005
@@ -58,6 +59,10 @@ class World:
         self._plain: set[str | None] = set()
 
     def ship(self, data: LogData) -> Report:
+        """Run one invocation on a payload."""
+        return self.invoke(invocation_event(data))
+
+    def invoke(self, event: Any) -> Report:
         """Run one invocation, and check its books, its end in time and where each line is."""
         end = self._now() + self._seconds
         sink = Sink(
@@ -72,13 +77,13 @@ class World:
             settings=self.settings,
             region="eu-central-1",
             own_log_group=None,
-            tags=lambda _owner, _log_group: {"team": "payments"},
+            tags=lambda _owner, _log_group: self.tags,
             sink=sink,
             put=None if self.bucket is None else self._put,
         )
-        report = pipeline(invocation_event(data), around)
+        report = pipeline(event, around)
         assert self._now() < end + RESERVE
-        self._check(data, report)
+        self._check(_data(event), report)
         return report
 
     def kept(self, folder: str) -> list[str]:
@@ -87,7 +92,7 @@ class World:
             event.message
             for key, body in (self.bucket or {}).items()
             if key.startswith(folder)
-            for event in _events(json.loads(body)["requestPayload"])
+            for event in _data(json.loads(body)["requestPayload"]).log_events
         ]
 
     def _check(self, data: LogData, report: Report) -> None:
@@ -124,17 +129,21 @@ class World:
         self.slept.append(seconds)
 
 
-def _events(payload: Any) -> Any:
-    data = decode(source(payload))
+def _data(event: Any) -> LogData:
+    data = decode(source(event))
     assert data is not None
-    return data.log_events
+    return data
 
 
-def lines(*messages: str, stream: str = "s", newest: int = NEWEST, step: int = STEP) -> LogData:
+def lines(*messages: str, newest: int = NEWEST, step: int = STEP) -> LogData:
     """Give a payload of lines, `step` ms apart, the last one at `newest`."""
     oldest = newest - step * (len(messages) - 1)
-    timed = [(oldest + step * number, message) for number, message in enumerate(messages)]
-    return log_data("/aws/lambda/fun", stream, [Call(newest, timed)])
+    return timed(*((oldest + step * number, message) for number, message in enumerate(messages)))
+
+
+def timed(*logged: tuple[int, str], log_group: str = "/aws/lambda/fun") -> LogData:
+    """Give a payload of lines with their times in ms."""
+    return log_data(log_group, "s", [Call(max(when for when, _ in logged), [*logged])])
 
 
 def has(line: str) -> Callable[[Push], bool]:

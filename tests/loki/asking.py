@@ -1,0 +1,64 @@
+"""What a real Loki holds."""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+
+import requests
+
+from loki_shipper.local.loki import Line, Loki, Running, query_range
+from tests.pipeline.world import World
+
+DAY = 86_400_000
+HOUR = 3_600_000
+MINUTE = 60_000
+
+ALL = '{source="cloudwatch"}'
+
+
+def now() -> int:
+    """Give the time in ms."""
+    return int(time.time() * 1000)
+
+
+def world(
+    loki: Loki | Running, tenant: str, environ: Mapping[str, str] | None = None, **options: object
+) -> World:
+    """Make a sandbox that ships to a tenant of a real Loki."""
+    given = {"LOKI_TENANT": tenant, **(environ or {})}
+    return World(loki.url, receiver=None, environ=given, **options)  # type: ignore[arg-type]
+
+
+def held(loki: Loki | Running, tenant: str, selector: str = ALL, *, days: int = 20) -> list[Line]:
+    """Ask for all of a tenant's entries, in the order of time."""
+    today = time.time_ns()
+    return query_range(
+        loki.url,
+        selector,
+        start_ns=today - days * DAY * 1_000_000,
+        end_ns=today + DAY * 1_000_000,
+        tenant=tenant,
+        limit=5_000,
+    )
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Select the stream of exactly these labels and perhaps more."""
+    return "{" + ", ".join(f"{name}={_quoted(value)}" for name, value in labels.items()) + "}"
+
+
+def _quoted(value: str) -> str:
+    # As people have to write it: LogQL takes no control characters as they are.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def discarded(loki: Loki | Running, tenant: str) -> dict[str, int]:
+    """Ask Loki what it refused of a tenant, by reason."""
+    metrics = requests.get(f"{loki.url}/metrics", timeout=10).text
+    found = re.findall(
+        rf'^loki_discarded_samples_total{{.*reason="(\w+)".*tenant="{tenant}"}} (\d+)',
+        metrics,
+        re.MULTILINE,
+    )
+    return {reason: int(count) for reason, count in found}
