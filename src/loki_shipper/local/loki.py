@@ -27,12 +27,13 @@ from loki_shipper.local.progress import Tell, clock_face, on_stream
 IMAGE: Final = "grafana/loki:3.7.8"
 PUSH_PATH: Final = "/loki/api/v1/push"
 
-type Profile = Literal["open", "stock", "demo"]
+type Profile = Literal["open", "stock", "demo", "durable"]
 """Which limits a Loki of ours has.
 
 `open` takes lines of any age and any amount, and keeps tenants apart; `demo` is `open` without
 tenants, as Grafana is easier to point at it; `stock` has Loki's own limits and the tenants of
-`tests/loki/loki-fault-tenants.yaml`, each with a fault of its own.
+`tests/loki/loki-fault-tenants.yaml`, each with a fault of its own. `durable` is `open`, and what it
+has taken survives its being killed, for the next one in the same directory.
 """
 
 _STOP_SECONDS = 20.0
@@ -296,6 +297,7 @@ def _write_config(
         grpc_port=_free_port(),
         oldest="2020-01-01" if stock else "1970-01-01",
         max_chunk_age="2h" if stock else "175200h",
+        wal=str(profile == "durable").lower(),
     )
     generous = "" if stock else (here / "loki-generous.yaml").read_text()
     (directory / "loki.yaml").write_text(config + generous)

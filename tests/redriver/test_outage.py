@@ -1,0 +1,214 @@
+"""After an outage everything is in Loki, in order: functions, bucket and Loki as they are."""
+
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loki_shipper.local.asynchronous import on_failure, run_function
+from loki_shipper.local.aws import LocalAws
+from loki_shipper.local.loki import (
+    Executable,
+    Image,
+    Line,
+    Loki,
+    NotFound,
+    Running,
+    find_loki,
+    query_range,
+    start,
+)
+from loki_shipper.local.progress import Tell
+from loki_shipper.local.runtime_api import Died, Response, Sandbox, run_sandbox
+from loki_shipper.local.sample import from_lines, invocation_event
+from tests.conftest import not_here
+
+SHIPPER = "loki_shipper.shipper.handler.handle"
+REDRIVER = "loki_shipper.redriver.handler.handle"
+KILLED = Died(-signal.SIGKILL)
+MINUTE = timedelta(minutes=1)
+
+type Run = Callable[..., AbstractContextManager[Sandbox]]
+
+
+class Store:
+    """A bucket of the test's own."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self.name = f"bucket-{uuid.uuid4().hex}"
+        self._s3 = aws.client("s3")
+        location = {"LocationConstraint": aws.region}
+        self._s3.create_bucket(Bucket=self.name, CreateBucketConfiguration=location)
+
+    def put(self, key: str, body: bytes) -> None:
+        self._s3.put_object(Bucket=self.name, Key=key, Body=body)
+
+    @property
+    def keys(self) -> list[str]:
+        listed = self._s3.list_objects_v2(Bucket=self.name)
+        return [each["Key"] for each in listed.get("Contents", [])]
+
+
+class Absent:
+    """A Loki that is down until it is started; `url` is where it will be."""
+
+    def __init__(self, found: Executable | Image, directory: Path, tell: Tell) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._found = found
+        self._directory = directory
+        self._tell = tell
+
+    def start(self) -> AbstractContextManager[Loki]:
+        return start(self._found, self._directory, port=self._port, tell=self._tell)
+
+
+@pytest.fixture
+def store(aws: LocalAws) -> Store:
+    return Store(aws)
+
+
+@pytest.fixture
+def run(aws: LocalAws, store: Store, tenant: str) -> Run:
+    """Run a function of the stack, with the bucket and a tenant of the test's own."""
+
+    def run(handler: str, loki_url: str) -> AbstractContextManager[Sandbox]:
+        env = {"LOKI_URL": loki_url, "LOKI_TENANT": tenant, "BUCKET": store.name}
+        return run_sandbox(handler, env=aws.environ | env | {"TAG_LABELS": "none"})
+
+    return run
+
+
+@pytest.fixture
+def absent(tmp_path: Path, tell: Tell) -> Absent:
+    ours = {name: value for name, value in os.environ.items() if name != "LOKI_URL"}
+    found = find_loki(ours, tell)
+    if isinstance(found, NotFound):
+        not_here(found.why)
+    assert isinstance(found, Executable | Image)
+    return Absent(found, tmp_path / "loki", tell)
+
+
+def payload(group: str, *lines: str, at: datetime | None = None) -> dict[str, Any]:
+    newest = int((at or datetime.now(UTC)).timestamp() * 1000)
+    data = from_lines(lines, log_group=group, log_stream="stream", newest=newest)
+    return invocation_event(data)
+
+
+def held(url: str, tenant: str, group: str) -> list[Line]:
+    now = time.time_ns()
+    return query_range(
+        url,
+        f'{{log_group="{group}"}}',
+        start_ns=now - 3 * 3_600_000_000_000,
+        end_ns=now + 60_000_000_000,
+        tenant=tenant,
+        limit=5_000,
+    )
+
+
+def redrive(sandbox: Sandbox) -> dict[str, Any]:
+    result = sandbox.invoke({})
+    assert isinstance(result, Response), result
+    answer: dict[str, Any] = result.payload
+    return answer
+
+
+def test_what_failed_while_loki_was_down_is_there_when_it_is_back(
+    run: Run, store: Store, absent: Absent, tenant: str
+) -> None:
+    expected = [f"line {n}" for n in range(9)]
+    with run_function(lambda: run(SHIPPER, absent.url), store.put) as shipper:
+        for n in range(0, 9, 3):
+            shipper.invoke(payload("/ecs/shop", *expected[n : n + 3]), deadline_ms=6_000)
+    assert (shipper.tries, shipper.kept) == (9, 3)
+    waiting = store.keys
+    with run(REDRIVER, absent.url) as redriver:
+        answer = redrive(redriver)
+        assert (answer["objects"], answer["left"]) == (0, 3)
+        assert store.keys == waiting
+        with absent.start() as loki:
+            answer = redrive(redriver)
+            assert (answer["objects"], answer["lines"], answer["left"]) == (3, 9, 0)
+            assert store.keys == []
+            assert [line.line for line in held(loki.url, tenant, "/ecs/shop")] == expected
+
+
+def test_a_sandbox_that_is_killed_loses_nothing(
+    run: Run, store: Store, loki: Loki | Running, tenant: str, tmp_path: Path
+) -> None:
+    (tmp_path / "killed.py").write_text(
+        "import os, signal\ndef handle(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with run_function(lambda: run_sandbox("killed.handle", paths=[tmp_path]), store.put) as shipper:
+        assert shipper.invoke(payload("/ecs/shop", "a line")) == Died(-signal.SIGKILL)
+    assert shipper.tries == 3
+    with run(REDRIVER, loki.url) as redriver:
+        assert redrive(redriver)["lines"] == 1
+    assert [line.line for line in held(loki.url, tenant, "/ecs/shop")] == ["a line"]
+
+
+def test_a_two_hour_outage_ends_in_the_right_places(
+    run: Run, store: Store, stock_loki: Loki, tenant: str
+) -> None:
+    now = datetime.now(UTC)
+    ages = [age * MINUTE for age in range(120, 0, -5) if age != 60]
+    for age in ages:
+        event = payload("/ecs/shop", f"{age} one", f"{age} two", at=now - age)
+        store.put(*on_failure(event, KILLED, now - age + MINUTE))
+    with run(SHIPPER, stock_loki.url) as shipper:
+        # Loki is back, and the live lines are there before the redriver.
+        assert isinstance(shipper.invoke(payload("/ecs/shop", "live")), Response)
+    with run(REDRIVER, stock_loki.url) as redriver:
+        answer = redrive(redriver)
+    assert (answer["objects"], answer["lines"], answer["left"]) == (23, 46, 0)
+    assert (answer["late"], answer["rejected"], store.keys) == (24, 0, [])
+    lines = held(stock_loki.url, tenant, "/ecs/shop")
+    expected = [f"{age} {word}" for age in ages for word in ("one", "two")]
+    assert [line.line for line in lines] == [*expected, "live"]
+    late = [line.line for line in lines if line.labels.get("late") == "true"]
+    assert late == expected[:24]
+
+
+def test_what_loki_refuses_for_good_is_set_aside_and_counted(
+    run: Run, store: Store, stock_loki: Loki
+) -> None:
+    now = datetime.now(UTC)
+    store.put(*on_failure(payload("/ecs/shop", "old", at=now - timedelta(days=8)), KILLED, now))
+    store.put(*on_failure(payload("/ecs/shop", "new"), KILLED, now))
+    store.put("failed/2026/11/20/2026-11-20T00.00.00-x.json", b"\x00 not a record")
+    with run(REDRIVER, stock_loki.url) as redriver:
+        answer = redrive(redriver)
+    assert (answer["objects"], answer["lines"], answer["rejected"]) == (2, 1, 1)
+    assert answer["set_aside"] == 1
+    assert [key.split("/")[0] for key in store.keys] == ["rejected", "rejected"]
+
+
+def test_the_log_and_the_metrics_of_a_run_hold_counts_and_no_lines(
+    run: Run, store: Store, loki: Loki | Running
+) -> None:
+    store.put(*on_failure(payload("/ecs/shop", "a line of a user"), KILLED, datetime.now(UTC)))
+    with run(REDRIVER, loki.url) as redriver:
+        redrive(redriver)
+        log = "\n".join(redriver.log_lines)
+    assert '"ObjectsRedriven":[1.0]' in log
+    assert '"OldestAge":[0.0]' in log
+    assert '"message":"redriven"' in log
+    assert "a line of a user" not in log
+    assert "/ecs/shop" not in log
+
+
+def test_without_a_bucket_it_says_so(loki: Loki | Running) -> None:
+    with run_sandbox(REDRIVER, env={"LOKI_URL": loki.url}) as redriver:
+        result = redriver.invoke({})
+    assert getattr(result, "error_message", "").startswith("BUCKET is not set")
