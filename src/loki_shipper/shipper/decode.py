@@ -2,8 +2,8 @@
 
 import binascii
 import json
-import zlib
 
+from isal import isal_zlib
 from msgspec import DecodeError, ValidationError
 from msgspec.json import Decoder
 
@@ -13,7 +13,8 @@ from loki_shipper.shipper.source import UndecodableError
 MAX_BYTES = 32 * 1024 * 1024
 """Most bytes that one record may unpack to: 1 MB of base64 can hold a gigabyte of zeros."""
 
-_GZIP = 16 + zlib.MAX_WBITS
+# A drop-in for zlib, without which an invocation takes an eighth longer.
+_GZIP = 16 + isal_zlib.MAX_WBITS
 _LOG_DATA = Decoder(LogData)
 
 
@@ -38,10 +39,10 @@ def _gunzip(packed: bytes, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     room = max_bytes
     while packed:
-        member = zlib.decompressobj(_GZIP)
+        member = isal_zlib.decompressobj(_GZIP)
         try:
             parts.append(member.decompress(packed, room + 1))
-        except zlib.error:
+        except isal_zlib.IsalError:  # type: ignore[misc] # its types make it an instance
             raise UndecodableError("the record is not gzip") from None
         room -= len(parts[-1])
         if room < 0:
