@@ -42,7 +42,7 @@ def test_one_permission_lets_every_log_group_of_this_account_and_no_other_invoke
     ]
     assert permissions == [
         {
-            "FunctionName": {"Fn::GetAtt": ["ShipperFunction", "Arn"]},
+            "FunctionName": {"Ref": "ShipperAlias"},
             "Action": "lambda:InvokeFunction",
             "Principal": "logs.amazonaws.com",
             "SourceAccount": {"Ref": "AWS::AccountId"},
@@ -54,16 +54,31 @@ def test_one_permission_lets_every_log_group_of_this_account_and_no_other_invoke
 
 
 def test_what_fails_to_the_end_goes_to_the_bucket(template: dict[str, Any]) -> None:
-    assert properties(template, "ShipperFunction")["EventInvokeConfig"] == {
+    assert properties(template, "ShipperInvocation") == {
+        "FunctionName": {"Ref": "ShipperFunction"},
+        "Qualifier": properties(template, "ShipperAlias")["Name"],
         "MaximumRetryAttempts": 2,
         "MaximumEventAgeInSeconds": 21600,
-        "DestinationConfig": {
-            "OnFailure": {
-                "Type": "S3Bucket",
-                "Destination": {"Fn::GetAtt": ["Bucket", "Arn"]},
-            }
-        },
+        "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["Bucket", "Arn"]}}},
     }
+
+
+def test_settings_take_effect_with_the_deployment(template: dict[str, Any]) -> None:
+    """SAM publishes no version for another value of a parameter: docs/decisions/alias.md."""
+    assert properties(template, "ShipperAlias")["FunctionVersion"] == "$LATEST"
+    functions = [
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    assert not any("AutoPublishAlias" in function for function in functions)
+
+
+def test_nobody_may_send_before_it_is_settled_what_becomes_of_failures(
+    template: dict[str, Any],
+) -> None:
+    assert template["Resources"]["ShipperPermission"]["DependsOn"] == "ShipperInvocation"
+    assert template["Resources"]["ShipperInvocation"]["DependsOn"] == "ShipperAlias"
 
 
 def test_the_architecture_reaches_function_layer_and_build(template: dict[str, Any]) -> None:
@@ -169,9 +184,10 @@ def test_a_schedule_is_eventbridges_or_off(
     assert (re.fullmatch(pattern, schedule) is not None) == taken
 
 
-def test_the_command_in_the_outputs_subscribes_to_the_function(template: dict[str, Any]) -> None:
+def test_the_outputs_name_the_alias_as_the_destination(template: dict[str, Any]) -> None:
+    assert template["Outputs"]["ShipperFunctionArn"]["Value"] == {"Ref": "ShipperAlias"}
     command = template["Outputs"]["SubscribeCommand"]["Value"]["Fn::Sub"]
     assert command == (
         "aws logs put-subscription-filter --region ${AWS::Region} --log-group-name LOG_GROUP "
-        '--filter-name loki-shipper --filter-pattern "" --destination-arn ${ShipperFunction.Arn}'
+        '--filter-name loki-shipper --filter-pattern "" --destination-arn ${ShipperAlias}'
     )
