@@ -1,0 +1,211 @@
+"""`loki-shipper explain`: a log group's filter and labels, and why they are as they are."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import click
+from msgspec import Struct, to_builtins
+from rich.console import Console
+from rich.text import Text
+
+from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.fates import Explained, Row, changes, explained
+from loki_shipper.cli.invoke import Tag
+from loki_shipper.cli.stack import Stack, found, stack_options
+from loki_shipper.model import LogData
+from loki_shipper.settings import SettingsError, settings, variables
+from loki_shipper.shipper.decode import decode
+from loki_shipper.shipper.source import UndecodableError, source
+from loki_shipper.subscriber.model import Filters, LogGroup
+from loki_shipper.subscriber.reconcile import read_memory, rules
+from loki_shipper.subscriber.select import Passed, select
+from loki_shipper.subscriber.survey import survey
+
+_NOWHERE = "http://not-pushed.invalid"
+_STYLES = {"label": "green", "metadata": "yellow", "nowhere": "dim"}
+
+
+class _Setting(Tag):
+    """A setting, written `NAME=VALUE`, of the variables that the README lists."""
+
+    name = "NAME=VALUE"
+
+
+class _Known(Struct, frozen=True):
+    """What is known of a log group: `linking` says whether and why it is linked."""
+
+    data: LogData
+    tags: Mapping[str, str]
+    region: str
+    environ: Mapping[str, str]
+    linking: str | None
+
+
+@click.command()
+@click.argument("group", required=False)
+@stack_options
+@click.option(
+    "--event", type=click.File("rb"), metavar="FILE", help="Explain this event; AWS is not asked."
+)
+@click.option(
+    "--tag", "tags", type=Tag(), multiple=True, help="With --event: a tag of its log group."
+)
+@click.option(
+    "--diff",
+    type=_Setting(),
+    multiple=True,
+    help="Show what this setting would change before it is deployed; repeat it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def explain(
+    *,
+    group: str | None,
+    event: BinaryIO | None,
+    tags: tuple[tuple[str, str], ...],
+    diff: tuple[tuple[str, str], ...],
+    as_json: bool,
+    **which: Any,
+) -> None:
+    """Explain a log GROUP: why it is linked or not, and what became of each of its tags.
+
+    With --event nothing is asked of AWS: the log group is the event's, its tags are those of --tag,
+    and settings come from the environment.
+
+    \b
+    Why does this log group have these labels?
+      loki-shipper explain /aws/lambda/checkout
+    \b
+    Which labels would change if only two tags became labels?
+      loki-shipper explain /aws/lambda/checkout --diff TAG_LABELS=team,env
+    \b
+    The same without AWS:
+      loki-shipper explain --event events/lambda.json --tag team=payments
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if (group is None) is (event is None):
+        raise click.UsageError("name a log group, or give --event")
+    if event is not None:
+        known = _of_event(event, dict(tags))
+    else:
+        with found(**which) as stack:
+            known = _of_group(stack, str(group))
+    now = _explained(known, {})
+    then = _explained(known, dict(diff)) if diff else None
+    if as_json:
+        click.echo(json.dumps(_as_json(known, now, then), indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for line in _diff(now, then) if then is not None else _lines(known, now):
+        console.print(line)
+
+
+def _of_event(file: BinaryIO, tags: dict[str, str]) -> _Known:
+    try:
+        data = decode(source(json.loads(file.read())))
+    except (UndecodableError, ValueError) as error:
+        raise InputError(f"--event is not an event of CloudWatch Logs: {error}") from None
+    if data is None:
+        raise InputError("--event is a control message, which has no log group: name another")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
+    return _Known(data, tags, region, os.environ, None)
+
+
+def _of_group(stack: Stack, name: str) -> _Known:
+    around = stack.around
+    seen = survey(around.aws, around.clock.now(), [name])
+    if seen.missing:
+        raise InputError(f"there is no log group {name}: check its name and --region")
+    [group] = seen.groups
+    where = around.settings.origin
+    shipper: Any = stack.client("lambda").get_function_configuration(
+        FunctionName=around.settings.shipper_arn
+    )
+    environ = shipper.get("Environment", {}).get("Variables", {})
+    data = LogData("DATA_MESSAGE", where.account, name, "", [])
+    return _Known(data, group.tags, where.region, environ, _linking(stack, group))
+
+
+def _linking(stack: Stack, group: LogGroup) -> str:
+    around = stack.around
+    filters = around.aws.filters(group.name)
+    verdict = select(group, rules(around.settings, read_memory(around)))
+    wanted = verdict.reason.words if isinstance(verdict, Passed) else None
+    return f"{_filter(filters)}; {_next(filters, wanted, sweeps=stack.sweeps)}"
+
+
+def _filter(filters: Filters) -> str:
+    others = f", beside {', '.join(filters.foreign)}" if filters.foreign else ""
+    if filters.ours is None:
+        return f"not linked{others}"
+    since = datetime.fromtimestamp(filters.ours.since / 1000, UTC)
+    only = f", only what matches {filters.ours.pattern}" if filters.ours.pattern else ""
+    return f"linked since {since:%Y-%m-%d %H:%M}{only}{others}"
+
+
+def _next(filters: Filters, unwanted: str | None, *, sweeps: bool) -> str:
+    if unwanted is not None:
+        verb = "to be unlinked" if filters.ours is not None else "left alone"
+        return f"{verb}: {unwanted}"
+    if filters.ours is not None:
+        return "as the selection wants it"
+    return "the next sweep links it" if sweeps else "`loki-shipper link` links it"
+
+
+def _explained(known: _Known, overrides: dict[str, str]) -> Explained:
+    unknown = sorted(overrides.keys() - variables().keys())
+    if unknown:
+        raise InputError(f"there is no setting {', '.join(unknown)}: the README lists them")
+    # LOKI_URL is required, and says nothing about labels.
+    environ = {**known.environ, **overrides, "LOKI_URL": _NOWHERE}
+    try:
+        configured = settings(environ)
+    except SettingsError as error:
+        raise InputError(f"correct the settings: {error}") from None
+    return explained(known.data, known.tags, region=known.region, settings=configured)
+
+
+def _lines(known: _Known, now: Explained) -> Iterator[Text]:
+    yield Text(known.data.log_group, style="bold")
+    if known.linking is not None:
+        yield Text(known.linking)
+    for row in now.rows:
+        yield _line(row)
+    if now.tenant is not None:
+        yield Text(f"tenant    {now.tenant}")
+
+
+def _line(row: Row) -> Text:
+    became = {"label": f"label {row.name}", "metadata": f"metadata {row.name}"}.get(row.place)
+    why = f"  {row.why}" if row.why else ""
+    return Text.assemble(
+        (f"{row.origin:<8}", "dim"),
+        f" {row.key}={json.dumps(row.value, ensure_ascii=False)}  ",
+        (became or "left out", _STYLES[row.place]),
+        (why, "dim"),
+    )
+
+
+def _diff(now: Explained, then: Explained) -> Iterator[Text]:
+    changed = list(changes(now, then))
+    for change in changed:
+        if change.before is not None:
+            yield Text(f"- {change.name}={json.dumps(change.before)}", style="red")
+        if change.after is not None:
+            yield Text(f"+ {change.name}={json.dumps(change.after)}", style="green")
+    yield Text("new lines go to another stream" if changed else "no label changes")
+
+
+def _as_json(known: _Known, now: Explained, then: Explained | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "log_group": known.data.log_group,
+        "linking": known.linking,
+        "tenant": now.tenant,
+        "labels": dict(now.labels),
+        "metadata": dict(now.metadata),
+        "rows": to_builtins(now.rows),
+    }
+    if then is not None:
+        shown["changes"] = to_builtins(list(changes(now, then)))
+    return shown

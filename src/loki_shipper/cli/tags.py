@@ -1,0 +1,40 @@
+"""`loki-shipper tags`: the tag index in the bucket, from which the shipper takes its labels."""
+
+from typing import Any
+
+import click
+
+from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.stack import found, stack_options
+from loki_shipper.subscriber.index import index
+from loki_shipper.subscriber.survey import survey
+
+
+@click.group()
+def tags() -> None:
+    """Keep the tag index, from which the shipper takes its labels without asking AWS."""
+
+
+@tags.command()
+@stack_options
+@click.option("--dry-run", is_flag=True, help="Only read the tags.")
+def sync(*, dry_run: bool, **which: Any) -> None:
+    """Read the tags of all log groups and write them to the index in the bucket.
+
+    The subscriber does so with every sweep, and when a tag changes. By hand it is for a deployment
+    without a subscriber. What others write meanwhile is joined, not lost.
+
+    \b
+    Write the index of a shipper that is managed by something else:
+      loki-shipper tags sync --function arn:aws:lambda:eu-central-1:123456789012:function:shipper
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    with found(**which) as stack:
+        around = stack.around
+        if around.settings.bucket is None:
+            raise InputError("the function has no BUCKET, in which the index would be: set one")
+        seen = survey(around.aws, around.clock.now())
+        if not dry_run:
+            index(seen, around.settings.origin, around.aws)
+    tagged = sum(1 for group in seen.groups if group.tags)
+    verb = "would be written" if dry_run else "written"
+    click.echo(f"{len(seen.groups):,} log groups, {tagged:,} with tags: {verb}")

@@ -1,0 +1,146 @@
+"""`loki-shipper explain` says what becomes of each tag, and what a setting would change."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from click.testing import Result
+
+from loki_shipper.local.aws import ACCOUNT, LocalAws
+
+type Run = Callable[..., Result]
+
+LAMBDA = str(Path(__file__).resolve().parents[2] / "events" / "lambda.json")
+
+
+@pytest.fixture
+def log_group(aws: LocalAws) -> str:
+    name = f"/aws/lambda/explained-{uuid4().hex}"
+    aws.create_log_group(name, {"team": "payments", "a.b": "1"})
+    return name
+
+
+@pytest.fixture
+def shipper(aws: LocalAws) -> str:
+    return aws.create_function(f"shipper-{uuid4().hex}", lambda _event: None)
+
+
+def test_an_event_is_explained_without_aws(run: Run) -> None:
+    result = run("explain", "--event", LAMBDA, "--tag", "team=payments", "--tag", "aws:x=y")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "/aws/lambda/fun-checkout"
+    assert 'tag      team="payments"  label team' in lines
+    assert (
+        'tag      aws:x="y"  left out  tags of aws: are left out unless TAG_LABELS lists them'
+        in (lines)
+    )
+    assert 'builtin  service_name="fun-checkout"  label service_name' in lines
+
+
+@pytest.mark.parametrize(
+    ("tag", "environ", "fate"),
+    [
+        pytest.param("a.b=1", {}, "label a_b", id="mended"),
+        pytest.param("region=eu", {}, "label region", id="stronger than a built-in label"),
+        pytest.param("late=1", {}, "metadata tag_late  late is kept", id="late"),
+        pytest.param("empty=", {}, "left out  its value is empty", id="empty"),
+        pytest.param(
+            "env=prod", {"TAG_LABELS": "team"}, "left out  TAG_LABELS does not list it", id="list"
+        ),
+        pytest.param(
+            "env=prod", {"STATIC_LABELS": "env=dev"}, "metadata tag_env  static env", id="static"
+        ),
+        pytest.param(
+            "env=prod",
+            {"STATIC_LABELS": "env=prod"},
+            "left out  static env says the same",
+            id="same",
+        ),
+        pytest.param(
+            "zone=a", {"MAX_LABELS": "6"}, "metadata zone  no label is left", id="no room"
+        ),
+    ],
+)
+def test_each_tag_has_a_fate_and_a_reason(
+    run: Run, tag: str, environ: dict[str, str], fate: str
+) -> None:
+    result = run("explain", "--event", LAMBDA, "--tag", tag, **environ)
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("tag ")]
+    assert fate in line
+
+
+def test_a_setting_shows_what_it_would_change(run: Run) -> None:
+    result = run("explain", "--event", LAMBDA, "--tag", "team=a", "--diff", "TAG_LABELS=team=squad")
+    assert result.stdout.splitlines() == [
+        '+ squad="a"',
+        '- team="a"',
+        "new lines go to another stream",
+    ]
+
+
+def test_a_setting_that_changes_nothing_says_so(run: Run) -> None:
+    result = run("explain", "--event", LAMBDA, "--diff", "LOG_LEVEL=DEBUG")
+    assert result.stdout == "no label changes\n"
+
+
+def test_a_tenant_by_tag_is_a_change(run: Run) -> None:
+    result = run("explain", "--event", LAMBDA, "--tag", "t=shop", "--diff", "TENANT_TAG=t")
+    assert '+ (tenant)="shop"' in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["--diff", "MAX_LABELS=x"], "MAX_LABELS must be a whole number", id="value"),
+        pytest.param(["--diff", "COLOUR=red"], "there is no setting COLOUR", id="name"),
+        pytest.param(["/aws/lambda/x"], "name a log group, or give --event", id="both"),
+    ],
+)
+def test_a_wrong_call_is_said_in_one_sentence(run: Run, words: list[str], said: str) -> None:
+    result = run("explain", "--event", LAMBDA, *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_log_group_is_explained_by_what_aws_knows(
+    run: Run, aws: LocalAws, log_group: str, shipper: str
+) -> None:
+    result = run("explain", log_group, "--function", shipper, **aws.environ)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[:2] == [log_group, "not linked; `loki-shipper link` links it"]
+    assert 'tag      team="payments"  label team' in lines
+    assert f'builtin  account_id="{ACCOUNT}"  label account_id' in lines
+
+
+def test_a_linked_log_group_says_since_when_and_beside_whom(
+    run: Run, aws: LocalAws, log_group: str, shipper: str
+) -> None:
+    other = aws.create_function(f"other-{uuid4().hex}", lambda _event: None)
+    aws.client("logs").put_subscription_filter(
+        logGroupName=log_group, filterName="theirs", filterPattern="", destinationArn=other
+    )
+    aws.client("logs").put_subscription_filter(
+        logGroupName=log_group, filterName="loki-shipper", filterPattern="", destinationArn=shipper
+    )
+    result = run("explain", log_group, "--function", shipper, "--json", **aws.environ)
+    shown = json.loads(result.stdout)
+    assert shown["linking"].startswith("linked since 2")
+    assert shown["linking"].endswith(", beside theirs; as the selection wants it")
+    assert shown["labels"]["a_b"] == "1"
+
+
+def test_a_log_group_outside_the_selection_says_why(run: Run, aws: LocalAws, shipper: str) -> None:
+    name = f"/ecs/{uuid4().hex}"
+    aws.create_log_group(name, {})
+    result = run("explain", name, "--function", shipper, **aws.environ)
+    assert "not linked; left alone: no include pattern matches its name" in result.stdout
+
+
+def test_a_log_group_that_does_not_exist_is_named(run: Run, aws: LocalAws, shipper: str) -> None:
+    result = run("explain", "/aws/lambda/nobody", "--function", shipper, **aws.environ)
+    assert result.exit_code == 2
+    assert "there is no log group /aws/lambda/nobody" in result.stderr
