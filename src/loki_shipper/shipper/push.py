@@ -3,19 +3,24 @@
 import io
 import math
 import time
+import warnings
 from http.client import HTTPResponse
 from typing import Any, override
 
-import requests
 import urllib3
 from msgspec import Struct
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from loki_shipper import VERSION
 from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
+
+with warnings.catch_warnings():
+    # What guesses the charset of a text is not deployed (scripts/requirements): nobody here asks.
+    warnings.filterwarnings("ignore", "Unable to find acceptable character detection dependency")
+    import requests
+    from requests.adapters import HTTPAdapter
+    from requests.utils import get_environ_proxies
 
 _CONNECT_SECONDS = 5.0
 # Loki's distributor gives its ingesters 5 s; twice that is a hang.
