@@ -6,7 +6,7 @@ from msgspec import DecodeError
 from msgspec.json import decode as from_json
 
 from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.source import UndecodableError, source
+from loki_shipper.shipper.source import source
 
 type LogGroup = tuple[str, str]
 """The account that owns a log group, and its name."""
@@ -33,9 +33,9 @@ def record(body: bytes) -> Any:
 
 
 def log_group(event: Any) -> LogGroup | None:
-    """Say whose lines an invocation event holds; None where it holds none."""
+    """Say whose lines an invocation event holds; None where it holds none, or cannot be read."""
     try:
         data = decode(source(event))
-    except UndecodableError:
+    except Exception:  # noqa: BLE001 - what is wrong with it shows when it is shipped
         return None
     return None if data is None else (data.owner, data.log_group)

@@ -113,7 +113,7 @@ class _Run:
         self._sum = Redriven()
         self._failures = Counter[str]()
         self._in_a_row = 0
-        self._held: set[LogGroup | None] = set()
+        self._held: set[LogGroup] = set()
         self._doubtful: list[Stored] = []
         self.taken = 0
         self.ended: Ending = "done"
@@ -192,7 +192,7 @@ class _Run:
 
     def _arrived(self, stored: Stored, event: Any, report: Report) -> None:
         if report.errored:
-            self._held.add(log_group(event))
+            self._hold(event)
         if self._bucket.delete(stored.key, stored.etag):
             self._sum = replace(self._sum, objects=self._sum.objects + 1)
         else:
@@ -211,8 +211,13 @@ class _Run:
         if self._now - stored.written > _PATIENCE:
             self._doubtful.append(stored)
         else:
-            self._held.add(log_group(event))
+            self._hold(event)
             self.leave(stored)
+
+    def _hold(self, event: Any) -> None:
+        group = log_group(event)
+        if group is not None:
+            self._held.add(group)
 
     def _end(self, ending: Ending, stored: Stored) -> None:
         self.ended = ending
