@@ -15,6 +15,11 @@ COMMANDS = {
     "event": "Make a sample event of a log file's lines.",
     "explain": "Say why a log group is linked or not, and why it has its labels.",
     "tags": "Keep the tag index, from which the shipper takes its labels.",
+    "plan": "Show which log groups would be linked or unlinked, and why.",
+    "link": "Link log groups to Loki, named ones or all that are selected.",
+    "unlink": "Unlink log groups, named ones or all.",
+    "status": "Show what is linked, since when, and how deliveries go.",
+    "backfill": "Ship a log group's past.",
     "redrive": "Ship what could not be delivered, out of the bucket.",
 }
 

@@ -10,19 +10,29 @@ from loki_shipper.subscriber.pace import AwsError
 from loki_shipper.subscriber.plan import Action, Delete, Put, Skip
 
 
-class Done(Struct, frozen=True):
+class Done(Struct, frozen=True, tag_field="outcome", tag="done"):
     """AWS did it."""
 
     action: Put | Delete
 
+    @property
+    def group(self) -> str:
+        """The log group's name."""
+        return self.action.group
 
-class Skipped(Struct, frozen=True):
+
+class Skipped(Struct, frozen=True, tag_field="outcome", tag="skipped"):
     """Nothing was done, for a reason that is nobody's error."""
 
     skip: Skip
 
+    @property
+    def group(self) -> str:
+        """The log group's name."""
+        return self.skip.group
 
-class Failed(Struct, frozen=True):
+
+class Failed(Struct, frozen=True, tag_field="outcome", tag="failed"):
     """It could not be done; `why` is AWS's name for it, with its message for a person."""
 
     group: str

@@ -16,6 +16,8 @@ from loki_shipper.subscriber.request import group_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from boto3 import Session
+
     from loki_shipper.subscriber.settings import Settings
 
 _LAMBDA_GROUP = "/aws/lambda/"
@@ -51,20 +53,22 @@ class Clients(NamedTuple):
     functions: Any
 
 
-def connect() -> Clients:
+def connect(session: Session | None = None) -> Clients:
     """Make the clients; region, credentials and endpoint are boto3's to find."""
     import boto3
     from botocore.config import Config
+
+    session = boto3.Session() if session is None else session
 
     # Pace tries again, in its own time.
     once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
     # A function may run for 15 minutes.
     patient = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=910)
     return Clients(
-        boto3.client("logs", config=once),
-        boto3.client("resourcegroupstaggingapi", config=once),
-        boto3.client("s3", config=once),
-        boto3.client("lambda", config=patient),
+        session.client("logs", config=once),
+        session.client("resourcegroupstaggingapi", config=once),
+        session.client("s3", config=once),
+        session.client("lambda", config=patient),
     )
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from loki_shipper.model import LogData, LogEvent
 
-_WINDOW_MS = 1_800_000
+WINDOW_MS = 1_800_000
 _MAX_BYTES = 1_000_000
 
 
@@ -25,9 +25,9 @@ def payloads(events: Iterable[tuple[str, LogEvent]], origin: Origin) -> Iterator
     In order of time, half an hour after half an hour, as Loki takes what is up to an hour behind
     the newest of its stream; some 1 MB at most, as CloudWatch Logs itself does.
     """
-    ordered = sorted(events, key=lambda each: (each[1].timestamp // _WINDOW_MS, each[0], _at(each)))
+    ordered = sorted(events, key=lambda each: (each[1].timestamp // WINDOW_MS, each[0], _at(each)))
     for (_, log_stream), some in groupby(
-        ordered, key=lambda each: (each[1].timestamp // _WINDOW_MS, each[0])
+        ordered, key=lambda each: (each[1].timestamp // WINDOW_MS, each[0])
     ):
         for part in _parts(event for _, event in some):
             yield LogData(

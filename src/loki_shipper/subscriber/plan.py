@@ -9,7 +9,7 @@ from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Reason, Seen,
 from loki_shipper.subscriber.select import Passed, Rules, Selected, select
 
 
-class Put(Struct, frozen=True, tag="put"):
+class Put(Struct, frozen=True, tag_field="action", tag="put"):
     """Put our filter on a log group: a `new` one, or over ours that has `changed`."""
 
     group: str
@@ -17,14 +17,14 @@ class Put(Struct, frozen=True, tag="put"):
     why: Literal["new", "changed"]
 
 
-class Delete(Struct, frozen=True, tag="delete"):
+class Delete(Struct, frozen=True, tag_field="action", tag="delete"):
     """Delete our filter from a log group."""
 
     group: str
     reason: Reason
 
 
-class Skip(Struct, frozen=True, tag="skip"):
+class Skip(Struct, frozen=True, tag_field="action", tag="skip"):
     """Leave a log group as it is; `detail` names what stands in the way, if something does."""
 
     group: str

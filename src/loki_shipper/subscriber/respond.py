@@ -17,6 +17,7 @@ from loki_shipper.subscriber.reconcile import (
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.survey import survey
 from loki_shipper.subscriber.tally import Report, Tally
+from loki_shipper.subscriber.unlink import unlink
 
 
 def respond(asked: Sweep | GroupsChanged | StackChanged, around: Surroundings) -> Report:
@@ -27,7 +28,7 @@ def respond(asked: Sweep | GroupsChanged | StackChanged, around: Surroundings) -
         case GroupsChanged(names=names):
             tally = _run(around, always, names)
         case StackChanged(kind="Delete"):
-            return _unlink_all(around).report()
+            return unlink(around)
         case StackChanged():
             # A deployment starts again what was stopped by hand. First lines are left to the next
             # sweep: CloudFormation waits for an answer.
@@ -45,18 +46,3 @@ def _run(around: Surroundings, distrust: Distrust, names: Iterable[str] | None =
     if around.settings.bucket is not None:
         index(found, around.settings.origin, around.aws)
     return reconcile(found, rules(around.settings, memory), memory, distrust, around)
-
-
-def _unlink_all(around: Surroundings) -> Tally:
-    """Unlink everything, and keep requests that are on their way from linking anything again.
-
-    First as the memory says; then, in the time that is left, what it may not know.
-    """
-    remember(Lesson(stopped=True), around)
-    found = survey(around.aws, around.clock.now())
-    tallies = []
-    for distrust in (never, always):
-        memory = read_memory(around)
-        ruled = rules(around.settings, memory)
-        tallies.append(reconcile(found, ruled, memory, distrust, around))
-    return tallies[0]

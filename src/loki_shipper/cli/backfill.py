@@ -1,0 +1,148 @@
+"""`loki-shipper backfill`: a log group's past, shipped."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, override
+
+import click
+from msgspec import to_builtins
+
+from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.progress import shown
+from loki_shipper.cli.redrive import Age
+from loki_shipper.cli.stack import Stack, found, stack_options
+from loki_shipper.subscriber.backfill import Progress, Span
+from loki_shipper.subscriber.backfill import backfill as steps
+from loki_shipper.subscriber.payload import Origin
+
+_OVERLAP_MS = 60_000
+"""After a filter was put, until which it may not have been effective."""
+
+_MS = timedelta(milliseconds=1)
+
+
+class Time(click.ParamType[int]):
+    """A time such as `2026-11-20T10:30:00Z`, UTC where it does not say, in ms since 1970."""
+
+    name = "TIME"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time: write it like 2026-11-20T10:30:00Z", param, ctx)
+        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+@click.command()
+@click.argument("group")
+@click.option("--since", type=Age(), help="How far back, such as 12h or 2d.")
+@click.option("--from", "start", type=Time(), help="In place of --since: from when.")
+@click.option(
+    "--until", "end", type=Time(), help="To when.  [default: when it was linked, else now]"
+)
+@click.option(
+    "--max-age", type=Age(), default="7d", show_default=True, help="Oldest that your Loki takes."
+)
+@stack_options
+@click.option("--dry-run", is_flag=True, help="Only count the lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def backfill(  # noqa: PLR0913 - each is an option
+    *,
+    group: str,
+    since: timedelta | None,
+    start: int | None,
+    end: int | None,
+    max_age: timedelta,
+    dry_run: bool,
+    as_json: bool,
+    **which: Any,
+) -> None:
+    """Ship the past of GROUP to Loki, through the stack's own function.
+
+    In order of time, and without what your Loki would refuse for its age. Where the log group ships
+    already, older lines get the label late="true", as Loki takes nothing into a stream that is more
+    than an hour behind its newest line.
+
+    Stop it at any time: it then says how to go on. Do not repeat what is done.
+
+    \b
+    Ship the last two days from before the log group was linked:
+      loki-shipper backfill /aws/lambda/checkout --since 2d
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if (since is None) is (start is None):
+        raise click.UsageError("say how far back: --since 2d, or --from TIME")
+    with found(**which) as stack:
+        now = stack.around.clock.now()
+        begin = start if start is not None else now - (since or timedelta()) // _MS
+        asked = Span(begin, _end(stack, group, now) if end is None else end)
+        span = _taken(asked, oldest=now - max_age // _MS)
+        if span.start >= span.end:
+            raise InputError(
+                f"nothing to ship: {group} is linked since {_text(asked.end)}, or the time is over"
+            )
+        progress = _ship(stack, group, span, dry_run=dry_run)
+    _report(progress, dry_run=dry_run, as_json=as_json)
+
+
+def _end(stack: Stack, group: str, now: int) -> int:
+    if stack.around.aws.log_group(group) is None:
+        raise InputError(f"there is no log group {group}: check it and --region")
+    ours = stack.around.aws.filters(group).ours
+    return now if ours is None else min(now, ours.since + _OVERLAP_MS)
+
+
+def _taken(asked: Span, oldest: int) -> Span:
+    """Leave out what Loki would refuse, and say so."""
+    if asked.start < oldest:
+        click.echo(
+            f"Loki would refuse what is older than --max-age, so this begins at {_text(oldest)}",
+            err=True,
+        )
+    return Span(max(asked.start, oldest), asked.end)
+
+
+def _ship(stack: Stack, group: str, span: Span, *, dry_run: bool) -> Progress:
+    around = stack.around
+    settings = around.settings
+    progress = Progress(span.start)
+    running = steps(
+        span,
+        Origin(settings.origin.account, group, settings.filter_name),
+        read=lambda start, end: around.aws.events(
+            group, start=start, end=end, pattern=settings.filter_pattern
+        ),
+        ship=(lambda _: {}) if dry_run else around.aws.ship,
+    )
+    try:
+        with shown() as bar:
+            task = bar.add_task("", total=span.end - span.start)
+            for progress in running:
+                bar.update(
+                    task,
+                    completed=progress.until - span.start,
+                    description=f"{progress.lines:,} lines, up to {_text(progress.until)}",
+                )
+    finally:
+        if progress.until < span.end:
+            rest = f"--from {_text(progress.until)} --until {_text(span.end)}"
+            click.echo(f"not at the end: to go on, say {rest} in place of --since", err=True)
+    return progress
+
+
+def _report(progress: Progress, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(to_builtins(progress)))
+    else:
+        verb = "to ship" if dry_run else "shipped"
+        click.echo(f"{progress.lines:,} lines {verb}, {progress.late:,} of them late")
+    if progress.rejected:
+        raise NotDeliveredError(
+            f"Loki refused {progress.rejected:,} lines: they are in the bucket, under rejected/"
+        )
+
+
+def _text(ms: int) -> str:
+    time = datetime.fromtimestamp(ms / 1000, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,126 @@
+"""`loki-shipper link`: filters are put, and deleted where the selection has changed."""
+
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.outcomes import show_actions, show_outcomes
+from loki_shipper.cli.progress import counting
+from loki_shipper.cli.stack import Stack, found, selection_options
+from loki_shipper.subscriber.apply import Outcome
+from loki_shipper.subscriber.memory import Lesson, Memory, learn
+from loki_shipper.subscriber.observe import always, never
+from loki_shipper.subscriber.orders import orders
+from loki_shipper.subscriber.reconcile import (
+    planned,
+    read_memory,
+    reconcile,
+    remember,
+    rules,
+    ship_first_lines,
+)
+from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.survey import Survey, survey
+from loki_shipper.subscriber.tally import Report
+
+
+@click.command()
+@click.argument("groups", nargs=-1, metavar="[GROUP]...")
+@click.option("--all", "everything", is_flag=True, help="Do what `plan` shows.")
+@selection_options
+@click.option("--fresh", is_flag=True, help="Look at every log group again, four a second.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
+def link(
+    *,
+    groups: tuple[str, ...],
+    everything: bool,
+    fresh: bool,
+    dry_run: bool,
+    as_json: bool,
+    **which: Any,
+) -> None:
+    """Link log groups to Loki: each GROUP, or all that the selection chooses.
+
+    A GROUP stays linked whatever the selection says, until `unlink` names it. With --all, those
+    that the selection no longer chooses are unlinked. The first lines of log groups that are less
+    than a day old are shipped too; `backfill` ships more of the past.
+
+    Stop it at any time: what is done is done, and the same command goes on with the rest.
+
+    \b
+    Link one log group now:
+      loki-shipper link /ecs/checkout
+    \b
+    Do what the stack's next sweep would do, now:
+      loki-shipper link --all
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if everything is bool(groups):
+        raise click.UsageError("name log groups, or say --all")
+    with found(**which) as stack:
+        job = by_name(stack, groups, linked=True) if groups else _everything(stack, fresh=fresh)
+        act(stack, job, dry_run=dry_run, as_json=as_json)
+    if everything and stack.sweeps and stack.chosen and not dry_run:
+        click.echo("the stack's next sweep goes by its own selection again", err=True)
+
+
+class Job(Struct, frozen=True):
+    """What to link or unlink: log groups, by which rules, after what is to be remembered first."""
+
+    seen: Survey
+    settings: Settings
+    memory: Memory
+    lesson: Lesson
+    fresh: bool
+
+
+def by_name(stack: Stack, groups: tuple[str, ...], *, linked: bool) -> Job:
+    """Link or unlink these log groups."""
+    if stack.chosen:
+        raise click.UsageError("--include, --exclude and --tag go with --all")
+    seen = survey(stack.around.aws, stack.around.clock.now(), groups)
+    if seen.missing:
+        raise InputError(f"there is no log group {', '.join(seen.missing)}: check it and --region")
+    return ordered(stack, seen, linked=linked)
+
+
+def ordered(stack: Stack, seen: Survey, *, linked: bool) -> Job:
+    """Link or unlink what was seen, as ordered by hand."""
+    memory = read_memory(stack.around)
+    lesson = orders(seen.groups, rules(stack.own, memory), linked=linked)
+    return Job(seen, stack.own, memory, lesson, fresh=True)
+
+
+def _everything(stack: Stack, *, fresh: bool) -> Job:
+    memory = read_memory(stack.around)
+    seen = survey(stack.around.aws, stack.around.clock.now())
+    return Job(seen, stack.around.settings, memory, Lesson(stopped=False), fresh)
+
+
+def act(stack: Stack, job: Job, *, dry_run: bool, as_json: bool) -> None:
+    """Do a job, and print what was done."""
+    memory = learn(job.memory, job.lesson)
+    ruled = rules(job.settings, memory)
+    distrust = always if job.fresh else never
+    if dry_run:
+        actions = list(planned(job.seen, ruled, memory, distrust, stack.around))
+        show_actions(actions, as_json=as_json)
+        return
+    remember(job.lesson, stack.around)
+    with counting(len(job.seen.groups)) as count:
+        told = stack.telling(count)
+        tally = reconcile(job.seen, ruled, memory, distrust, told)
+        ship_first_lines(tally, told)
+    finish(count.outcomes, tally.report(), as_json=as_json)
+
+
+def finish(outcomes: list[Outcome], report: Report, *, as_json: bool) -> None:
+    """Print what was done. Raises NotDeliveredError where something could not be."""
+    show_outcomes(outcomes, report, as_json=as_json)
+    if report.failed:
+        raise NotDeliveredError(
+            f"{len(report.failed):,} log groups failed: put right what is said of them, and repeat "
+            "the command"
+        )

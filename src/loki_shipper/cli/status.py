@@ -1,0 +1,172 @@
+"""`loki-shipper status`: what is linked, and how it is doing."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+import click
+from msgspec import Struct, to_builtins
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.stack import Stack, found, stack_options
+from loki_shipper.model import LogData, Pairs
+from loki_shipper.settings import Settings, SettingsError, settings
+from loki_shipper.shipper.label import label
+from loki_shipper.subscriber.account_policy import read_policy
+from loki_shipper.subscriber.delivery import Delivery, delivery
+from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
+from loki_shipper.subscriber.observe import Sight, never, observe
+from loki_shipper.subscriber.plan import Delete, Put, Skip, plan
+from loki_shipper.subscriber.reconcile import POLICY, read_memory, rules
+from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.survey import survey
+
+_EVERY = 15.0
+_SAME_FOR_ALL = {"account_id", "log_group", "region", "source"}
+
+
+class Row(Struct, frozen=True):
+    """One log group; `since` and `last` are in ms since 1970."""
+
+    group: str
+    linked: bool
+    note: str
+    since: int | None
+    labels: Pairs
+    delivery: Delivery
+
+
+@click.command()
+@stack_options
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--watch", is_flag=True, help="Show it anew every 15 seconds, until Ctrl-C.")
+def status(*, as_json: bool, watch: bool, **which: Any) -> None:
+    """Show the log groups that are linked or should be, and what CloudWatch measured of them.
+
+    `last` is when CloudWatch Logs last handed lines over in the last 24 hours, `errors` how many
+    deliveries failed or were throttled in that time.
+
+    \b
+    Watch log groups come and go:
+      loki-shipper status --watch
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    with found(**which) as stack:
+        if as_json:
+            click.echo(json.dumps(to_builtins(rows(stack)), indent=2))
+            return
+        console = Console(highlight=False)
+        if not watch:
+            console.print(_table(rows(stack), stack.around.clock.now()))
+            return
+        with Live(console=console, auto_refresh=False) as live:
+            while True:
+                live.update(_table(rows(stack), stack.around.clock.now()), refresh=True)
+                stack.around.clock.sleep(_EVERY)
+
+
+def rows(stack: Stack) -> list[Row]:
+    """Join log groups, filters, labels and deliveries; by name."""
+    around = stack.around
+    if around.settings.link_mode == "account":
+        return [_policy(stack)]
+    memory = read_memory(around)
+    seen = survey(around.aws, around.clock.now())
+    sight = Sight(around.aws.filters, around.clock.remaining)
+    ruled = rules(around.settings, memory)
+    noted = {
+        each.group.name: (each, note)
+        for each in observe(seen.groups, memory, never, sight)
+        if (note := _note(each, ruled)) is not None
+    }
+    measured = delivery(
+        noted,
+        around.settings.filter_name,
+        around.clock.now(),
+        get_metric_data=stack.client("cloudwatch").get_metric_data,
+    )
+    shipper = _shipper(stack)
+    return [
+        _row(each, note, _labels(each.group, shipper, stack), measured[name])
+        for name, (each, note) in sorted(noted.items())
+    ]
+
+
+def _note(seen: Seen, ruled: Rules) -> str | None:
+    """Say what is the matter with a log group: nothing (""), or that it is none of ours (None)."""
+    [action] = plan([seen], ruled)
+    match action:
+        case Put(why="new"):
+            return "to be linked"
+        case Put():
+            return "to be linked anew"
+        case Delete(reason=reason):
+            return f"to be unlinked: {reason.words}"
+        case Skip(reason=Reason.LINKED):
+            return ""
+        case Skip(reason=Reason.FULL | Reason.LOG_CLASS as reason, detail=detail):
+            return ": ".join(filter(None, (reason.words, detail)))
+        case Skip(reason=Reason.UNREADABLE as reason, detail=detail):
+            return f"{reason.words}: {detail}"
+        case Skip():
+            return None
+        case _:
+            assert_never(action)
+
+
+def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> Row:
+    ours = seen.filters.ours if isinstance(seen.filters, Filters) else None
+    since = None if ours is None else ours.since
+    return Row(seen.group.name, ours is not None, note, since, labels, measured)
+
+
+def _policy(stack: Stack) -> Row:
+    texts = stack.around.aws.account_policy()
+    policy = None if texts is None else read_policy(*texts)
+    note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
+    return Row(POLICY, policy is not None, note, None, (), Delivery())
+
+
+def _shipper(stack: Stack) -> Settings:
+    arn = stack.around.settings.shipper_arn
+    configuration = stack.client("lambda").get_function_configuration(FunctionName=arn)
+    try:
+        return settings(configuration.get("Environment", {}).get("Variables", {}))
+    except SettingsError as error:
+        raise InputError(f"the shipper's settings are wrong: {error}") from None
+
+
+def _labels(group: LogGroup, shipper: Settings, stack: Stack) -> Pairs:
+    where = stack.around.settings.origin
+    data = LogData("DATA_MESSAGE", where.account, group.name, "", [])
+    labels = label(data, group.tags, region=where.region, settings=shipper).stream.labels
+    return tuple(pair for pair in labels if pair[0] not in _SAME_FOR_ALL)
+
+
+def _table(shown: Iterable[Row], now: int) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("log group", "linked", "last", "lines", "errors", "labels"):
+        right = name in {"lines", "errors"}
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in shown:
+        measured = row.delivery
+        table.add_row(
+            row.group,
+            row.note or _ago(row.since, now),
+            _ago(measured.last, now),
+            f"{measured.lines:,}",
+            f"{measured.errors + measured.throttled:,}",
+            " ".join(f"{name}={value}" for name, value in row.labels),
+            style=None if row.linked and not row.note else "yellow",
+        )
+    return table
+
+
+def _ago(when: int | None, now: int) -> str:
+    if when is None:
+        return "-"
+    minutes = max(0, now - when) // 60_000
+    hours, days = minutes // 60, minutes // 1440
+    return f"{days}d ago" if days else f"{hours}h ago" if hours else f"{minutes}m ago"

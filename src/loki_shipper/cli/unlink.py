@@ -1,0 +1,74 @@
+"""`loki-shipper unlink`: our filters are deleted, nobody else's."""
+
+from typing import Any
+
+import click
+from msgspec.structs import replace
+
+from loki_shipper.cli.link import act, by_name, finish, ordered
+from loki_shipper.cli.outcomes import show_actions
+from loki_shipper.cli.progress import counting
+from loki_shipper.cli.stack import Stack, found, selection_options
+from loki_shipper.subscriber.memory import Lesson, learn
+from loki_shipper.subscriber.observe import always
+from loki_shipper.subscriber.reconcile import planned, read_memory, rules
+from loki_shipper.subscriber.select import Rules, Selected, select
+from loki_shipper.subscriber.survey import Survey, survey
+from loki_shipper.subscriber.unlink import unlink as unlink_all
+
+
+@click.command()
+@click.argument("groups", nargs=-1, metavar="[GROUP]...")
+@click.option("--all", "everything", is_flag=True, help="Every log group that is linked.")
+@selection_options
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
+def unlink(
+    *, groups: tuple[str, ...], everything: bool, dry_run: bool, as_json: bool, **which: Any
+) -> None:
+    """Unlink log groups from Loki: each GROUP, or all.
+
+    A GROUP stays unlinked whatever the stack's selection says, until `link` names it. --all with
+    a selection is as if those that it chooses were named. --all alone unlinks everything, until
+    `link --all` or the next deployment. Filters of others are not touched.
+
+    Stop it at any time: what is done is done, and the same command goes on with the rest.
+
+    \b
+    Stop shipping one log group:
+      loki-shipper unlink /aws/lambda/chatty
+    \b
+    Stop shipping everything:
+      loki-shipper unlink --all
+    """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if everything is bool(groups):
+        raise click.UsageError("name log groups, or say --all")
+    with found(**which) as stack:
+        if groups:
+            job = by_name(stack, groups, linked=False)
+            act(stack, job, dry_run=dry_run, as_json=as_json)
+        elif stack.chosen:
+            job = ordered(stack, _chosen(stack), linked=False)
+            act(stack, job, dry_run=dry_run, as_json=as_json)
+        else:
+            _all(stack, dry_run=dry_run, as_json=as_json)
+
+
+def _chosen(stack: Stack) -> Survey:
+    seen = survey(stack.around.aws, stack.around.clock.now())
+    ruled = Rules(settings=stack.around.settings)
+    chosen = [each for each in seen.groups if isinstance(select(each, ruled), Selected)]
+    return replace(seen, groups=chosen, whole=False)
+
+
+def _all(stack: Stack, *, dry_run: bool, as_json: bool) -> None:
+    around = stack.around
+    if dry_run:
+        memory = learn(read_memory(around), Lesson(stopped=True))
+        seen = survey(around.aws, around.clock.now())
+        actions = planned(seen, rules(around.settings, memory), memory, always, around)
+        show_actions(list(actions), as_json=as_json)
+        return
+    with counting(total=None) as count:
+        report = unlink_all(stack.telling(count))
+    finish(count.outcomes, report, as_json=as_json)

@@ -1,0 +1,21 @@
+"""What a person ordered for single log groups becomes what is to be remembered of it."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from loki_shipper.subscriber.memory import Lesson
+from loki_shipper.subscriber.model import LogGroup
+from loki_shipper.subscriber.select import Rules, Selected, select
+
+
+def orders(groups: Iterable[LogGroup], rules: Rules, *, linked: bool) -> Lesson:
+    """Have log groups linked, or not, whatever the settings say of them.
+
+    Where the settings say the same, an earlier order is forgotten, so that they rule again.
+    """
+    unordered = replace(rules, by_hand={}, nothing=None)
+    needed = {
+        group.name: isinstance(select(group, unordered), Selected) is not linked for group in groups
+    }
+    return Lesson(by_hand={name: linked if need else None for name, need in needed.items()})

@@ -1,0 +1,39 @@
+"""Unlinks everything, for good or until told otherwise."""
+
+from msgspec.structs import replace
+
+from loki_shipper.subscriber.memory import Lesson, learn
+from loki_shipper.subscriber.observe import always, never
+from loki_shipper.subscriber.reconcile import (
+    Surroundings,
+    read_memory,
+    reconcile,
+    remember,
+    rules,
+)
+from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.tally import Report
+
+_STOP = Lesson(stopped=True)
+
+
+def unlink(around: Surroundings) -> Report:
+    """Delete every filter of ours, and keep runs that come later from putting one.
+
+    First those that the memory knows; then, in the time that is left, it looks for others, of which
+    the report's `left` does not speak. Raises AwsError, ConflictError.
+    """
+    remember(_STOP, around)
+    found = survey(around.aws, around.clock.now())
+    reports = []
+    for distrust in (never, always):
+        memory = learn(read_memory(around), _STOP)
+        tally = reconcile(found, rules(around.settings, memory), memory, distrust, around)
+        reports.append(tally.report())
+    known, others = reports
+    return replace(
+        known,
+        linked=others.linked,
+        deleted=known.deleted + others.deleted,
+        failed=[*known.failed, *others.failed] if others.left else others.failed,
+    )

@@ -1,0 +1,232 @@
+"""`plan`, `link` and `unlink` on 200 log groups of an AWS on loopback."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.subscriber.deployment import NAME, OWN, Deployment, Skipping, deployed
+
+FULL = {f"/aws/lambda/full-{number}" for number in range(10)}
+CHOSEN = {f"/aws/lambda/f{number:03}" for number in range(120)} | {"/aws/lambda/odd#1"}
+STALE = {f"/ecs/stale-{number}" for number in range(5)}
+
+
+@pytest.fixture
+def two_hundred() -> Iterator[Deployment]:
+    """Log groups to link, full ones, our own, others, and some that should not be linked."""
+    with deployed() as here:
+        here.make_stack(EXCLUDE="*-test", TAG_CONDITIONS="team")
+        for number, name in enumerate(sorted(CHOSEN)):
+            here.group(name, foreign=number % 6 == 0, team=f"t{number % 7}")
+        for name in sorted(FULL):
+            here.group(name, foreign=2, team="full")
+        for name in OWN:
+            here.group(name, team="ours")
+        for name in sorted(STALE):
+            here.group(name, foreign=1, team="x")
+            here.aws.subscribe(name, here.shipper)
+        for number in range(20):
+            here.group(f"/aws/lambda/{number}-test", team="x")
+            here.group(f"/aws/lambda/{number}-untagged")
+            here.group(f"/ecs/{number}", foreign=number % 3, team="x")
+        here.group("/other", foreign=2)
+        yield here
+
+
+@pytest.fixture
+def here() -> Iterator[Deployment]:
+    with deployed() as here:
+        yield here
+
+
+def read(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def acted(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each.get("action") or each["skip"] for each in outcomes]
+
+
+def test_plan_equals_what_link_does_and_unlink_leaves_only_foreign_filters(
+    two_hundred: Deployment,
+) -> None:
+    here = two_hundred
+    foreign = {
+        name: [each for each in filters if each != NAME] for name, filters in here.filters.items()
+    }
+    plan = read(here.run("plan", "--json"))
+    assert len(plan) == 200
+    assert Counter(each["action"] for each in plan) == {"put": 131, "delete": 5, "skip": 64}
+    assert read(here.run("link", "--all", "--dry-run", "--json")) == plan
+    assert not here.linked - STALE
+
+    done = read(here.run("link", "--all", "--json"))
+    assert here.linked == CHOSEN
+    # Whether a log group is full shows only when it is tried.
+    assert {each["group"] for each in plan if each["action"] == "put"} == CHOSEN | FULL
+    expected = [
+        {"action": "skip", "group": each["group"], "reason": "full", "detail": ""}
+        if each["group"] in FULL
+        else each
+        for each in plan
+    ]
+    assert acted(done["outcomes"]) == expected
+
+    again = read(here.run("plan", "--json"))
+    assert {each["action"] for each in again} == {"skip"}
+    assert {each["group"] for each in again if each["reason"] == "full"} == FULL
+    repeated = read(here.run("link", "--all", "--json"))
+    assert acted(repeated["outcomes"]) == again
+    assert (repeated["report"]["put"], repeated["report"]["deleted"]) == (0, 0)
+
+    unlinked = read(here.run("unlink", "--all", "--json"))
+    assert unlinked["report"]["deleted"] == len(CHOSEN)
+    assert here.filters == {name: filters for name, filters in foreign.items() if filters}
+    assert not here.linked
+
+
+def test_says_it_to_people(here: Deployment) -> None:
+    here.make_stack()
+    here.group("/aws/lambda/a")
+    here.group("/aws/lambda/b", foreign=2)
+    here.group("/ecs/c")
+    assert here.run("plan").stdout == (
+        "link    /aws/lambda/a  new\n"
+        "link    /aws/lambda/b  new\n"
+        "3 log groups: 2 to link, 0 to unlink, 1 not included\n"
+    )
+    assert here.run("link", "--all").stdout == (
+        "link    /aws/lambda/a  new\n"
+        "cannot  /aws/lambda/b  all its places are taken by other filters\n"
+        "3 log groups: 1 linked, 0 unlinked, 0 failed, 1 full, 1 not included\n"
+    )
+    assert here.run("plan").stdout == (
+        "cannot  /aws/lambda/b  all its places are taken by other filters: foreign-0, foreign-1\n"
+        "3 log groups: 0 to link, 0 to unlink, 1 full, 1 linked, 1 not included\n"
+    )
+
+
+def test_links_one_log_group_and_keeps_it_linked(here: Deployment) -> None:
+    here.make_stack()
+    here.group("/aws/lambda/a")
+    here.group("/ecs/b")
+    assert here.run("link", "/ecs/b").exit_code == 0
+    assert here.linked == {"/ecs/b"}
+    here.run("link", "--all")
+    assert here.linked == {"/ecs/b", "/aws/lambda/a"}
+    assert here.run("unlink", "/aws/lambda/a", "/ecs/b").exit_code == 0
+    here.run("link", "--all")
+    assert not here.linked
+    here.run("link", "/aws/lambda/a")
+    assert here.linked == {"/aws/lambda/a"}
+
+
+def test_takes_another_selection_for_once(here: Deployment) -> None:
+    here.make_stack()
+    here.group("/aws/lambda/a", team="pay")
+    here.group("/aws/lambda/b")
+    here.group("/ecs/c", team="pay")
+    words = ("--include", "/ecs/*", "--include", "/aws/*", "--tag", "team=pay")
+    assert "2 to link" in here.run("plan", *words).stdout
+    result = here.run("link", "--all", *words)
+    assert here.linked == {"/aws/lambda/a", "/ecs/c"}
+    assert "its own selection again" in result.stderr
+    assert here.run("unlink", "--all", "--include", "/ecs/*").exit_code == 0
+    assert here.linked == {"/aws/lambda/a"}
+    assert here.run("unlink", "--all", "--include", "/none/*").exit_code == 0
+    assert here.linked == {"/aws/lambda/a"}
+
+
+def test_links_nothing_more_after_everything_was_unlinked_until_told_to(here: Deployment) -> None:
+    here.make_stack()
+    here.group("/aws/lambda/a")
+    here.run("link", "--all")
+    assert "1 to unlink" in here.run("unlink", "--all", "--dry-run").stdout
+    assert here.linked
+    here.run("unlink", "--all")
+    assert "stopped" in here.run("plan").stdout
+    here.run("link", "--all")
+    assert here.linked
+
+
+def test_finds_what_others_changed_when_asked_to_look_again(here: Deployment) -> None:
+    here.make_stack()
+    here.group("/aws/lambda/a")
+    here.run("link", "--all")
+    here.aws.client("logs").delete_subscription_filter(
+        logGroupName="/aws/lambda/a", filterName=NAME
+    )
+    assert "0 to link" in here.run("plan").stdout
+    assert "1 to link" in here.run("plan", "--fresh").stdout
+    here.run("link", "--all", "--fresh")
+    assert here.linked
+
+
+def test_works_with_a_shipper_that_something_else_deployed(here: Deployment) -> None:
+    here.group("/aws/lambda/a")
+    here.group(f"/aws/lambda/{here.name}-shipper")
+    assert here.run("link", "--all", "--function", here.shipper).exit_code == 0
+    assert here.linked == {"/aws/lambda/a"}
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("command", ["link", "unlink"])
+def test_wants_names_or_all_and_not_both(here: Deployment, command: str) -> None:
+    for words in ([], ["--all", "/a"]):
+        result = here.run(command, *words)
+        assert result.exit_code == 2
+        assert "name log groups, or say --all" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_says_what_to_do_where_there_is_no_stack(here: Deployment, command: str) -> None:
+    result = here.run(command)
+    assert result.exit_code == 2
+    assert f"there is no stack {here.name} of Loki-Shipper that you may see here" in result.stderr
+
+
+def test_wants_a_selection_with_all_only(here: Deployment) -> None:
+    here.make_stack()
+    result = here.run("link", "/aws/lambda/a", "--include", "*")
+    assert result.exit_code == 2
+    assert "go with --all" in result.stderr
+
+
+def test_says_which_log_group_there_is_not(here: Deployment) -> None:
+    here.make_stack()
+    result = here.run("link", "/aws/lambda/none")
+    assert result.exit_code == 2
+    assert "there is no log group /aws/lambda/none" in result.stderr
+
+
+def test_says_what_is_wrong_with_a_condition(here: Deployment) -> None:
+    result = here.run("plan", "--tag", "!a=b")
+    assert result.exit_code == 2
+    assert "write key=value, key or !key" in result.stderr
+
+
+def test_stops_at_ctrl_c_and_goes_on_from_there(here: Deployment) -> None:
+    here.make_stack()
+    names = {f"/aws/lambda/f{number}" for number in range(20)}
+    for name in names:
+        here.group(name)
+
+    def ctrl_c() -> None:
+        if len(here.linked) > 5:
+            raise KeyboardInterrupt
+
+    result = here.run("link", "--all", clock=Skipping(before_sleep=ctrl_c).clock)
+    assert result.exit_code == 130
+    assert "the same command goes on" in result.stderr
+    linked = here.linked
+    assert 0 < len(linked) < 20
+    done = read(here.run("link", "--all", "--json"))
+    assert done["report"]["put"] == 20 - len(linked)
+    assert here.linked == names
