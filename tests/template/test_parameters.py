@@ -84,6 +84,14 @@ def test_a_number_has_the_bounds_of_its_setting(template: dict[str, Any], name: 
         ("KmsKeyArn", "", True),
         ("KmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:key/1234abcd", True),
         ("KmsKeyArn", "alias/loki", False),
+        ("ReservedConcurrency", "", True),
+        ("ReservedConcurrency", "10", True),
+        ("ReservedConcurrency", "0", False),
+        ("AlarmTopicArn", "", True),
+        ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:on-call", True),
+        ("AlarmTopicArn", "on-call", False),
+        ("PermissionsBoundary", "arn:aws:iam::123456789012:policy/team/boundary", True),
+        ("PermissionsBoundary", "boundary", False),
     ],
 )
 def test_a_form_refuses_what_can_never_work(

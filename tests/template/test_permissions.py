@@ -189,6 +189,23 @@ def test_it_may_use_a_key_only_through_the_services_that_need_it(
     }
 
 
+def test_in_a_vpc_lambda_may_give_it_network_interfaces_and_its_own_code_may_not(
+    template: dict[str, Any], always: set[Grant]
+) -> None:
+    parameters = {"TagLabels": "none", "SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1"}
+    granted = grants(template, **parameters) - always
+    assert {resource for _, resource in granted} == {"*"}
+    assert "ec2:CreateNetworkInterface" in {action for action, _ in granted}
+    (denied,) = [s for s in statements(template, **parameters) if s["Effect"] == "Deny"]
+    assert {action for action, _ in granted} - {*denied["Action"]} == {
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+    }
+    assert denied["Condition"] == {
+        "ArnLike": {"lambda:SourceFunctionArn": f"arn:aws:lambda:{HERE}:function:*"}
+    }
+
+
 def test_only_lambda_may_take_a_role(template: dict[str, Any]) -> None:
     roles = [r for r in template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
     assert roles

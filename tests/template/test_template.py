@@ -191,3 +191,44 @@ def test_the_outputs_name_the_alias_as_the_destination(template: dict[str, Any])
         "aws logs put-subscription-filter --region ${AWS::Region} --log-group-name LOG_GROUP "
         '--filter-name loki-shipper --filter-pattern "" --destination-arn ${ShipperAlias}'
     )
+
+
+def test_the_functions_reach_loki_from_the_subnets_that_are_named(
+    template: dict[str, Any],
+) -> None:
+    for name in ("ShipperFunction", "RedriverFunction"):
+        assert properties(template, name)["VpcConfig"] == {
+            "Fn::If": [
+                "IsInVpc",
+                {
+                    "SubnetIds": {"Ref": "SubnetIds"},
+                    "SecurityGroupIds": {"Ref": "SecurityGroupIds"},
+                },
+                {"Ref": "AWS::NoValue"},
+            ]
+        }
+
+
+def test_a_boundary_bounds_every_role(template: dict[str, Any]) -> None:
+    roles = [r for r in template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
+    boundary = ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]
+    assert roles
+    assert all(role["Properties"]["PermissionsBoundary"] == {"Fn::If": boundary} for role in roles)
+    functions = [
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    # SAM would make a role of its own, which knew nothing of the boundary.
+    assert all("Role" in function for function in functions)
+
+
+def test_concurrency_is_unbounded_unless_somebody_bounds_it(template: dict[str, Any]) -> None:
+    assert template["Parameters"]["ReservedConcurrency"]["Default"] == ""
+    assert properties(template, "ShipperFunction")["ReservedConcurrentExecutions"] == {
+        "Fn::If": [
+            "HasReservedConcurrency",
+            {"Ref": "ReservedConcurrency"},
+            {"Ref": "AWS::NoValue"},
+        ]
+    }
