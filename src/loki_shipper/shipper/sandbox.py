@@ -55,13 +55,15 @@ class Sandbox:
         `remaining` gives the seconds that delivering may still take. Raises UndecodableError.
         """
         session = self._session
-        pushes, sent, missing = session.pushes, session.bytes, self._tags.missing
+        pushes, sent = session.pushes, session.bytes
+        missing, failures = self._tags.missing, self._tags.failures
         report = self.deliver(event, remaining)
         self._record(
             report,
             Pushes=session.pushes - pushes,
             BytesPushed=session.bytes - sent,
             TagsMissing=self._tags.missing - missing,
+            TagFailures=self._tags.failures - failures,
         )
         return report
 
