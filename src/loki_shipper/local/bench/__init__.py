@@ -1,0 +1,1 @@
+"""The benchmark: what is deployed, against what is possible."""
