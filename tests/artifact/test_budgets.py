@@ -1,0 +1,65 @@
+"""What costs money and can be counted: imports, pushes, bytes. Times are for `scripts/bench`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from loki_shipper.local.artifact import Artifact
+from loki_shipper.local.bench.payloads import payload
+from loki_shipper.local.receiver import Receiver
+from loki_shipper.local.runtime_api import Response, Sandbox
+
+MODULES = 190
+"""Of ours and of the layer, not of the standard library; 183 when this was written."""
+
+BYTES_AN_EVENT = {1: 500, 100: 90, 10_000: 62}
+"""After compression, for lines of 200 bytes; measured 469, 81 and 59."""
+
+
+@pytest.fixture(scope="module")
+def imported(artifact: Artifact) -> set[str]:
+    command = "import sys, loki_shipper.shipper.handler; print(*sys.modules)"
+    env = {"PYTHONPATH": os.pathsep.join(map(str, artifact.paths))}
+    done = subprocess.run(
+        [sys.executable, "-S", "-W", "error", "-c", command],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name for name in done.stdout.split() if top(name) not in sys.stdlib_module_names}
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_init_imports_no_more_than_its_budget(imported: set[str]) -> None:
+    assert len(imported) <= MODULES, sorted(imported)
+
+
+def test_init_imports_nothing_that_is_slow_and_seldom_needed(imported: set[str]) -> None:
+    slow = {"boto3", "charset_normalizer", "google.protobuf", "re2"}
+    assert not imported & slow
+    # What powertools asks is whether botocore is there; only its clients are slow.
+    assert not {name for name in imported if name.startswith("botocore.")}
+
+
+@pytest.mark.parametrize("events", BYTES_AN_EVENT)
+def test_a_log_event_costs_few_bytes(sandbox: Sandbox, receiver: Receiver, events: int) -> None:
+    answer = sandbox.invoke(payload(events).body)
+    assert isinstance(answer, Response)
+    assert sum(len(push.entries) for push in receiver.pushes) == events
+    pushed = sum(len(push.body) for push in receiver.pushes)
+    assert pushed <= BYTES_AN_EVENT[events] * events
+
+
+@pytest.mark.parametrize(("events", "pushes"), [(1, 1), (1_000, 1), (10_000, 3)])
+def test_a_payload_takes_as_few_pushes_as_a_megabyte_each_allows(
+    sandbox: Sandbox, receiver: Receiver, events: int, pushes: int
+) -> None:
+    answer = sandbox.invoke(payload(events).body)
+    assert isinstance(answer, Response)
+    assert len(receiver.pushes) == pushes
