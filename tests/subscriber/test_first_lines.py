@@ -1,0 +1,119 @@
+"""A new log group from its first line on, through both functions, into a real Loki."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.runtime_api import Response, Sandbox, run_sandbox
+from tests.loki.asking import held
+from tests.subscriber.deployment import REGION, Deployment, deployed
+from tests.subscriber.moto_gaps import real_event_ids
+
+GROUP = "/aws/lambda/checkout"
+
+
+class Shipper:
+    """The shipper in its sandbox, which takes one event at a time."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._lock = threading.Lock()
+        self.lines = 0
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        with self._lock:
+            result = self._sandbox.invoke(event)
+            assert isinstance(result, Response), result
+            self.lines += result.payload["delivered"]
+
+
+@pytest.fixture
+def here(loki: Loki | Running, tenant: str) -> Iterator[tuple[Deployment, Shipper, Sandbox]]:
+    """A deployment whose functions run as on Lambda."""
+    with ExitStack() as stack:
+        stack.enter_context(real_event_ids())
+        shipping: list[Shipper] = []
+
+        def deliver(event: dict[str, Any]) -> None:
+            shipping[0](event)
+
+        here = stack.enter_context(deployed(deliver))
+        here.make_stack()
+        for_both = {**here.aws.environ, "BUCKET": here.bucket}
+        to_loki = {"LOKI_URL": loki.url, "LOKI_TENANT": tenant}
+        ships = run_sandbox("loki_shipper.shipper.handler.handle", env={**for_both, **to_loki})
+        shipping.append(Shipper(stack.enter_context(ships)))
+        links = run_sandbox(
+            "loki_shipper.subscriber.handler.handle", env={**for_both, **here.environ}
+        )
+        yield here, shipping[0], stack.enter_context(links)
+
+
+def created(group: str) -> dict[str, Any]:
+    return {
+        "source": "aws.logs",
+        "detail-type": "AWS API Call via CloudTrail",
+        "region": REGION,
+        "detail": {
+            "eventSource": "logs.amazonaws.com",
+            "eventName": "CreateLogGroup",
+            "requestParameters": {"logGroupName": group},
+        },
+    }
+
+
+def test_every_line_of_a_new_log_group_is_in_loki_once(
+    here: tuple[Deployment, Shipper, Sandbox], loki: Loki | Running, tenant: str
+) -> None:
+    deployment, shipper, subscriber = here
+    deployment.group(GROUP, team="payments")
+    first = [f"before the filter, {number}" for number in range(20)]
+    for log_stream in ("a", "b"):
+        deployment.aws.put_lines(GROUP, log_stream, [f"{log_stream} {line}" for line in first])
+
+    def meanwhile() -> None:
+        linked = threading.Event()
+        while not linked.wait(0.1):
+            if deployment.linked:
+                deployment.aws.put_lines(GROUP, "a", ["read back and delivered"])
+                linked.set()
+
+    writer = threading.Thread(target=meanwhile)
+    writer.start()
+    result = subscriber.invoke(created(GROUP), deadline_ms=120_000)
+    writer.join()
+    assert isinstance(result, Response), result
+    assert (result.payload["put"], result.payload["caught_up"]) == (1, 41)
+    deployment.aws.put_lines(GROUP, "a", ["after the filter"])
+    # CloudTrail may tell of it twice.
+    subscriber.invoke(created(GROUP), deadline_ms=120_000)
+
+    assert shipper.lines == 20 + 20 + 2 + 1
+    expected = [f"{log_stream} {line}" for log_stream in ("a", "b") for line in first]
+    expected += ["read back and delivered", "after the filter"]
+    found = held(loki, tenant, '{team="payments"}')
+    assert Counter(line.line for line in found) == dict.fromkeys(expected, 1)
+
+
+def test_the_function_measures_what_it_did(here: tuple[Deployment, Shipper, Sandbox]) -> None:
+    deployment, _, subscriber = here
+    deployment.group("/ecs/a")
+    result = subscriber.invoke({"action": "sweep"}, deadline_ms=120_000)
+    assert isinstance(result, Response), result
+    [measured] = [line for line in subscriber.log_lines if "SweepsComplete" in line]
+    for name in ("LogGroupsSeen", "LogGroupsLinked", "LogGroupsSkippedNotIncluded", "LinkErrors"):
+        assert name in measured
+
+
+def test_the_function_ignores_what_changed_nothing(
+    here: tuple[Deployment, Shipper, Sandbox],
+) -> None:
+    _, _, subscriber = here
+    event = created(GROUP)
+    event["detail"]["errorCode"] = "AccessDenied"
+    assert subscriber.invoke(event) == Response({})
