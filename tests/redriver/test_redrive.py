@@ -140,6 +140,15 @@ def test_after_a_day_a_poisonous_object_is_set_aside_when_others_get_through() -
     assert memory.objects[kept][0] == body
 
 
+def test_it_is_tried_again_though_its_log_group_waits() -> None:
+    memory = fill(failed("09.00.01", "a", "younger"), failed("09.00.02", "b"))
+    memory.put(*failed("09.00.00", "a"), A_WEEK_AGO)
+    loki = Loki(a=DOWN)
+    report = run(memory, loki.ship)
+    assert loki.came == ["a", "a", "b", "a"]
+    assert (report.objects, report.set_aside, report.left) == (1, 1, 1)
+
+
 def test_it_is_not_set_aside_when_it_gets_through_itself() -> None:
     memory = fill(failed("09.00.01", "b"))
     memory.put(*failed("09.00.00", "a"), A_WEEK_AGO)
@@ -174,6 +183,25 @@ def test_the_rest_of_what_arrived_in_part_waits_for_the_next_run() -> None:
     report = run(memory, ship)
     assert (report.objects, report.lines, report.left) == (1, 1, 2)
     assert left in memory.objects
+
+
+def test_what_comes_after_the_start_waits_for_the_next_run() -> None:
+    memory = fill(failed("09.00.00", "a"))
+    key, body = failed("09.00.01", "b")
+    memory.put(key, body, NOW + timedelta(seconds=1))
+    loki = Loki()
+    assert run(memory, loki.ship).left == 1
+    assert loki.came == ["a"]
+
+
+def test_what_was_rewritten_after_the_listing_is_shipped_as_it_is_now() -> None:
+    key, body = failed("09.00.00", "a")
+    memory = fill((key, body))
+    listed = list(waiting(memory.bucket()))
+    memory.put(key, record("b"))
+    loki = Loki()
+    report = redrive(listed, memory.bucket(), loki.ship, now=NOW, remaining=lambda: 300.0)
+    assert (loki.came, report.objects, memory.objects) == (["b"], 1, {})
 
 
 def test_a_rewritten_object_is_not_deleted() -> None:
@@ -216,7 +244,7 @@ def test_what_is_no_record_is_set_aside_as_it_came(
 def test_what_is_far_too_large_is_set_aside_unread() -> None:
     memory = fill(("failed/a", b" " * (17 * 1024 * 1024)))
     report = run(memory, Loki().ship)
-    assert (report.set_aside, [*memory.objects]) == (1, ["rejected/a"])
+    assert (report.set_aside, memory.moved) == (1, [("failed/a", "rejected/a", "too_large")])
 
 
 def test_begins_nothing_shortly_before_its_deadline() -> None:
