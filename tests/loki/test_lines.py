@@ -92,14 +92,13 @@ def test_a_line_about_the_limit_is_held_whole(loki: Loki | Running, tenant: str,
     assert "".join(texts(held(loki, tenant))) == long
 
 
-@pytest.mark.parametrize("name", [p.stem for p in sorted(EVENTS.glob("*.json"))])
+@pytest.mark.parametrize("name", sorted({p.stem for p in EVENTS.glob("*.json")} - {"control"}))
 def test_every_sample_event_is_held_as_it_was_logged(
     loki: Loki | Running, tenant: str, name: str
 ) -> None:
     event = retimed(json.loads((EVENTS / f"{name}.json").read_bytes()), now())
     data = decode(source(event))
-    if data is None:
-        pytest.skip("a control message holds nothing")
+    assert data is not None
     logged = sorted(data.log_events, key=lambda each: (each.timestamp, each.id))
     wanted = [e.message.removesuffix("\n") for e in logged if e.message not in {"", "\n"}]
     world(loki, tenant).invoke(event)

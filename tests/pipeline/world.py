@@ -35,7 +35,10 @@ def no_secret(_reference: str) -> str:
 
 
 class World:
-    """One sandbox: its way to Loki, its bucket, and a clock that sleeping moves at once."""
+    """One sandbox: its way to Loki, its bucket, and a clock that sleeping moves at once.
+
+    With `real_sleep` it sleeps, for a Loki whose own clock is waited for.
+    """
 
     def __init__(  # noqa: PLR0913 - they are what a test may change
         self,
@@ -46,6 +49,7 @@ class World:
         fetch: Fetch = no_secret,
         one_line_a_batch: bool = False,
         seconds: float = 40.0,
+        real_sleep: bool = False,
     ) -> None:
         self.receiver = receiver
         self.bucket: dict[str, bytes] | None = {}
@@ -56,6 +60,7 @@ class World:
         self.settings: Settings = replace(read, max_batch_bytes=1) if one_line_a_batch else read
         self.session = Session(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005
         self._seconds = seconds
+        self._real_sleep = real_sleep
         self._plain: set[str | None] = set()
 
     def ship(self, data: LogData) -> Report:
@@ -126,7 +131,10 @@ class World:
         return time.monotonic() + sum(self.slept)
 
     def _sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+        if self._real_sleep:
+            time.sleep(seconds)
+        else:
+            self.slept.append(seconds)
 
 
 def _data(event: Any) -> LogData:
