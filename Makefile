@@ -31,7 +31,7 @@ build-DependenciesLayer:
 	$(call compile,/opt)
 
 # The rooms that only people's machines need stay at home.
-build-ShipperFunction build-RedriverFunction:
+build-ShipperFunction build-RedriverFunction build-SubscriberFunction:
 	mkdir -p '$(ARTIFACTS_DIR)'
 	cp -R loki_shipper '$(ARTIFACTS_DIR)'
 	rm -rf '$(ARTIFACTS_DIR)/loki_shipper/cli' '$(ARTIFACTS_DIR)/loki_shipper/local'

@@ -186,11 +186,6 @@ def test_a_schedule_is_eventbridges_or_off(
 
 def test_the_outputs_name_the_alias_as_the_destination(template: dict[str, Any]) -> None:
     assert template["Outputs"]["ShipperFunctionArn"]["Value"] == {"Ref": "ShipperAlias"}
-    command = template["Outputs"]["SubscribeCommand"]["Value"]["Fn::Sub"]
-    assert command == (
-        "aws logs put-subscription-filter --region ${AWS::Region} --log-group-name LOG_GROUP "
-        '--filter-name loki-shipper --filter-pattern "" --destination-arn ${ShipperAlias}'
-    )
 
 
 def test_the_functions_reach_loki_from_the_subnets_that_are_named(

@@ -14,7 +14,6 @@ from loki_shipper.redriver.redrive import Redriven
 from loki_shipper.settings import settings
 from loki_shipper.shipper.sandbox import Sandbox
 from loki_shipper.subscriber.metrics import metrics as subscriber_metrics
-from loki_shipper.subscriber.settings import FILTER_NAME
 from loki_shipper.subscriber.tally import Report as Linked
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +110,7 @@ def test_every_alarm_watches_a_metric_that_there_is(
 ) -> None:
     for alarm in alarms(template).values():
         match alarm["Properties"]:
-            case {"Metrics": [{"Expression": query}]}:
+            case {"Metrics": [{"Expression": {"Fn::Sub": query}}]}:
                 assert metric_of(query) in OF_FILTERS
             case {"Namespace": "AWS/Lambda", "MetricName": name, "Dimensions": [dimension]}:
                 assert name in OF_LAMBDA
@@ -158,7 +157,7 @@ def test_the_dashboard_shows_whatever_wakes_somebody(
     }
     watched = {
         alarm["Properties"].get("MetricName")
-        or metric_of(alarm["Properties"]["Metrics"][0]["Expression"])
+        or metric_of(alarm["Properties"]["Metrics"][0]["Expression"]["Fn::Sub"])
         for alarm in alarms(template).values()
     }
     assert watched <= shown
@@ -168,5 +167,5 @@ def metric_of(query: str) -> str:
     form = r"""SELECT SUM\((\w+)\) FROM "AWS/Logs" WHERE FilterName = '(\S+)'"""
     found = re.fullmatch(form, query)
     assert found, query
-    assert found[2] == FILTER_NAME
+    assert found[2] == "${AWS::StackName}"
     return found[1]

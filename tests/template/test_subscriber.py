@@ -1,0 +1,188 @@
+"""What the stack gives the subscriber: its settings, its rights, and its place in time."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+from botocore import xform_name
+from botocore.session import get_session
+
+from loki_shipper.subscriber.request import GroupsChanged, Sweep, request
+from loki_shipper.subscriber.settings import Settings, settings, variables
+from tests.subscriber.fake_aws import SHIPPER
+
+ROOT = Path(__file__).parents[2]
+PARAMETERS = {
+    name: variable.parameter for name, variable in variables().items() if variable.parameter
+}
+SERVICES = {
+    "logs": ("logs", "logs"),
+    "tagging": ("resourcegroupstaggingapi", "tag"),
+    "s3": ("s3", "s3"),
+    "functions": ("lambda", "lambda"),
+}
+"""By the names of `Clients`: boto3's service, and IAM's."""
+
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
+"""Calls that IAM knows by another name."""
+
+UNCALLED = {"logs:CreateLogStream", "logs:PutLogEvents", "s3:ListBucket"}
+"""What Lambda does for the function, and what tells an absent object from a denied one."""
+
+
+def properties(template: dict[str, Any], name: str) -> dict[str, Any]:
+    resource: dict[str, Any] = template["Resources"][name]["Properties"]
+    return resource
+
+
+def statements(template: dict[str, Any]) -> list[dict[str, Any]]:
+    [policy] = properties(template, "SubscriberRole")["Policies"]
+    found = policy["PolicyDocument"]["Statement"]
+    return [each["Fn::If"][1] if "Fn::If" in each else each for each in found]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def called() -> set[str]:
+    """The actions that the calls in the code need."""
+    code = (ROOT / "src/loki_shipper/subscriber/aws.py").read_text("utf-8")
+    actions = set()
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Attribute(attr=method, value=ast.Attribute(attr=client)) if client in SERVICES:
+                actions.add(action(client, method))
+            case ast.Attribute(attr=method, value=ast.Name(id=client)) if client in SERVICES:
+                actions.add(action(client, method))
+    return actions
+
+
+def action(client: str, method: str) -> str:
+    service, prefix = SERVICES[client]
+    names = get_session().get_service_model(service).operation_names
+    [operation] = [name for name in names if xform_name(name) == method]
+    return ACTIONS.get(f"{prefix}:{operation}", f"{prefix}:{operation}")
+
+
+def test_it_may_do_what_its_code_calls_and_nothing_else(template: dict[str, Any]) -> None:
+    granted = {
+        action
+        for statement in statements(template)
+        if statement["Effect"] == "Allow"
+        for action in listed(statement["Action"])
+        if not action.startswith("kms:")
+    }
+    assert granted == called() | UNCALLED
+
+
+def test_it_may_touch_only_log_groups_its_objects_and_the_shipper(
+    template: dict[str, Any],
+) -> None:
+    everything = {
+        action
+        for statement in statements(template)
+        if statement["Resource"] == "*"
+        for action in listed(statement["Action"])
+    }
+    # They are about the account: IAM knows no smaller resource for them.
+    assert everything == {
+        "tag:GetResources",
+        "logs:DescribeAccountPolicies",
+        "logs:DeleteAccountPolicy",
+        "logs:PutAccountPolicy",
+        "logs:PutSubscriptionFilter",
+    }
+    [ships] = [s for s in statements(template) if s["Action"] == "lambda:InvokeFunction"]
+    assert ships["Resource"] == {"Ref": "ShipperAlias"}
+
+
+def test_no_policy_lets_it_link_our_own_log_groups(template: dict[str, Any]) -> None:
+    ours = {
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Logs::LogGroup"
+    }
+    [denied] = [s for s in statements(template) if s["Effect"] == "Deny"]
+    assert denied["Action"] == "logs:PutSubscriptionFilter"
+    named = {re.search(r"log-group:\${(\w+)}:\*$", each["Fn::Sub"]) for each in denied["Resource"]}
+    assert {match[1] for match in named if match} == ours
+    environ = properties(template, "SubscriberFunction")["Environment"]["Variables"]
+    comma, refs = environ["OWN_LOG_GROUPS"]["Fn::Join"]
+    assert (comma, {ref["Ref"] for ref in refs}) == (",", ours)
+
+
+def test_it_gets_every_setting_from_its_parameter_or_the_stack(template: dict[str, Any]) -> None:
+    environ = properties(template, "SubscriberFunction")["Environment"]["Variables"]
+    assert environ.keys() == variables().keys()
+    given = {name: {"Ref": parameter} for name, parameter in PARAMETERS.items()}
+    given |= {
+        "SHIPPER_ARN": {"Ref": "ShipperAlias"},
+        "BUCKET": {"Ref": "Bucket"},
+        "FILTER_NAME": {"Ref": "AWS::StackName"},
+    }
+    assert {name: environ[name] for name in given} == given
+
+
+def test_a_stack_of_defaults_has_the_settings_of_an_empty_environment(
+    template: dict[str, Any],
+) -> None:
+    environ = {
+        name: str(template["Parameters"][parameter].get("Default", ""))
+        for name, parameter in PARAMETERS.items()
+    }
+    required = {"SHIPPER_ARN": SHIPPER}
+    assert settings(environ | required) == settings(required)
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_a_choice_offers_all_there_is(template: dict[str, Any], name: str) -> None:
+    hint = get_type_hints(Settings)[name.lower()]
+    offered = template["Parameters"][PARAMETERS[name]].get("AllowedValues", [])
+    meant = {True, False} if hint is bool else set()
+    if get_origin(hint) is Literal:
+        meant = set(get_args(hint))
+    assert {variables()[name].parse(word) for word in offered} == meant
+
+
+def test_links_go_before_anything_that_a_filter_needs(template: dict[str, Any]) -> None:
+    """CloudFormation deletes in the opposite order of what depends on what."""
+    links = template["Resources"]["Links"]
+    assert {"ShipperPermission", "ShipperInvocation"} <= set(links["DependsOn"])
+    assert links["Properties"]["Destination"] == {"Ref": "ShipperAlias"}
+    assert links["Properties"]["ServiceToken"] == {"Fn::GetAtt": ["SubscriberFunction", "Arn"]}
+
+
+def test_a_change_of_the_selection_is_an_update_of_the_links(template: dict[str, Any]) -> None:
+    selection = {each["Ref"] for each in properties(template, "Links")["Selection"]}
+    assert selection == set(PARAMETERS.values()) - {"LogLevel"}
+
+
+def test_cloudformation_waits_longer_than_the_function_runs(template: dict[str, Any]) -> None:
+    timeout = properties(template, "SubscriberFunction")["Timeout"]
+    assert timeout == 900
+    assert properties(template, "Links")["ServiceTimeout"] > timeout
+
+
+def test_it_hears_of_log_groups_and_looks_at_all_of_them_every_hour(
+    template: dict[str, Any],
+) -> None:
+    events = properties(template, "SubscriberFunction")["Events"]
+    assert events["Hourly"]["Properties"]["Schedule"] == "rate(1 hour)"
+    assert request({"source": "aws.events", "detail-type": "Scheduled Event"}) == Sweep()
+    pattern = events["LogGroupChanged"]["Properties"]["Pattern"]
+    parameters = {
+        "logGroupName": "/a",
+        "resourceArn": "arn:aws:logs:eu-central-1:123456789012:log-group:/a",
+    }
+    for name in pattern["detail"]["eventName"]:
+        event = {
+            "source": pattern["source"][0],
+            "detail-type": pattern["detail-type"][0],
+            "detail": {"eventName": name, "requestParameters": parameters},
+        }
+        assert request(event) == GroupsChanged(("/a",))
+    # A call of its own in the pattern would keep it busy with itself.
+    assert not called() & {f"logs:{name}" for name in pattern["detail"]["eventName"]}
