@@ -1,0 +1,188 @@
+"""`docs/deploy-permissions.json` allows what a deployment needs, and nothing else.
+
+What it needs is derived: the template's resource types, and the actions that AWS's own resource
+schemas (cfn-lint brings them along) name for making, reading, changing and deleting each of them.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+POLICY: dict[str, Any] = json.loads((ROOT / "docs/deploy-permissions.json").read_text("utf-8"))
+ALLOWED = {
+    action
+    for statement in POLICY["Statement"]
+    for actions in [statement["Action"]]
+    for action in ([actions] if isinstance(actions, str) else actions)
+}
+
+BY_SAM = {
+    "AWS::Serverless::Function": {"AWS::Lambda::Function"},
+    "AWS::Serverless::LayerVersion": {"AWS::Lambda::LayerVersion"},
+}
+"""What becomes of types that are not CloudFormation's own."""
+
+BY_EVENT = {"AWS::Events::Rule", "AWS::Lambda::Permission"}
+"""What SAM makes of a function's events."""
+
+OF_CUSTOM_RESOURCE = {"lambda:InvokeFunction"}
+"""CloudFormation invokes the function behind a custom resource in the name of who deploys."""
+
+NOT_USED = {
+    "codedeploy:*": "the alias shifts no traffic",
+    "lambda:*ProvisionedConcurrency*": "there is none",
+    "lambda:*CodeSigningConfig": "code is not signed by AWS's signer",
+    "lambda:*ScalingConfig": "no capacity provider",
+    "lambda:PassCapacityProvider": "likewise",
+    "lambda:AssociateRuntimeAlias": "Lambda keeps the runtime up to date",
+    "lambda:PutRuntimeManagementConfig": "likewise",
+    "lambda:PutFunctionRecursionConfig": "recursion detection stays as it is",
+    "lambda:PublishVersion": "docs/decisions/alias.md",
+    "kms:*": "environments are under Lambda's own key",
+    "elasticfilesystem:*": "no file systems",
+    "s3files:*": "likewise",
+    "iam:*GroupPolicy": "only roles have policies",
+    "iam:*UserPolicy": "likewise",
+    "iam:AttachRolePolicy": "no managed policies",
+    "iam:DetachRolePolicy": "likewise",
+    "logs:*LogDelivery": "no deliveries",
+    "logs:*KmsKey": "log groups are under CloudWatch's own key",
+    "logs:PutDataProtectionPolicy": "no policies on log groups",
+    "logs:DeleteDataProtectionPolicy": "likewise",
+    "logs:PutIndexPolicy": "likewise",
+    "logs:DeleteIndexPolicy": "likewise",
+    "logs:PutResourcePolicy": "likewise",
+    "logs:DeleteResourcePolicy": "likewise",
+    "logs:PutBearerTokenAuthentication": "nobody logs by token",
+    "logs:PutLogGroupDeletionProtection": "they hold nothing but our own log",
+    "firehose:*": "no Firehose",
+    "s3:REST.PUT.OBJECT": "no deliveries",
+    "s3:*Object": "CloudFormation leaves objects alone",
+    "s3:*ObjectAcl": "likewise",
+    "s3tables:*": "no metadata tables",
+    "s3:*Metadata*": "likewise",
+    "s3:*Abac": "access is by policy only",
+    "s3:*Acl": "likewise",
+    "s3:*Accelerate*": "one Region",
+    "s3:*Replication*": "likewise",
+    "s3:*Analytics*": "nobody analyses it",
+    "s3:*Inventory*": "likewise",
+    "s3:*Metrics*": "likewise",
+    "s3:*IntelligentTiering*": "it holds little, and not for long",
+    "s3:*Cors": "browsers have no business there",
+    "s3:*CORS": "likewise",
+    "s3:*Website": "likewise",
+    "s3:*Logging": "nobody reads it but the stack's roles",
+    "s3:*Notification": "nobody listens",
+    "s3:*ObjectLock*": "objects are deleted when they have arrived",
+}
+"""Actions for what our resources do not have. Reading is never left out: see `needed`."""
+
+OF_SAM = {
+    "cloudformation:*": "change sets, and how they come along",
+    "lambda:ListVersionsByFunction": "sam deploy",
+    "s3:PutBucketVersioning": "the bucket to which sam deploy uploads has versions",
+    "s3:GetObject": "uploads, and reading them",
+    "s3:GetObjectVersion": "likewise",
+    "s3:PutObject": "likewise",
+}
+"""What `sam deploy --resolve-s3` asks for beside the resources."""
+
+
+@pytest.fixture(scope="session")
+def needed(template: dict[str, Any]) -> set[str]:
+    resources = template["Resources"].values()
+    custom = [r for r in resources if r["Type"].startswith("Custom::")]
+    own = [r["Type"] for r in resources if r not in custom]
+    types = set[str]().union(*(BY_SAM.get(name, {name}) for name in own))
+    if any(resource["Properties"].get("Events") for resource in resources):
+        types |= BY_EVENT
+    found = {name: actions for name, actions in schemas() if name in types}
+    assert types - found.keys() == set(), "no schema says what these need"
+    actions = set[str]().union(*found.values())
+    if custom:
+        actions |= OF_CUSTOM_RESOURCE
+    return {
+        action
+        for action in actions
+        if not any(fnmatchcase(action, pattern) for pattern in NOT_USED) or reads(action)
+    }
+
+
+def schemas() -> Iterator[tuple[str, set[str]]]:
+    """Give each resource type with the actions that its handlers need."""
+    package = find_spec("cfnlint")
+    assert package is not None
+    assert package.origin is not None
+    for path in Path(package.origin).parent.glob("data/schemas/resources/*.json"):
+        schema = json.loads(path.read_text("utf-8"))
+        handlers = schema.get("handlers", {})
+        ways = (handlers.get(way, {}) for way in ("create", "read", "update", "delete"))
+        yield schema["typeName"], {a for way in ways for a in way.get("permissions", ())}
+
+
+def reads(action: str) -> bool:
+    service, _, name = action.partition(":")
+    ours = service in {"cloudwatch", "events", "lambda", "logs", "s3"}
+    return ours and name.startswith(("Get", "List", "Describe")) and name != "GetObject"
+
+
+def test_it_allows_what_the_resources_need(needed: set[str]) -> None:
+    denied = {
+        action for action in needed if not any(fnmatchcase(action, pattern) for pattern in ALLOWED)
+    }
+    assert denied == set()
+
+
+def test_it_allows_nothing_else(needed: set[str]) -> None:
+    reasons = needed | OF_SAM.keys()
+    unfounded = {
+        action
+        for action in ALLOWED
+        if not any(fnmatchcase(reason, action) or fnmatchcase(action, reason) for reason in reasons)
+    }
+    assert unfounded == set()
+
+
+def test_only_reading_is_allowed_by_pattern() -> None:
+    assert [a for a in ALLOWED if "*" in a and not re.match(r"\w+:Get", a)] == []
+
+
+def test_what_writes_is_bound_to_the_stack() -> None:
+    for statement in POLICY["Statement"]:
+        resources = statement["Resource"]
+        if resources == "*":
+            assert all(re.match(r"\w+:(Get|Describe)", each) for each in statement["Action"])
+            continue
+        for resource in [resources] if isinstance(resources, str) else resources:
+            assert re.search(r"STACK|aws-sam-cli-managed-default|transform/Serverless", resource)
+
+
+def test_roles_are_passed_to_lambda_only() -> None:
+    (passing,) = [s for s in POLICY["Statement"] if "iam:PassRole" in s["Action"]]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+
+
+def test_its_names_are_those_that_the_template_gives(template: dict[str, Any]) -> None:
+    text = json.dumps(POLICY)
+    layer = template["Resources"]["DependenciesLayer"]["Properties"]["LayerName"]
+    board = template["Resources"]["Dashboard"]["Properties"]["DashboardName"]
+    assert layer == {"Fn::Sub": "${AWS::StackName}-dependencies"}
+    assert "layer:STACK-dependencies" in text
+    assert board == {"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}
+    assert "dashboard/STACK-REGION" in text
+    groups = [r for r in template["Resources"].values() if r["Type"] == "AWS::Logs::LogGroup"]
+    for group in groups:
+        name = group["Properties"]["LogGroupName"]["Fn::Sub"]
+        assert name.startswith("/aws/lambda/${AWS::StackName}-")
+
+
+def test_iam_takes_it_as_one_policy() -> None:
+    assert len(re.sub(r"\s", "", json.dumps(POLICY))) <= 6144
