@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, override
 
@@ -335,13 +336,15 @@ class _Connection(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.status != 204:  # noqa: PLR2004 -- 204 has no body by definition
-            self.send_header("Content-Length", str(len(answer.body)))
+        # 204 has no body by definition: what follows would be taken for the next answer.
+        body = b"" if answer.status == HTTPStatus.NO_CONTENT else answer.body
+        if answer.status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if not answer.trickle:
-            self.wfile.write(answer.body)
+            self.wfile.write(body)
             return
-        for byte in answer.body:
+        for byte in body:
             self.server.receiver.pause(answer.trickle)
             self.wfile.write(bytes([byte]))
 

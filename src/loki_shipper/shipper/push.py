@@ -48,7 +48,7 @@ class Access(Struct, frozen=True):
 
 def connect(access: Access) -> requests.Session:
     """Open a session that keeps its connection to Loki between pushes and invocations."""
-    session = _Session()
+    session = requests.Session()
     # The environment is read here once: a push must not, and a .netrc must not overrule us.
     session.trust_env = False
     session.proxies = get_environ_proxies(access.url)
@@ -75,15 +75,7 @@ def push(
         connect=min(_CONNECT_SECONDS, seconds * _CONNECT_SHARE), read=_READ_SECONDS, total=seconds
     )
     try:
-        response = session.post(
-            url,
-            data=body,
-            headers={"X-Scope-OrgID": tenant} if tenant is not None else None,
-            timeout=timeout,  # type: ignore[arg-type] # requests takes it; its types do not know
-            allow_redirects=False,
-            stream=True,
-        )
-        with response:
+        with _send(session, url, body, tenant, timeout) as response:
             return _answer(response)
     except requests.RequestException as error:
         return NoAnswer(_reason(error))
@@ -91,6 +83,23 @@ def push(
         return NoAnswer("read_timeout")
     except urllib3.exceptions.HTTPError:
         return NoAnswer("answer_broken")
+
+
+def _send(
+    session: requests.Session, url: str, body: bytes, tenant: str | None, timeout: urllib3.Timeout
+) -> requests.Response:
+    """Send without the session's own detours: cookies, and reading a redirect's body to its end."""
+    headers = dict(session.headers)
+    if tenant is not None:
+        headers["X-Scope-OrgID"] = tenant
+    return session.get_adapter(url).send(
+        requests.Request("POST", url, headers=headers, data=body).prepare(),
+        stream=True,
+        timeout=timeout,  # type: ignore[arg-type] # requests takes it; its types do not know
+        verify=session.verify or True,
+        cert=session.cert,
+        proxies=session.proxies,
+    )
 
 
 def _answer(response: requests.Response) -> Answer:
@@ -125,17 +134,6 @@ def _reason(error: requests.RequestException) -> str:
             return "no_connection"
         case _:
             return "request_failed"
-
-
-class _Session(requests.Session):
-    """Takes a redirect for an answer.
-
-    Even when told not to follow one, requests would read all of its body, however long.
-    """
-
-    @override
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
 
 
 class _Bounded(io.RawIOBase):
