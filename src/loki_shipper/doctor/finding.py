@@ -1,0 +1,37 @@
+"""What a check finds."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Level(StrEnum):
+    """How bad it is: fine, worth a look, or in the way of delivery."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+
+
+class Finding(Struct, frozen=True):
+    """One check's result; `advice` says what to do, where there is something to do."""
+
+    check: str
+    level: Level
+    says: str
+    advice: str = ""
+
+
+def green(check: str, says: str) -> Finding:
+    """Make a finding that all is well."""
+    return Finding(check, Level.GREEN, says)
+
+
+def yellow(check: str, says: str, advice: str) -> Finding:
+    """Make a finding that is worth a look."""
+    return Finding(check, Level.YELLOW, says, advice)
+
+
+def red(check: str, says: str, advice: str) -> Finding:
+    """Make a finding that is in the way of delivery."""
+    return Finding(check, Level.RED, says, advice)

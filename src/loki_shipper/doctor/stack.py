@@ -1,0 +1,405 @@
+"""The checks of a deployed stack: functions, their rights, the bucket, filters, the tag index.
+
+Each AWS call goes to a client that is an argument; what may not be looked at is yellow, as a
+person's rights are not the stack's.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from loki_shipper.doctor.finding import Finding, green, red, yellow
+from loki_shipper.local.sample import from_lines, invocation_event
+from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
+from loki_shipper.settings import Settings
+from loki_shipper.shipper.tag_index import decode_index, index_key
+from loki_shipper.subscriber.memory import decode_memory, memory_key
+from loki_shipper.subscriber.settings import Origin
+
+type Kind = Literal["shipper", "redriver", "subscriber"]
+
+LOG_GROUP = "/loki-shipper/doctor"
+"""Log group of the line that the function itself ships; there is none of this name."""
+
+_HANDLERS: dict[str, Kind] = {
+    "loki_shipper.shipper.handler.handle": "shipper",
+    "loki_shipper.redriver.handler.handle": "redriver",
+    "loki_shipper.subscriber.handler.handle": "subscriber",
+}
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+_GONE = {"NoSuchBucket", "404", "NoSuchKey", "ResourceNotFoundException"}
+_HOUR = timedelta(hours=1)
+
+
+class Clients(NamedTuple):
+    """The boto3 clients that are called, or what stands for them in a test."""
+
+    cloudformation: Any
+    functions: Any
+    iam: Any
+    logs: Any
+    s3: Any
+
+
+class Function(Struct, frozen=True):
+    """A function of the stack, as it is deployed."""
+
+    kind: Kind
+    arn: str
+    role: str
+    log_group: str
+    environ: dict[str, str]
+    in_vpc: bool
+    trouble: str
+
+    @property
+    def origin(self) -> Origin:
+        """Where it runs."""
+        _, partition, _, region, account, *_ = self.arn.split(":")
+        return Origin(partition, region, account)
+
+
+class NoStackError(Exception):
+    """Raised when the stack or the function cannot be looked at; the message may be shown."""
+
+
+class Right(Struct, frozen=True):
+    """Something that a function has to be allowed."""
+
+    action: str
+    resource: str
+
+
+def functions_of(stack: str, clients: Clients) -> list[Function]:
+    """List our functions of a stack. Raises NoStackError."""
+    pages = clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    names = [
+        resource["PhysicalResourceId"]
+        for page in _pages(pages, f"the stack {stack}")
+        for resource in page["StackResourceSummaries"]
+        if resource["ResourceType"] == "AWS::Lambda::Function"
+    ]
+    found = [_function(name, clients) for name in names]
+    ours = [function for function in found if function is not None]
+    if not any(function.kind == "shipper" for function in ours):
+        raise NoStackError(f"the stack {stack} has no shipper: is it Loki-Shipper's?")
+    return sorted(ours, key=lambda function: [*_HANDLERS.values()].index(function.kind))
+
+
+def shipper(name: str, clients: Clients) -> Function:
+    """Look at a shipper, by name or ARN. Raises NoStackError."""
+    function = _function(name, clients)
+    if function is None or function.kind != "shipper":
+        raise NoStackError(f"{name} is not a shipper of Loki-Shipper")
+    return function
+
+
+def _function(name: str, clients: Clients) -> Function | None:
+    """Look at a function; None where it is not ours."""
+    try:
+        found = clients.functions.get_function_configuration(FunctionName=name)
+    except (ClientError, BotoCoreError) as error:
+        raise NoStackError(f"the function {name} cannot be read: {_code(error)}") from None
+    kind = _HANDLERS.get(found.get("Handler", ""))
+    if kind is None:
+        return None
+    states = (found.get("State", "Active"), found.get("LastUpdateStatus", "Successful"))
+    well = states[0] in {"Active", "Inactive"} and states[1] == "Successful"
+    return Function(
+        kind=kind,
+        arn=found["FunctionArn"],
+        role=found["Role"],
+        log_group=found.get("LoggingConfig", {}).get(
+            "LogGroup", f"/aws/lambda/{found['FunctionName']}"
+        ),
+        environ=found.get("Environment", {}).get("Variables", {}),
+        in_vpc=bool(found.get("VpcConfig", {}).get("SubnetIds")),
+        trouble="" if well else found.get("StateReason") or " and ".join(states),
+    )
+
+
+def _pages(pages: Any, what: str) -> Iterator[Any]:
+    try:
+        yield from pages
+    except (ClientError, BotoCoreError) as error:
+        raise NoStackError(f"{what} cannot be read: {_code(error)}") from None
+
+
+def check_stack(
+    functions: list[Function], settings: Settings, clients: Clients, *, now: datetime
+) -> Iterator[Finding]:
+    """Check what is deployed, one finding after the other."""
+    first = functions[0]
+    for function in functions:
+        yield _state(function)
+        yield _guarded("iam", partial(_iam, function, settings, clients))
+    yield _guarded("ship", lambda: _ship(first, clients, now))
+    yield from _bucket(first, settings, clients, now)
+    yield _guarded("permission", lambda: _permission(first, clients))
+    if (bucket := settings.bucket) is not None:
+        yield _guarded("filters", lambda: _filters(first, bucket, clients))
+        if settings.tag_labels != () or settings.tenant_tag is not None:
+            yield _guarded("index", lambda: _index(first, bucket, clients, now))
+
+
+def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
+    """Say what kept us from looking, if something did."""
+    try:
+        return look()
+    except (ClientError, BotoCoreError) as error:
+        advice = "ask somebody who may, or get the right that AWS names"
+        return yellow(check, f"could not be looked at: {_code(error)}", advice)
+
+
+def _state(function: Function) -> Finding:
+    if function.trouble:
+        return red(
+            function.kind, f"not ready: {function.trouble}", "look at it in Lambda's console"
+        )
+    return green(function.kind, f"{function.arn.split(':')[6]} is ready")
+
+
+def rights(function: Function, settings: Settings) -> list[Right]:
+    """List what a function has to be allowed, one example for each kind of thing."""
+    where = function.origin
+    logs = f"arn:{where.partition}:logs:{where.region}:{where.account}:log-group:"
+    found = [Right("logs:PutLogEvents", f"{logs}{function.log_group}:log-stream:doctor")]
+    bucket = f"arn:{where.partition}:s3:::{settings.bucket}"
+
+    def objects(action: str, *folders: str) -> list[Right]:
+        return [Right(action, f"{bucket}/{folder}doctor") for folder in folders if settings.bucket]
+
+    match function.kind:
+        case "shipper" | "redriver":
+            tagged = settings.tag_labels != () or settings.tenant_tag is not None
+            found += objects("s3:PutObject", REJECTED, FAILED)
+            found += objects("s3:GetObject", "tags/") if tagged else []
+            found += [Right("logs:ListTagsForResource", f"{logs}any")] if tagged else []
+            found += [_secret(name, where) for name in _secrets(settings)]
+        case "subscriber":
+            group = f"{logs}any"
+            found += [
+                Right("logs:DescribeLogGroups", "*"),
+                Right("logs:DescribeSubscriptionFilters", group),
+                Right("logs:PutSubscriptionFilter", group),
+                Right("logs:DeleteSubscriptionFilter", group),
+                Right("tag:GetResources", "*"),
+            ]
+            found += objects("s3:GetObject", "tags/", "links/")
+            found += objects("s3:PutObject", "tags/", "links/")
+    if function.kind == "shipper":
+        found += objects("s3:PutObject", OF_LAMBDA)
+    if function.kind == "redriver":
+        found += objects("s3:GetObject", FAILED, OF_LAMBDA)
+        found += objects("s3:DeleteObject", FAILED, OF_LAMBDA)
+    if settings.bucket:
+        found.append(Right("s3:ListBucket", bucket))
+    return found
+
+
+def _secrets(settings: Settings) -> list[str]:
+    key = settings.loki_client_key
+    named = (
+        settings.loki_secret,
+        settings.loki_ca_cert,
+        settings.loki_client_cert,
+        None if key is None else key.value,
+    )
+    return [name for name in named if name is not None and "-----BEGIN " not in name]
+
+
+def _secret(name: str, where: Origin) -> Right:
+    if ":secretsmanager:" in name:
+        return Right("secretsmanager:GetSecretValue", name)
+    path = name if name.startswith("/") else f"/{name}"
+    arn = f"arn:{where.partition}:ssm:{where.region}:{where.account}:parameter{path}"
+    return Right("ssm:GetParameter", name if name.startswith("arn:") else arn)
+
+
+def _iam(function: Function, settings: Settings, clients: Clients) -> Finding:
+    """Ask IAM what it would decide, policies of buckets, keys and the organization apart."""
+    wanted = rights(function, settings)
+    denied = [each for each in wanted if not _allowed(function.role, each, clients.iam)]
+    title = f"the {function.kind}'s role"
+    if denied:
+        says = ", ".join(f"{each.action} on {each.resource}" for each in denied)
+        return red("iam", f"{title} may not {says}", "deploy the stack again; see docs/security.md")
+    return green("iam", f"{title} may do all {len(wanted)} things that it has to")
+
+
+def _allowed(role: str, right: Right, iam: Any) -> bool:
+    answer = iam.simulate_principal_policy(
+        PolicySourceArn=role, ActionNames=[right.action], ResourceArns=[right.resource]
+    )
+    [result] = answer["EvaluationResults"]
+    # A condition on something that only the real call has says nothing.
+    return result["EvalDecision"] == "allowed" or bool(result.get("MissingContextValues"))
+
+
+def _ship(shipper: Function, clients: Clients, now: datetime) -> Finding:
+    """Let the function itself ship one line, from where it runs."""
+    line = f"loki-shipper doctor {now.isoformat()}"
+    newest = int(now.timestamp() * 1000)
+    data = from_lines([line], log_group=LOG_GROUP, log_stream="doctor", newest=newest)
+    answer = clients.functions.invoke(
+        FunctionName=shipper.arn,
+        InvocationType="RequestResponse",
+        Payload=json.dumps(invocation_event(data)).encode(),
+    )
+    said = json.loads(answer["Payload"].read() or b"null")
+    if "FunctionError" in answer:
+        why = said.get("errorMessage", "") if isinstance(said, dict) else ""
+        advice = "put right what it names; the log of the function says more"
+        return red("ship", f"the function fails: {why}", advice)
+    if isinstance(said, dict) and said.get("delivered") == 1:
+        return green("ship", "the function shipped a line to Loki")
+    reasons = (
+        [*said.get("rejected", ()), *said.get("errored", ())] if isinstance(said, dict) else []
+    )
+    says = f"the function did not deliver a line: {', '.join(reasons) or 'it gave no report'}"
+    return red("ship", says, "see docs/troubleshooting.md for the reason")
+
+
+def _bucket(
+    shipper: Function, settings: Settings, clients: Clients, now: datetime
+) -> Iterator[Finding]:
+    bucket = settings.bucket
+    if bucket is None:
+        advice = "set BUCKET: without it, what Loki refuses is only counted"
+        yield yellow("bucket", "the function has no bucket", advice)
+        return
+    found = _guarded("bucket", lambda: _there(bucket, clients))
+    yield found
+    if found == _there_green(bucket):
+        yield _guarded("kept", lambda: _destination(shipper, bucket, clients))
+        yield _guarded("waiting", lambda: _waiting(bucket, clients, now))
+
+
+def _there(bucket: str, clients: Clients) -> Finding:
+    try:
+        clients.s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if _code(error) not in _GONE:
+            raise
+        advice = "deploy the stack again, or set BUCKET to one that is there"
+        return red("bucket", f"{bucket} is not there: what fails cannot be kept", advice)
+    return _there_green(bucket)
+
+
+def _there_green(bucket: str) -> Finding:
+    return green("bucket", f"{bucket} is there")
+
+
+def _destination(shipper: Function, bucket: str, clients: Clients) -> Finding:
+    """Look where Lambda puts the event of an invocation that failed for good."""
+    name = ":".join(shipper.arn.split(":")[:7])
+    answer = clients.functions.list_function_event_invoke_configs(FunctionName=name)
+    kept = [
+        config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", "")
+        for config in answer["FunctionEventInvokeConfigs"]
+    ]
+    if any(each.endswith(f":::{bucket}") for each in kept):
+        return green("kept", "events of failed invocations go to the bucket")
+    advice = "deploy the stack again: its on-failure destination is the bucket"
+    return red("kept", "events of failed invocations are lost", advice)
+
+
+def _waiting(bucket: str, clients: Clients, now: datetime) -> Finding:
+    """Look at the first thousand objects of each folder: enough to know whether it backs up."""
+    pages = [
+        clients.s3.list_objects_v2(Bucket=bucket, Prefix=folder) for folder in (FAILED, OF_LAMBDA)
+    ]
+    written = [each["LastModified"] for page in pages for each in page.get("Contents", [])]
+    if not written:
+        return green("waiting", "nothing waits in the bucket")
+    more = " or more" if any(page.get("IsTruncated") for page in pages) else ""
+    age = now - min(written)
+    says = f"{len(written)}{more} objects wait in the bucket, the oldest for {_age(age)}"
+    if age < _HOUR:
+        return green("waiting", says)
+    return yellow("waiting", says, f"loki-shipper redrive --bucket {bucket}")
+
+
+def _permission(shipper: Function, clients: Clients) -> Finding:
+    """Look whether CloudWatch Logs may invoke the function, or the alias that filters send to."""
+    name = ":".join(shipper.arn.split(":")[:7])
+    aliases = clients.functions.list_aliases(FunctionName=name)["Aliases"]
+    for arn in [name, *(alias["AliasArn"] for alias in aliases)]:
+        try:
+            policy = clients.functions.get_policy(FunctionName=arn)["Policy"]
+        except ClientError as error:
+            if _code(error) not in _GONE:
+                raise
+            continue
+        if "logs.amazonaws.com" in policy:
+            return green("permission", "CloudWatch Logs may invoke the function")
+    advice = "deploy the stack again: nothing is delivered without it"
+    return red("permission", "CloudWatch Logs may not invoke the function", advice)
+
+
+def _filters(shipper: Function, bucket: str, clients: Clients) -> Finding:
+    """Look at what the subscriber remembers, and at one filter of it."""
+    body = _object(clients.s3, bucket, memory_key(shipper.origin))
+    if body is None:
+        advice = "see `loki-shipper status`; without the subscriber, put filters by hand"
+        return yellow("filters", "the subscriber has not looked at any log group yet", advice)
+    memory = decode_memory(body)
+    if memory.account_policy:
+        return green("filters", "an account policy links the log groups")
+    linked = [name for name, known in memory.groups.items() if known.filters.ours is not None]
+    if not linked:
+        says = "no log group is linked"
+        return yellow("filters", says, "loki-shipper plan says why; see IncludeLogGroups")
+    name = min(linked)
+    ours = memory.groups[name].filters.ours
+    page = clients.logs.describe_subscription_filters(logGroupName=name)
+    there = {each["destinationArn"] for each in page["subscriptionFilters"]}
+    if ours is not None and ours.destination in there:
+        return green("filters", f"{len(linked)} log groups are linked, such as {name}")
+    advice = "the next sweep puts it back; `loki-shipper link --all` does so now"
+    return yellow("filters", f"the filter of {name} is gone", advice)
+
+
+def _index(shipper: Function, bucket: str, clients: Clients, now: datetime) -> Finding:
+    where = shipper.origin
+    body = _object(clients.s3, bucket, index_key(where.account, where.region))
+    index = None if body is None else decode_index(body)
+    if index is None:
+        advice = "`loki-shipper tags sync` writes it; until then each sandbox asks AWS for tags"
+        return yellow("index", "there is no tag index yet", advice)
+    age = now - datetime.fromtimestamp(index.swept / 1000, UTC)
+    says = f"tags of {len(index.groups)} log groups, swept {_age(age)} ago"
+    if age < 3 * _HOUR:
+        return green("index", says)
+    advice = "look into the subscriber's log: it sweeps every hour"
+    return (red if age > 25 * _HOUR else yellow)("index", says, advice)
+
+
+def _object(s3: Any, bucket: str, key: str) -> bytes | None:
+    try:
+        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if _code(error) in _GONE:
+            return None
+        raise
+    return body
+
+
+def _code(error: ClientError | BotoCoreError) -> str:
+    match error:
+        case ClientError(response={"Error": {"Code": str(code)}}):
+            return code
+        case _:
+            return type(error).__name__
+
+
+def _age(age: timedelta) -> str:
+    minutes = max(0, round(age.total_seconds() / 60))
+    if minutes < 120:  # noqa: PLR2004 - then hours say more
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 2880 else f"{minutes // 1440} days"  # noqa: PLR2004 - likewise

@@ -1,0 +1,281 @@
+"""The checks of a deployed stack, on an AWS of this machine; IAM's simulation is played."""
+
+import io
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from msgspec import Struct
+from msgspec.structs import replace
+
+from loki_shipper.doctor.finding import Finding, Level
+from loki_shipper.doctor.stack import (
+    LOG_GROUP,
+    Clients,
+    Function,
+    NoStackError,
+    check_stack,
+    functions_of,
+    rights,
+    shipper,
+)
+from loki_shipper.local.aws import LocalAws
+from loki_shipper.settings import Settings, settings
+from loki_shipper.shipper.decode import decode
+from loki_shipper.shipper.source import source
+from loki_shipper.shipper.tag_index import Tagged, TagIndex, encode_index, index_key
+from loki_shipper.subscriber.memory import Known, Memory, encode_memory, memory_key
+from loki_shipper.subscriber.model import Filter, Filters
+
+NOW = datetime.now(UTC)
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:loki-a1b2c3"
+
+
+class Iam:
+    """Answers as IAM's simulation does; denies what starts so."""
+
+    def __init__(self) -> None:
+        self.denied: tuple[str, ...] = ()
+        self.asked: list[tuple[str, str, str]] = []
+
+    def simulate_principal_policy(self, **asked: Any) -> dict[str, Any]:
+        [action], [resource] = asked["ActionNames"], asked["ResourceArns"]
+        self.asked.append((asked["PolicySourceArn"], action, resource))
+        denied = f"{action} {resource}".startswith(self.denied) and self.denied
+        return {"EvaluationResults": [{"EvalDecision": "implicitDeny" if denied else "allowed"}]}
+
+
+class Functions:
+    """Lambda as moto has it, but for invocations, whose answer is the test's."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.answer: dict[str, Any] = {"Payload": io.BytesIO(b'{"delivered": 1}')}
+        self.invoked: list[bytes] = []
+        self.kept: str | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def invoke(self, **asked: Any) -> dict[str, Any]:
+        self.invoked.append(asked["Payload"])
+        return self.answer
+
+    def list_function_event_invoke_configs(self, **_: Any) -> dict[str, Any]:
+        destination = {"OnFailure": {"Destination": self.kept}} if self.kept else {}
+        return {"FunctionEventInvokeConfigs": [{"DestinationConfig": destination}]}
+
+    def list_aliases(self, **_: Any) -> dict[str, Any]:
+        return {"Aliases": []}
+
+
+class Stack(Struct):
+    """What a test works with."""
+
+    bucket: str
+    function: Function
+    configured: Settings
+    clients: Clients
+
+    def check(self, **changed: Any) -> dict[str, Finding]:
+        configured = replace(self.configured, **changed)
+        found = check_stack([self.function], configured, self.clients, now=NOW)
+        return {finding.check: finding for finding in found}
+
+    def put(self, key: str, body: bytes) -> None:
+        self.clients.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+
+@pytest.fixture
+def stack(aws: LocalAws) -> Stack:
+    """A shipper with all that it needs, but for links and a tag index."""
+    name = f"doctor-{uuid.uuid4().hex[:12]}"
+    aws.client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": aws.region}
+    )
+    environ = {"LOKI_URL": "https://loki.example", "LOKI_SECRET": SECRET, "BUCKET": name}
+    arn = aws.create_function(name, lambda _: None)
+    real = aws.client("lambda")
+    real.update_function_configuration(
+        FunctionName=name,
+        Handler="loki_shipper.shipper.handler.handle",
+        Environment={"Variables": environ},
+    )
+    real.add_permission(
+        FunctionName=name,
+        StatementId="logs",
+        Action="lambda:InvokeFunction",
+        Principal="logs.amazonaws.com",
+    )
+    functions = Functions(real)
+    functions.kept = f"arn:aws:s3:::{name}"
+    clients = Clients(
+        aws.client("cloudformation"), functions, Iam(), aws.client("logs"), aws.client("s3")
+    )
+    return Stack(name, shipper(arn, clients), settings(environ), clients)
+
+
+def reds(found: dict[str, Finding]) -> list[str]:
+    return [check for check, finding in found.items() if finding.level is Level.RED]
+
+
+def test_a_stack_without_links_yet_is_not_wrong(stack: Stack) -> None:
+    found = stack.check()
+    assert reds(found) == []
+    assert [*found] == [
+        *("shipper", "iam", "ship", "bucket", "kept", "waiting"),
+        *("permission", "filters", "index"),
+    ]
+    assert {check for check, each in found.items() if each.level is Level.YELLOW} == {
+        "filters",
+        "index",
+    }
+
+
+def test_a_missing_bucket_is_named(stack: Stack) -> None:
+    stack.clients.s3.delete_bucket(Bucket=stack.bucket)
+    found = stack.check()
+    assert found["bucket"].level is Level.RED
+    assert f"{stack.bucket} is not there" in found["bucket"].says
+    assert reds(found) == ["bucket"]
+
+
+def test_the_settings_and_the_role_are_the_functions_own(stack: Stack) -> None:
+    assert stack.function.environ["LOKI_URL"] == "https://loki.example"
+    stack.check()
+    assert {role for role, *_ in stack.clients.iam.asked} == {stack.function.role}
+
+
+def test_a_right_that_is_missing_is_named(stack: Stack) -> None:
+    stack.clients.iam.denied = ("s3:PutObject", "secretsmanager")
+    found = stack.check()
+    assert reds(found) == ["iam"]
+    assert f"s3:PutObject on arn:aws:s3:::{stack.bucket}/failed/doctor" in found["iam"].says
+    assert f"secretsmanager:GetSecretValue on {SECRET}" in found["iam"].says
+    assert "s3:ListBucket" not in found["iam"].says
+
+
+def test_who_may_not_simulate_learns_that(stack: Stack) -> None:
+    def denied(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "SimulatePrincipalPolicy")
+
+    stack.clients.iam.simulate_principal_policy = denied
+    found = stack.check()
+    assert found["iam"].level is Level.YELLOW
+    assert "AccessDenied" in found["iam"].says
+
+
+def test_without_tags_nothing_is_asked_of_them(stack: Stack) -> None:
+    stack.check(tag_labels=())
+    assert not [action for _, action, _ in stack.clients.iam.asked if "Tags" in action]
+    assert "index" not in stack.check(tag_labels=())
+
+
+@pytest.mark.parametrize(
+    ("name", "arn"),
+    [
+        ("team/loki", "arn:aws:ssm:eu-central-1:123456789012:parameter/team/loki"),
+        ("/team/loki", "arn:aws:ssm:eu-central-1:123456789012:parameter/team/loki"),
+        ("arn:aws:ssm:x:1:parameter/a", "arn:aws:ssm:x:1:parameter/a"),
+    ],
+)
+def test_a_parameter_is_a_right_by_its_arn(stack: Stack, name: str, arn: str) -> None:
+    wanted = rights(stack.function, replace(stack.configured, loki_secret=name))
+    assert [each.resource for each in wanted if each.action == "ssm:GetParameter"] == [arn]
+
+
+def test_each_function_has_rights_of_its_own(stack: Stack) -> None:
+    wanted = {
+        kind: {each.action for each in rights(replace(stack.function, kind=kind), stack.configured)}
+        for kind in ("shipper", "redriver", "subscriber")
+    }
+    assert "s3:DeleteObject" in wanted["redriver"]
+    assert "s3:DeleteObject" not in wanted["shipper"] | wanted["subscriber"]
+    assert "logs:PutSubscriptionFilter" in wanted["subscriber"]
+    assert "secretsmanager:GetSecretValue" not in wanted["subscriber"]
+
+
+def test_the_function_ships_a_line_of_its_own(stack: Stack) -> None:
+    assert stack.check()["ship"].level is Level.GREEN
+    [payload] = stack.clients.functions.invoked
+    data = decode(source(json.loads(payload)))
+    assert data is not None
+    assert (data.log_group, len(data.log_events)) == (LOG_GROUP, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"Payload": b'{"delivered": 0, "rejected": {"labels": 1}}'}, "labels"),
+        (
+            {"Payload": b'{"errorMessage": "not delivered: denied"}', "FunctionError": "Unhandled"},
+            "not delivered: denied",
+        ),
+        ({"Payload": b""}, "no report"),
+    ],
+    ids=["rejected", "failed", "nothing"],
+)
+def test_a_function_that_does_not_deliver_says_why(
+    stack: Stack, answer: dict[str, Any], says: str
+) -> None:
+    stack.clients.functions.answer = answer | {"Payload": io.BytesIO(answer["Payload"])}
+    found = stack.check()
+    assert found["ship"].level is Level.RED
+    assert says in found["ship"].says
+
+
+def test_events_that_nobody_keeps_are_named(stack: Stack) -> None:
+    stack.clients.functions.kept = "arn:aws:sqs:eu-central-1:123456789012:other"
+    assert reds(stack.check()) == ["kept"]
+
+
+def test_a_log_service_that_may_not_invoke_is_named(stack: Stack) -> None:
+    stack.clients.functions.remove_permission(FunctionName=stack.bucket, StatementId="logs")
+    assert reds(stack.check()) == ["permission"]
+
+
+def test_what_has_waited_long_is_worth_a_look(stack: Stack) -> None:
+    stack.put("failed/2026/01/01/a.json", b"{}")
+    assert stack.check()["waiting"].level is Level.GREEN
+    later = NOW + timedelta(hours=3)
+    found = check_stack([stack.function], stack.configured, stack.clients, now=later)
+    [waiting] = [finding for finding in found if finding.check == "waiting"]
+    assert waiting.level is Level.YELLOW
+    assert waiting.advice == f"loki-shipper redrive --bucket {stack.bucket}"
+
+
+@pytest.mark.parametrize(
+    ("hours", "level"), [(1, "green"), (4, "yellow"), (30, "red")], ids=["fresh", "old", "stale"]
+)
+def test_the_tag_index_ages(stack: Stack, hours: int, level: str) -> None:
+    where = stack.function.origin
+    swept = int((NOW - timedelta(hours=hours)).timestamp() * 1000)
+    index = TagIndex({"/a": Tagged(swept, {"team": "x"})}, swept)
+    stack.put(index_key(where.account, where.region), encode_index(index))
+    assert stack.check()["index"].level == level
+
+
+def test_linked_log_groups_are_counted_and_one_is_looked_at(stack: Stack, aws: LocalAws) -> None:
+    group = f"/aws/lambda/{stack.bucket}"
+    aws.create_log_group(group, {})
+    ours = Filters(Filter("", stack.function.arn, 0))
+    memory = Memory(groups={group: Known(0, ours), "/other": Known(0, Filters())})
+    stack.put(memory_key(stack.function.origin), encode_memory(memory))
+    assert "is gone" in stack.check()["filters"].says
+    aws.subscribe(group, stack.function.arn)
+    found = stack.check()["filters"]
+    assert (found.level, found.says[:12]) == (Level.GREEN, "1 log groups")
+
+
+def test_a_function_that_is_not_ours_is_no_shipper(aws: LocalAws, stack: Stack) -> None:
+    arn = aws.create_function(f"other-{stack.bucket}", lambda _: None)
+    with pytest.raises(NoStackError, match="is not a shipper"):
+        shipper(arn, stack.clients)
+
+
+def test_a_stack_that_is_not_there_is_named(stack: Stack) -> None:
+    with pytest.raises(NoStackError, match="the stack nowhere cannot be read"):
+        functions_of("nowhere", stack.clients)
