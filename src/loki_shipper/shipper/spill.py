@@ -1,11 +1,11 @@
 """What could not be delivered becomes an object in the bucket, from which it can come back."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from msgspec.json import encode
 from msgspec.structs import replace
 
 from loki_shipper.model import LogData, LogEvent
@@ -43,14 +43,16 @@ def spill_undecodable(event: Any, *, reason: str, put: Put) -> None:
 
 def _write(payload: Any, newest: int, *, folder: str, reason: str, put: Put) -> None:
     when = datetime.fromtimestamp(newest / 1000, UTC)
-    body = encode(
+    # An event that cannot be decoded may hold what only escapes can: json writes nothing else.
+    body = json.dumps(
         {
             "version": "1.0",
             "timestamp": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "requestContext": {"condition": folder.capitalize()},
             "requestPayload": payload,
             "responsePayload": {"errorType": folder.capitalize(), "errorMessage": reason},
-        }
-    )
+        },
+        separators=(",", ":"),
+    ).encode()
     digest = hashlib.sha256(body).hexdigest()[:32]
     put(f"{folder}/{when:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{digest}.json", body)

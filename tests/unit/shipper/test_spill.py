@@ -73,7 +73,10 @@ def test_any_time_that_a_log_event_may_have_makes_a_key(timestamp: int) -> None:
     assert len(spilled([LogEvent("", timestamp, "x")])) == 1
 
 
-@pytest.mark.parametrize("event", [None, "text", {"awslogs": {"data": "not base64!"}}, [1, {}]])
+@pytest.mark.parametrize(
+    "event",
+    [None, "text", {"awslogs": {"data": "not base64!"}}, [1, {}], "half a \ud83d character"],
+)
 def test_what_cannot_be_decoded_is_kept_as_it_came(event: Any) -> None:
     bucket: dict[str, bytes] = {}
     for _ in range(2):
