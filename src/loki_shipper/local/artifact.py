@@ -82,34 +82,49 @@ def _build(cache: Path, clone: Path, environ: Mapping[str, str], tell: Tell) -> 
     architecture = _ARCHITECTURES[platform.machine().lower()]
     with TemporaryDirectory(prefix="unfinished-", dir=cache) as name:
         # A copy, so that what is edited meanwhile is not half of it.
-        copy, build, log = Path(name, "clone"), Path(name, "build"), Path(name, "log")
-        _copy(clone, copy)
+        copy, build = Path(name, "clone"), Path(name, "build")
+        copy_sources(clone, copy)
         folder = _place(cache, copy)
-        sam = [os.fspath(clone / "scripts/sam"), "build", "--build-dir", os.fspath(build)]
-        sam += ["--template-file", os.fspath(copy / "template.yaml")]
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [*sam, "--parameter-overrides", f"Architecture={architecture}"],
-                cwd=clone,
-                env=dict(environ),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                _wait(process, tell)
-            finally:
-                process.kill()
-        if process.returncode:
-            lines = log.read_text(errors="replace").splitlines()[-20:]
-            raise BuildError("\n".join(["sam build failed:", *lines]))
+        sam_build(copy, build, architecture, environ, tell)
         # Another run may have been faster; then its build is as good.
         if not folder.exists():
             build.rename(folder)
     return folder
 
 
-def _copy(clone: Path, copy: Path) -> None:
+def sam_build(
+    clone: Path, build: Path, architecture: str, environ: Mapping[str, str], tell: Tell
+) -> None:
+    """Run `sam build` on a clone, or a copy of its sources, for `arm64` or `x86_64`.
+
+    `build` gets a folder for each function and layer, and the template that names them.
+
+    Raises:
+        BuildError: the build fails.
+    """
+    log = build.with_name(f"{build.name}.log")
+    sam = [os.fspath(CLONE / "scripts/sam"), "build", "--build-dir", os.fspath(build)]
+    sam += ["--template-file", os.fspath(clone / "template.yaml")]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*sam, "--parameter-overrides", f"Architecture={architecture}"],
+            cwd=CLONE,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait(process, tell)
+        finally:
+            process.kill()
+    if process.returncode:
+        lines = log.read_text(errors="replace").splitlines()[-20:]
+        raise BuildError("\n".join(["sam build failed:", *lines]))
+
+
+def copy_sources(clone: Path, copy: Path) -> None:
+    """Copy what a build reads."""
     for path in _files(clone):
         target = copy / path.relative_to(clone)
         target.parent.mkdir(parents=True, exist_ok=True)

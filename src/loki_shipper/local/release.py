@@ -1,0 +1,146 @@
+"""A release: zips that can be deployed without building, the template that names them, checksums.
+
+The same sources give the same bytes with the same Python: names are sorted, times and modes fixed,
+bytecode names no place of this machine. Another Python 3.13.x may compile and compress otherwise.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import yaml
+
+from loki_shipper import VERSION
+from loki_shipper.local.artifact import CLONE, BuildError, copy_sources, sam_build
+from loki_shipper.local.progress import Tell, on_stream
+
+NAME: Final = f"loki-shipper-{VERSION}"
+LAYERS: Final = {"arm64": "DependenciesLayerArm64", "x86_64": "DependenciesLayerX8664"}
+"""The template's layer for each architecture: CloudFormation makes the one that is asked for."""
+
+_LAYER = "DependenciesLayer"
+_FIRST_TIME_OF_ZIP = (1980, 1, 1, 0, 0, 0)
+_PLAIN_FILE = 0o100644 << 16
+_UNIX = 3
+
+
+def release(
+    target: Path, environ: Mapping[str, str], tell: Tell, clone: Path = CLONE
+) -> list[Path]:
+    """Build for both architectures, write the release's files into a folder, and list them.
+
+    The folder must be new or empty. Raises BuildError.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    if any(target.iterdir()):
+        raise BuildError(f"{target} is not empty")
+    with TemporaryDirectory(prefix="loki-shipper-release-") as name:
+        copy = Path(name, "clone")
+        copy_sources(clone, copy)
+        builds = {architecture: Path(name, architecture) for architecture in LAYERS}
+        for architecture, build in builds.items():
+            sam_build(copy, build, architecture, environ, tell)
+            write_zip(build / _LAYER, target / layer_zip(architecture))
+        template = yaml.safe_load((builds["arm64"] / "template.yaml").read_text("utf-8"))
+        folders = [build / name for build in builds.values() for name in _functions(template)]
+        _write_function(folders, target / function_zip())
+    text = yaml.safe_dump(released(template), sort_keys=False, width=100, allow_unicode=True)
+    (target / f"{NAME}.yaml").write_text(text, "utf-8")
+    sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(target.iterdir()))
+    (target / f"{NAME}-SHA256SUMS").write_text(sums, "utf-8")
+    return sorted(target.iterdir())
+
+
+def function_zip() -> str:
+    """Name the zip of the code, which is the same for all functions and processors."""
+    return f"{NAME}-function.zip"
+
+
+def layer_zip(architecture: str) -> str:
+    """Name the zip of a layer."""
+    return f"{NAME}-layer-{architecture}.zip"
+
+
+def released(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Make of a built template the one whose functions and layers are the release's zips."""
+    resources = {name: dict(resource) for name, resource in template["Resources"].items()}
+    layer = resources.pop(_LAYER)
+    layers = {
+        name: {
+            "Type": layer["Type"],
+            "Condition": f"Is{name.removeprefix(_LAYER)}",
+            "Properties": layer["Properties"]
+            | {
+                "ContentUri": f"./{layer_zip(architecture)}",
+                "CompatibleArchitectures": [architecture],
+            },
+        }
+        for architecture, name in LAYERS.items()
+    }
+    first, second = LAYERS.values()
+    chosen = {"Fn::If": [layers[first]["Condition"], {"Ref": first}, {"Ref": second}]}
+    for name in _functions(template):
+        function = resources[name]
+        del function["Metadata"]
+        function["Properties"] = function["Properties"] | {
+            "CodeUri": f"./{function_zip()}",
+            "Layers": [chosen],
+        }
+    conditions = {
+        layers[name]["Condition"]: {"Fn::Equals": [{"Ref": "Architecture"}, architecture]}
+        for architecture, name in LAYERS.items()
+    }
+    return {
+        **template,
+        "Conditions": template["Conditions"] | conditions,
+        "Resources": resources | layers,
+    }
+
+
+def write_zip(folder: Path, target: Path) -> None:
+    """Zip a folder's files so that only names and contents matter."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    with ZipFile(target, "w") as archive:
+        for name, path in sorted(files.items()):
+            if path.is_file():
+                info = ZipInfo(name, _FIRST_TIME_OF_ZIP)
+                info.create_system, info.external_attr = _UNIX, _PLAIN_FILE
+                archive.writestr(info, path.read_bytes(), ZIP_DEFLATED, compresslevel=9)
+
+
+def _functions(template: Mapping[str, Any]) -> Iterator[str]:
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            yield name
+
+
+def _write_function(folders: list[Path], target: Path) -> None:
+    for folder in folders:
+        other = target.with_suffix(f".{folder.parent.name}")
+        write_zip(folder, other)
+        if target.exists() and other.read_bytes() != target.read_bytes():
+            raise BuildError(f"{folder.name} for {folder.parent.name} is not like the others")
+        other.replace(target)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Write a release into the folder that is named, or `dist`; list its files."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else CLONE / "dist"
+    try:
+        files = release(target, os.environ, on_stream())
+    except BuildError as error:
+        sys.exit(f"{error}")
+    sys.stdout.write("".join(f"{path}\n" for path in files))
+
+
+if __name__ == "__main__":
+    main()
