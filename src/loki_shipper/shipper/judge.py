@@ -141,7 +141,7 @@ def _by_status(answer: Answer, body: str) -> Verdict:
         case 401 | 403:
             return Denied()
         case 429:
-            return Busy("rate_limited", _PATIENCE_WHEN_LIMITED, answer.retry_after)
+            return _limited(answer, body)
         case 408:
             return Busy("timeout", _PATIENCE_WHEN_DOWN, answer.retry_after)
         case status if status >= 500:
@@ -150,6 +150,13 @@ def _by_status(answer: Answer, body: str) -> Verdict:
             return Refused((Complaint("other"),))
         case status:
             return Misconfigured(f"status_{status}")
+
+
+def _limited(answer: Answer, body: str) -> Verdict:
+    if "maximum active stream limit" in body:
+        # Until a stream has been idle for half an hour no smaller push helps.
+        return Busy("stream_limit", _PATIENCE_WHEN_DOWN, answer.retry_after)
+    return Busy("rate_limited", _PATIENCE_WHEN_LIMITED, answer.retry_after)
 
 
 def _bad_request(body: str, *, whole: bool) -> Verdict:

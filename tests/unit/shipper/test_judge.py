@@ -81,6 +81,11 @@ def test_429_is_worth_more_tries_than_an_outage() -> None:
     assert verdict(429, "", 3.0) == Busy("rate_limited", 14, 3.0)
 
 
+def test_a_stream_too_many_is_not_worth_that_many() -> None:
+    body = "maximum active stream limit exceeded when trying to create stream {}, reduce the number"
+    assert verdict(429, body) == Busy("stream_limit", 4)
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 507, 599])
 def test_5xx_is_worth_another_try(status: int) -> None:
     assert verdict(status, "empty ring") == Busy("server_error", 4)
