@@ -270,7 +270,6 @@ def test_a_server_that_does_not_read(*, used: bool) -> None:
     ],
     ids=range(10),
 )
-@pytest.mark.filterwarnings("ignore:Unverified")
 def test_an_answer_that_is_not_http_is_an_answer_or_none(said: bytes) -> None:
     def talk(connection: socket.socket) -> None:
         read_request(connection)

@@ -60,6 +60,7 @@ class World:
 
     def send(self, batch: Batch) -> Reply:
         assert self.left > 0
+        assert len(self.sent) < 500, "it does not end"
         self.sent.append(batch)
         self.left -= self._each
         return self._decide(batch)
@@ -497,4 +498,3 @@ def test_every_entry_ends_in_exactly_one_outcome_in_time(  # noqa: PLR0913, PLR0
     assert set(told) == {entry.line for one in batches for entry in one.entries}
     stored = {line for sent in world.lines for line in sent}
     assert {line for line, fate in told.items() if fate in {"delivered", "late"}} <= stored
-    assert len(world.sent) < 500
