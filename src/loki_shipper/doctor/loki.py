@@ -262,7 +262,7 @@ def _written(answer: Answer | NoAnswer) -> Finding | None:
         case TooFarBehind():
             says = "Loki has newer lines of the doctor than of now: a clock was ahead"
             return yellow("clock", says, "set the clocks by NTP, and try again in two hours")
-        case Busy(reason="rate_limited"):
+        case Busy(reason="rate_limited" | "stream_limit"):
             advice = "raise ingestion_rate_mb or max_global_streams_per_user for this tenant"
             return yellow("write", f"Loki is at a limit{said}", advice)
         case Busy(reason=reason):

@@ -184,7 +184,7 @@ def rights(function: Function, settings: Settings) -> list[Right]:
         case "subscriber":
             group = f"{logs}any"
             found += [
-                Right("logs:DescribeLogGroups", "*"),
+                Right("logs:DescribeLogGroups", group),
                 Right("logs:DescribeSubscriptionFilters", group),
                 Right("logs:PutSubscriptionFilter", group),
                 Right("logs:DeleteSubscriptionFilter", group),
