@@ -85,17 +85,23 @@ def _build(cache: Path, clone: Path, environ: Mapping[str, str], tell: Tell) -> 
         copy, build = Path(name, "clone"), Path(name, "build")
         copy_sources(clone, copy)
         folder = _place(cache, copy)
-        sam_build(copy, build, architecture, environ, tell)
+        sam_build(copy, build, architecture, environ, tell, clone=clone)
         # Another run may have been faster; then its build is as good.
         if not folder.exists():
             build.rename(folder)
     return folder
 
 
-def sam_build(
-    clone: Path, build: Path, architecture: str, environ: Mapping[str, str], tell: Tell
+def sam_build(  # noqa: PLR0913 - each is an effect or a place
+    sources: Path,
+    build: Path,
+    architecture: str,
+    environ: Mapping[str, str],
+    tell: Tell,
+    *,
+    clone: Path = CLONE,
 ) -> None:
-    """Run `sam build` on a clone, or a copy of its sources, for `arm64` or `x86_64`.
+    """Run the clone's `sam build` on a copy of its sources, for `arm64` or `x86_64`.
 
     `build` gets a folder for each function and layer, and the template that names them.
 
@@ -103,12 +109,12 @@ def sam_build(
         BuildError: the build fails.
     """
     log = build.with_name(f"{build.name}.log")
-    sam = [os.fspath(CLONE / "scripts/sam"), "build", "--build-dir", os.fspath(build)]
-    sam += ["--template-file", os.fspath(clone / "template.yaml")]
+    sam = [os.fspath(clone / "scripts/sam"), "build", "--build-dir", os.fspath(build)]
+    sam += ["--template-file", os.fspath(sources / "template.yaml")]
     with log.open("w") as output:
         process = subprocess.Popen(
             [*sam, "--parameter-overrides", f"Architecture={architecture}"],
-            cwd=CLONE,
+            cwd=clone,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             stdout=output,
