@@ -181,3 +181,15 @@ def test_names_and_contents_are_all_that_matters_in_a_zip(tmp_path: Path) -> Non
     assert (tmp_path / "one.zip").read_bytes() != (tmp_path / "other.zip").read_bytes()
     archive = ZipFile(io.BytesIO((tmp_path / "one.zip").read_bytes()))
     assert archive.namelist() == ["a/file.py", "b/file.py"]
+
+
+def test_terraform_finds_every_zip_by_one_replacement(
+    released: Path, template: dict[str, Any]
+) -> None:
+    """`terraform/release.tf` puts a place in the bucket where the template says `./NAME-`."""
+    serverless = [
+        resource
+        for resource in template["Resources"].values()
+        if resource["Type"].startswith("AWS::Serverless::")
+    ]
+    assert (released / f"{NAME}.yaml").read_text("utf-8").count(f"./{NAME}-") == len(serverless)

@@ -1,0 +1,82 @@
+"""From the template's parameters to the Terraform module's variables, which mirror them."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from loki_shipper.local.artifact import CLONE
+
+MODULE: Final = CLONE / "terraform"
+
+_HEAD = "# Written by scripts/terraform-variables from template.yaml.\n"
+_TYPES = {"String": "string", "Number": "number", "CommaDelimitedList": "list(string)"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as nothing: parameters have none."""
+
+
+_Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+
+
+def terraform(parameters: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write a variable for each parameter, and the map that hands all of them to the stack."""
+    rows = "".join(_aligned(parameters))
+    variables = "".join(f"\n{_variable(name, each)}" for name, each in parameters.items())
+    return f"{_HEAD}\nlocals {{\n  parameters = {{\n{rows}  }}\n}}\n{variables}"
+
+
+def variable_name(parameter: str) -> str:
+    """Write a parameter's name as Terraform's variables are written: `LokiUrl` is `loki_url`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", parameter).lower()
+
+
+def _aligned(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    width = max(map(len, parameters))
+    for name, parameter in parameters.items():
+        value = f"var.{variable_name(name)}"
+        if parameter["Type"] == "CommaDelimitedList":
+            value = f'join(",", {value})'
+        yield f"    {name:{width}} = {value}\n"
+
+
+def _variable(name: str, parameter: Mapping[str, Any]) -> str:
+    arguments = {
+        "description": _quoted(parameter["Description"]),
+        "type": _TYPES[parameter["Type"]],
+    }
+    if "Default" in parameter:
+        arguments["default"] = _default(parameter)
+    width = max(map(len, arguments))
+    lines = "".join(f"  {key:{width}} = {value}\n" for key, value in arguments.items())
+    return f'variable "{variable_name(name)}" {{\n{lines}}}\n'
+
+
+def _default(parameter: Mapping[str, Any]) -> str:
+    match parameter["Type"], parameter["Default"]:
+        case "CommaDelimitedList", text:
+            return f"[{', '.join(_quoted(item) for item in text.split(',') if item)}]"
+        case "Number", number:
+            return f"{number}"
+        case _, text:
+            return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
+
+
+def main() -> None:
+    """Write the module's `parameters.tf`, or the file that is named."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else MODULE / "parameters.tf"
+    template = yaml.load((CLONE / "template.yaml").read_text("utf-8"), _Loader)  # noqa: S506 - safe
+    target.write_text(terraform(template["Parameters"]), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

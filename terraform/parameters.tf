@@ -1,0 +1,257 @@
+# Written by scripts/terraform-variables from template.yaml.
+
+locals {
+  parameters = {
+    LokiUrl             = var.loki_url
+    LokiTenant          = var.loki_tenant
+    LokiSecret          = var.loki_secret
+    LokiCaCert          = var.loki_ca_cert
+    LokiClientCert      = var.loki_client_cert
+    LokiClientKey       = var.loki_client_key
+    LinkMode            = var.link_mode
+    IncludeLogGroups    = var.include_log_groups
+    ExcludeLogGroups    = var.exclude_log_groups
+    TagConditions       = var.tag_conditions
+    FilterPattern       = var.filter_pattern
+    FilterPatternTag    = var.filter_pattern_tag
+    FunctionTags        = var.function_tags
+    TagLabels           = var.tag_labels
+    StaticLabels        = var.static_labels
+    BuiltinLabels       = var.builtin_labels
+    TenantTag           = var.tenant_tag
+    MaxLabels           = var.max_labels
+    LongLines           = var.long_lines
+    MaxLineBytes        = var.max_line_bytes
+    MaxBatchBytes       = var.max_batch_bytes
+    StructuredMetadata  = var.structured_metadata
+    LogLevel            = var.log_level
+    Architecture        = var.architecture
+    MemorySize          = var.memory_size
+    Timeout             = var.timeout
+    LogRetentionDays    = var.log_retention_days
+    BucketRetentionDays = var.bucket_retention_days
+    KmsKeyArn           = var.kms_key_arn
+    RedriveSchedule     = var.redrive_schedule
+    OneRedriver         = var.one_redriver
+    ReservedConcurrency = var.reserved_concurrency
+    SubnetIds           = join(",", var.subnet_ids)
+    SecurityGroupIds    = join(",", var.security_group_ids)
+    AlarmTopicArn       = var.alarm_topic_arn
+    PermissionsBoundary = var.permissions_boundary
+  }
+}
+
+variable "loki_url" {
+  description = "Base URL or full push URL of Loki, such as https://logs-prod-012.grafana.net. The shipper must be able to reach it."
+  type        = string
+}
+
+variable "loki_tenant" {
+  description = "Tenant, sent as X-Scope-OrgID. Empty where Loki has none or the credentials say it."
+  type        = string
+  default     = ""
+}
+
+variable "loki_secret" {
+  description = "Secrets Manager ARN, or SSM parameter (name or ARN), that holds JSON: \"username\" and \"password\", or \"token\", or \"headers\". Empty for a Loki that asks for nothing."
+  type        = string
+  default     = ""
+}
+
+variable "loki_ca_cert" {
+  description = "Certificate authority of Loki, where it is a private one: PEM text, or a secret as in LokiSecret that holds it. PEM text counts towards the 4 KB of a function's environment."
+  type        = string
+  default     = ""
+}
+
+variable "loki_client_cert" {
+  description = "Client certificate, where Loki asks for one - PEM text, or a secret that holds it."
+  type        = string
+  default     = ""
+}
+
+variable "loki_client_key" {
+  description = "Key of the client certificate - a secret as in LokiSecret that holds PEM text."
+  type        = string
+  default     = ""
+}
+
+variable "link_mode" {
+  description = "groups puts a subscription filter on each log group that is chosen below. account puts one policy for all log groups of the account and Region but those that are excluded below."
+  type        = string
+  default     = "groups"
+}
+
+variable "include_log_groups" {
+  description = "Log groups to link, by name, such as /aws/lambda/*,/ecs/*. Our own are never linked. A LinkMode of account includes all."
+  type        = string
+  default     = "/aws/lambda/*"
+}
+
+variable "exclude_log_groups" {
+  description = "Log groups never to link, by name, such as *-test,/aws/lambda/probe."
+  type        = string
+  default     = ""
+}
+
+variable "tag_conditions" {
+  description = "Tags that a log group must have to be linked, all of them - key=value, key, or !key for must not; a key twice takes either value. Such as team=payments,team=search,!internal."
+  type        = string
+  default     = ""
+}
+
+variable "filter_pattern" {
+  description = "Filter pattern of CloudWatch Logs, such as ?ERROR ?WARN. Only lines that match are shipped. Empty for all."
+  type        = string
+  default     = ""
+}
+
+variable "filter_pattern_tag" {
+  description = "Tag whose value is the log group's own filter pattern, such as ERROR or -DEBUG, where it has the tag. Not in a LinkMode of account."
+  type        = string
+  default     = ""
+}
+
+variable "function_tags" {
+  description = "on - a function's tags stand in for those of its log group, where that has none."
+  type        = string
+  default     = "on"
+}
+
+variable "tag_labels" {
+  description = "Tags of log groups that become labels: * (all but aws:*), a list such as team,env=environment, or none (then, without TenantTag, AWS is never asked)."
+  type        = string
+  default     = "*"
+}
+
+variable "static_labels" {
+  description = "Labels of every stream, such as env=prod,cluster=eu1."
+  type        = string
+  default     = ""
+}
+
+variable "builtin_labels" {
+  description = "Built-in labels: all, none, or a list such as log_group,region=aws_region of service_name, log_group, account_id, region, source."
+  type        = string
+  default     = "all"
+}
+
+variable "tenant_tag" {
+  description = "Tag whose value is the tenant, where a log group has it."
+  type        = string
+  default     = ""
+}
+
+variable "max_labels" {
+  description = "Most labels of a stream, one of them kept free for late entries; the rest goes to structured metadata. 15 is Loki's own limit."
+  type        = number
+  default     = 15
+}
+
+variable "long_lines" {
+  description = "What becomes of a line that is too long - split into numbered parts, or truncate."
+  type        = string
+  default     = "split"
+}
+
+variable "max_line_bytes" {
+  description = "Longest line, in bytes of UTF-8. 262144 is Loki's own limit."
+  type        = number
+  default     = 262144
+}
+
+variable "max_batch_bytes" {
+  description = "Largest push, in bytes before compression. Loki takes 4 MiB at most by default."
+  type        = number
+  default     = 1048576
+}
+
+variable "structured_metadata" {
+  description = "on, or off for a Loki that does not take structured metadata."
+  type        = string
+  default     = "on"
+}
+
+variable "log_level" {
+  description = "Level of the shipper's own log, which never holds log lines or secrets."
+  type        = string
+  default     = "INFO"
+}
+
+variable "architecture" {
+  description = "Processor of the function and of the layer's wheels. Give sam build the same value as sam deploy."
+  type        = string
+  default     = "arm64"
+}
+
+variable "memory_size" {
+  description = "Memory of the functions in MB, which is their share of a processor too."
+  type        = number
+  default     = 256
+}
+
+variable "timeout" {
+  description = "Seconds an invocation may take. What Loki has not taken by then goes to another try, and in the end to the bucket."
+  type        = number
+  default     = 120
+}
+
+variable "log_retention_days" {
+  description = "Days to keep the shipper's own log."
+  type        = number
+  default     = 14
+}
+
+variable "bucket_retention_days" {
+  description = "Days to keep what Loki refused or what could not be delivered. Afterwards it is lost."
+  type        = number
+  default     = 30
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts the bucket, and the secrets above if they are under it too. Empty: the keys of AWS. Its key policy must let this account's roles use it."
+  type        = string
+  default     = ""
+}
+
+variable "redrive_schedule" {
+  description = "When what could not be delivered is tried again - rate(...) or cron(...) as EventBridge has them, or off."
+  type        = string
+  default     = "rate(5 minutes)"
+}
+
+variable "one_redriver" {
+  description = "Reserves a concurrency of 1, so that no object is shipped twice at once. off for an account whose limit leaves nothing to reserve; nothing is lost by it."
+  type        = string
+  default     = "on"
+}
+
+variable "reserved_concurrency" {
+  description = "Most invocations of the shipper at a time, taken from the account's limit for it alone: to spare Loki, or to be sure of them. What is more waits for up to six hours. Empty for no bound."
+  type        = string
+  default     = ""
+}
+
+variable "subnet_ids" {
+  description = "Subnets from which Loki is reached, such as subnet-1,subnet-2. From them S3, CloudWatch Logs and the service that holds the secret must be reachable too (NAT, or VPC endpoints). Empty for a Loki that is reached over the internet."
+  type        = list(string)
+  default     = []
+}
+
+variable "security_group_ids" {
+  description = "Security groups of the functions in these subnets; they must let out to Loki's port and to 443. Given with SubnetIds, or empty."
+  type        = list(string)
+  default     = []
+}
+
+variable "alarm_topic_arn" {
+  description = "SNS topic that hears of alarms and of their end. Empty for no alarms. A topic that is encrypted needs a key that lets cloudwatch.amazonaws.com use it."
+  type        = string
+  default     = ""
+}
+
+variable "permissions_boundary" {
+  description = "ARN of a policy that bounds the stack's roles, where your organization asks for one. It must allow what SECURITY.md lists."
+  type        = string
+  default     = ""
+}

@@ -1,0 +1,75 @@
+"""The Terraform module hands over what the template asks for, and deploys this version's files."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loki_shipper.local.release import LAYERS, NAME, function_zip, layer_zip
+from loki_shipper.local.terraform import terraform, variable_name
+from loki_shipper.settings import variables
+from loki_shipper.subscriber.settings import variables as subscriber_variables
+
+ROOT = Path(__file__).parents[2]
+MODULE = ROOT / "terraform"
+TEXT = {path.name: path.read_text("utf-8") for path in MODULE.glob("*.tf")}
+SETTINGS = {
+    name: variable.parameter
+    for name, variable in (variables() | subscriber_variables()).items()
+    if variable.parameter
+}
+
+
+def test_its_variables_are_the_templates_parameters() -> None:
+    command = [str(ROOT / "scripts/terraform-variables"), "/dev/stdout"]
+    written = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert written == TEXT["parameters.tf"], "run scripts/terraform-variables"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_has_its_variable(name: str) -> None:
+    variable = variable_name(SETTINGS[name])
+    assert f'variable "{variable}" {{' in TEXT["parameters.tf"]
+    assert re.search(
+        rf"^    {SETTINGS[name]} += var\.{variable}$", TEXT["parameters.tf"], re.MULTILINE
+    )
+
+
+def test_every_variable_is_declared_once_and_used() -> None:
+    everything = "\n".join(TEXT.values())
+    declared = re.findall(r'^variable "(\w+)"', everything, re.MULTILINE)
+    assert len(declared) == len({*declared})
+    assert {*declared} == {*re.findall(r"var\.(\w+)", everything)}
+
+
+def test_it_deploys_the_files_of_this_version() -> None:
+    (version,) = re.findall(r'version = "([\d.]+)"$', TEXT["release.tf"], re.MULTILINE)
+    (parts,) = re.findall(r"for part in \[(.*?)\]", TEXT["release.tf"])
+    assert f"loki-shipper-{version}" == NAME
+    assert [f"{NAME}-{part.strip('" ')}.zip" for part in parts.split(",")] == [
+        function_zip(),
+        *map(layer_zip, LAYERS),
+    ]
+
+
+def test_its_outputs_are_the_stacks(template: dict[str, Any]) -> None:
+    named = re.findall(r'outputs\["(\w+)"\]', TEXT["outputs.tf"])
+    assert named
+    assert {*named} <= template["Outputs"].keys()
+
+
+def test_what_terraform_would_read_into_a_text_is_escaped() -> None:
+    parameter = {"Type": "String", "Default": "", "Description": 'such as ${x}, %{y} or "z"'}
+    assert r'"such as $${x}, %%{y} or \"z\""' in terraform({"LokiUrl": parameter})
+
+
+def test_a_list_is_a_list() -> None:
+    subnets = {"Type": "CommaDelimitedList", "Default": "a,b", "Description": "Subnets."}
+    text = terraform(
+        {"SubnetIds": subnets, "MaxLabels": {**subnets, "Type": "Number", "Default": 5}}
+    )
+    assert 'SubnetIds = join(",", var.subnet_ids)' in text
+    assert re.search(r'type += list\(string\)\n  default += \["a", "b"\]', text)
+    assert re.search(r"type += number\n  default += 5\n", text)
