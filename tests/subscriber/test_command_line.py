@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests.subscriber.deployment import NAME, OWN, Deployment, Skipping, deployed
+from tests.subscriber.deployment import NAME, OWN, Deployment, deployed
 
 FULL = {f"/aws/lambda/full-{number}" for number in range(10)}
 CHOSEN = {f"/aws/lambda/f{number:03}" for number in range(120)} | {"/aws/lambda/odd#1"}
@@ -210,23 +210,3 @@ def test_says_what_is_wrong_with_a_condition(here: Deployment) -> None:
     result = here.run("plan", "--tag", "!a=b")
     assert result.exit_code == 2
     assert "write key=value, key or !key" in result.stderr
-
-
-def test_stops_at_ctrl_c_and_goes_on_from_there(here: Deployment) -> None:
-    here.make_stack()
-    names = {f"/aws/lambda/f{number}" for number in range(20)}
-    for name in names:
-        here.group(name)
-
-    def ctrl_c() -> None:
-        if len(here.linked) > 5:
-            raise KeyboardInterrupt
-
-    result = here.run("link", "--all", clock=Skipping(before_sleep=ctrl_c).clock)
-    assert result.exit_code == 130
-    assert "the same command goes on" in result.stderr
-    linked = here.linked
-    assert 0 < len(linked) < 20
-    done = read(here.run("link", "--all", "--json"))
-    assert done["report"]["put"] == 20 - len(linked)
-    assert here.linked == names

@@ -15,6 +15,7 @@ COMMANDS = {
     "event": "Make a sample event of a log file's lines.",
     "explain": "Say why a log group is linked or not, and why it has its labels.",
     "tags": "Keep the tag index, from which the shipper takes its labels.",
+    "deploy": "Build, deploy and link; again whenever something has changed.",
     "plan": "Show which log groups would be linked or unlinked, and why.",
     "link": "Link log groups to Loki, named ones or all that are selected.",
     "unlink": "Unlink log groups, named ones or all.",

@@ -28,7 +28,7 @@ from loki_shipper.subscriber.tally import Report
 
 @click.command()
 @click.argument("groups", nargs=-1, metavar="[GROUP]...")
-@click.option("--all", "everything", is_flag=True, help="Do what `plan` shows.")
+@click.option("--all", "all_of_them", is_flag=True, help="Do what `plan` shows.")
 @selection_options
 @click.option("--fresh", is_flag=True, help="Look at every log group again, four a second.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -36,7 +36,7 @@ from loki_shipper.subscriber.tally import Report
 def link(
     *,
     groups: tuple[str, ...],
-    everything: bool,
+    all_of_them: bool,
     fresh: bool,
     dry_run: bool,
     as_json: bool,
@@ -57,12 +57,12 @@ def link(
     Do what the stack's next sweep would do, now:
       loki-shipper link --all
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    if everything is bool(groups):
+    if all_of_them is bool(groups):
         raise click.UsageError("name log groups, or say --all")
     with found(**which) as stack:
-        job = by_name(stack, groups, linked=True) if groups else _everything(stack, fresh=fresh)
+        job = by_name(stack, groups, linked=True) if groups else everything(stack, fresh=fresh)
         act(stack, job, dry_run=dry_run, as_json=as_json)
-    if everything and stack.sweeps and stack.chosen and not dry_run:
+    if all_of_them and stack.sweeps and stack.chosen and not dry_run:
         click.echo("the stack's next sweep goes by its own selection again", err=True)
 
 
@@ -93,27 +93,29 @@ def ordered(stack: Stack, seen: Survey, *, linked: bool) -> Job:
     return Job(seen, stack.own, memory, lesson, fresh=True)
 
 
-def _everything(stack: Stack, *, fresh: bool) -> Job:
+def everything(stack: Stack, *, fresh: bool = False) -> Job:
+    """Link all that is selected, and unlink what no longer is."""
     memory = read_memory(stack.around)
     seen = survey(stack.around.aws, stack.around.clock.now())
     return Job(seen, stack.around.settings, memory, Lesson(stopped=False), fresh)
 
 
-def act(stack: Stack, job: Job, *, dry_run: bool, as_json: bool) -> None:
-    """Do a job, and print what was done."""
+def act(stack: Stack, job: Job, *, dry_run: bool, as_json: bool) -> Report | None:
+    """Do a job, and print what was done; None where it is a dry run."""
     memory = learn(job.memory, job.lesson)
     ruled = rules(job.settings, memory)
     distrust = always if job.fresh else never
     if dry_run:
         actions = list(planned(job.seen, ruled, memory, distrust, stack.around))
         show_actions(actions, as_json=as_json)
-        return
+        return None
     remember(job.lesson, stack.around)
     with counting(len(job.seen.groups)) as count:
         told = stack.telling(count)
         tally = reconcile(job.seen, ruled, memory, distrust, told)
         ship_first_lines(tally, told)
     finish(count.outcomes, tally.report(), as_json=as_json)
+    return tally.report()
 
 
 def finish(outcomes: list[Outcome], report: Report, *, as_json: bool) -> None:

@@ -1,0 +1,83 @@
+"""A way to AWS that breaks: it passes requests on until it is told to fail."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+import requests
+
+type Fault = Literal["lost", "expired"]
+
+
+class Way(ThreadingHTTPServer):
+    """Leads to `target`; `broken()` says before each request whether it still does."""
+
+    daemon_threads = True
+
+    def __init__(self, target: str, broken: Callable[[], bool], fault: Fault) -> None:
+        super().__init__(("127.0.0.1", 0), _Request)
+        self.target = target
+        self.broken = broken
+        self.fault = fault
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: Way
+    protocol_version = "HTTP/1.1"
+
+    def _pass(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if not self.server.broken():
+            answer = requests.request(
+                self.command,
+                self.server.target + self.path,
+                headers=dict(self.headers),
+                data=body,
+                timeout=30,
+            )
+            self._send(answer.status_code, answer.headers, answer.content)
+        elif self.server.fault == "expired" and self.command == "POST":
+            code = "ExpiredTokenException"
+            content = json.dumps({"__type": code, "message": "it is expired"}).encode()
+            headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": code}
+            self._send(400, headers, content)
+        elif self.server.fault == "expired":
+            # S3 says it in its own way.
+            content = b"<Error><Code>ExpiredToken</Code><Message>it is expired</Message></Error>"
+            self._send(400, {"Content-Type": "application/xml"}, content)
+        else:
+            self.close_connection = True
+
+    do_GET = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815 - http.server calls them so
+
+    def _send(self, status: int, headers: Any, content: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def faulty(target: str, broken: Callable[[], bool], fault: Fault) -> Iterator[str]:
+    """Run such a way as long as the block lasts; give its URL."""
+    with Way(target, broken, fault) as way:
+        thread = threading.Thread(target=way.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield way.url
+        finally:
+            way.shutdown()
+            thread.join()

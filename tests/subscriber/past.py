@@ -1,0 +1,47 @@
+"""A log group with a past, and a shipper that remembers what it was given of it."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from click.testing import Result
+
+from loki_shipper.shipper.decode import decode
+from tests.subscriber.deployment import Deployment
+
+GROUP = "/aws/lambda/a"
+
+
+class Shipper:
+    """Takes what is shipped."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        data = decode(event["awslogs"]["data"])
+        assert data is not None
+        assert data.log_group == GROUP
+        self.lines += [each.message for each in data.log_events]
+
+
+def log(here: Deployment, log_stream: str, *ages: timedelta) -> list[str]:
+    """Write a line of each age; give the lines, the oldest first."""
+    logs = here.aws.client("logs")
+    logs.create_log_stream(logGroupName=GROUP, logStreamName=log_stream)
+    now = datetime.now(UTC)
+    oldest_first = sorted(ages, reverse=True)
+    lines = [f"{log_stream} {age}" for age in oldest_first]
+    times = [int((now - age).timestamp() * 1000) for age in oldest_first]
+    logs.put_log_events(
+        logGroupName=GROUP,
+        logStreamName=log_stream,
+        logEvents=[{"timestamp": t, "message": m} for t, m in zip(times, lines, strict=True)],
+    )
+    return lines
+
+
+def rest(result: Result) -> list[str]:
+    """Give the words with which a command said it is to be continued."""
+    [words] = re.findall(r"say (--from \S+ --until \S+) in place of --since", result.stderr)
+    return str(words).split()

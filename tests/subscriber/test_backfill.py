@@ -1,0 +1,90 @@
+"""`loki-shipper backfill` ships the past in order, says what it will not, and goes on."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.subscriber.deployment import Deployment, Skipping, deployed
+from tests.subscriber.moto_gaps import real_event_ids
+from tests.subscriber.past import GROUP, Shipper, log
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def shipper() -> Shipper:
+    return Shipper()
+
+
+@pytest.fixture
+def here(shipper: Shipper) -> Iterator[Deployment]:
+    with real_event_ids(), deployed(shipper) as here:
+        here.make_stack()
+        here.group(GROUP)
+        yield here
+
+
+def test_ships_the_past_in_order_of_time(here: Deployment, shipper: Shipper) -> None:
+    ages = [HOUR * n - timedelta(minutes=5) for n in range(1, 30)]
+    a, b = log(here, "a", *ages), log(here, "b", *ages)
+    result = here.run("backfill", GROUP, "--since", "1d")
+    assert result.exit_code == 0, result.output
+    assert shipper.lines == [line for both in zip(a, b, strict=True) for line in both][-48:]
+    assert result.stdout == "48 lines shipped, 0 of them late\n"
+
+
+def test_says_before_it_starts_what_loki_would_refuse(here: Deployment, shipper: Shipper) -> None:
+    lines = log(here, "a", *(HOUR * 24 * days + HOUR for days in (1, 6, 8, 10)))
+    result = here.run("backfill", GROUP, "--since", "12d")
+    assert "Loki would refuse what is older than --max-age, so this begins at" in result.stderr
+    assert shipper.lines == lines[2:]
+    shipper.lines.clear()
+    result = here.run("backfill", GROUP, "--since", "12d", "--max-age", "30d")
+    assert not result.stderr
+    assert shipper.lines == lines
+
+
+def test_ends_where_the_filter_began(here: Deployment, shipper: Shipper) -> None:
+    before = log(here, "a", HOUR * 3, HOUR * 2)
+    here.run("link", GROUP)
+    here.aws.put_lines(GROUP, "a", ["delivered by the filter"])
+    shipper.lines.clear()
+    clock = Skipping()
+    clock.clock.sleep(3600)
+    here.aws.put_lines(GROUP, "b", ["delivered, too"])
+    shipper.lines.clear()
+    result = here.run("backfill", GROUP, "--since", "12h", clock=clock.clock)
+    assert result.exit_code == 0, result.output
+    # Within a minute of the filter lines are shipped again, and fold.
+    assert shipper.lines == [*before, "delivered by the filter", "delivered, too"]
+
+
+def test_counts_without_shipping(here: Deployment, shipper: Shipper) -> None:
+    log(here, "a", HOUR * 3, HOUR * 2)
+    result = here.run("backfill", GROUP, "--since", "12h", "--dry-run")
+    assert result.stdout.startswith("2 lines to ship")
+    assert not shipper.lines
+
+
+def test_reports_what_loki_refused(here: Deployment) -> None:
+    log(here, "a", HOUR)
+    result = here.run("backfill", GROUP, "--since", "2h", "--json")
+    assert json.loads(result.stdout)["lines"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([GROUP], "say how far back"),
+        ([GROUP, "--since", "1d", "--from", "2026-11-20T00:00:00Z"], "say how far back"),
+        ([GROUP, "--from", "yesterday"], "'yesterday' is not a time"),
+        (["/aws/lambda/none", "--since", "1d"], "there is no log group /aws/lambda/none"),
+        ([GROUP, "--from", "2100-01-01"], "nothing to ship"),
+    ],
+)
+def test_says_what_is_wrong(here: Deployment, words: list[str], said: str) -> None:
+    result = here.run("backfill", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr

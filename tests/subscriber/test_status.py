@@ -1,0 +1,101 @@
+"""`loki-shipper status` joins filters, labels and what CloudWatch measured."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from loki_shipper.subscriber.delivery import Delivery, delivery
+from tests.subscriber.deployment import NAME, Deployment, Skipping, deployed
+
+
+@pytest.fixture
+def here() -> Iterator[Deployment]:
+    with deployed() as here:
+        here.make_stack()
+        here.group("/aws/lambda/a", team="payments")
+        here.group("/aws/lambda/b", foreign=2)
+        here.group("/ecs/c")
+        yield here
+
+
+def measure(here: Deployment, group: str, minutes: int, **values: int) -> None:
+    when = datetime.now(UTC) - timedelta(minutes=minutes)
+    dimensions = {"LogGroupName": group, "DestinationType": "Lambda", "FilterName": NAME}
+    here.aws.client("cloudwatch").put_metric_data(
+        Namespace="AWS/Logs",
+        MetricData=[
+            {
+                "MetricName": name,
+                "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+                "Timestamp": when,
+                "Value": value,
+            }
+            for name, value in values.items()
+        ],
+    )
+
+
+def test_shows_what_is_linked_and_what_should_be(here: Deployment) -> None:
+    here.run("link", "--all")
+    measure(here, "/aws/lambda/a", 90, ForwardedLogEvents=5, DeliveryErrors=2)
+    measure(here, "/aws/lambda/a", 30, ForwardedLogEvents=7, DeliveryThrottling=1)
+    result = here.run("status", "--json")
+    assert result.exit_code == 0, result.output
+    linked, full = json.loads(result.stdout)
+    assert (linked["group"], linked["linked"], linked["note"]) == ("/aws/lambda/a", True, "")
+    assert linked["labels"] == [["service_name", "a"], ["team", "payments"]]
+    measured = linked["delivery"]
+    assert (measured["lines"], measured["errors"], measured["throttled"]) == (12, 2, 1)
+    ago = datetime.now(UTC).timestamp() - measured["last"] / 1000
+    assert 20 * 60 <= ago <= 35 * 60
+    assert (full["group"], full["linked"]) == ("/aws/lambda/b", False)
+    assert full["note"] == "all its places are taken by other filters: foreign-0, foreign-1"
+
+
+def test_fits_a_table_for_people(here: Deployment) -> None:
+    here.run("link", "--all")
+    lines = here.run("status", COLUMNS="80").stdout.splitlines()
+    assert lines[0].split() == ["log", "group", "linked", "last", "lines", "errors", "labels"]
+    assert max(map(len, lines)) <= 80
+    assert any("/aws/lambda/a" in line and "ago" in line for line in lines)
+
+
+def test_watches_until_it_is_stopped(here: Deployment) -> None:
+    looks = []
+
+    def stop() -> None:
+        looks.append(1)
+        if len(looks) > 3:
+            raise KeyboardInterrupt
+
+    here.run("link", "--all")
+    result = here.run("status", "--watch", clock=Skipping(before_sleep=stop).clock)
+    assert result.exit_code == 130
+    assert "/aws/lambda/a" in result.stdout
+
+
+def test_asks_for_many_log_groups_in_few_calls_and_follows_pages() -> None:
+    asked: list[dict[str, Any]] = []
+    when = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+    def get_metric_data(**given: Any) -> Any:
+        asked.append(given)
+        names = [
+            query["Id"]
+            for query in given["MetricDataQueries"]
+            if query["MetricStat"]["Metric"]["MetricName"] == "ForwardedLogEvents"
+        ]
+        first = "NextToken" not in given
+        found = names[:1] if first else names[1:]
+        results = [{"Id": name, "Timestamps": [when], "Values": [3.0]} for name in found]
+        return {"MetricDataResults": results, **({"NextToken": "more"} if first else {})}
+
+    groups = [f"/aws/lambda/{number}" for number in range(150)]
+    found = delivery(groups, NAME, 1_795_000_000_000, get_metric_data=get_metric_data)
+    last = int(when.timestamp() * 1000) + 300_000
+    assert found == dict.fromkeys(groups, Delivery(last, lines=3))
+    assert len(asked) == 4
+    assert max(len(each["MetricDataQueries"]) for each in asked) <= 500
