@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
+from loki_shipper.cli import main
 from tests.subscriber.deployment import NAME, OWN, Deployment, deployed
 
 FULL = {f"/aws/lambda/full-{number}" for number in range(10)}
@@ -210,3 +211,13 @@ def test_says_what_is_wrong_with_a_condition(here: Deployment) -> None:
     result = here.run("plan", "--tag", "!a=b")
     assert result.exit_code == 2
     assert "write key=value, key or !key" in result.stderr
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", ["plan", "link", "unlink", "status", "backfill", "deploy"])
+def test_help_has_a_worked_example_and_fits_80_columns(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"], prog_name="loki-shipper")
+    assert f"\n    loki-shipper {command} " in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
