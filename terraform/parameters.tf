@@ -20,6 +20,7 @@ locals {
     BuiltinLabels       = var.builtin_labels
     TenantTag           = var.tenant_tag
     MaxLabels           = var.max_labels
+    Rules               = var.rules
     LongLines           = var.long_lines
     MaxLineBytes        = var.max_line_bytes
     MaxBatchBytes       = var.max_batch_bytes
@@ -148,6 +149,12 @@ variable "max_labels" {
   default     = 15
 }
 
+variable "rules" {
+  description = "Rules for what lines say (docs/rules.md): an object s3://bucket/key, a file that is deployed with the functions such as loki_shipper/rules.toml, or none. By default, level and request id of Lambda's lines become structured metadata."
+  type        = string
+  default     = ""
+}
+
 variable "long_lines" {
   description = "What becomes of a line that is too long - split into numbered parts, or truncate."
   type        = string
@@ -221,9 +228,9 @@ variable "redrive_schedule" {
 }
 
 variable "one_redriver" {
-  description = "Reserves a concurrency of 1, so that no object is shipped twice at once. off for an account whose limit leaves nothing to reserve; nothing is lost by it."
+  description = "on reserves a concurrency of 1, so that no object is shipped twice at once. Two at once repeat lines at worst, and lose none; an account with a small limit has nothing to reserve."
   type        = string
-  default     = "on"
+  default     = "off"
 }
 
 variable "reserved_concurrency" {

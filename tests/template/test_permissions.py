@@ -223,3 +223,12 @@ def test_only_lambda_may_take_a_role(template: dict[str, Any]) -> None:
 def test_each_function_has_a_role_of_its_own(template: dict[str, Any], name: str) -> None:
     function = template["Resources"][f"{name}Function"]["Properties"]
     assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+
+
+def test_it_may_read_only_the_rules_that_are_named(
+    template: dict[str, Any], always: set[Grant]
+) -> None:
+    for rules in ("", "none", "loki_shipper/rules.toml"):
+        assert grants(template, TagLabels="none", Rules=rules) == always
+    granted = grants(template, TagLabels="none", Rules="s3://ours/a/rules.toml") - always
+    assert granted == {("s3:GetObject", "arn:aws:s3:::ours/a/rules.toml")}

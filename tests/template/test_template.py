@@ -154,12 +154,12 @@ def test_the_redriver_delivers_as_the_shipper_does(template: dict[str, Any]) -> 
         assert redriver[shared] == shipper[shared]
 
 
-def test_the_redriver_runs_by_default_every_few_minutes_and_never_twice_at_once(
+def test_the_redriver_runs_every_few_minutes_and_if_asked_to_never_twice_at_once(
     template: dict[str, Any],
 ) -> None:
     redriver = properties(template, "RedriverFunction")
     assert template["Parameters"]["RedriveSchedule"]["Default"] == "rate(5 minutes)"
-    assert template["Parameters"]["OneRedriver"]["Default"] == "on"
+    assert template["Parameters"]["OneRedriver"]["Default"] == "off"
     assert redriver["Timeout"] < 5 * 60
     assert redriver["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
     assert redriver["ReservedConcurrentExecutions"] == {
