@@ -355,7 +355,8 @@ def query_range(  # noqa: PLR0913 -- they are what the API takes
     if not answer.ok:
         raise LokiError(f"Loki answered {answer.status_code}: {answer.text[:500].strip()}")
     lines = [
-        Line(stream["stream"], int(at), line, rest[0].get("structuredMetadata", {}))
+        # Loki 2.6 knows no structured metadata, and gives no third value.
+        Line(stream["stream"], int(at), line, (rest or [{}])[0].get("structuredMetadata", {}))
         for stream in answer.json()["data"]["result"]
         for at, line, *rest in stream["values"]
     ]
