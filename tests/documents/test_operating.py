@@ -1,0 +1,30 @@
+"""docs/operating.md says what each alarm means, and nothing of alarms that there are not."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATING = (ROOT / "docs/operating.md").read_text("utf-8")
+TEMPLATE = (ROOT / "template.yaml").read_text("utf-8")
+
+
+def test_every_alarm_has_its_row() -> None:
+    table = OPERATING.partition("<!-- alarms -->\n")[2].partition("<!-- /alarms -->")[0]
+    rows = [line for line in table.splitlines()[2:] if line]
+    told = [re.findall(r"^\| `(\w+)` \| \S.* \| \S.* \|$", row)[0] for row in rows]
+    raised = re.findall(r"^  (\w+):\n    Type: AWS::CloudWatch::Alarm$", TEMPLATE, re.MULTILINE)
+    assert sorted(told) == sorted(raised)
+
+
+def test_the_files_that_it_names_exist() -> None:
+    linked = re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", OPERATING)
+    assert linked
+    assert [name for name in linked if not (ROOT / "docs" / name).is_file()] == []
+    scripts = re.findall(r"\./(scripts/[\w-]+)", OPERATING)
+    assert [name for name in scripts if not (ROOT / name).is_file()] == []
+
+
+def test_the_words_to_replace_in_the_permissions_are_all_there() -> None:
+    permissions = (ROOT / "docs/deploy-permissions.json").read_text("utf-8")
+    assert {"ACCOUNT", "REGION", "STACK"} == {*re.findall(r"\b[A-Z]{5,}\b", permissions)}
+    assert all(f"s/{word}/" in OPERATING for word in ("ACCOUNT", "REGION", "STACK"))
