@@ -6,6 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from loki_shipper.model import LogEvent
+from loki_shipper.subscriber.backfill import Progress, Span, backfill
+from loki_shipper.subscriber.payload import Origin
 from tests.subscriber.deployment import Deployment, Skipping, deployed
 from tests.subscriber.moto_gaps import real_event_ids
 from tests.subscriber.past import GROUP, Shipper, log
@@ -68,10 +71,34 @@ def test_counts_without_shipping(here: Deployment, shipper: Shipper) -> None:
     assert not shipper.lines
 
 
-def test_reports_what_loki_refused(here: Deployment) -> None:
+def test_is_json_for_programs(here: Deployment) -> None:
     log(here, "a", HOUR)
     result = here.run("backfill", GROUP, "--since", "2h", "--json")
     assert json.loads(result.stdout)["lines"] == 1
+
+
+def test_adds_up_what_the_shipper_reports_step_by_step() -> None:
+    minute, window = 60_000, 30 * 60_000
+    events = {1: "one", 10: "ten", 40: "forty"}
+    spans: list[tuple[int, int]] = []
+
+    def read(start: int, end: int) -> Iterator[list[tuple[str, LogEvent]]]:
+        spans.append((start, end))
+        found = {at * minute: line for at, line in events.items()}
+        yield [("s", LogEvent(line, at, line)) for at, line in found.items() if start <= at < end]
+
+    steps = backfill(
+        Span(5 * minute, 65 * minute),
+        Origin("123456789012", GROUP, "loki-shipper"),
+        read=read,
+        ship=lambda _: {"late": 1, "rejected": {"too_old": 2, "labels": 1}},
+    )
+    assert list(steps) == [
+        Progress(window, lines=1, late=1, rejected=3),
+        Progress(2 * window, lines=2, late=2, rejected=6),
+        Progress(65 * minute, lines=2, late=2, rejected=6),
+    ]
+    assert spans == [(5 * minute, window), (window, 2 * window), (2 * window, 65 * minute)]
 
 
 @pytest.mark.parametrize(
