@@ -21,12 +21,14 @@ def batch(stream: Stream, entries: list[Entry], max_bytes: int) -> Iterator[Batc
         size(name) + 2 * size(value) + _LABEL_OVERHEAD for name, value in stream.labels
     )
     start, total = 0, head
-    known: Pairs = ()
+    known: Pairs | None = None
     extra = 0
+    sizes: dict[int, int] = {}
     for place, entry in enumerate(entries):
-        # The entries of a payload share one tuple, so its size is seldom counted.
+        # Entries that say the same share one tuple, so its size is seldom counted.
         if entry.metadata is not known:
-            known, extra = entry.metadata, _metadata_size(entry.metadata)
+            known = entry.metadata
+            extra = sizes.get(id(known)) or sizes.setdefault(id(known), _metadata_size(known))
         weight = size(entry.line) + extra + _OVERHEAD
         if total + weight > max_bytes and place > start:
             yield Batch(stream, entries[start:place])
@@ -42,4 +44,5 @@ def size(text: str) -> int:
 
 
 def _metadata_size(metadata: Pairs) -> int:
-    return sum(size(name) + size(value) + _PAIR_OVERHEAD for name, value in metadata)
+    texts = "".join([text for pair in metadata for text in pair])
+    return size(texts) + _PAIR_OVERHEAD * len(metadata)

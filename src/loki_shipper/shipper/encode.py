@@ -20,16 +20,19 @@ def encode(batch: Batch) -> bytes:
     """Encode a batch as Loki's PushRequest, one stream in it, the same bytes for the same batch."""
     stream = [_field(1, label_set(batch.stream.labels).encode())]
     second, timestamp = -1, b""
-    known: Pairs = ()
+    known: Pairs | None = None
     metadata = b""
+    encoded: dict[int, bytes] = {}
     for entry in batch.entries:
-        # Neighbours share the second, and almost always the metadata.
+        # Neighbours share the second, and those that say the same share one tuple of metadata.
         seconds, nanos = divmod(entry.timestamp, _SECOND)
         if seconds != second:
             second, timestamp = seconds, _timestamp_without_nanos(seconds)
         if entry.metadata is not known:
             known = entry.metadata
-            metadata = b"".join(_field(3, _pair(name, value)) for name, value in known)
+            if id(known) not in encoded:
+                encoded[id(known)] = b"".join(map(_metadata, known))
+            metadata = encoded[id(known)]
         line = entry.line.encode()
         length = _varint(len(line))
         size = len(timestamp) + _NANOS_BYTES + 1 + len(length) + len(line) + len(metadata)
@@ -74,8 +77,10 @@ def _timestamp_without_nanos(seconds: int) -> bytes:
     return b"\x0a" + _varint(len(inside) + _NANOS_BYTES) + inside
 
 
-def _pair(name: str, value: str) -> bytes:
-    return _field(1, name.encode()) + _field(2, value.encode())
+@lru_cache(maxsize=4096)
+def _metadata(pair: tuple[str, str]) -> bytes:
+    name, value = pair
+    return _field(3, _field(1, name.encode()) + _field(2, value.encode()))
 
 
 def _field(number: int, content: bytes) -> bytes:
