@@ -15,6 +15,9 @@ from loki_shipper.model import Pairs
 
 PUSH_PATH = "/loki/api/v1/push"
 BUILTINS = ("service_name", "log_group", "account_id", "region", "source")
+NO_RULES = "none"
+"""The word of RULES for no rules at all."""
+
 LATE = "late"
 """The label that marks the sibling stream of entries that are too far behind."""
 
@@ -83,7 +86,8 @@ def _tenant(text: str) -> str:
     return text
 
 
-def _label_name(text: str) -> str:
+def chosen_label_name(text: str) -> str:
+    """Check a label's name that somebody chose. Raises ValueError, which says what is wrong."""
     if not _LABEL_NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not a label name: letters, digits and _, no __ in front")
     if is_logql_word(text):
@@ -114,7 +118,7 @@ def _tag_labels(text: str) -> Pairs | None:
             return ()
     pairs = _pairs(text)
     # A tag key may itself not be a label name: label.py makes it one.
-    named = [(key, _label_name(name) if name else "") for key, name in pairs]
+    named = [(key, chosen_label_name(name) if name else "") for key, name in pairs]
     if any(not key for key, _ in named):
         raise ValueError("has an entry without a tag key")
     _unique([key for key, _ in named])
@@ -122,7 +126,7 @@ def _tag_labels(text: str) -> Pairs | None:
 
 
 def _static_labels(text: str) -> Pairs:
-    pairs = [(_label_name(name), value) for name, value in _pairs(text)]
+    pairs = [(chosen_label_name(name), value) for name, value in _pairs(text)]
     for name, value in pairs:
         if not value:
             raise ValueError(f"gives {name} no value: write {name}=value")
@@ -138,13 +142,22 @@ def _builtin_labels(text: str) -> Pairs:
             return tuple((name, name) for name in BUILTINS)
         case "none":
             return ()
-    pairs = [(builtin, _label_name(name or builtin)) for builtin, name in _pairs(text)]
+    pairs = [(builtin, chosen_label_name(name or builtin)) for builtin, name in _pairs(text)]
     unknown = sorted({builtin for builtin, _ in pairs} - set(BUILTINS))
     if unknown:
         raise ValueError(f"knows no {', '.join(unknown)}: there are {', '.join(BUILTINS)}")
     _unique([builtin for builtin, _ in pairs])
     _unique([name for _, name in pairs])
     return tuple(sorted(pairs, key=lambda pair: BUILTINS.index(pair[0])))
+
+
+def _rules(text: str) -> str:
+    if text.lower() == NO_RULES:
+        return NO_RULES
+    bucket, _, key = text.removeprefix("s3://").partition("/")
+    if text.startswith("s3://") and not (bucket and key):
+        raise ValueError("must be a path, s3://bucket/key, or none")
+    return text
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -267,6 +280,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         bool,
         Variable(_switch, "`on`, or `off` for a Loki that does not take it.", "StructuredMetadata"),
     ] = True
+    rules: Annotated[
+        str | None,
+        Variable(
+            _rules,
+            "Rules for what lines say: a file of the function, `s3://bucket/key`, or `none`. "
+            "By default, level and request id of Lambda's lines become structured metadata.",
+            "Rules",
+        ),
+    ] = None
     bucket: Annotated[
         str | None, Variable(str, "Bucket for what could not be delivered.", None)
     ] = None

@@ -17,9 +17,11 @@ from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.deliver import Sink
 from loki_shipper.shipper.outcome import Report
 from loki_shipper.shipper.pipeline import Surroundings, pipeline
+from loki_shipper.shipper.rules import default_rules
 from loki_shipper.shipper.session import Session
 from loki_shipper.shipper.source import source
 from loki_shipper.shipper.spill import SpillError
+from loki_shipper.shipper.transform import Book
 
 RESERVE = 5.0
 """Seconds that the handler keeps back; a busy machine may use some, never all of them."""
@@ -56,6 +58,7 @@ class World:
         self.bucket_is_down = False
         self.slept: list[float] = []
         self.tags: Mapping[str, str] = {"team": "payments"}
+        self.book = Book(default_rules(), {})
         read = settings({"LOKI_URL": url, **(environ or {})})
         self.settings: Settings = replace(read, max_batch_bytes=1) if one_line_a_batch else read
         self.session = Session(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005
@@ -80,6 +83,7 @@ class World:
         )
         around = Surroundings(
             settings=self.settings,
+            book=self.book,
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _owner, _log_group: self.tags,

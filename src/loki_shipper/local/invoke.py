@@ -17,7 +17,10 @@ from loki_shipper.shipper.deliver import Sink
 from loki_shipper.shipper.outcome import Report
 from loki_shipper.shipper.pipeline import Surroundings, pipeline
 from loki_shipper.shipper.push import Access
+from loki_shipper.shipper.rulebook import Rulebook
+from loki_shipper.shipper.rules_file import rules_file
 from loki_shipper.shipper.session import Session
+from loki_shipper.shipper.transform import Book
 
 _SECONDS = 30.0
 """How long delivering may take; Lambda's own limit is longer, a person's patience is not."""
@@ -52,7 +55,7 @@ def invoke(
     """Ship an event; without a way to push, as if Loki took everything.
 
     `tags` are the log group's, `region` is the function's. Nothing is written to a bucket. Raises
-    UndecodableError.
+    UndecodableError, and RulesError where its rules cannot be used.
     """
     pushes: list[Pushed] = []
     end = time.monotonic() + _SECONDS
@@ -65,8 +68,10 @@ def invoke(
         pushes.append(Pushed(batch, answer))
         return Answer(_STORED) if answer is None else answer
 
+    rulebook = Rulebook(settings.rules, rules_file, clock=time.monotonic, jitter=float)
     around = Surroundings(
         settings=settings,
+        book=Book(rulebook(), {}),
         region=region,
         own_log_group=None,
         tags=lambda _owner, _log_group: tags,

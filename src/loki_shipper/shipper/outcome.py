@@ -37,8 +37,9 @@ class Report(Struct, frozen=True, kw_only=True):
     """What became of the log events of an invocation, by reason where there is one.
 
     `received == delivered + dropped + rejected + errored`, always; the `late` are among the
-    delivered. `newest` is the newest event's time in ms since 1970. `undecodable` says why a record
-    was kept as it came, `failure` why the invocation must fail, so that Lambda keeps the event.
+    delivered. `matched` counts how often each rule did something. `newest` is the newest event's
+    time in ms since 1970. `undecodable` says why a record was kept as it came, `failure` why the
+    invocation must fail, so that Lambda keeps the event.
     """
 
     received: int = 0
@@ -47,6 +48,7 @@ class Report(Struct, frozen=True, kw_only=True):
     dropped: dict[str, int] = {}
     rejected: dict[str, int] = {}
     errored: dict[str, int] = {}
+    matched: dict[str, int] = {}
     newest: int = 0
     undecodable: str | None = None
     failure: str | None = None

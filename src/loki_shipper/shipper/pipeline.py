@@ -1,6 +1,7 @@
 """The spine: composes the stages and does nothing else."""
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct
@@ -14,17 +15,18 @@ from loki_shipper.shipper.label import label
 from loki_shipper.shipper.outcome import Report, Settled, settle
 from loki_shipper.shipper.source import UndecodableError, source
 from loki_shipper.shipper.spill import Put, SpillError, spill, spill_undecodable
-from loki_shipper.shipper.transform import transform
+from loki_shipper.shipper.transform import Book, transform
 
 
 class Surroundings(Struct, frozen=True):
     """What the pipeline needs of the world.
 
     `tags` gives a log group's (owner, log group); `region` and `own_log_group` are the function's;
-    `put` writes to the bucket, None where there is none.
+    `book` holds the rules; `put` writes to the bucket, None where there is none.
     """
 
     settings: Settings
+    book: Book
     region: str
     own_log_group: str | None
     tags: Callable[[str, str], Mapping[str, str]]
@@ -65,14 +67,19 @@ def _ship(data: LogData, around: Surroundings) -> Report:
     settings = around.settings
     tags = around.tags(data.owner, data.log_group)
     labelled = label(data, tags, region=around.region, settings=settings)
-    transformed = transform(data, labelled.metadata, settings)
-    batches = batch(labelled.stream, transformed.entries, settings.max_batch_bytes)
+    transformed = transform(
+        data, labelled.stream, labelled.metadata, book=around.book, settings=settings
+    )
+    batches = chain.from_iterable(
+        batch(stream, entries, settings.max_batch_bytes) for stream, entries in transformed.streams
+    )
     settled = settle(deliver(batches, around.sink))
     return Report(
         received=len(data.log_events),
         delivered=settled.delivered,
         late=settled.late,
         dropped=transformed.dropped,
+        matched=transformed.matched,
         rejected={reason: len(events) for reason, events in settled.rejected.items()},
         errored={reason: len(events) for reason, events in settled.errored.items()},
         newest=max((event.timestamp for event in data.log_events), default=0),

@@ -16,8 +16,11 @@ from loki_shipper.shipper.credentials import credentials
 from loki_shipper.shipper.deliver import Sink
 from loki_shipper.shipper.metrics import metrics
 from loki_shipper.shipper.pipeline import Surroundings, pipeline
+from loki_shipper.shipper.rulebook import Rulebook
+from loki_shipper.shipper.rules_file import rules_file
 from loki_shipper.shipper.session import Session
 from loki_shipper.shipper.tags import Sources, Tags
+from loki_shipper.shipper.transform import Book
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +43,8 @@ class Sandbox:
         self._logger = Logger(service="loki-shipper", level=settings.log_level)
         self._metrics = Metrics(namespace="LokiShipper", service="loki-shipper")
         self._plain: set[str | None] = set()
+        self._label_values: dict[tuple[str, str], set[str]] = {}
+        self._rulebook = Rulebook(settings.rules, rules_file, clock=time.monotonic, jitter=_jitter)
         sources = Sources(
             ask=partial(aws.fetch_tags, origin=self._origin),
             read_index=aws.IndexReader(settings.bucket, self._origin.region),
@@ -57,6 +62,7 @@ class Sandbox:
         session = self._session
         pushes, sent = session.pushes, session.bytes
         missing, failures = self._tags.missing, self._tags.failures
+        unread = self._rulebook.failures
         report = self.deliver(event, remaining)
         self._record(
             report,
@@ -64,6 +70,7 @@ class Sandbox:
             BytesPushed=session.bytes - sent,
             TagsMissing=self._tags.missing - missing,
             TagFailures=self._tags.failures - failures,
+            RulesUnread=self._rulebook.failures - unread,
         )
         return report
 
@@ -88,6 +95,7 @@ class Sandbox:
         bucket = self._settings.bucket
         return Surroundings(
             settings=self._settings,
+            book=Book(self._rulebook(), self._label_values),
             region=self._origin.region,
             own_log_group=os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
             tags=self._tags_of,

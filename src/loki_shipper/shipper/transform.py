@@ -5,8 +5,10 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from loki_shipper.model import Entry, LogData, LogEvent, Pairs
+from loki_shipper.model import Entry, LogData, LogEvent, Pairs, Stream
 from loki_shipper.settings import Settings
+from loki_shipper.shipper.interpret import Line, Place, Steps, annotate, interpret, steps
+from loki_shipper.shipper.rules import Rules
 
 _MS = 1_000_000
 _PARTS = 16
@@ -16,23 +18,52 @@ _ID_DIGITS = 56
 _TOP_BITS, _CONTINUATION = 0xC0, 0x80
 """In UTF-8 each byte of a character but the first is 10xxxxxx."""
 
+_MOST_NOTES = 16
+"""At 2 KiB each, half of the structured metadata that Loki takes: no line is refused for them."""
+
 
 class Transformed(Struct, frozen=True):
-    """Entries in ascending time, and how many log events were dropped, by reason."""
+    """Entries by stream, in ascending time.
 
-    entries: list[Entry]
+    `dropped` counts log events by the reason or rule that left them out, `matched` how often each
+    rule did something.
+    """
+
+    streams: list[tuple[Stream, list[Entry]]]
     dropped: dict[str, int]
+    matched: dict[str, int] = {}
 
 
-def transform(data: LogData, metadata: Pairs, settings: Settings) -> Transformed:
-    """Turn each log event into an entry, a long one into several, an empty one into none."""
+class Book(Struct, frozen=True):
+    """Rules, and which values they have made labels for as long as the sandbox lives."""
+
+    rules: Rules
+    label_values: dict[tuple[str, str], set[str]]
+
+
+def transform(
+    data: LogData, stream: Stream, metadata: Pairs, *, book: Book, settings: Settings
+) -> Transformed:
+    """Turn each log event into an entry, a long one into several, an empty one into none.
+
+    All go to the one stream with the one metadata, but for what the rules of the log group say.
+    """
     shared = metadata if settings.structured_metadata else ()
+    rules = book.rules.of(data.log_group)
+    matched: dict[str, int] = {}
+    merging = _Merging(shared, settings)
+    note = annotate(rules, merging.metadata, matched)
+    if rules and note is None:
+        place = Place(dict(stream.labels), settings.max_labels, book.label_values)
+        return _sorted_by_rules(data, stream, merging, steps(rules, place), matched)
     limit = settings.max_line_bytes
     entries: list[Entry] = []
     empty = 0
     for ordinal, event in enumerate(data.log_events):
         line = event.message.removesuffix("\n")
         when = event.timestamp * _MS + offset(event, ordinal)
+        if note is not None:
+            shared = note(line)
         # No character takes more than four bytes.
         if len(line) * 4 > limit and len(line.encode()) > limit:
             entries.extend(_long(event, line, when, shared, settings))
@@ -41,7 +72,94 @@ def transform(data: LogData, metadata: Pairs, settings: Settings) -> Transformed
         else:
             empty += 1
     entries.sort(key=attrgetter("timestamp"))
-    return Transformed(entries, {"empty": empty} if empty else {})
+    return Transformed([(stream, entries)], {"empty": empty} if empty else {}, matched)
+
+
+def _sorted_by_rules(
+    data: LogData, stream: Stream, merging: "_Merging", steps: Steps, matched: dict[str, int]
+) -> Transformed:
+    """Go the long way: a line may change, be left out, or go to a stream of its own."""
+    limit, streams = merging.settings.max_line_bytes, _Streams(stream)
+    dropped: dict[str, int] = {}
+    for ordinal, event in enumerate(data.log_events):
+        line = interpret(event, steps, matched)
+        text = line.text
+        if not text or line.dropped is not None:
+            reason = line.dropped or "empty"
+            dropped[reason] = dropped.get(reason, 0) + 1
+            continue
+        entries, metadata = streams.of(line), merging.known(line.notes)
+        when = line.timestamp * _MS + offset(event, ordinal)
+        if len(text) * 4 > limit and len(text.encode()) > limit:
+            entries.extend(_long(line.event, text, when, metadata, merging.settings))
+        else:
+            entries.append(Entry(when, text, metadata, line.event))
+    found = [(stream, entries) for stream, entries in streams.found.values() if entries]
+    for _, entries in found:
+        entries.sort(key=attrgetter("timestamp"))
+    return Transformed(found, dropped, matched)
+
+
+type _Key = tuple[str | None, Pairs]
+"""A tenant, and labels of rules."""
+
+
+class _Streams:
+    """The streams of one payload: its own, and those that rules make of it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._own: list[Entry] = []
+        self.found: dict[_Key, tuple[Stream, list[Entry]]] = {
+            (stream.tenant, ()): (stream, self._own)
+        }
+
+    def of(self, line: Line) -> list[Entry]:
+        """Give the entries of the stream that a line goes to."""
+        if not line.labels and line.tenant is None:
+            return self._own
+        tenant = self._stream.tenant if line.tenant is None else line.tenant
+        key = (tenant, tuple(sorted(line.labels)))
+        if key not in self.found:
+            labels = tuple(sorted((*self._stream.labels, *line.labels)))
+            self.found[key] = (Stream(tenant, labels), [])
+        return self.found[key][1]
+
+
+class _Merging:
+    """Puts what rules note beside what all entries share.
+
+    Entries that say the same share one tuple: what comes after is quick to see it.
+    """
+
+    def __init__(self, shared: Pairs, settings: Settings) -> None:
+        self._shared = shared
+        self._taken = {name for name, _ in shared}
+        self._known: dict[Pairs, Pairs] = {(): shared}
+        self.settings = settings
+
+    def known(self, notes: Pairs) -> Pairs:
+        """Give the metadata of notes, made once."""
+        merged = self._known.get(notes)
+        if merged is None:
+            merged = self._known[notes] = self.metadata(notes)
+        return merged
+
+    def metadata(self, notes: Pairs) -> Pairs:
+        """Make the metadata of notes; of a name, the first note counts."""
+        if not self.settings.structured_metadata or not notes:
+            return self._shared
+        names = {name for name, _ in notes}
+        if len(names) < len(notes) or len(notes) > _MOST_NOTES or not names.isdisjoint(self._taken):
+            notes = self._settled(notes)
+        return tuple(sorted(self._shared + notes))
+
+    def _settled(self, notes: Pairs) -> Pairs:
+        settled: dict[str, str] = {}
+        for name, value in notes:
+            if (name, value) not in self._shared:
+                settled.setdefault(f"rule_{name}" if name in self._taken else name, value)
+        return tuple(settled.items())[:_MOST_NOTES]
 
 
 def offset(event: LogEvent, ordinal: int) -> int:

@@ -13,8 +13,10 @@ from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.deliver import Sink
 from loki_shipper.shipper.outcome import Report
 from loki_shipper.shipper.pipeline import Surroundings, pipeline
+from loki_shipper.shipper.rules import default_rules
 from loki_shipper.shipper.source import UndecodableError, source
 from loki_shipper.shipper.spill import SpillError
+from loki_shipper.shipper.transform import Book
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 NOW = 1_795_206_163_123
@@ -31,6 +33,7 @@ class World:
         self.bucket: dict[str, bytes] | None = {}
         self.tags: Mapping[str, str] = {"team": "payments"}
         self.settings = Settings(loki_url="http://loki")
+        self.book = Book(default_rules(), {})
         self.own_log_group: str | None = "/aws/lambda/shipper"
         self.bucket_is_down = False
 
@@ -39,6 +42,7 @@ class World:
             event,
             Surroundings(
                 settings=self.settings,
+                book=self.book,
                 region="eu-central-1",
                 own_log_group=self.own_log_group,
                 tags=lambda _owner, _log_group: self.tags,

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.local.sample import event_id
-from loki_shipper.model import Entry, LogData, LogEvent, Pairs
+from loki_shipper.model import Entry, LogData, LogEvent, Pairs, Stream
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.transform import Transformed, offset, transform
+from loki_shipper.shipper.rules import Rules
+from loki_shipper.shipper.transform import Book, Transformed, offset, transform
 
 NOW = 1_795_206_163_123
+STREAM = Stream(None, (("log_group", "g"),))
 SHARED: Pairs = (("log_stream", "s"),)
 
 
@@ -24,18 +26,21 @@ def event(message: str, index: int = 0, timestamp: int = NOW, call: int = 0) -> 
 
 def transformed(*events: LogEvent, **fields: Any) -> Transformed:
     data = LogData("DATA_MESSAGE", "123456789012", "g", "s", [*events])
-    return transform(data, SHARED, read(**fields))
+    return transform(data, STREAM, SHARED, book=Book(Rules(), {}), settings=read(**fields))
 
 
 def entries(*events: LogEvent, **fields: Any) -> list[Entry]:
-    return transformed(*events, **fields).entries
+    [(stream, found)] = transformed(*events, **fields).streams
+    assert stream == STREAM
+    return found
 
 
 def test_a_log_event_becomes_an_entry() -> None:
     hello = event("hello", index=3, call=5)
     call = (NOW << 128) + (NOW + 400 << 64) + 5
     ns = NOW * 1_000_000 + call % 840_000 + 3 * 16
-    assert transformed(hello) == Transformed([Entry(ns, "hello", SHARED, hello)], {})
+    entry = Entry(ns, "hello", SHARED, hello)
+    assert transformed(hello) == Transformed([(STREAM, [entry])], {})
 
 
 def test_one_trailing_newline_goes() -> None:
@@ -48,7 +53,8 @@ def test_one_trailing_newline_goes() -> None:
 
 def test_empty_lines_are_dropped_and_counted() -> None:
     got = transformed(event(""), event("\n"), event(" "))
-    assert ([entry.line for entry in got.entries], got.dropped) == ([" "], {"empty": 2})
+    [(_, kept)] = got.streams
+    assert ([entry.line for entry in kept], got.dropped) == ([" "], {"empty": 2})
 
 
 def test_a_line_at_the_limit_is_whole() -> None:
@@ -169,6 +175,6 @@ def test_a_truncated_line_fits(line: str, limit: int) -> None:
 def test_each_event_becomes_entries_or_is_counted(lines: list[tuple[int, str]]) -> None:
     events = [event(line, index=n, timestamp=NOW + ms) for n, (ms, line) in enumerate(lines)]
     got = transformed(*events, max_line_bytes=1024)
-    shipped = {id(entry.event) for entry in got.entries}
+    shipped = {id(entry.event) for _, kept in got.streams for entry in kept}
     assert len(shipped) + got.dropped.get("empty", 0) == len(events)
     assert got == transformed(*events, max_line_bytes=1024)

@@ -1,0 +1,180 @@
+"""Rules for formats that AWS and others have fixed, as data: what a rules file could say too.
+
+Unlike those of a rules file, these patterns are ours: each begins with `^` and is matched by
+Python's own engine, which needs no import and, on these, linear time; a test has RE2 agree.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+_UUID = "[0-9a-f-]{36}"
+_LEVEL = ["level", "levelname", "severity", "log.level", "lvl"]
+_REQUEST_ID = ["requestId", "request_id", "function_request_id", "AWSRequestId", "record.requestId"]
+
+
+class Preset(Struct, frozen=True):
+    """Tables as in a rules file, for these log groups unless the rule names others.
+
+    `options` are the words that each option may have, the first by default; `tables` are given for
+    an option's words in `only`, or always.
+    """
+
+    groups: tuple[str, ...]
+    tables: tuple[dict[str, Any], ...]
+    options: dict[str, tuple[str, ...]] = {}
+
+
+def _either(*patterns: str) -> str:
+    """Join patterns to one; of a group's name, what follows `__` only tells them apart."""
+    named = (text.replace(">", f"__{n}>") for n, text in enumerate(patterns))
+    return f"^(?:{'|'.join(named)})"
+
+
+_LAMBDA = Preset(
+    groups=("/aws/lambda/*",),
+    options={"platform": ("keep", "metrics", "drop")},
+    tables=(
+        {
+            "only": {"platform": ("metrics", "drop")},
+            "drop": r"^(?:START RequestId: |END RequestId: |INIT_START |INIT_REPORT |RESTORE_|"
+            r"EXTENSION\t|XRAY TraceId: )",
+        },
+        {
+            "only": {"platform": ("metrics", "drop")},
+            "drop": r"^platform\.(?:extension|fault|init|logs|restore|runtime|start|telemetry)",
+            "field": "type",
+        },
+        {"only": {"platform": ("drop",)}, "drop": r"^REPORT RequestId: "},
+        {"only": {"platform": ("drop",)}, "drop": r"^platform\.report", "field": "type"},
+        {
+            "only": {"platform": ("metrics",)},
+            "metadata": rf"^REPORT RequestId: {_UUID}\tDuration: (?P<duration_ms>[\d.]+) ms"
+            r"\tBilled Duration: (?P<billed_duration_ms>\d+) ms"
+            r"\tMemory Size: (?P<memory_size_mb>\d+) MB"
+            r"\tMax Memory Used: (?P<max_memory_used_mb>\d+) MB"
+            r"(?:\tInit Duration: (?P<init_duration_ms>[\d.]+) ms)?"
+            r"(?:[^\n]*\tStatus: (?P<status>\w+))?",
+        },
+        {
+            "only": {"platform": ("metrics",)},
+            "metadata": {
+                "duration_ms": "record.metrics.durationMs",
+                "billed_duration_ms": "record.metrics.billedDurationMs",
+                "memory_size_mb": "record.metrics.memorySizeMB",
+                "max_memory_used_mb": "record.metrics.maxMemoryUsedMB",
+                "init_duration_ms": "record.metrics.initDurationMs",
+                "status": "record.status",
+            },
+        },
+        {
+            "metadata": _either(
+                # Python's logging, and its exceptions that nobody caught.
+                rf"\[(?P<level>[A-Z]+)\](?:\t[^\t]*\t(?P<request_id>{_UUID})\t| )",
+                # Node.js, where a line of the initialisation has `undefined` for its request.
+                rf"\d{{4}}-[\d:.T-]+Z\t(?:(?P<request_id>{_UUID})|undefined)\t(?P<level>[A-Z]+)\t",
+                # START, END, REPORT, a crash, a timeout.
+                rf"(?:(?:START |END |REPORT )?RequestId: |\d{{4}}-[\d:.T-]+Z )"
+                rf"(?P<request_id>{_UUID})",
+            )
+        },
+        {"metadata": {"level": _LEVEL, "request_id": _REQUEST_ID}},
+    ),
+)
+
+_WATCHTOWER = Preset(
+    groups=("*",),
+    tables=(
+        {
+            "metadata": {
+                "level": _LEVEL,
+                "logger": ["name", "logger"],
+                "file": ["filename", "file"],
+                "request_id": _REQUEST_ID,
+            }
+        },
+    ),
+)
+
+_SKYPILOT = Preset(
+    groups=("skypilot-logs",),
+    tables=(
+        {"label": {"cluster": "skypilot.cluster_name"}, "at_most": 200},
+        {
+            "metadata": {
+                "cluster_id": "skypilot.cluster_id",
+                "node_ip": "ip",
+                "log_path": "log_path",
+                "pid": "pid",
+                "rank": "rank",
+                "worker": "worker_name",
+            }
+        },
+        {"unwrap": "log"},
+    ),
+)
+
+_APIGATEWAY = Preset(
+    groups=("API-Gateway-Execution-Logs_*", "/aws/apigateway/*"),
+    tables=(
+        # Execution logs.
+        {"metadata": r"^\((?P<request_id>[^\s()]{1,128})\) "},
+        # Access logs in JSON, with the keys that the console proposes.
+        {
+            "metadata": {
+                "method": "httpMethod",
+                "path": ["resourcePath", "routeKey", "path"],
+                "request_id": ["requestId", "extendedRequestId"],
+                "status": "status",
+            }
+        },
+    ),
+)
+
+_ECS = Preset(
+    groups=("/ecs/*", "/aws/ecs/*"),
+    tables=(
+        # FireLens; with the awslogs driver a line is the container's own.
+        {"label": {"ecs_cluster": "ecs_cluster"}, "at_most": 50},
+        {
+            "metadata": {
+                "container": "container_name",
+                "container_id": "container_id",
+                "output": "source",
+                "task_arn": "ecs_task_arn",
+                "task_definition": "ecs_task_definition",
+            }
+        },
+        {"unwrap": "log"},
+        {"metadata": {"level": _LEVEL, "request_id": _REQUEST_ID}},
+    ),
+)
+
+_EKS = Preset(
+    groups=("/aws/containerinsights/*", "/aws/eks/*"),
+    tables=(
+        # Container Insights: Fluent Bit with its filter for Kubernetes.
+        {"label": {"namespace": "kubernetes.namespace_name"}, "at_most": 100},
+        {"label": {"container": "kubernetes.container_name"}, "at_most": 200},
+        {
+            "metadata": {
+                "node": "kubernetes.host",
+                "output": "stream",
+                "pod": "kubernetes.pod_name",
+            }
+        },
+        {"unwrap": "log"},
+        # The control plane, and much that runs on it, logs as klog does.
+        {"metadata": r"^(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\."},
+        {"metadata": {"level": _LEVEL, "request_id": _REQUEST_ID}},
+    ),
+)
+
+PRESETS = {
+    "apigateway": _APIGATEWAY,
+    "ecs": _ECS,
+    "eks": _EKS,
+    "lambda": _LAMBDA,
+    "skypilot": _SKYPILOT,
+    "watchtower": _WATCHTOWER,
+}
