@@ -227,7 +227,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Variable(
             _tag_labels,
             "Tags that become labels: `*` (all but `aws:*`), a list such as "
-            "`team,env=environment`, or `none` (then AWS is never asked).",
+            "`team,env=environment`, or `none` (then, without `TENANT_TAG`, AWS is never asked).",
             "TagLabels",
         ),
     ] = None
