@@ -169,7 +169,9 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _one_of(*words: str) -> Callable[[str], str]:
+def one_of(*words: str) -> Callable[[str], str]:
+    """Make what reads one of these words, in any case."""
+
     def parse(text: str) -> str:
         for word in words:
             if text.lower() == word.lower():
@@ -179,8 +181,9 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-def _switch(text: str) -> bool:
-    return _one_of("on", "off")(text) == "on"
+def switch(text: str) -> bool:
+    """Read `on` or `off`. Raises ValueError."""
+    return one_of("on", "off")(text) == "on"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -271,14 +274,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     long_lines: Annotated[
         Literal["split", "truncate"],
         Variable(
-            _one_of("split", "truncate"),
+            one_of("split", "truncate"),
             "What becomes of a longer line: `split` into numbered parts, or `truncate`.",
             "LongLines",
         ),
     ] = "split"
     structured_metadata: Annotated[
         bool,
-        Variable(_switch, "`on`, or `off` for a Loki that does not take it.", "StructuredMetadata"),
+        Variable(switch, "`on`, or `off` for a Loki that does not take it.", "StructuredMetadata"),
     ] = True
     rules: Annotated[
         str | None,
@@ -295,7 +298,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         Variable(
-            _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+            one_of("DEBUG", "INFO", "WARNING", "ERROR"),
             "Level of the shipper's own log.",
             "LogLevel",
         ),
@@ -303,9 +306,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def variables() -> dict[str, Variable]:
-    """Give each field's variable, keyed by its name in the environment."""
-    hints = get_type_hints(Settings, include_extras=True)
-    return {name.upper(): hint.__metadata__[0] for name, hint in hints.items()}
+    """Give each setting's variable, keyed by its name in the environment."""
+    return declared(Settings)
 
 
 def settings(environ: Mapping[str, str]) -> Settings:
@@ -313,21 +315,36 @@ def settings(environ: Mapping[str, str]) -> Settings:
 
     Raises SettingsError, which names every variable that is missing or wrong, never a secret.
     """
+    return read(Settings, environ, _contradictions)
+
+
+def declared(kind: type[Struct]) -> dict[str, Variable]:
+    """Give each field's variable, keyed by its name in the environment."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name.upper(): hint.__metadata__[0] for name, hint in hints.items()}
+
+
+def read[T: Struct](
+    kind: type[T],
+    environ: Mapping[str, str],
+    contradictions: Callable[[Mapping[str, Any]], list[str]] = lambda _: [],
+) -> T:
+    """Read what a kind of settings declares. Raises SettingsError, which names every fault."""
     values: dict[str, Any] = {}
     faults: list[str] = []
-    for name, variable in variables().items():
+    for name, variable in declared(kind).items():
         text = environ.get(name, "").strip()
         if text:
             try:
                 values[name.lower()] = variable.parse(text)
             except ValueError as fault:
                 faults.append(f"{name} {fault}")
-    required = [f.name.upper() for f in structs.fields(Settings) if f.default is NODEFAULT]
+    required = [f.name.upper() for f in structs.fields(kind) if f.default is NODEFAULT]
     faults += [f"{name} is not set" for name in required if not environ.get(name, "").strip()]
-    faults += _contradictions(values)
+    faults += contradictions(values)
     if faults:
         raise SettingsError("; ".join(faults))
-    return Settings(**values)
+    return kind(**values)
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:

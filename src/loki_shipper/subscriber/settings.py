@@ -4,11 +4,11 @@ One declaration, as for the shipper: the template's parameters are compared with
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Literal
 
-from msgspec import NODEFAULT, Struct, structs
+from msgspec import Struct
 
-from loki_shipper.settings import SettingsError, Variable
+from loki_shipper.settings import Variable, declared, one_of, read, switch
 
 FILTER_NAME = "loki-shipper"
 
@@ -65,24 +65,6 @@ def _filter_name(text: str) -> str:
     return text
 
 
-def _mode(text: str) -> str:
-    if text.lower() not in {"groups", "account"}:
-        raise ValueError("must be one of groups, account")
-    return text.lower()
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in {"on", "off"}:
-        raise ValueError("must be one of on, off")
-    return text.lower() == "on"
-
-
-def _level(text: str) -> str:
-    if text.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise ValueError("must be one of DEBUG, INFO, WARNING, ERROR")
-    return text.upper()
-
-
 class Settings(Struct, frozen=True, kw_only=True):
     """What the subscriber runs with; one field a variable, the variable's name in capitals."""
 
@@ -90,7 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     link_mode: Annotated[
         Literal["groups", "account"],
         Variable(
-            _mode,
+            one_of("groups", "account"),
             "`groups` puts a filter on each chosen log group, `account` one policy for all log "
             "groups but the excluded.",
             "LinkMode",
@@ -138,7 +120,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     function_tags: Annotated[
         bool,
         Variable(
-            _switch,
+            switch,
             "`on`: a function's tags stand in for those of its log group, where that has none.",
             "FunctionTags",
         ),
@@ -154,7 +136,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
-        Variable(_level, "Level of the subscriber's own log.", "LogLevel"),
+        Variable(
+            one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+            "Level of the subscriber's own log.",
+            "LogLevel",
+        ),
     ] = "INFO"
 
     @property
@@ -165,24 +151,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def variables() -> dict[str, Variable]:
-    """Give each field's variable, keyed by its name in the environment."""
-    hints = get_type_hints(Settings, include_extras=True)
-    return {name.upper(): hint.__metadata__[0] for name, hint in hints.items()}
+    """Give each setting's variable, keyed by its name in the environment."""
+    return declared(Settings)
 
 
 def settings(environ: Mapping[str, str]) -> Settings:
     """Read the settings from an environment. Raises SettingsError, which names every fault."""
-    values: dict[str, Any] = {}
-    faults: list[str] = []
-    for name, variable in variables().items():
-        text = environ.get(name, "").strip()
-        if text:
-            try:
-                values[name.lower()] = variable.parse(text)
-            except ValueError as fault:
-                faults.append(f"{name} {fault}")
-    required = [f.name.upper() for f in structs.fields(Settings) if f.default is NODEFAULT]
-    faults += [f"{name} is not set" for name in required if not environ.get(name, "").strip()]
-    if faults:
-        raise SettingsError("; ".join(faults))
-    return Settings(**values)
+    return read(Settings, environ)
