@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "Show it all on this machine: two functions that log, and Loki.",
     "invoke": "Run the shipper on an event here; show or push what Loki gets.",
     "event": "Make a sample event of a log file's lines.",
+    "check": "Check settings and rules, and try the rules on events.",
     "explain": "Say why a log group is linked or not, and why it has its labels.",
     "tags": "Keep the tag index, from which the shipper takes its labels.",
     "deploy": "Build, deploy and link; again whenever something has changed.",

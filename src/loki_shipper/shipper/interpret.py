@@ -111,7 +111,7 @@ def annotate(
 
     def metadata(line: str) -> Pairs:
         noted = of_json(read(line)) if line.startswith("{") else of_text(line)
-        if noted is None:
+        if noted is None or noted is nothing:
             return nothing
         counts[name] = counts.get(name, 0) + 1
         return noted

@@ -1,0 +1,61 @@
+"""What is told of a line is what the shipper does to it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loki_shipper.local.trial import trial
+from loki_shipper.model import LogData, Pairs
+from loki_shipper.settings import Settings
+from loki_shipper.shipper.decode import decode
+from loki_shipper.shipper.rules import Rules, default_rules, rules
+from loki_shipper.shipper.source import source
+from loki_shipper.shipper.transform import Transformed
+
+EVENTS = Path(__file__).resolve().parents[3] / "events"
+SETTINGS = Settings(loki_url="http://loki")
+ALL = "".join(
+    f"[[rule]]\npreset = '{name}'\ngroups = ['*']\n"
+    for name in ("lambda", "watchtower", "skypilot", "apigateway", "ecs", "eks")
+)
+NO_OP = "[[rule]]\ndrop = 'nobody says this'\n"
+
+
+def payload(name: str) -> LogData:
+    data = decode(source(json.loads((EVENTS / f"{name}.json").read_bytes())))
+    assert data is not None
+    return data
+
+
+SAMPLES = [
+    each.stem
+    for each in sorted(EVENTS.glob("*.json"))
+    if each.stem not in {"control", "ten-thousand"}
+]
+
+
+def stored(result: Transformed) -> list[tuple[int, str, Pairs]]:
+    return sorted(
+        (entry.timestamp, entry.line, entry.metadata)
+        for _, entries in result.streams
+        for entry in entries
+    )
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_lines_that_are_shown_are_those_that_are_shipped(name: str) -> None:
+    tried = trial(payload(name), rules(ALL), SETTINGS)
+    shown = [line.after for line in tried.lines if line.after is not None]
+    assert sorted(shown) == sorted(line for _, line, _ in stored(tried.result))
+    assert sum(tried.result.dropped.values()) == len(tried.lines) - len(shown)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_short_way_of_the_default_rules_leads_where_the_long_one_does(name: str) -> None:
+    data = payload(name)
+    short = trial(data, default_rules(), SETTINGS).result
+    # One more rule, and the short way is closed.
+    long = trial(data, Rules((*default_rules().rules, *rules(NO_OP).rules)), SETTINGS).result
+    assert stored(short) == stored(long)
+    assert (short.dropped, short.matched) == (long.dropped, long.matched)
