@@ -85,6 +85,14 @@ def test_a_mebibyte_of_long_characters_is_held_whole_in_parts(
     assert discarded(loki, tenant) == {}
 
 
+def test_many_identical_parts_without_metadata_are_all_held(
+    loki: Loki | Running, tenant: str
+) -> None:
+    sandbox = world(loki, tenant, {"MAX_LINE_BYTES": "1024", "STRUCTURED_METADATA": "off"})
+    assert sandbox.ship(lines("x" * 102_400, newest=now())).delivered == 1
+    assert texts(held(loki, tenant)) == ["x" * 1024] * 100
+
+
 @pytest.mark.parametrize("size", [262_143, 262_144, 262_145])
 def test_a_line_about_the_limit_is_held_whole(loki: Loki | Running, tenant: str, size: int) -> None:
     long = "x" * (size - 1) + "!"

@@ -72,6 +72,12 @@ def test_a_longer_line_is_split_into_numbered_parts() -> None:
     assert all(entry.event is long for entry in got)
 
 
+def test_identical_parts_stay_apart_however_many_and_without_metadata() -> None:
+    got = entries(event("x" * 100_000), max_line_bytes=1024, structured_metadata=False)
+    assert len(got) == 98
+    assert len({entry.timestamp for entry in got}) == 98
+
+
 def test_a_line_is_split_between_characters() -> None:
     got = entries(event("ab" + "€" * 1024), max_line_bytes=1024)
     assert [len(entry.line.encode()) for entry in got] == [1022, 1023, 1023, 6]
