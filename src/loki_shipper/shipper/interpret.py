@@ -126,7 +126,7 @@ def steps(rules: tuple[Rule, ...], place: Place) -> Steps:
     made = [((rule.name, making.act(rule)), rule.action) for rule in rules]
     return Steps(
         redaction=[step for step, action in made if isinstance(action, Replace)],
-        json=[step for step, action in made if _concerns_json(action)],
+        json=[step for step, action in made if not isinstance(action, Replace)],
         text=[step for step, action in made if _concerns_text(action)],
     )
 
@@ -156,17 +156,6 @@ def _concerns_text(action: Action) -> bool:
             return True
         case _:
             return False
-
-
-def _concerns_json(action: Action) -> bool:
-    """Tell whether an action may do something to a JSON object: what we extract is of text."""
-    match action:
-        case Extract(regex=regex):
-            return not regex.ours
-        case Replace():
-            return False
-        case _:
-            return True
 
 
 type _Act = Callable[[Line], bool]
