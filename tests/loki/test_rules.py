@@ -22,7 +22,7 @@ LEVELS = {
         "checkout of order": "info",
         "basket has": "debug",
         "receipt by mail": "warn",
-        "KeyError": "error",
+        "Traceback": "error",
     },
     "lambda-json": {
         "begins": "info",
