@@ -91,7 +91,7 @@ def test_its_own_log_group_is_not_shipped(sandbox: Sandbox, receiver: Receiver) 
 
 def test_an_invocation_fails_when_loki_takes_nothing(sandbox: Sandbox, receiver: Receiver) -> None:
     receiver.script(lambda _: Answer(status=500, body=b"no\n"))
-    error = sandbox.invoke(payload(), deadline_ms=7_000)
+    error = sandbox.invoke(payload(), deadline_ms=10_000)
     assert isinstance(error, FunctionError)
     assert error.error_type == "DeliveryError"
     assert receiver.attempts

@@ -113,8 +113,8 @@ def test_nothing_that_is_not_ours_to_tell_is_told(
         for answer in scene.answers:
             receiver.script([answer] * 20)
             # The handler keeps five seconds of it.
-            results.append(sandbox.invoke(EVENTS[0], deadline_ms=6_500))
-        results += [sandbox.invoke(event, deadline_ms=6_500) for event in EVENTS[1:]]
+            results.append(sandbox.invoke(EVENTS[0], deadline_ms=9_500))
+        results += [sandbox.invoke(event, deadline_ms=9_500) for event in EVENTS[1:]]
         told = "\n".join([*sandbox.log_lines, *map(repr, results)])
     assert all(isinstance(result, Response | FunctionError) for result in results)
     assert "LinesReceived" in told or "SettingsError" in told

@@ -130,7 +130,7 @@ def test_what_failed_while_loki_was_down_is_there_when_it_is_back(
     expected = [f"line {n}" for n in range(9)]
     with run_function(lambda: run(SHIPPER, absent.url), store.put) as shipper:
         for n in range(0, 9, 3):
-            shipper.invoke(payload("/ecs/shop", *expected[n : n + 3]), deadline_ms=6_000)
+            shipper.invoke(payload("/ecs/shop", *expected[n : n + 3]), deadline_ms=9_000)
     assert (shipper.tries, shipper.kept) == (9, 3)
     waiting = store.keys
     with run(REDRIVER, absent.url) as redriver:

@@ -23,7 +23,10 @@ def test_the_function_gets_every_setting_from_its_parameter_and_nothing_else(
 ) -> None:
     function = template["Resources"]["ShipperFunction"]["Properties"]
     expected = {name: {"Ref": parameter} for name, parameter in PARAMETERS.items()}
-    assert function["Environment"]["Variables"] == expected | {"BUCKET": {"Ref": "Bucket"}}
+    assert function["Environment"]["Variables"] == expected | {
+        "BUCKET": {"Ref": "Bucket"},
+        "RES_OPTIONS": "timeout:2 attempts:2",
+    }
 
 
 def test_only_required_settings_have_no_default(template: dict[str, Any]) -> None:

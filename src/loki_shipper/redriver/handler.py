@@ -21,7 +21,7 @@ from loki_shipper.shipper.sandbox import Sandbox
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_RESERVE = 5.0
+_RESERVE = 8.0
 """Seconds kept back from delivering, to empty the bucket and to say what was done."""
 
 

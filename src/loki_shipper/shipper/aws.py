@@ -13,6 +13,7 @@ from loki_shipper.shipper.tags import Unavailable, Unchanged
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_lambda_powertools.utilities.parameters import BaseProvider
     from botocore.config import Config
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
@@ -109,20 +110,36 @@ def fetch_secret(reference: str, *, fresh: bool = False) -> str:
 
     Kept for five minutes, unless `fresh` asks for the store itself. Raises SettingsError.
     """
-    from aws_lambda_powertools.utilities import parameters
     from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
+    store, options = _secret_store(reference)
     try:
-        if ":secretsmanager:" in reference:
-            return str(parameters.get_secret(reference, max_age=_SECRET_SECONDS, force_fetch=fresh))
-        return str(
-            parameters.get_parameter(
-                reference, decrypt=True, max_age=_SECRET_SECONDS, force_fetch=fresh
-            )
-        )
+        got = store.get(reference, max_age=_SECRET_SECONDS, force_fetch=fresh, **options)
+        return str(got)
     except GetParameterError:
         # The message may hold what the store said, which is not ours to log.
         raise SettingsError("a secret that the settings refer to cannot be read") from None
+
+
+def _secret_store(reference: str) -> tuple[BaseProvider, dict[str, Any]]:
+    """Give the store that a reference is of, and what it has to be told."""
+    if ":secretsmanager:" in reference:
+        return _secrets_manager(), {}
+    return _parameter_store(), {"decrypt": True}
+
+
+@cache
+def _secrets_manager() -> BaseProvider:
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+
+    return SecretsProvider(boto_config=_config(attempts=2, connect=1, read=2))
+
+
+@cache
+def _parameter_store() -> BaseProvider:
+    from aws_lambda_powertools.utilities.parameters import SSMProvider
+
+    return SSMProvider(boto_config=_config(attempts=2, connect=1, read=2))
 
 
 @cache
@@ -143,7 +160,7 @@ def _index_store() -> S3Client:
 def _s3() -> S3Client:
     import boto3
 
-    return boto3.client("s3", config=_config(attempts=3, connect=2, read=5))
+    return boto3.client("s3", config=_config(attempts=2, connect=1, read=2))
 
 
 def _config(*, attempts: int, connect: int, read: int) -> Config:
