@@ -50,7 +50,7 @@ _LINES: Final = 500
 """Lines of a payload."""
 
 _WORKERS: Final = 2
-_DEADLINE_MS: Final = 9_000
+_DEADLINE_MS: Final = 12_000
 _RUNS: Final = 20
 _LIMITS: Final = {"ingestion_rate_mb": 0.05, "ingestion_burst_size_mb": 0.05}
 """Less than a payload has: it has to be halved to get through."""
