@@ -150,7 +150,7 @@ variable "max_labels" {
 }
 
 variable "rules" {
-  description = "Rules for what lines say (docs/rules.md): an object s3://bucket/key, a file that is deployed with the functions such as loki_shipper/rules.toml, or none. By default, level and request id of Lambda's lines become structured metadata."
+  description = "Rules for what lines say (docs/rules.md): an object s3://bucket/key, a file that is deployed with the functions such as loki_shipper/rules.toml, or none. By default, the level of a Lambda function's lines becomes structured metadata."
   type        = string
   default     = ""
 }

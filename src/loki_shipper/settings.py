@@ -288,7 +288,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Variable(
             _rules,
             "Rules for what lines say: a file of the function, `s3://bucket/key`, or `none`. "
-            "By default, level and request id of Lambda's lines become structured metadata.",
+            "By default, the level of a Lambda function's lines becomes structured metadata.",
             "Rules",
         ),
     ] = None

@@ -39,7 +39,7 @@ def test_without_rules_the_default_is_checked(run: Run) -> None:
     assert result.stdout.splitlines() == [
         "settings  good",
         "rules     the default: 1 rule, good",
-        "  lambda            metadata          /aws/lambda/*",
+        "  level             metadata          /aws/lambda/*",
     ]
 
 

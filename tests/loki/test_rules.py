@@ -96,9 +96,24 @@ def test_a_level_that_is_stated_counts_for_more_than_a_word_of_the_message(
     prefix = "\t2026-11-10T09:14:05.703Z\t5c0d9d52-3b1e-4a86-9f2c-0c6f5d1b7e11\t"
     data = lines(f"[INFO]{prefix}no error", f"[WARNING]{prefix}all is well", newest=now())
     informed, warned = shipped(loki, tenant, data, default_rules())
+    assert "request_id" not in informed.metadata
     assert informed.metadata["detected_level"] == informed.metadata["level"] == "info"
     assert warned.metadata["detected_level"] == warned.metadata["level"] == "warn"
-    assert informed.metadata["request_id"] == "5c0d9d52-3b1e-4a86-9f2c-0c6f5d1b7e11"
+
+
+def test_a_request_can_be_asked_for(loki: Loki | Running, tenant: str) -> None:
+    made = world(loki, tenant)
+    made.book = Book(rules("[[rule]]\npreset = 'lambda'"), {})
+    made.ship(payload("lambda"))
+    asked = (
+        '{log_group="/aws/lambda/fun-checkout"} | request_id="1f7a4c0e-6d2b-4d0a-8b52-9a5e3c7d4f22"'
+    )
+    assert [line.line.split(" ")[0].split("\t")[0] for line in held(loki, tenant, asked)] == [
+        "START",
+        "[INFO]",
+        "END",
+        "REPORT",
+    ]
 
 
 def test_clusters_of_one_log_group_are_streams_of_their_own(

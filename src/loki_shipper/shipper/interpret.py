@@ -92,31 +92,19 @@ def interpret(event: LogEvent, steps: Steps, counts: dict[str, int]) -> Line:
 
 
 def annotate(
-    rules: tuple[Rule, ...], finish: Finish, counts: dict[str, int]
-) -> Callable[[str], Pairs] | None:
-    """Make what gives a line's metadata, where that is all that rules do; else None.
+    rules: tuple[Rule, ...], finish: Finish
+) -> tuple[Callable[[str], Pairs], Callable[[str], Pairs]] | None:
+    """Make what gives the metadata of a text and of JSON, where rules do no more; else None.
 
     It is the short way of the default rules: one pattern of ours for text, one table for JSON.
     """
     match [rule.action for rule in rules]:
         case [Extract(regex=Regex(ours=True)) as text, Metadata() as table]:
-            fields = [*_asked(table)]
+            keys = keys_of(_asked(table))
         case _:
             return None
-    keys = keys_of(fields)
-    read = reader(keys)
-    of_text, of_json = note_text(text, finish), note_fields(table, keys, finish)
-    nothing = finish(())
-    name = rules[0].name
-
-    def metadata(line: str) -> Pairs:
-        noted = of_json(read(line)) if line.startswith("{") else of_text(line)
-        if noted is None or noted is nothing:
-            return nothing
-        counts[name] = counts.get(name, 0) + 1
-        return noted
-
-    return metadata
+    read, of_fields = reader(keys), note_fields(table, keys, finish)
+    return note_text(text, finish), lambda line: of_fields(read(line))
 
 
 def steps(rules: tuple[Rule, ...], place: Place) -> Steps:
@@ -317,7 +305,7 @@ def _redacted(event: LogEvent, text: str) -> LogEvent:
     return replace(event, message=text + end, extracted_fields=kept)
 
 
-def _noted(line: Line, notes: Pairs | None) -> bool:
+def _noted(line: Line, notes: Pairs) -> bool:
     if not notes:
         return False
     line.notes += notes

@@ -1,6 +1,6 @@
 """What a line is worth noting for: names and values that become structured metadata."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from loki_shipper.model import Pairs
@@ -40,24 +40,29 @@ type Finish = Callable[[Pairs], Pairs]
 """What is to be made of notes, once for all lines that say the same."""
 
 
-def note_text(action: Extract, finish: Finish) -> Callable[[str], Pairs | None]:
-    """Make what takes the notes of a text: None where the pattern does not match."""
+def note_text(action: Extract, finish: Finish) -> Callable[[str], Pairs]:
+    """Make what takes the notes of a text."""
     search = searcher(action.regex)
     pattern = compiled(action.regex)
-    names = [""] * pattern.groups
-    for name, index in pattern.groupindex.items():
-        # What follows __ only tells a preset's alternatives apart.
-        names[index - 1] = name.partition("__")[0]
+    # What follows __ in a name only tells a preset's alternatives apart.
+    names = {index: name.partition("__")[0] for name, index in pattern.groupindex.items()}
+    takes = [_take(names.get(index)) for index in range(1, pattern.groups + 1)]
     known: dict[tuple[str | None, ...], Pairs] = {}
+    nothing = finish(())
 
-    def note(text: str) -> Pairs | None:
+    def note(text: str) -> Pairs:
         match = search(text)
         if match is None:
-            return None
+            return nothing
         said = match.groups()
         noted = known.get(said)
         if noted is None:
-            noted = known[said] = finish(_notes(zip(names, said, strict=True)))
+            notes = [
+                note
+                for take, value in zip(takes, said, strict=True)
+                if value and (note := take(value))
+            ]
+            noted = known[said] = finish(tuple(notes))
         return noted
 
     return note
@@ -68,25 +73,27 @@ def note_fields(
     keys: tuple[str, ...],
     finish: Finish,
     write: Callable[[Any], str] = as_text,
-) -> Callable[[Values], Pairs | None]:
-    """Make what takes the notes of a JSON object's values of `keys`: None where it is none."""
-    finds = [(name, finder(fields, keys)) for name, fields in action.names]
-    known: dict[Values, Pairs] = {}
+) -> Callable[[Values], Pairs]:
+    """Make what takes the notes of a JSON object, from its values of `keys`."""
+    finds = [(finder(fields, keys), _take(name)) for name, fields in action.names]
+    known: dict[Values, Pairs] = {(): finish(())}
 
-    def take(values: Values) -> Pairs:
-        found = [(name, find(values)) for name, find in finds]
-        return finish(_notes([(name, write(value)) for name, value in found if value is not None]))
+    def notes(values: Values) -> Pairs:
+        found = [
+            note
+            for find, take in finds
+            if (value := find(values)) is not None and (note := take(write(value)))
+        ]
+        return finish(tuple(found))
 
-    def note(values: Values) -> Pairs | None:
-        if not values:
-            return None
+    def note(values: Values) -> Pairs:
         try:
             noted = known.get(values)
             if noted is None:
-                noted = known[values] = take(values)
+                noted = known[values] = notes(values)
         except TypeError:
             # Objects among the values cannot be remembered.
-            noted = take(values)
+            noted = notes(values)
         return noted
 
     return note
@@ -98,16 +105,22 @@ def searcher(regex: Regex) -> Callable[[str], Any]:
     return pattern.match if regex.ours else pattern.search  # type: ignore[no-any-return]
 
 
-def _notes(found: Iterable[tuple[str, str | None]]) -> Pairs:
-    """Give what is worth a note: a level only where it is one, in the word that Loki has for it."""
-    return tuple(
-        [
-            (name, noted)
-            for name, value in found
-            if value and name and (noted := _level(value) if name == "level" else clean(value))
-        ]
-    )
+type _Take = Callable[[str], tuple[str, str] | None]
 
 
-def _level(value: str) -> str | None:
-    return LEVELS.get(value) or LEVELS.get(value.strip().lower())
+def _take(name: str | None) -> _Take:
+    """Make what notes a value; a level only where it is one, in the word that Loki has for it."""
+    match name:
+        case None:
+            return lambda _: None
+        case "level":
+            return _level
+        case _:
+            return lambda value: (name, clean(value)) if value else None
+
+
+def _level(value: str) -> tuple[str, str] | None:
+    return _LEVELS.get(value) or _LEVELS.get(value.strip().lower())
+
+
+_LEVELS = {spelling: ("level", level) for spelling, level in LEVELS.items()}

@@ -82,6 +82,21 @@ _LAMBDA = Preset(
     ),
 )
 
+# What holds without a rules file: the time and the bytes of a request id, which is in the line
+# anyway, are for who asks for them.
+_LEVELS = Preset(
+    groups=("/aws/lambda/*",),
+    tables=(
+        {
+            "metadata": _either(
+                r"\[(?P<level>[A-Z]+)\][\t ]",
+                rf"\d{{4}}-[\d:.T-]+Z\t(?:{_UUID}|undefined)\t(?P<level>[A-Z]+)\t",
+            )
+        },
+        {"metadata": {"level": _LEVEL}},
+    ),
+)
+
 _WATCHTOWER = Preset(
     groups=("*",),
     tables=(
@@ -175,6 +190,7 @@ PRESETS = {
     "ecs": _ECS,
     "eks": _EKS,
     "lambda": _LAMBDA,
+    "level": _LEVELS,
     "skypilot": _SKYPILOT,
     "watchtower": _WATCHTOWER,
 }

@@ -180,8 +180,8 @@ def rules(text: str) -> Rules:
 
 @cache
 def default_rules() -> Rules:
-    """Give the rules of a shipper without a rules file: the preset `lambda`."""
-    return _read([{"preset": "lambda"}], [None], [])
+    """Give the rules of a shipper without a rules file: the preset `level`."""
+    return _read([{"preset": "level"}], [None], [])
 
 
 @cache

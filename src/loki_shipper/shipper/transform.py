@@ -48,39 +48,41 @@ def transform(
 
     All go to the one stream with the one metadata, but for what the rules of the log group say.
     """
-    shared = metadata if settings.structured_metadata else ()
+    merging = _Merging(metadata if settings.structured_metadata else (), settings)
     rules = book.rules.of(data.log_group)
-    matched: dict[str, int] = {}
-    merging = _Merging(shared, settings)
-    note = annotate(rules, merging.metadata, matched)
-    if rules and note is None:
+    noting = annotate(rules, merging.metadata)
+    if rules and noting is None:
         place = Place(dict(stream.labels), settings.max_labels, book.label_values)
-        return _sorted_by_rules(data, stream, merging, steps(rules, place), matched)
-    limit = settings.max_line_bytes
+        return _sorted_by_rules(data, stream, merging, steps(rules, place))
+    shared, limit = merging.shared, settings.max_line_bytes
+    metadata = shared
     entries: list[Entry] = []
-    empty = 0
+    empty = noted = 0
     for ordinal, event in enumerate(data.log_events):
         line = event.message.removesuffix("\n")
         when = event.timestamp * _MS + offset(event, ordinal)
-        if note is not None:
-            shared = note(line)
+        if noting is not None:
+            metadata = noting[line.startswith("{")](line)
+            noted += metadata is not shared
         # No character takes more than four bytes.
         if len(line) * 4 > limit and len(line.encode()) > limit:
-            entries.extend(_long(event, line, when, shared, settings))
+            entries.extend(_long(event, line, when, metadata, settings))
         elif line:
-            entries.append(Entry(when, line, shared, event))
+            entries.append(Entry(when, line, metadata, event))
         else:
             empty += 1
     entries.sort(key=attrgetter("timestamp"))
-    return Transformed([(stream, entries)], {"empty": empty} if empty else {}, matched)
+    dropped = {"empty": empty} if empty else {}
+    return Transformed([(stream, entries)], dropped, {rules[0].name: noted} if noted else {})
 
 
 def _sorted_by_rules(
-    data: LogData, stream: Stream, merging: "_Merging", steps: Steps, matched: dict[str, int]
+    data: LogData, stream: Stream, merging: "_Merging", steps: Steps
 ) -> Transformed:
     """Go the long way: a line may change, be left out, or go to a stream of its own."""
     limit, streams = merging.settings.max_line_bytes, _Streams(stream)
     dropped: dict[str, int] = {}
+    matched: dict[str, int] = {}
     for ordinal, event in enumerate(data.log_events):
         line = interpret(event, steps, matched)
         text = line.text
@@ -133,10 +135,10 @@ class _Merging:
     """
 
     def __init__(self, shared: Pairs, settings: Settings) -> None:
-        self._shared = shared
+        self.shared = shared
+        self.settings = settings
         self._taken = {name for name, _ in shared}
         self._known: dict[Pairs, Pairs] = {(): shared}
-        self.settings = settings
 
     def known(self, notes: Pairs) -> Pairs:
         """Give the metadata of notes, made once."""
@@ -148,16 +150,16 @@ class _Merging:
     def metadata(self, notes: Pairs) -> Pairs:
         """Make the metadata of notes; of a name, the first note counts."""
         if not self.settings.structured_metadata or not notes:
-            return self._shared
-        names = {name for name, _ in notes}
-        if len(names) < len(notes) or len(notes) > _MOST_NOTES or not names.isdisjoint(self._taken):
-            notes = self._settled(notes)
-        return tuple(sorted(self._shared + notes))
+            return self.shared
+        merged = self.shared + notes
+        if len(dict(merged)) < len(merged) or len(notes) > _MOST_NOTES:
+            merged = self.shared + self._settled(notes)
+        return tuple(sorted(merged))
 
     def _settled(self, notes: Pairs) -> Pairs:
         settled: dict[str, str] = {}
         for name, value in notes:
-            if (name, value) not in self._shared:
+            if (name, value) not in self.shared:
                 settled.setdefault(f"rule_{name}" if name in self._taken else name, value)
         return tuple(settled.items())[:_MOST_NOTES]
 

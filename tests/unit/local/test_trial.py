@@ -9,7 +9,7 @@ from loki_shipper.local.trial import trial
 from loki_shipper.model import LogData, Pairs
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.rules import Rules, default_rules, rules
+from loki_shipper.shipper.rules import Rules, rules
 from loki_shipper.shipper.source import source
 from loki_shipper.shipper.transform import Transformed
 
@@ -52,10 +52,12 @@ def test_the_lines_that_are_shown_are_those_that_are_shipped(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_the_short_way_of_the_default_rules_leads_where_the_long_one_does(name: str) -> None:
+@pytest.mark.parametrize("preset", ["level", "lambda", "apigateway"])
+def test_the_short_way_of_a_preset_leads_where_the_long_one_does(preset: str, name: str) -> None:
     data = payload(name)
-    short = trial(data, default_rules(), SETTINGS).result
+    given = rules(f"[[rule]]\npreset = '{preset}'\ngroups = ['*']").rules
+    short = trial(data, Rules(given), SETTINGS).result
     # One more rule, and the short way is closed.
-    long = trial(data, Rules((*default_rules().rules, *rules(NO_OP).rules)), SETTINGS).result
+    long = trial(data, Rules((*given, *rules(NO_OP).rules)), SETTINGS).result
     assert stored(short) == stored(long)
     assert (short.dropped, short.matched) == (long.dropped, long.matched)

@@ -210,8 +210,8 @@ def test_a_preset_may_have_another_name_and_other_log_groups() -> None:
     assert {(rule.name, rule.groups) for rule in found} == {("fun", ("/fun/*",))}
 
 
-def test_without_a_file_there_is_the_preset_of_lambda() -> None:
-    assert default_rules() == read("[[rule]]\npreset = 'lambda'")
+def test_without_a_file_there_is_the_preset_of_levels() -> None:
+    assert default_rules() == read("[[rule]]\npreset = 'level'")
 
 
 def preset_patterns() -> Iterator[Any]:
