@@ -1,0 +1,75 @@
+"""Every `loki-shipper` command that the documents show does what it says, as it stands there."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loki_shipper.local.loki import Loki, Running
+from tests.subscriber.deployment import Deployment, deployed
+
+CLONE = Path(__file__).resolve().parents[2]
+DOCUMENTS = [CLONE / "README.md", CLONE / "compose" / "README.md", *CLONE.glob("docs/*.md")]
+GROUPS = ("/aws/lambda/checkout", "/aws/lambda/chatty", "/ecs/checkout")
+OF_A_STACK = r"loki-shipper (plan|link|unlink|status|backfill|explain)\b"
+RULES = '[[rule]]\ndrop = "health check"\n'
+
+
+def shown() -> Iterator[str]:
+    """Find the commands in code blocks; two spaces or more begin a remark."""
+    for document in DOCUMENTS:
+        for line in document.read_text().splitlines():
+            match = re.match(r"    (loki-shipper \w+(?: \S+)+)(?: {2,}.*)?$", line)
+            if match is not None:
+                yield match[1]
+
+
+COMMANDS = sorted(set(shown()))
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Deployment]:
+    with deployed() as made:
+        made.make_stack()
+        for name in GROUPS:
+            made.aws.create_log_group(name, {"team": "payments"})
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "events").symlink_to(CLONE / "events")
+    (tmp_path / "app.log").write_text("one\ntwo\n")
+    (tmp_path / "rules.toml").write_text(RULES)
+    return tmp_path
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) > 12
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_documents_succeeds(
+    command: str, stack: Deployment, folder: Path, loki: Loki | Running, tenant: str
+) -> None:
+    here = re.sub(OF_A_STACK, rf"\g<0> --stack {stack.name}", command)
+    here = here.replace("NAME", stack.bucket).replace("http://127.0.0.1:3100", loki.url)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", here],
+        cwd=folder,
+        env={
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "LOKI_URL": loki.url,
+            "LOKI_TENANT": tenant,
+            **stack.aws.environ,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
