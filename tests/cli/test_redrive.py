@@ -201,3 +201,24 @@ def test_the_bar_is_for_terminals(redrive: Run, put: Put) -> None:
     assert "\x1b" not in redrive().stderr
     put(*failed("09.00.00"))
     assert "1/1" in redrive(FORCE_COLOR="1", TERM="xterm").stderr
+
+
+def test_settings_are_those_of_the_function_that_is_named(
+    redrive: Run, put: Put, aws: LocalAws, receiver: Receiver
+) -> None:
+    function = aws.create_function(f"redriver-{uuid.uuid4().hex}", lambda _event: None)
+    aws.client("lambda").update_function_configuration(
+        FunctionName=function,
+        Environment={"Variables": {"LOKI_URL": receiver.url, "STATIC_LABELS": "env=prod"}},
+    )
+    put(*failed("09.00.02", "/ecs/shop", "one"))
+    result = redrive("--function", function, LOKI_URL="http://nobody.invalid")
+    assert (result.exit_code, result.stderr) == (0, "")
+    [push] = receiver.pushes
+    assert [stream.labels["env"] for stream in push.streams] == ["prod"]
+
+
+def test_a_function_that_is_not_there_is_said(redrive: Run) -> None:
+    result = redrive("--function", "nobody")
+    assert result.exit_code == 2
+    assert "ResourceNotFoundException" in result.stderr

@@ -58,6 +58,7 @@ def test_a_command_of_the_documents_succeeds(
 ) -> None:
     here = re.sub(OF_A_STACK, rf"\g<0> --stack {stack.name}", command)
     here = here.replace("NAME", stack.bucket).replace("http://127.0.0.1:3100", loki.url)
+    here = here.replace("REDRIVER", stack.shipper)
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", here],
         cwd=folder,

@@ -71,6 +71,11 @@ class Age(click.ParamType[timedelta]):
 @click.option("--since", type=Age(), help="Only what came within this time, such as 12h or 2d.")
 @click.option("--rejected", "refused", is_flag=True, help="Instead, what Loki refused for good.")
 @click.option("--limit", type=click.IntRange(min=1), help="No more than so many objects.")
+@click.option(
+    "--function",
+    metavar="NAME",
+    help="Take the settings of this function, labels and redaction included.",
+)
 @click.option("--loki", metavar="URL", help="Ship to this Loki.  [default: LOKI_URL]")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def redrive(  # noqa: PLR0913 - each is an option
@@ -80,19 +85,22 @@ def redrive(  # noqa: PLR0913 - each is an option
     since: timedelta | None,
     refused: bool,
     limit: int | None,
+    function: str | None,
     loki: str | None,
     as_json: bool,
 ) -> None:
     """Ship what could not be delivered, oldest first, and empty the bucket of it.
 
     The stack does so every few minutes; this is for those who do not want to wait, and for what
-    Loki refused, which never comes back by itself. Settings come from the environment and should
-    be the function's own, or the lines get other labels.
+    Loki refused, which never comes back by itself.
+
+    Settings are those of --function, else of the environment. The latter must be as the function's
+    are: lines that Lambda kept are as they were logged, and only RULES redacts them.
 
     \b
     See what waits, then ship it:
       loki-shipper redrive --bucket my-bucket --dry-run
-      loki-shipper redrive --bucket my-bucket --loki https://loki.example
+      loki-shipper redrive --bucket my-bucket --function my-redriver
     \b
     Loki takes older lines now: ship what it refused in the last two days.
       loki-shipper redrive --bucket my-bucket --rejected --since 2d
@@ -109,7 +117,7 @@ def redrive(  # noqa: PLR0913 - each is an option
             waits = _waits(islice(stored(), limit))
             click.echo(_json(waits) if as_json else _foretold(waits, now))
             return
-        ship = _ship(_settings(loki, bucket), arn)
+        ship = _ship(_settings(function, loki, bucket), arn)
         report = _run(stored, store, ship, now=now, limit=limit)
     click.echo(_json(report) if as_json else _told(report))
     if report.left:
@@ -128,9 +136,15 @@ def _explained() -> Iterator[None]:
         raise InputError(f"AWS does not know you, or is out of reach: {error}") from None
 
 
-def _settings(loki: str | None, bucket: str) -> Settings:
-    environ = {**os.environ, "BUCKET": bucket}
+def _settings(function: str | None, loki: str | None, bucket: str) -> Settings:
+    environ = {**(os.environ if function is None else _environ(function)), "BUCKET": bucket}
     return settings(environ if loki is None else {**environ, "LOKI_URL": loki})
+
+
+def _environ(function: str) -> dict[str, str]:
+    found: Any = boto3.client("lambda").get_function_configuration(FunctionName=function)
+    environ: dict[str, str] = found.get("Environment", {}).get("Variables", {})
+    return environ
 
 
 def _function_arn(bucket: str) -> str:
