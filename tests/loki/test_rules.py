@@ -39,6 +39,9 @@ LEVELS = {
     "skypilot": {},
     "skypilot-2": {"startup complete": "info", "out of memory": "error"},
     "account-policy": {"200 OK": "info", "no free connection": "warn"},
+    "apigateway": {},
+    "ecs": {"listening": "info", "slow query": "warn", "refused": "error"},
+    "eks": {"serving": "info", "in use": "warn", "within 1s": "error"},
 }
 PRESETS = {
     "lambda": "lambda",
@@ -47,6 +50,9 @@ PRESETS = {
     "skypilot": "skypilot",
     "skypilot-2": "skypilot",
     "account-policy": "ecs",
+    "apigateway": "apigateway",
+    "ecs": "ecs",
+    "eks": "eks",
 }
 SERVICES = {
     "lambda": "fun-checkout",
@@ -55,6 +61,9 @@ SERVICES = {
     "skypilot": "skypilot-logs",
     "skypilot-2": "skypilot-logs",
     "account-policy": "orders-api",
+    "apigateway": "shop",
+    "ecs": "shop",
+    "eks": "application",
 }
 
 
