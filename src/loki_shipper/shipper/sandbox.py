@@ -57,7 +57,7 @@ class Sandbox:
     def ship(self, event: Any, remaining: Callable[[], float]) -> Report:
         """Run the pipeline on an invocation event; log and measure what became of it.
 
-        `remaining` gives the seconds that delivering may still take. Raises UndecodableError.
+        `remaining` gives the seconds that delivering may still take. Raises as `deliver` does.
         """
         session = self._session
         pushes, sent = session.pushes, session.bytes
@@ -77,7 +77,7 @@ class Sandbox:
     def deliver(self, event: Any, remaining: Callable[[], float]) -> Report:
         """Run the pipeline on an invocation event, and leave it to others to speak of it.
 
-        Raises UndecodableError, and SpillError where what cannot be decoded cannot be kept either.
+        Raises RulesError, and UndecodableError where there is no bucket to keep the event.
         """
         session = self._session
         session.refresh()
