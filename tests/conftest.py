@@ -1,8 +1,10 @@
 """What several levels share: a real Loki, a Loki that obeys a script, and AWS, all on loopback."""
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,26 @@ from loki_shipper.local.loki import (
 )
 from loki_shipper.local.progress import Tell, on_stream
 from loki_shipper.local.receiver import Receiver, run_receiver
+from loki_shipper.redriver.metrics import metrics as redriver_metrics
+from loki_shipper.redriver.redrive import Redriven
+from loki_shipper.settings import settings
+from loki_shipper.shipper.sandbox import Sandbox
+from loki_shipper.subscriber.metrics import metrics as subscriber_metrics
+from loki_shipper.subscriber.tally import Report as Linked
+
+EVENTS = Path(__file__).resolve().parents[1] / "events"
+SWEEP = Linked(
+    seen=2,
+    linked=1,
+    put=1,
+    deleted=0,
+    skipped={},
+    failed=[],
+    caught_up=0,
+    behind=[],
+    left=0,
+    whole=True,
+)
 
 
 @pytest.fixture(scope="session")
@@ -103,3 +125,24 @@ def aws() -> Iterator[LocalAws]:
     """An AWS of this machine, shared: name log groups and functions after your test."""
     with run_aws() as aws:
         yield aws
+
+
+@pytest.fixture
+def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tuple[str, str, str]]:
+    """Namespace, service and name of each metric of the three functions."""
+    sandbox = Sandbox(settings({"LOKI_URL": receiver.url, "TAG_LABELS": "none"}), "")
+    sandbox.ship(json.loads((EVENTS / "lambda.json").read_text("utf-8")), lambda: 10.0)
+    own = {
+        (directive["Namespace"], record["service"], metric["Name"])
+        for record in map(json.loads, capsys.readouterr().out.splitlines())
+        if "_aws" in record
+        for directive in record["_aws"]["CloudWatchMetrics"]
+        for metric in directive["Metrics"]
+        if directive["Dimensions"] == [["service"]]
+    }
+    redriven = redriver_metrics(Redriven(), now=datetime.now(UTC))
+    return (
+        own
+        | {("LokiShipper", "loki-shipper", name) for name, *_ in redriven}
+        | {("LokiShipper", "subscriber", name) for name, *_ in subscriber_metrics(SWEEP)}
+    )

@@ -61,7 +61,7 @@ class World:
         self.book = Book(default_rules(), {})
         read = settings({"LOKI_URL": url, **(environ or {})})
         self.settings: Settings = replace(read, max_batch_bytes=1) if one_line_a_batch else read
-        self.session = Session(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005
+        self.session = Session(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005 - as Session calls it
         self._seconds = seconds
         self._real_sleep = real_sleep
         self._plain: set[str | None] = set()

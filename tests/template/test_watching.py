@@ -2,33 +2,12 @@
 
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loki_shipper.local.receiver import Receiver
-from loki_shipper.redriver.metrics import metrics as redriver_metrics
-from loki_shipper.redriver.redrive import Redriven
-from loki_shipper.settings import settings
-from loki_shipper.shipper.sandbox import Sandbox
-from loki_shipper.subscriber.metrics import metrics as subscriber_metrics
-from loki_shipper.subscriber.tally import Report as Linked
-
 ROOT = Path(__file__).parents[2]
-SWEEP = Linked(
-    seen=2,
-    linked=1,
-    put=1,
-    deleted=0,
-    skipped={},
-    failed=[],
-    caught_up=0,
-    behind=[],
-    left=0,
-    whole=True,
-)
 OF_LAMBDA = {
     "AsyncEventAge",
     "AsyncEventsDropped",
@@ -62,24 +41,9 @@ def widgets(template: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[Metric]:
+def measured(measured: set[tuple[str, str, str]]) -> set[Metric]:
     """Service and name of each metric of our functions."""
-    sandbox = Sandbox(settings({"LOKI_URL": receiver.url, "TAG_LABELS": "none"}), "")
-    sandbox.ship(json.loads((ROOT / "events/lambda.json").read_text("utf-8")), lambda: 10.0)
-    own = {
-        (record["service"], metric["Name"])
-        for record in map(json.loads, capsys.readouterr().out.splitlines())
-        if "_aws" in record
-        for directive in record["_aws"]["CloudWatchMetrics"]
-        if (directive["Namespace"], directive["Dimensions"]) == ("LokiShipper", [["service"]])
-        for metric in directive["Metrics"]
-    }
-    redriven = redriver_metrics(Redriven(), now=datetime.now(UTC))
-    return (
-        own
-        | {("loki-shipper", name) for name, *_ in redriven}
-        | {("subscriber", name) for name, *_ in subscriber_metrics(SWEEP)}
-    )
+    return {(service, name) for space, service, name in measured if space == "LokiShipper"}
 
 
 def test_without_a_topic_there_are_no_alarms_and_with_one_it_hears_of_all(

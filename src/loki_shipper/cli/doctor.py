@@ -124,7 +124,7 @@ def _deployed(stack: str | None, function: str | None) -> list[Function]:
 
 def _clients() -> Clients:
     names = ("cloudformation", "lambda", "iam", "logs", "s3")
-    return Clients(*(boto3.client(name) for name in names))  # type: ignore[call-overload]
+    return Clients(*(boto3.client(name) for name in names))  # type: ignore[call-overload] # of a name not known here
 
 
 def _of_loki(configured: Settings, deployed: list[Function]) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ class Stack(Struct, frozen=True):
 
     def client(self, service: str) -> Any:
         """Make a client of a service."""
-        return self.session.client(service)  # type: ignore[call-overload]
+        return self.session.client(service)  # type: ignore[call-overload] # of a name not known here
 
 
 def stack_options(command: Command) -> Command:

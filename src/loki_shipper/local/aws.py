@@ -44,7 +44,7 @@ class LocalAws:
 
         if service not in self._clients:
             self._clients[service] = boto3.client(
-                service,  # type: ignore[call-overload]
+                service,  # type: ignore[call-overload] # of a name not known here
                 endpoint_url=self.url,
                 region_name=self.region,
                 aws_access_key_id="local",

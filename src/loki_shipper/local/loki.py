@@ -292,7 +292,7 @@ def _write_config(
     config = Template((here / "loki.yaml").read_text()).substitute(
         auth=str(profile != "demo").lower(),
         # In a container only Docker's port mapping, which is on loopback, leads here.
-        address="0.0.0.0" if isinstance(found, Image) else "127.0.0.1",  # noqa: S104
+        address="0.0.0.0" if isinstance(found, Image) else "127.0.0.1",  # noqa: S104 - a container has no other
         http_port=http_port,
         grpc_port=_free_port(),
         oldest="2020-01-01" if stock else "1970-01-01",

@@ -102,7 +102,7 @@ def note_fields(
 def searcher(regex: Regex) -> Callable[[str], Any]:
     """Give a pattern's search; one of ours begins with ^, where Python's search goes on in vain."""
     pattern = compiled(regex)
-    return pattern.match if regex.ours else pattern.search  # type: ignore[no-any-return]
+    return pattern.match if regex.ours else pattern.search  # type: ignore[no-any-return] # RE2 has none
 
 
 type _Take = Callable[[str], tuple[str, str] | None]
