@@ -1,8 +1,10 @@
 """One push on real sockets: what is sent, what comes back, and how long it may take."""
 
+import gzip
 import os
 import socket
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,6 +147,72 @@ def test_a_redirect_is_an_answer(receiver: Receiver, pusher: Pusher, location: s
     receiver.script([Scripted(status=302, headers={"Location": location}, body=b"x" * 10_000_000)])
     assert pusher() == Answer(302, "x" * MAX_BODY)
     assert len(receiver.attempts) == 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_answer_is_read_though_nobody_asked_for_it(
+    receiver: Receiver, pusher: Pusher, encoding: str
+) -> None:
+    pack = gzip.compress if encoding == "gzip" else zlib.compress
+    receiver.script(
+        [Scripted(400, pack(b"entry too far behind"), {"Content-Encoding": encoding})] * 2
+    )
+    assert [pusher(), pusher()] == [Answer(400, "entry too far behind")] * 2
+    assert receiver.connections == 1
+
+
+def test_a_compressed_answer_that_unpacks_to_a_gigabyte_is_read_in_its_beginning(
+    receiver: Receiver, pusher: Pusher
+) -> None:
+    bomb = gzip.compress(b"x" * 1_000_000_000, compresslevel=1)
+    receiver.script([Scripted(400, bomb, {"Content-Encoding": "gzip"})])
+    assert pusher() == Answer(400, "x" * MAX_BODY)
+
+
+def test_an_answer_whose_compression_is_broken_keeps_its_status(
+    receiver: Receiver, pusher: Pusher
+) -> None:
+    receiver.script([Scripted(400, b"not gzip", {"Content-Encoding": "gzip"})])
+    assert pusher() == Answer(400, "")
+    assert pusher() == Answer(204)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8", "application/xhtml+xml"])
+def test_an_answer_may_be_a_page(receiver: Receiver, pusher: Pusher, kind: str) -> None:
+    receiver.script([Scripted(200, b"Sign in", {"Content-Type": kind})])
+    assert pusher() == Answer(200, "Sign in", is_page=True)
+
+
+INTERIM = [
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 102 Processing\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("interim", [*INTERIM, b"".join(INTERIM)])
+def test_interim_answers_are_read_past(interim: bytes) -> None:
+    """Else the next push would take this one's answer for its own."""
+    answers = [b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\nslow"]
+    answers += [b"HTTP/1.1 204 No Content\r\n\r\n"]
+
+    def talk(connection: socket.socket) -> None:
+        for answer in answers:
+            read_request(connection)
+            connection.sendall(interim + answer)
+
+    with serve(talk) as url, pushing(url) as pusher:
+        assert [pusher(), pusher()] == [Answer(429, "slow"), Answer(204)]
+
+
+def test_interim_answers_without_end_take_no_longer_than_a_push_may() -> None:
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        while True:
+            connection.sendall(INTERIM[2])
+
+    with serve(talk) as url, pushing(url) as pusher:
+        assert pusher(seconds=1.0) == NoAnswer("read_timeout")
 
 
 # The connection is kept

@@ -7,11 +7,15 @@ MAX_BODY = 16 * 1024
 
 
 class Answer(Struct, frozen=True):
-    """Loki's or a gateway's answer: the beginning of its body, `retry_after` in seconds."""
+    """Loki's or a gateway's answer: the beginning of its body, `retry_after` in seconds.
+
+    `is_page`: it says that its body is HTML.
+    """
 
     status: int
     body: str = ""
     retry_after: float | None = None
+    is_page: bool = False
 
 
 class NoAnswer(Struct, frozen=True):

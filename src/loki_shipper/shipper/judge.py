@@ -115,11 +115,21 @@ def judge(answer: Answer | NoAnswer) -> Verdict:
     match answer:
         case NoAnswer(reason=reason):
             return Busy(reason, _PATIENCE_WHEN_DOWN)
-        case Answer(status=200 | 204):
+        case Answer(status=204):
+            return Stored()
+        case Answer(status=200) if _is_page(answer):
+            # Loki answers 204 and a gateway may answer 200, but neither with a page for people.
+            return Misconfigured("not_loki")
+        case Answer(status=200):
             return Stored()
         case Answer(body=body, status=status):
             said = _LABEL_VALUE.sub("", body.casefold())
             return _by_words(status, said) or _by_status(answer, said)
+
+
+def _is_page(answer: Answer) -> bool:
+    body = answer.body.strip("\ufeff \t\r\n")
+    return bool(body) and (answer.is_page or body.startswith("<"))
 
 
 def _by_words(status: int, body: str) -> Verdict | None:

@@ -4,7 +4,8 @@ import io
 import math
 import time
 import warnings
-from http.client import HTTPResponse
+from contextlib import suppress
+from http.client import HTTPResponse, parse_headers
 from typing import Any, override
 
 import urllib3
@@ -25,6 +26,7 @@ with warnings.catch_warnings():
 _CONNECT_SECONDS = 5.0
 # Loki's distributor gives its ingesters 5 s; twice that is a hang.
 _READ_SECONDS = 12.0
+_FINAL = 200
 # A name may have three addresses, each tried for as long, and then the body has to go out.
 _CONNECT_SHARE = 1 / 4
 
@@ -103,11 +105,16 @@ def _send(
 
 def _answer(response: requests.Response) -> Answer:
     body = b""
-    # Only a body that was read to its end leaves the connection for the next push.
-    while len(body) < MAX_BODY and (chunk := response.raw.read1(MAX_BODY - len(body))):
-        body += chunk
-    text = body.decode("utf-8", "replace")
-    return Answer(response.status_code, text, _retry_after(response))
+    # Only a body that was read to its end leaves the connection for the next push. We ask for no
+    # compression, and some gateways compress all the same.
+    with suppress(urllib3.exceptions.DecodeError):
+        while len(body) < MAX_BODY and (
+            chunk := response.raw.read1(MAX_BODY - len(body), decode_content=True)
+        ):
+            body += chunk
+    text = body[:MAX_BODY].decode("utf-8", "replace")
+    is_page = "html" in response.headers.get("Content-Type", "").lower()
+    return Answer(response.status_code, text, _retry_after(response), is_page)
 
 
 def _retry_after(response: requests.Response) -> float | None:
@@ -165,11 +172,22 @@ class _Bounded(io.RawIOBase):
 
 
 class _Response(HTTPResponse):
-    """An answer whose status, headers and body share one timeout."""
+    """An answer whose status, headers and body share one timeout.
+
+    Interim answers (status 100 to 199) before it are read past: http.client takes all but 100 for
+    the answer, and would leave the answer itself to the next push.
+    """
 
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
         self.fp = io.BufferedReader(_Bounded(sock, self.fp.detach()))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc] # not in its types
+            if status >= _FINAL:
+                return version, status, reason
+            parse_headers(self.fp)
 
 
 class _Http(HTTPConnection):

@@ -61,6 +61,29 @@ def test_204_and_200_are_success(status: int) -> None:
     assert verdict(status) == Stored()
 
 
+@pytest.mark.parametrize("body", ["ok", '{"status": "success"}', " \n", "a < b"])
+def test_a_200_with_words_of_a_gateway_is_success(body: str) -> None:
+    assert verdict(200, body) == Stored()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, "<!DOCTYPE html><title>Sign in</title>"),
+        Answer(200, "\ufeff\n <html>"),
+        Answer(200, '<?xml version="1.0"?>'),
+        Answer(200, "Please sign in.", is_page=True),
+    ],
+)
+def test_a_200_with_a_page_is_no_loki(answer: Answer) -> None:
+    assert judge(answer) == Misconfigured("not_loki")
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_an_empty_page_is_success(status: int) -> None:
+    assert judge(Answer(status, "", is_page=True)) == Stored()
+
+
 @pytest.mark.parametrize("status", [201, 202, 203, 205, 206, 207, 226, 299])
 def test_no_other_2xx_is_success(status: int) -> None:
     assert verdict(status) == Misconfigured(f"status_{status}")
