@@ -19,7 +19,10 @@ NO_RULES = "none"
 """The word of RULES for no rules at all."""
 
 LATE = "late"
-"""The label that marks the sibling stream of entries that are too far behind."""
+"""Label of the sibling streams that take late entries; its value names the time they are of."""
+
+FACTS = ("log_group", "account_id")
+"""Labels that always say where a line came from: no tag, setting or rule gives another value."""
 
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _LOGQL_WORD = re.compile(
@@ -32,7 +35,11 @@ _MAX_VALUE_BYTES = 2048
 
 
 class SettingsError(Exception):
-    """Raised when the environment cannot be used; the message names every fault."""
+    """Raised when the environment cannot be used; `faults` lists every fault, a sentence each."""
+
+    def __init__(self, *faults: str, about: str = "") -> None:
+        super().__init__(about + "; ".join(faults))
+        self.faults = faults
 
 
 class Secret(Struct, frozen=True):
@@ -94,6 +101,8 @@ def chosen_label_name(text: str) -> str:
         raise ValueError(f"{text!r} is a word of LogQL, so nobody could ask for that label")
     if text == LATE:
         raise ValueError(f"{LATE!r} is kept for entries that arrive late")
+    if text in FACTS:
+        raise ValueError(f"{text!r} is kept for where a line came from")
     return text
 
 
@@ -142,7 +151,10 @@ def _builtin_labels(text: str) -> Pairs:
             return tuple((name, name) for name in BUILTINS)
         case "none":
             return ()
-    pairs = [(builtin, chosen_label_name(name or builtin)) for builtin, name in _pairs(text)]
+    pairs = [
+        (builtin, builtin if name in {"", builtin} else chosen_label_name(name))
+        for builtin, name in _pairs(text)
+    ]
     unknown = sorted({builtin for builtin, _ in pairs} - set(BUILTINS))
     if unknown:
         raise ValueError(f"knows no {', '.join(unknown)}: there are {', '.join(BUILTINS)}")
@@ -158,6 +170,15 @@ def _rules(text: str) -> str:
     if text.startswith("s3://") and not (bucket and key):
         raise ValueError("must be a path, s3://bucket/key, or none")
     return text
+
+
+def _minutes(*allowed: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if text not in map(str, allowed):
+            raise ValueError(f"must be one of {', '.join(map(str, allowed))}")
+        return int(text)
+
+    return parse
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -249,7 +270,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = tuple((name, name) for name in BUILTINS)
     tenant_tag: Annotated[
         str | None,
-        Variable(str, "Tag whose value is the tenant, where a log group has it.", "TenantTag"),
+        Variable(
+            str,
+            "Tag whose value is the tenant. A log group without the tag belongs to `LOKI_TENANT`.",
+            "TenantTag",
+        ),
     ] = None
     max_labels: Annotated[
         int,
@@ -260,6 +285,16 @@ class Settings(Struct, frozen=True, kw_only=True):
             "MaxLabels",
         ),
     ] = 15
+    late_stream_minutes: Annotated[
+        int,
+        Variable(
+            # Each divides a day, so that a week has a whole number of them.
+            _minutes(5, 10, 15, 20, 30, 60, 120),
+            "Minutes of log time that one late stream holds, at most a quarter of Loki's "
+            "`max_chunk_age`. A line is late when it is one and a half times as old.",
+            "LateStreamMinutes",
+        ),
+    ] = 30
     max_line_bytes: Annotated[
         int, Variable(_integer(1024, 1_048_576), "Longest line, in bytes of UTF-8.", "MaxLineBytes")
     ] = 262_144
@@ -343,7 +378,7 @@ def read[T: Struct](
     faults += [f"{name} is not set" for name in required if not environ.get(name, "").strip()]
     faults += contradictions(values)
     if faults:
-        raise SettingsError("; ".join(faults))
+        raise SettingsError(*faults)
     return kind(**values)
 
 

@@ -21,6 +21,7 @@ from loki_shipper.shipper.metrics import metrics as shipper_metrics
 from loki_shipper.shipper.outcome import Report
 from loki_shipper.shipper.pipeline import Surroundings, pipeline
 from loki_shipper.shipper.rules import Rules
+from loki_shipper.shipper.tags import LogGroupTags
 from loki_shipper.shipper.transform import Book
 from tests.redriver.memory import Memory
 
@@ -93,14 +94,16 @@ class Cloud:
             sleep=slept.append,
             jitter=lambda longest: longest,
             renew=lambda: False,
+            now=lambda: int(self.now.timestamp() * 1e9),
             plain=set(),
+            late_minutes=30,
         )
         around = Surroundings(
             settings=self._settings,
             book=Book(Rules(), {}),
             region="eu-central-1",
             own_log_group=None,
-            tags=lambda _owner, _log_group: {"team": "shop"},
+            tags=lambda _owner, _log_group: LogGroupTags({"team": "shop"}),
             sink=sink,
             put=lambda key, body: self.bucket.put(key, body, self.now),
         )

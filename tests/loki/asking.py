@@ -27,7 +27,7 @@ def world(
 ) -> World:
     """Make a sandbox that ships to a tenant of a real Loki."""
     given = {"LOKI_TENANT": tenant, **(environ or {})}
-    return World(loki.url, receiver=None, environ=given, **options)  # type: ignore[arg-type]
+    return World(loki.url, receiver=None, environ=given, now=now, **options)  # type: ignore[arg-type]
 
 
 def held(

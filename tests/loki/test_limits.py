@@ -69,13 +69,15 @@ def test_lines_too_old_are_rejected_and_their_neighbours_are_held(
     assert discarded(stock_loki, tenant) == {"greater_than_max_sample_age": 2}
 
 
-def test_lines_too_new_are_rejected_and_their_neighbours_are_held(
+def test_lines_too_new_are_kept_for_later_and_their_neighbours_are_held(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
     sandbox = world(stock_loki, tenant)
     payload = aged(group, (0, "a"), (-5 * MINUTE, "b"), (-11 * MINUTE, "c"), (-2 * HOUR, "d"))
-    assert fate(sandbox.ship(payload)) == (2, 0, {"too_new": 2}, {})
-    assert sandbox.kept("rejected/") == ["c", "d"]
+    report = sandbox.ship(payload)
+    assert fate(report) == (2, 0, {}, {})
+    assert report.deferred == {"too_new": 2}
+    assert sandbox.kept("later/") == ["c", "d"]
     assert found(stock_loki, tenant, group) == ["a", "b"]
 
 
@@ -92,7 +94,8 @@ def test_many_refusals_of_many_kinds_are_told_apart_though_the_answer_is_cut_sho
         *((-HOUR - n * 1000, f"new {n}") for n in range(400)),
     )
     report = sandbox.ship(payload)
-    assert fate(report) == (50, 0, {"too_old": 400, "too_long": 1, "too_new": 400}, {})
+    assert fate(report) == (50, 0, {"too_old": 400, "too_long": 1}, {})
+    assert report.deferred == {"too_new": 400}
     assert found(stock_loki, tenant, group) == [f"good {n}" for n in range(50, 0, -1)]
     accounted(stock_loki, tenant, sandbox, payload)
 
@@ -108,30 +111,48 @@ def test_lines_too_far_behind_are_held_in_the_late_stream(
     payload = aged(group, (90 * MINUTE, "a"), (80 * MINUTE, "b"), (30 * MINUTE, "c"))
     assert fate(sandbox.ship(payload)) == (3, 2, {}, {})
     assert found(stock_loki, tenant, group) == ["a", "b", "c", "now"]
-    assert found(stock_loki, tenant, group, late="true") == ["a", "b"]
-    assert discarded(stock_loki, tenant) == {"too_far_behind": 2}
+    late = held(stock_loki, tenant, f'{{log_group="{group}", late!=""}}')
+    assert [line.line for line in late] == ["a", "b"]
+    assert discarded(stock_loki, tenant) == {}
 
 
-def test_late_batches_may_come_in_any_order(stock_loki: Loki, tenant: str, group: str) -> None:
+def test_late_lines_of_days_may_come_in_any_order(
+    stock_loki: Loki, tenant: str, group: str
+) -> None:
+    """Loki finds lines of more than some hours only once they are flushed."""
     sandbox = world(stock_loki, tenant)
     sandbox.ship(aged(group, (0, "now")))
-    for age in (100, 70, 125, 90, 80, 110):
+    for age in (46, 100, 6 * 24 * 60, 70, 125, 3 * 24 * 60, 90, 80, 1_000, 50, 110, 120):
         payload = aged(group, (age * MINUTE, f"{age}"), (age * MINUTE - 1, f"{age} too"))
         assert fate(sandbox.ship(payload)) == (2, 2, {}, {})
-    wanted = [line for age in (125, 110, 100, 90, 80, 70) for line in (f"{age}", f"{age} too")]
-    assert found(stock_loki, tenant, group, late="true") == wanted
+    assert discarded(stock_loki, tenant) == {}
+    wanted = [line for age in (125, 120, 110, 100, 90) for line in (f"{age}", f"{age} too")]
+    assert found(stock_loki, tenant, group)[-19:-9] == wanted
+
+
+def test_a_line_that_its_stream_takes_no_longer_goes_to_the_late_stream(
+    stock_loki: Loki, tenant: str, group: str
+) -> None:
+    """A line that is dated ahead moves the window of its stream on for all others."""
+    stock_loki.override(tenant, {"creation_grace_period": "2h"})
+    sandbox = world(stock_loki, tenant)
+    sandbox.ship(aged(group, (-90 * MINUTE, "ahead")))
+    assert fate(sandbox.ship(aged(group, (5 * MINUTE, "a"), (0, "b")))) == (2, 2, {}, {})
+    assert found(stock_loki, tenant, group) == ["a", "b", "ahead"]
+    assert discarded(stock_loki, tenant) == {"too_far_behind": 2}
 
 
 def test_what_is_too_far_behind_even_there_is_rejected(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    sandbox = world(stock_loki, tenant)
-    sandbox.ship(aged(group, (0, "now")))
-    assert fate(sandbox.ship(aged(group, (65 * MINUTE, "late")))) == (1, 1, {}, {})
-    payload = aged(group, (130 * MINUTE, "a"), (126 * MINUTE, "b"), (70 * MINUTE, "c"))
-    assert fate(sandbox.ship(payload)) == (1, 1, {"too_far_behind": 2}, {})
-    assert found(stock_loki, tenant, group) == ["c", "late", "now"]
-    assert sandbox.kept("rejected/") == ["a", "b"]
+    """So it is where a late stream is longer than half of Loki's `max_chunk_age`."""
+    sandbox = world(stock_loki, tenant, late_minutes=120)
+    midnight = now() // DAY * DAY
+    # Two hours of the day before yesterday, the younger one first.
+    young, old = midnight - DAY - 24 * HOUR + 2 * HOUR - 1, midnight - DAY - 24 * HOUR
+    assert sandbox.ship(timed((young, "young"), log_group=group)).late == 1
+    assert sandbox.ship(timed((old, "old"), log_group=group)).rejected == {"too_far_behind": 1}
+    assert sandbox.kept("rejected/") == ["old"]
 
 
 def test_a_late_line_that_comes_again_is_held_once(
@@ -151,9 +172,11 @@ def test_too_old_too_far_behind_and_too_new_in_one_payload(
     sandbox = world(stock_loki, tenant)
     sandbox.ship(aged(group, (0, "now")))
     payload = aged(group, (8 * DAY, "old"), (90 * MINUTE, "late"), (5, "good"), (-HOUR, "new"))
-    assert fate(sandbox.ship(payload)) == (2, 1, {"too_old": 1, "too_new": 1}, {})
+    report = sandbox.ship(payload)
+    assert fate(report) == (2, 1, {"too_old": 1}, {})
+    assert report.deferred == {"too_new": 1}
     assert sorted(found(stock_loki, tenant, group)) == ["good", "late", "now"]
-    assert sorted(sandbox.kept("rejected/")) == ["new", "old"]
+    assert (sandbox.kept("rejected/"), sandbox.kept("later/")) == (["old"], ["new"])
 
 
 # Sizes

@@ -21,6 +21,7 @@ from loki_shipper.shipper.rules import default_rules
 from loki_shipper.shipper.session import Session
 from loki_shipper.shipper.source import source
 from loki_shipper.shipper.spill import SpillError
+from loki_shipper.shipper.tags import LogGroupTags
 from loki_shipper.shipper.transform import Book
 
 RESERVE = 5.0
@@ -39,7 +40,7 @@ def no_secret(_reference: str) -> str:
 class World:
     """One sandbox: its way to Loki, its bucket, and a clock that sleeping moves at once.
 
-    With `real_sleep` it sleeps, for a Loki whose own clock is waited for.
+    With `real_sleep` it sleeps, for a Loki whose own clock is waited for; `now` is in ms.
     """
 
     def __init__(  # noqa: PLR0913 - they are what a test may change
@@ -52,6 +53,8 @@ class World:
         one_line_a_batch: bool = False,
         seconds: float = 40.0,
         real_sleep: bool = False,
+        now: Callable[[], int] = lambda: NEWEST,
+        late_minutes: int = 30,
     ) -> None:
         self.receiver = receiver
         self.bucket: dict[str, bytes] | None = {}
@@ -64,6 +67,8 @@ class World:
         self.session = Session(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005 - as Session calls it
         self._seconds = seconds
         self._real_sleep = real_sleep
+        self._clock = now
+        self._late_minutes = late_minutes
         self._plain: set[str | None] = set()
 
     def ship(self, data: LogData) -> Report:
@@ -76,17 +81,19 @@ class World:
         sink = Sink(
             send=lambda batch: self.session.send(batch, seconds=end - self._now()),
             remaining=lambda: end - self._now(),
+            now=lambda: self._clock() * 1_000_000,
             sleep=self._sleep,
             jitter=lambda longest: longest,
             renew=self.session.renew,
             plain=self._plain,
+            late_minutes=self._late_minutes,
         )
         around = Surroundings(
             settings=self.settings,
             book=self.book,
             region="eu-central-1",
             own_log_group=None,
-            tags=lambda _owner, _log_group: self.tags,
+            tags=lambda _owner, _log_group: LogGroupTags(self.tags),
             sink=sink,
             put=None if self.bucket is None else self._put,
         )
@@ -106,14 +113,16 @@ class World:
 
     def _check(self, data: LogData, report: Report) -> None:
         """Find every line in its place: Loki, the bucket, or with Lambda, which tries again."""
-        dropped, rejected, errored = (
-            sum(counts.values()) for counts in (report.dropped, report.rejected, report.errored)
+        dropped, rejected, deferred, errored = (
+            sum(counts.values())
+            for counts in (report.dropped, report.rejected, report.deferred, report.errored)
         )
         assert report.received == len(data.log_events)
-        assert report.received == report.delivered + dropped + rejected + errored
+        assert report.received == report.delivered + dropped + rejected + deferred + errored
         assert 0 <= report.late <= report.delivered
         if self.bucket is not None and not self.bucket_is_down:
             assert len(self.kept("rejected/")) == rejected
+            assert len(self.kept("later/")) == deferred
             assert len(self.kept("failed/")) == (errored if report.failure is None else 0)
             assert bool(report.failure) == bool(errored and not report.delivered)
         else:

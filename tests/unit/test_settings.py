@@ -116,7 +116,10 @@ def test_tags_are_all_none_or_a_list_with_new_names(text: str, labels: object) -
     assert read(TAG_LABELS=text).tag_labels == labels
 
 
-@pytest.mark.parametrize("text", ["=x", "a=1x", "a=__x", "a=late", "a=keep", "a,a", "a=b c"])
+@pytest.mark.parametrize(
+    "text",
+    ["=x", "a=1x", "a=__x", "a=late", "a=log_group", "a=account_id", "a=keep", "a,a", "a=b c"],
+)
 def test_a_list_of_tags_that_cannot_be_labels_is_a_fault(text: str) -> None:
     assert "TAG_LABELS" in fault(TAG_LABELS=text)
 
@@ -129,7 +132,18 @@ def test_static_labels_are_sorted_pairs() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["env", "env=", "1env=a", "late=true", "On=x", "a=1,a=2", "a=" + "x" * 2049]
+    "text",
+    [
+        "env",
+        "env=",
+        "1env=a",
+        "late=true",
+        "log_group=x",
+        "account_id=1",
+        "On=x",
+        "a=1,a=2",
+        "a=" + "x" * 2049,
+    ],
 )
 def test_static_labels_that_loki_would_refuse_are_a_fault(text: str) -> None:
     assert "STATIC_LABELS" in fault(STATIC_LABELS=text)
@@ -151,7 +165,7 @@ def test_builtin_labels_can_be_renamed_and_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["log_stream", "region,region", "region=a,source=a", "region=late"]
+    "text", ["log_stream", "region,region", "region=a,source=a", "region=late", "region=log_group"]
 )
 def test_builtin_labels_that_there_are_not_or_that_collide_are_a_fault(text: str) -> None:
     assert "BUILTIN_LABELS" in fault(BUILTIN_LABELS=text)
@@ -206,3 +220,20 @@ def test_every_field_says_what_it_is_for() -> None:
     for name, variable in variables().items():
         assert variable.help.endswith("."), name
     assert next(iter(variables())) == "LOKI_URL"
+
+
+@pytest.mark.parametrize("minutes", ["5", "15", "30", "120"])
+def test_a_late_stream_may_be_of_another_length(minutes: str) -> None:
+    assert read(LATE_STREAM_MINUTES=minutes).late_stream_minutes == int(minutes)
+
+
+@pytest.mark.parametrize("minutes", ["0", "7", "45", "30m", "-30", "240"])
+def test_a_length_of_which_a_day_has_no_whole_number_is_a_fault(minutes: str) -> None:
+    assert "LATE_STREAM_MINUTES must be one of 5, 10" in fault(LATE_STREAM_MINUTES=minutes)
+
+
+def test_the_faults_are_listed_one_by_one() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(LOKI_TENANT="a; b", MAX_LABELS="0")
+    assert [each.split()[0] for each in raised.value.faults] == ["LOKI_TENANT", "MAX_LABELS"]
+    assert str(raised.value) == "; ".join(raised.value.faults)

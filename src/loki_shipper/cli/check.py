@@ -96,7 +96,7 @@ def _checked(reference: str | None, events: tuple[BinaryIO, ...]) -> Checked:
     try:
         configured = settings({"LOKI_URL": _NOWHERE, **_set_variables()})
     except SettingsError as error:
-        faults = str(error).split("; ")
+        faults = [*error.faults]
         configured = settings({"LOKI_URL": _NOWHERE})
     named = reference or configured.rules
     rules_faults: list[str] = []

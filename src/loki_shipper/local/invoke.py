@@ -13,6 +13,7 @@ from loki_shipper.settings import Settings
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.answer import Answer, NoAnswer
 from loki_shipper.shipper.credentials import credentials
+from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.deliver import Sink
 from loki_shipper.shipper.outcome import Report
 from loki_shipper.shipper.pipeline import Surroundings, pipeline
@@ -20,6 +21,8 @@ from loki_shipper.shipper.push import Access
 from loki_shipper.shipper.rulebook import Rulebook
 from loki_shipper.shipper.rules_file import rules_file
 from loki_shipper.shipper.session import Session
+from loki_shipper.shipper.source import source
+from loki_shipper.shipper.tags import LogGroupTags
 from loki_shipper.shipper.transform import Book
 
 _SECONDS = 30.0
@@ -68,20 +71,25 @@ def invoke(
         pushes.append(Pushed(batch, answer))
         return Answer(_STORED) if answer is None else answer
 
+    data = decode(source(event))
+    newest = max((each.timestamp for each in data.log_events), default=0) if data else 0
     rulebook = Rulebook(settings.rules, rules_file, clock=time.monotonic, jitter=float)
     around = Surroundings(
         settings=settings,
         book=Book(rulebook(), {}),
         region=region,
         own_log_group=None,
-        tags=lambda _owner, _log_group: tags,
+        tags=lambda _owner, _log_group: LogGroupTags(tags),
         sink=Sink(
             send=send,
             remaining=remaining,
+            # What is only shown is shown as if it had been logged just now.
+            now=time.time_ns if way is not None else lambda: newest * 1_000_000,
             sleep=time.sleep,
             jitter=partial(random.uniform, 0),
             renew=(lambda: False) if way is None else way.renew,
             plain=set(),
+            late_minutes=settings.late_stream_minutes,
         ),
         put=None,
     )

@@ -151,13 +151,20 @@ class Loki:
     def override(self, tenant: str, limits: Mapping[str, Any]) -> None:
         """Give a tenant limits of its own (keys of `limits_config`); return when they hold.
 
+        They take the place of those that it was given before.
+
         Raises:
-            LokiError: Loki does not take them (an unknown key, or a tenant twice).
+            LokiError: Loki does not take them (an unknown key, or a tenant of its first file).
         """
         file = self._directory / "tenants.yaml"
         before, held = file.read_text(), self._overrides()
+        start = f"  {json.dumps(tenant)}: "
+        others = [line for line in before.splitlines(keepends=True) if not line.startswith(start)]
         # JSON is YAML.
-        _replace(file, before + f"  {json.dumps(tenant)}: {json.dumps(dict(limits))}\n")
+        after = "".join(others) + f"{start}{json.dumps(dict(limits))}\n"
+        if after == before:
+            return
+        _replace(file, after)
         if self._wait_for_overrides(lambda now: now != held) is None:
             _replace(file, before)
             self._wait_for_overrides(lambda now: now == held)

@@ -57,7 +57,7 @@ def trial(data: LogData, rules: Rules, settings: Settings) -> Trial:
 def _tried(event: LogEvent, steps: Steps) -> Tried:
     line = Line(event, event.message.removesuffix("\n"), event.timestamp)
     effects = [*_walk(line, steps)]
-    is_left_out = line.dropped is not None or not line.text
+    is_left_out = line.dropped is not None or line.rejected is not None or not line.text
     return Tried(
         event.timestamp,
         event.message.removesuffix("\n"),
@@ -83,6 +83,8 @@ def _walk(line: Line, steps: Steps) -> Iterator[Effect]:
 def _changes(before: Line, after: Line) -> Iterator[str]:
     if after.dropped is not None:
         yield "drops the line"
+    if after.rejected != before.rejected:
+        yield f"rejects the line: {after.rejected}"
     if after.event is not before.event:
         yield "redacts the line"
     elif after.text != before.text:

@@ -36,7 +36,8 @@ class Line(Struct, gc=False):
     """A line while rules work on it: from the event's own text to what Loki is to store.
 
     `event` is redacted as the text is, `timestamp` is in ms, and `dropped` names the rule that left
-    the line out. `labels` are of rules only, and so are the `notes`, which become metadata.
+    the line out. `rejected` says why nobody may read the line. `labels` are of rules only, and so
+    are the `notes`, which become metadata.
     """
 
     event: LogEvent
@@ -44,6 +45,7 @@ class Line(Struct, gc=False):
     timestamp: int
     tenant: str | None = None
     dropped: str | None = None
+    rejected: str | None = None
     labels: Pairs = ()
     notes: Pairs = ()
     values: Values | None = None
@@ -278,10 +280,14 @@ class _Making:
 
         def tenant(line: Line) -> bool:
             found = find(line)
-            named = self._redacted(found) if isinstance(found, str) else ""
-            if not is_tenant(named):
+            if found in (None, ""):
                 return False
-            line.tenant = named
+            named = self._redacted(found) if isinstance(found, str) else ""
+            if is_tenant(named):
+                line.tenant = named
+            else:
+                # The line is somebody's, so no other tenant may read it.
+                line.rejected = "tenant_invalid"
             return True
 
         return tenant

@@ -2,9 +2,10 @@
 
 The rules, in order:
 
-1. Claims are made by static labels, then tags, then built-in labels; the first to claim a name
-   keeps it. Among tags, keys that are label names as they stand come first, then the rest by key
-   (by place in the list where `TAG_LABELS` is one).
+1. Facts (the log group and the account) claim their names first, then static labels, then tags,
+   then the other built-in labels; the first to claim a name keeps it. Among tags, keys that are
+   label names as they stand come first, then the rest by key (by place in the list where
+   `TAG_LABELS` is one). A tag with the name of a fact claims `tag_<name>` in its place.
 2. The loser of a name goes to structured metadata as `tag_<name>` or `builtin_<name>`, unless the
    winner says the same.
 3. Of `max_labels` one place is kept for `late`. Static labels come first, then the names of
@@ -22,7 +23,7 @@ from typing import Literal
 from msgspec import Struct
 
 from loki_shipper.model import LogData, Pairs, Stream
-from loki_shipper.settings import LATE, Settings, is_logql_word, is_tenant
+from loki_shipper.settings import FACTS, LATE, Settings, is_logql_word, is_tenant
 
 SERVICE_TAGS = ("service_name", "service", "app", "name")
 MAX_VALUE_BYTES = 2048
@@ -32,6 +33,11 @@ _ILLEGAL = re.compile(r"[^a-zA-Z0-9_]+")
 _UNDERSCORES = re.compile(r"__+")
 _METADATA = ("level", "log_stream", "part", "request_id")
 """Names in structured metadata that are ours."""
+
+
+type Unowned = Literal["no_tenant", "tenant_unknown", "tenant_invalid"]
+"""Why a log group has no tenant: no tag and no LOKI_TENANT, tags that are not known, or a tag with
+a value that Loki does not take."""
 
 
 class Claim(Struct, frozen=True):
@@ -53,24 +59,37 @@ class Fate(Struct, frozen=True):
 
 
 class Labelled(Struct, frozen=True):
-    """A stream, and as structured metadata the log stream and what found no place as a label."""
+    """A stream, and as structured metadata the log stream and what found no place as a label.
+
+    `unowned` says why nobody knows whose the lines are: no tenant may then read them.
+    """
 
     stream: Stream
     metadata: Pairs
+    unowned: Unowned | None = None
 
 
-def label(data: LogData, tags: Mapping[str, str], *, region: str, settings: Settings) -> Labelled:
+def label(
+    data: LogData,
+    tags: Mapping[str, str],
+    *,
+    region: str,
+    settings: Settings,
+    known: bool = True,
+) -> Labelled:
     """Give the stream of a payload.
 
-    `region` is the function's, used where the payload does not name its own. Pure: the same
-    payload and tags always give the same labels, so that streams do not flap.
+    `region` is the function's, used where the payload does not name its own. `known` is False where
+    AWS did not give the tags. Pure: the same payload and tags always give the same labels, so that
+    streams do not flap.
     """
     settled = fates(claims(data, tags, region=region, settings=settings), settings.max_labels)
     labels = sorted((fate.name, fate.claim.value) for fate in settled if fate.place == "label")
     spare = [(fate.name, fate.claim.value) for fate in settled if fate.place == "metadata"]
     if log_stream := clean(data.log_stream):
         spare.append(("log_stream", log_stream))
-    return Labelled(Stream(_tenant(tags, settings), tuple(labels)), tuple(sorted(spare)))
+    tenant, unowned = _tenant(tags, settings, known=known)
+    return Labelled(Stream(tenant, tuple(labels)), tuple(sorted(spare)), unowned)
 
 
 def claims(
@@ -86,7 +105,9 @@ def claims(
     builtin = [
         Claim("builtin", key, name, clean(values[key])) for key, name in settings.builtin_labels
     ]
-    return [claim for claim in (*static, *tagged, *builtin) if claim.value]
+    facts = [claim for claim in builtin if claim.key in FACTS]
+    others = [claim for claim in builtin if claim.key not in FACTS]
+    return [claim for claim in (*facts, *static, *tagged, *others) if claim.value]
 
 
 def fates(contenders: list[Claim], max_labels: int) -> list[Fate]:
@@ -156,9 +177,14 @@ def _metadata_name(key: str, taken: set[str]) -> str:
 
 def _tag_names(tags: Mapping[str, str], wanted: Pairs | None) -> list[tuple[str, str]]:
     if wanted is not None:
-        return [(key, name or label_name(key)) for key, name in wanted if key in tags]
-    named = [(key, label_name(key)) for key in tags if not key.startswith("aws:")]
+        return [(key, name or _tag_name(key)) for key, name in wanted if key in tags]
+    named = [(key, _tag_name(key)) for key in tags if not key.startswith("aws:")]
     return sorted(named, key=lambda pair: (pair[0] != pair[1], pair[0]))
+
+
+def _tag_name(key: str) -> str:
+    name = label_name(key)
+    return f"tag_{name}" if name in FACTS else name
 
 
 def _builtin_values(data: LogData, tags: Mapping[str, str], region: str) -> dict[str, str]:
@@ -175,6 +201,15 @@ def _builtin_values(data: LogData, tags: Mapping[str, str], region: str) -> dict
     }
 
 
-def _tenant(tags: Mapping[str, str], settings: Settings) -> str | None:
-    named = tags.get(settings.tenant_tag, "") if settings.tenant_tag else ""
-    return named if is_tenant(named) else settings.loki_tenant
+def _tenant(
+    tags: Mapping[str, str], settings: Settings, *, known: bool
+) -> tuple[str | None, Unowned | None]:
+    """Give the tenant, or why it is not known: nobody else may read the lines then."""
+    if settings.tenant_tag is None:
+        return settings.loki_tenant, None
+    if not known:
+        return None, "tenant_unknown"
+    named = tags.get(settings.tenant_tag)
+    if not named:
+        return settings.loki_tenant, None if settings.loki_tenant else "no_tenant"
+    return (named, None) if is_tenant(named) else (None, "tenant_invalid")

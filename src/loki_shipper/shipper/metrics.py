@@ -15,6 +15,7 @@ def metrics(report: Report, *, now: float) -> Iterator[tuple[str, str, float]]:
     yield "LinesLate", "Count", report.late
     yield "LinesDropped", "Count", sum(report.dropped.values())
     yield "LinesRejected", "Count", sum(report.rejected.values())
+    yield "LinesDeferred", "Count", sum(report.deferred.values())
     yield "LinesErrored", "Count", sum(report.errored.values())
     yield "RecordsUndecodable", "Count", int(report.undecodable is not None)
     if report.newest:

@@ -1,37 +1,61 @@
 """The spine: composes the stages and does nothing else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from loki_shipper.model import LogData
+from loki_shipper.model import Batch, Entry, LogData, Stream
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.batch import batch
 from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.deliver import Sink, deliver
-from loki_shipper.shipper.label import label
-from loki_shipper.shipper.outcome import Report, Settled, settle
+from loki_shipper.shipper.keep import keep
+from loki_shipper.shipper.label import Unowned, label
+from loki_shipper.shipper.outcome import (
+    Deferred,
+    Errored,
+    Outcome,
+    Rejected,
+    Report,
+    Settled,
+    Shipped,
+    settle,
+    settle_each,
+)
 from loki_shipper.shipper.source import UndecodableError, source
-from loki_shipper.shipper.spill import Put, SpillError, spill, spill_undecodable
-from loki_shipper.shipper.transform import Book, transform
+from loki_shipper.shipper.spill import Put, SpillError, spill_undecodable
+from loki_shipper.shipper.tags import LogGroupTags
+from loki_shipper.shipper.transform import Book, OutOfTimeError, transform
+
+_timestamp = attrgetter("timestamp")
 
 
 class Surroundings(Struct, frozen=True):
     """What the pipeline needs of the world.
 
-    `tags` gives a log group's (owner, log group); `region` and `own_log_group` are the function's;
-    `book` holds the rules; `put` writes to the bucket, None where there is none.
+    `tags` gives the tags of a log group by (owner, log group); `region` and `own_log_group` are the
+    function's; `book` holds the rules; `put` writes to the bucket, None where there is none.
     """
 
     settings: Settings
     book: Book
     region: str
     own_log_group: str | None
-    tags: Callable[[str, str], Mapping[str, str]]
+    tags: Callable[[str, str], LogGroupTags]
     sink: Sink
     put: Put | None
+
+
+class _Prepared(Struct, frozen=True):
+    """A payload before it is pushed: what is known of it, its streams, and what is not pushed."""
+
+    shipped: Shipped
+    streams: list[tuple[Stream, list[Entry]]] = []
+    kept_back: list[Outcome] = []
 
 
 def pipeline(event: Any, around: Surroundings) -> Report:
@@ -47,12 +71,24 @@ def pipeline(event: Any, around: Surroundings) -> Report:
         return _keep_undecodable(event, str(error), around.put)
     if data is None:
         return Report()
-    if data.log_group == around.own_log_group:
-        # Its lines are about deliveries: shipping them would never end.
-        return Report(
-            received=len(data.log_events), dropped={"own_log_group": len(data.log_events)}
-        )
-    return _ship(data, around)
+    [shipped] = ship([data], around)
+    return shipped.report(failure=keep(shipped, around.put))
+
+
+def ship(payloads: Sequence[LogData], around: Surroundings) -> list[Shipped]:
+    """Push payloads, those of one stream together, and say what became of each."""
+    prepared = [_prepare(data, around) for data in payloads]
+    kept_back = (outcome for each in prepared for outcome in each.kept_back)
+    batches = _batches(prepared, around.settings.max_batch_bytes)
+    outcomes = chain(kept_back, deliver(batches, around.sink))
+    if len(prepared) == 1:
+        settled = {0: settle(outcomes)}
+    else:
+        settled = settle_each(outcomes, _payload_of(prepared))
+    return [
+        replace(each.shipped, settled=settled.get(number, Settled()))
+        for number, each in enumerate(prepared)
+    ]
 
 
 def _keep_undecodable(event: Any, why: str, put: Put) -> Report:
@@ -63,46 +99,63 @@ def _keep_undecodable(event: Any, why: str, put: Put) -> Report:
     return Report(undecodable=why)
 
 
-def _ship(data: LogData, around: Surroundings) -> Report:
-    settings = around.settings
-    tags = around.tags(data.owner, data.log_group)
-    labelled = label(data, tags, region=around.region, settings=settings)
-    transformed = transform(
-        data, labelled.stream, labelled.metadata, book=around.book, settings=settings
-    )
-    batches = chain.from_iterable(
-        batch(stream, entries, settings.max_batch_bytes) for stream, entries in transformed.streams
-    )
-    settled = settle(deliver(batches, around.sink))
-    return Report(
-        received=len(data.log_events),
-        delivered=settled.delivered,
-        late=settled.late,
-        dropped=transformed.dropped,
-        matched=transformed.matched,
-        rejected={reason: len(events) for reason, events in settled.rejected.items()},
-        errored={reason: len(events) for reason, events in settled.errored.items()},
-        newest=max((event.timestamp for event in data.log_events), default=0),
-        failure=_keep(data, settled, around.put),
-    )
-
-
-def _keep(data: LogData, settled: Settled, put: Put | None) -> str | None:
-    """Put what Loki did not take into the bucket; say why the invocation must fail, if it must.
-
-    It fails where nothing was delivered, or nobody else would keep the rest: Lambda tries again,
-    and then writes the event to the bucket itself.
-    """
-    errored = settled.errored_events
-    failure = f"not delivered: {', '.join(sorted(settled.errored))}" if errored else None
-    if put is None:
-        return failure
+def _prepare(data: LogData, around: Surroundings) -> _Prepared:
+    settings, events = around.settings, data.log_events
+    if data.log_group == around.own_log_group:
+        # Its lines are about deliveries: shipping them would never end.
+        return _Prepared(Shipped(data, dropped={"own_log_group": len(events)}))
+    found = around.tags(data.owner, data.log_group)
+    labelled = label(data, found.tags, region=around.region, settings=settings, known=found.known)
     try:
-        for reason, events in settled.rejected.items():
-            spill(data, events, folder="rejected", reason=reason, put=put)
-        if failure is None or not settled.delivered:
-            return failure
-        spill(data, errored, folder="failed", reason=failure, put=put)
-    except SpillError as error:
-        return str(error)
-    return None
+        transformed = transform(
+            data,
+            labelled.stream,
+            labelled.metadata,
+            book=around.book,
+            settings=settings,
+            remaining=around.sink.remaining,
+        )
+    except OutOfTimeError:
+        untouched = [Entry(0, event.message, (), event) for event in events]
+        return _Prepared(Shipped(data), kept_back=[Errored(untouched, "out_of_time")])
+    streams: list[tuple[Stream, list[Entry]]] = []
+    kept_back: list[Outcome] = [
+        Rejected(entries, reason) for reason, entries in transformed.rejected.items()
+    ]
+    for stream, entries in transformed.streams:
+        if labelled.unowned is None or stream.tenant is not None:
+            streams.append((stream, entries))
+        else:
+            kept_back.append(_without_tenant(entries, labelled.unowned))
+    shipped = Shipped(data, dropped=transformed.dropped, matched=transformed.matched)
+    return _Prepared(shipped, streams, kept_back)
+
+
+def _without_tenant(entries: list[Entry], why: Unowned) -> Outcome:
+    if why == "no_tenant":
+        return Rejected(entries, why)
+    # Once the tags are read, or corrected, the lines have a tenant.
+    return Deferred(entries, why)
+
+
+def _batches(prepared: list[_Prepared], max_bytes: int) -> Iterator[Batch]:
+    streams: dict[Stream, list[list[Entry]]] = {}
+    for each in prepared:
+        for stream, entries in each.streams:
+            streams.setdefault(stream, []).append(entries)
+    for stream, parts in streams.items():
+        entries = parts[0] if len(parts) == 1 else sorted(chain(*parts), key=_timestamp)
+        yield from batch(stream, entries, max_bytes)
+
+
+def _payload_of(prepared: list[_Prepared]) -> dict[int, int]:
+    """Give the number of the payload that each log event came in, by the event's `id()`."""
+    return {
+        id(entry.event): number
+        for number, each in enumerate(prepared)
+        for entries in (
+            *(entries for _, entries in each.streams),
+            *(outcome.entries for outcome in each.kept_back),
+        )
+        for entry in entries
+    }

@@ -49,8 +49,7 @@ class RulesError(SettingsError):
     """Raised when a rules file cannot be used; names every fault."""
 
     def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("RULES cannot be used: " + "; ".join(self.faults))
+        super().__init__(*faults, about="RULES cannot be used: ")
 
 
 class Field(Struct, frozen=True):

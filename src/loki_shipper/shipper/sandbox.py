@@ -19,11 +19,11 @@ from loki_shipper.shipper.pipeline import Surroundings, pipeline
 from loki_shipper.shipper.rulebook import Rulebook
 from loki_shipper.shipper.rules_file import rules_file
 from loki_shipper.shipper.session import Session
-from loki_shipper.shipper.tags import Sources, Tags
+from loki_shipper.shipper.tags import LogGroupTags, Sources, Tags
 from loki_shipper.shipper.transform import Book
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from loki_shipper.settings import Settings
     from loki_shipper.shipper.outcome import Report
@@ -79,17 +79,23 @@ class Sandbox:
 
         Raises RulesError, and UndecodableError where there is no bucket to keep the event.
         """
+        return pipeline(event, self.surroundings(remaining))
+
+    def surroundings(self, remaining: Callable[[], float]) -> Surroundings:
+        """Give what the pipeline needs of the world for one invocation. Raises RulesError."""
         session = self._session
         session.refresh()
         sink = Sink(
             send=lambda batch: session.send(batch, seconds=remaining()),
             remaining=remaining,
+            now=time.time_ns,
             sleep=time.sleep,
             jitter=_jitter,
             renew=session.renew,
             plain=self._plain,
+            late_minutes=self._settings.late_stream_minutes,
         )
-        return pipeline(event, self._surroundings(sink))
+        return self._surroundings(sink)
 
     def _surroundings(self, sink: Sink) -> Surroundings:
         bucket = self._settings.bucket
@@ -103,9 +109,9 @@ class Sandbox:
             put=None if bucket is None else partial(aws.put_object, bucket),
         )
 
-    def _tags_of(self, owner: str, log_group: str) -> Mapping[str, str]:
+    def _tags_of(self, owner: str, log_group: str) -> LogGroupTags:
         wanted = self._settings.tag_labels != () or self._settings.tenant_tag is not None
-        return self._tags(owner, log_group) if wanted else {}
+        return self._tags(owner, log_group) if wanted else LogGroupTags({})
 
     def _access(self, *, fresh: bool) -> Access:
         return credentials(self._settings, partial(aws.fetch_secret, fresh=fresh))

@@ -11,6 +11,9 @@ from msgspec.structs import replace
 from loki_shipper.model import LogData, LogEvent
 from loki_shipper.shipper.pack import pack
 
+type Folder = Literal["failed", "rejected", "later"]
+"""Where an object lies: to be tried again, refused for good, or to be tried from its date on."""
+
 type Put = Callable[[str, bytes], None]
 """Writes an object: key and body. Raises SpillError."""
 
@@ -19,21 +22,23 @@ class SpillError(Exception):
     """Raised when the bucket cannot be written, so that the invocation must fail instead."""
 
 
-def spill(
+def spill(  # noqa: PLR0913 - each is a part of what is written
     data: LogData,
     events: list[LogEvent],
     *,
-    folder: Literal["failed", "rejected"],
+    folder: Folder,
     reason: str,
     put: Put,
+    due: int | None = None,
 ) -> None:
     """Write just these log events of a payload, in the shape of Lambda's on-failure record.
 
-    The key is a pure function of events and reason, so a repeat overwrites itself.
+    The key is a pure function of events and reason, so a repeat overwrites itself. It is dated by
+    `due`, in ms since 1970: when the events are to be tried again, by default their own time.
     """
     kept = replace(data, log_events=events)
-    newest = max(event.timestamp for event in events)
-    _write({"awslogs": {"data": pack(kept)}}, newest, folder=folder, reason=reason, put=put)
+    dated = max(event.timestamp for event in events) if due is None else due
+    _write({"awslogs": {"data": pack(kept)}}, dated, folder=folder, reason=reason, put=put)
 
 
 def spill_undecodable(event: Any, *, reason: str, put: Put) -> None:
@@ -41,8 +46,8 @@ def spill_undecodable(event: Any, *, reason: str, put: Put) -> None:
     _write(event, 0, folder="rejected", reason=reason, put=put)
 
 
-def _write(payload: Any, newest: int, *, folder: str, reason: str, put: Put) -> None:
-    when = datetime.fromtimestamp(newest / 1000, UTC)
+def _write(payload: Any, dated: int, *, folder: str, reason: str, put: Put) -> None:
+    when = datetime.fromtimestamp(dated / 1000, UTC)
     # An event that cannot be decoded may hold what only escapes can: json writes nothing else.
     body = json.dumps(
         {

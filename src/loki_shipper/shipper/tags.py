@@ -13,10 +13,20 @@ from loki_shipper.shipper.tag_index import TagIndex
 
 _TTL = 600.0
 _INDEX_TTL = 120.0
+_INDEX_MISS = 5.0
 _BACKOFF = 30.0
 _BREAK = 300.0
-"""Seconds that fetched tags and the index stay fresh, and that a failure and a denial keep us from
-asking again."""
+"""Seconds that fetched tags and the index stay fresh, that the index stays fresh for a log group
+which it does not have, and that a failure and a denial keep us from asking again."""
+
+_OF_FUNCTIONS = "/aws/lambda/"
+
+
+class LogGroupTags(Struct, frozen=True):
+    """A log group's tags; not `known`: AWS did not say, so it may have others."""
+
+    tags: Mapping[str, str]
+    known: bool = True
 
 
 class Unavailable(Struct, frozen=True):
@@ -51,15 +61,16 @@ class _Known(Struct, frozen=True):
 
 class _Index(Struct, frozen=True):
     index: TagIndex | None
+    read_at: float
     until: float
 
 
 class Tags:
-    """Remembers the tags of log groups for as long as the sandbox lives.
+    """Remembers the tags of log groups for as long as the execution environment lives.
 
-    `account` is the function's: log groups of others are only ever looked up in an index. `jitter`
-    spreads sandboxes that were born together. Counts look-ups in which the tags were not to be had
-    (`missing`) and calls that failed (`failures`).
+    `account` is the function's: log groups of other accounts are looked up in an index only.
+    `jitter` spreads the calls of environments that started together. `missing` counts look-ups
+    whose tags are not known, `failures` calls that failed.
     """
 
     def __init__(
@@ -80,37 +91,37 @@ class Tags:
         self.missing = 0
         self.failures = 0
 
-    def __call__(self, owner: str, log_group: str) -> Mapping[str, str]:
-        """Give the tags of an account's log group; empty where it has none, or none are known."""
+    def __call__(self, owner: str, log_group: str) -> LogGroupTags:
+        """Give the tags of an account's log group, those known last where AWS does not answer."""
         now = self._clock()
-        index = self._index(owner, now)
+        index = self._index(owner, log_group, now)
         if index is not None and (tagged := index.groups.get(log_group)) is not None:
-            return tagged.tags
-        if owner == self._account:
-            return self._own(log_group, now)
-        self.missing += 1
-        return {}
+            return LogGroupTags(tagged.tags)
+        own = self._own(log_group, now) if owner == self._account else None
+        # Where the subscriber keeps an index, a function's tags may stand in for missing ones.
+        is_open = index is not None and log_group.startswith(_OF_FUNCTIONS)
+        if own is None or (not own and is_open):
+            self.missing += 1
+            return LogGroupTags({}, known=False)
+        return LogGroupTags(own)
 
-    def _index(self, account: str, now: float) -> TagIndex | None:
+    def _index(self, account: str, log_group: str, now: float) -> TagIndex | None:
         known = self._indexes.get(account)
-        if known is not None and now < known.until:
-            return known.index
-        answer = self._sources.read_index(account)
-        # An index that is gone or cannot be read leaves us the one that we have.
-        index = None if known is None else known.index
-        if isinstance(answer, TagIndex):
-            index = answer
-        self._indexes[account] = _Index(index, now + _INDEX_TTL + self._jitter(_INDEX_TTL / 2))
-        return index
+        if known is None or now >= known.until or _may_be_newer(known, log_group, now):
+            answer = self._sources.read_index(account)
+            # An index that is gone or cannot be read leaves us the one that we have.
+            index = None if known is None else known.index
+            if isinstance(answer, TagIndex):
+                index = answer
+            until = now + _INDEX_TTL + self._jitter(_INDEX_TTL / 2)
+            known = self._indexes[account] = _Index(index, now, until)
+        return known.index
 
-    def _own(self, log_group: str, now: float) -> Mapping[str, str]:
+    def _own(self, log_group: str, now: float) -> Mapping[str, str] | None:
         known = self._known.get(log_group)
         if known is None or now >= known.until:
             known = self._ask(log_group, known, now) or known
-        if known is None:
-            self.missing += 1
-            return {}
-        return known.tags
+        return None if known is None else known.tags
 
     def _ask(self, log_group: str, known: _Known | None, now: float) -> _Known | None:
         if now < self._silent_until:
@@ -133,3 +144,13 @@ class Tags:
         known = _Known(tags, now + _TTL + self._jitter(_TTL / 5))
         self._known[log_group] = known
         return known
+
+
+def _may_be_newer(known: _Index, log_group: str, now: float) -> bool:
+    """Tell whether to read an index again for a log group that our copy does not have.
+
+    The subscriber writes the tags of a new log group before it links the log group.
+    """
+    if known.index is None or log_group in known.index.groups:
+        return False
+    return now >= known.read_at + _INDEX_MISS

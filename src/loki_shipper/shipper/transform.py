@@ -1,9 +1,11 @@
 """From log events to entries: what a line says, when, and with which structured metadata."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from operator import attrgetter
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from loki_shipper.model import Entry, LogData, LogEvent, Pairs, Stream
 from loki_shipper.settings import Settings
@@ -22,16 +24,25 @@ _MOST_NOTES = 16
 """At 2 KiB each, half of the structured metadata that Loki takes: no line is refused for them."""
 
 
+_CHECK_TIME_EVERY = 65_536
+"""Characters of text between two looks at the clock: rules may be slow."""
+
+
+class OutOfTimeError(Exception):
+    """Raised when the invocation has no time left for the rules."""
+
+
 class Transformed(Struct, frozen=True):
     """Entries by stream, in ascending time.
 
     `dropped` counts log events by the reason or rule that left them out, `matched` how often each
-    rule did something.
+    rule did something. `rejected` has by reason the entries that no tenant may read.
     """
 
     streams: list[tuple[Stream, list[Entry]]]
     dropped: dict[str, int]
     matched: dict[str, int] = {}
+    rejected: dict[str, list[Entry]] = {}
 
 
 class Book(Struct, frozen=True):
@@ -41,23 +52,31 @@ class Book(Struct, frozen=True):
     label_values: dict[tuple[str, str], set[str]]
 
 
-def transform(
-    data: LogData, stream: Stream, metadata: Pairs, *, book: Book, settings: Settings
+def transform(  # noqa: PLR0913 - each is an input of its own
+    data: LogData,
+    stream: Stream,
+    metadata: Pairs,
+    *,
+    book: Book,
+    settings: Settings,
+    remaining: Callable[[], float] = lambda: float("inf"),
 ) -> Transformed:
     """Turn each log event into an entry, a long one into several, an empty one into none.
 
-    All go to the one stream with the one metadata, but for what the rules of the log group say.
+    All go to the one stream with the one metadata, unless the rules of the log group say otherwise.
+    Raises OutOfTimeError when the rules take longer than the `remaining` seconds.
     """
     merging = _Merging(metadata if settings.structured_metadata else (), settings)
     rules = book.rules.of(data.log_group)
     noting = annotate(rules, merging.metadata)
     if rules and noting is None:
         place = Place(dict(stream.labels), settings.max_labels, book.label_values)
-        return _sorted_by_rules(data, stream, merging, steps(rules, place))
+        return _sorted_by_rules(data, stream, merging, steps(rules, place), remaining)
     shared, limit = merging.shared, settings.max_line_bytes
     metadata = shared
     entries: list[Entry] = []
     empty = noted = 0
+    crowded = False
     for ordinal, event in enumerate(data.log_events):
         line = event.message.removesuffix("\n")
         when = event.timestamp * _MS + offset(event, ordinal)
@@ -66,40 +85,84 @@ def transform(
             noted += metadata is not shared
         # No character takes more than four bytes.
         if len(line) * 4 > limit and len(line.encode()) > limit:
-            entries.extend(_long(event, line, when, metadata, settings))
+            parts = _long(event, line, when, metadata, settings)
+            crowded = crowded or len(parts) > _PARTS
+            entries += parts
         elif line:
             entries.append(Entry(when, line, metadata, event))
         else:
             empty += 1
-    entries.sort(key=attrgetter("timestamp"))
     dropped = {"empty": empty} if empty else {}
-    return Transformed([(stream, entries)], dropped, {rules[0].name: noted} if noted else {})
+    return Transformed(
+        [(stream, _in_order(entries, crowded=crowded))],
+        dropped,
+        {rules[0].name: noted} if noted else {},
+    )
 
 
 def _sorted_by_rules(
-    data: LogData, stream: Stream, merging: "_Merging", steps: Steps
+    data: LogData,
+    stream: Stream,
+    merging: "_Merging",
+    steps: Steps,
+    remaining: Callable[[], float],
 ) -> Transformed:
     """Go the long way: a line may change, be left out, or go to a stream of its own."""
     limit, streams = merging.settings.max_line_bytes, _Streams(stream)
     dropped: dict[str, int] = {}
     matched: dict[str, int] = {}
+    rejected: dict[str, list[Entry]] = {}
+    unchecked = 0
+    crowded = False
     for ordinal, event in enumerate(data.log_events):
+        unchecked += len(event.message)
+        if unchecked > _CHECK_TIME_EVERY:
+            unchecked = 0
+            if remaining() <= 0:
+                raise OutOfTimeError
         line = interpret(event, steps, matched)
         text = line.text
         if not text or line.dropped is not None:
             reason = line.dropped or "empty"
             dropped[reason] = dropped.get(reason, 0) + 1
             continue
-        entries, metadata = streams.of(line), merging.known(line.notes)
         when = line.timestamp * _MS + offset(event, ordinal)
+        if line.rejected is not None:
+            rejected.setdefault(line.rejected, []).append(Entry(when, text, (), line.event))
+            continue
+        entries, metadata = streams.of(line), merging.known(line.notes)
         if len(text) * 4 > limit and len(text.encode()) > limit:
-            entries.extend(_long(line.event, text, when, metadata, merging.settings))
+            parts = _long(line.event, text, when, metadata, merging.settings)
+            crowded = crowded or len(parts) > _PARTS
+            entries += parts
         else:
             entries.append(Entry(when, text, metadata, line.event))
-    found = [(stream, entries) for stream, entries in streams.found.values() if entries]
-    for _, entries in found:
+    found = [
+        (stream, _in_order(entries, crowded=crowded))
+        for stream, entries in streams.found.values()
+        if entries
+    ]
+    return Transformed(found, dropped, matched, rejected)
+
+
+def _in_order(entries: list[Entry], *, crowded: bool) -> list[Entry]:
+    """Sort entries by time.
+
+    `crowded`: a line has more parts than its place has room for. The lines that it runs into are
+    moved behind it, as Loki keeps one entry of those with the same time and text.
+    """
+    if not crowded:
         entries.sort(key=attrgetter("timestamp"))
-    return Transformed(found, dropped, matched)
+        return entries
+    lines = [[*parts] for _, parts in groupby(entries, key=lambda entry: id(entry.event))]
+    lines.sort(key=lambda parts: parts[0].timestamp)
+    apart: list[Entry] = []
+    free = 0
+    for parts in lines:
+        move = max(0, free - parts[0].timestamp)
+        apart += [replace(part, timestamp=part.timestamp + move) for part in parts]
+        free = apart[-1].timestamp + 1
+    return apart
 
 
 type _Key = tuple[str | None, Pairs]
@@ -183,22 +246,23 @@ def _is_aws_id(event_id: str | int) -> bool:
     return isinstance(event_id, str) and len(event_id) == _ID_DIGITS and event_id.isdecimal()
 
 
-def _long(
-    event: LogEvent, line: str, when: int, shared: Pairs, settings: Settings
-) -> Iterator[Entry]:
+def _long(event: LogEvent, line: str, when: int, shared: Pairs, settings: Settings) -> list[Entry]:
     limit = settings.max_line_bytes
     match settings.long_lines:
         case "truncate":
-            yield Entry(when, _truncated(line, limit), shared, event)
+            return [Entry(when, _truncated(line, limit), shared, event)]
         case "split":
-            parts = list(_split(line.encode(), limit))
-            for number, part in enumerate(parts, 1):
-                numbered = ("part", f"{number}/{len(parts)}")
-                metadata = (
-                    tuple(sorted((*shared, numbered))) if settings.structured_metadata else ()
-                )
-                # Beyond 16 they run into the next event's place: Loki holds two lines of one time.
-                yield Entry(when + number - 1, part, metadata, event)
+            parts = [*_split(line.encode(), limit)]
+            return [
+                Entry(when + number, part, _numbered(shared, number + 1, len(parts)), event)
+                if settings.structured_metadata
+                else Entry(when + number, part, (), event)
+                for number, part in enumerate(parts)
+            ]
+
+
+def _numbered(shared: Pairs, number: int, count: int) -> Pairs:
+    return tuple(sorted((*shared, ("part", f"{number}/{count}"))))
 
 
 def _split(encoded: bytes, limit: int) -> Iterator[str]:

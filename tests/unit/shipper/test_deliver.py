@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from loki_shipper.model import Batch, Entry, LogEvent, Pairs, Stream
 from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
 from loki_shipper.shipper.deliver import Sink, deliver
-from loki_shipper.shipper.outcome import Delivered, Errored, Outcome, Rejected
+from loki_shipper.shipper.outcome import Deferred, Delivered, Errored, Outcome, Rejected
 
 type Reply = Answer | NoAnswer
 
@@ -17,7 +17,10 @@ SECOND = 1_000_000_000
 # 2026-11-20T20:00:00Z
 NOW = 1_795_204_800
 STREAM = Stream("t", (("app", "a"), ("zone", "z")))
-LATE = Stream("t", (("app", "a"), ("late", "true"), ("zone", "z")))
+LATE = Stream("t", (("app", "a"), ("late", "Fri 20:00"), ("zone", "z")))
+
+DUE = (NOW + 600) * 1000
+"""When Loki, which refuses lines of 20:00 though it is 20:01, is asked again."""
 
 STORED = Answer(204)
 BUSY = Answer(503)
@@ -52,7 +55,10 @@ class World:
         self.slept: list[float] = []
         self.renewals = 0
         self.left = seconds
+        self.now = (NOW + 60) * SECOND
         self.plain: set[str | None] = set()
+        self.closed: dict[str | None, str] = {}
+        self.answered: list[tuple[str | None, str | None]] = []
         self._each = each
         self._renewed = renewed
         script: Iterator[Reply] = iter(()) if callable(answers) else chain(answers, repeat(STORED))
@@ -78,10 +84,14 @@ class World:
         sink = Sink(
             send=self.send,
             remaining=lambda: self.left,
+            now=lambda: self.now,
             sleep=self.sleep,
             jitter=lambda longest: longest,
             renew=self.renew,
             plain=self.plain,
+            late_minutes=30,
+            closed=self.closed.get,
+            answered=lambda tenant, reason: self.answered.append((tenant, reason)),
         )
         return [*deliver(batches, sink)]
 
@@ -110,6 +120,8 @@ def fates(outcomes: Iterable[Outcome]) -> dict[str, str]:
                 fate = "late" if late else "delivered"
             case Rejected(reason=reason):
                 fate = f"rejected {reason}"
+            case Deferred(reason=reason, due=due):
+                fate = f"deferred {reason} {due}"
             case Errored(reason=reason):
                 fate = f"errored {reason}"
         for entry in outcome.entries:
@@ -304,7 +316,7 @@ def test_losses_that_the_answer_hid_come_out_when_the_rest_is_sent() -> None:
     assert fates(world.deliver(batch("abcde"))) == {
         **all_("ab", "late"),
         **all_("cd", "delivered"),
-        "e": "rejected too_new",
+        "e": f"deferred too_new {DUE}",
     }
 
 
@@ -317,6 +329,111 @@ def test_a_cutoff_that_divides_nothing_sets_all_aside(cutoff: str) -> None:
 def test_without_details_all_go_to_the_late_stream() -> None:
     world = World([Answer(400, "entry too far behind")])
     assert fates(world.deliver(batch("abc"))) == all_("abc", "late")
+
+
+# Late by the clock
+
+
+def half_hour(value: str) -> Stream:
+    return Stream("t", (("app", "a"), ("late", value), ("zone", "z")))
+
+
+def test_what_is_old_by_the_clock_goes_to_the_stream_of_its_half_hour_unasked() -> None:
+    world = World([])
+    world.now = (NOW + 45 * 60 + 2) * SECOND
+    assert fates(world.deliver(batch("abcd"))) == {
+        **all_("ab", "late"),
+        **all_("cd", "delivered"),
+    }
+    assert [(sent.stream, len(sent.entries)) for sent in world.sent] == [(LATE, 2), (STREAM, 2)]
+
+
+def test_each_half_hour_has_a_stream_of_its_own() -> None:
+    world = World([])
+    world.now = (NOW + 3 * 3600) * SECOND
+    entries = [
+        Entry((NOW + at) * SECOND, str(at), (), LogEvent("", 0, "")) for at in (-1, 0, 1799, 1800)
+    ]
+    world.deliver(Batch(STREAM, entries))
+    assert [(sent.stream, len(sent.entries)) for sent in world.sent] == [
+        (half_hour("Fri 19:30"), 1),
+        (half_hour("Fri 20:00"), 2),
+        (half_hour("Fri 20:30"), 1),
+    ]
+
+
+def test_what_becomes_of_the_late_lines_does_not_concern_the_others() -> None:
+    world = World(lambda sent: BLOCKED if "late" in dict(sent.stream.labels) else STORED)
+    world.now = (NOW + 45 * 60 + 2) * SECOND
+    assert fates(world.deliver(batch("abcd"))) == {
+        **all_("ab", "errored blocked"),
+        **all_("cd", "delivered"),
+    }
+
+
+def test_a_batch_that_grows_old_while_it_waits_goes_to_the_late_stream() -> None:
+    world = World([BUSY])
+    world.now = (NOW + 45 * 60) * SECOND
+
+    def sleep(seconds: float) -> None:
+        world.now += 10 * SECOND
+        world.slept.append(seconds)
+
+    world.sleep = sleep  # type: ignore[method-assign] # time passes while it sleeps
+    assert fates(world.deliver(batch("ab"))) == all_("ab", "late")
+    assert [sent.stream for sent in world.sent] == [STREAM, LATE]
+
+
+# Ahead of the clock
+
+
+def new_from(second: int) -> Answer:
+    return Answer(400, NEW.replace("20:00:00", f"20:{second // 60:02}:{second % 60:02}"))
+
+
+def test_lines_ahead_of_the_clock_are_deferred_to_the_ten_minutes_that_they_are_dated_in() -> None:
+    world = World([new_from(1200)])
+    entries = [
+        Entry((NOW + at) * SECOND, str(at), (), LogEvent("", 0, "")) for at in (0, 1200, 1799, 1800)
+    ]
+    assert fates(world.deliver(Batch(STREAM, entries))) == {
+        "0": "delivered",
+        **dict.fromkeys(["1200", "1799"], f"deferred too_new {(NOW + 1200) * 1000}"),
+        "1800": f"deferred too_new {(NOW + 1800) * 1000}",
+    }
+
+
+def test_lines_of_another_day_are_rejected() -> None:
+    world = World([new_from(0)])
+    tomorrow = batch("a", start=NOW + 60 + 24 * 3600)
+    assert fates(world.deliver(tomorrow)) == {"a": "rejected too_new"}
+
+
+# Tenants
+
+
+def test_nothing_is_sent_to_a_tenant_that_is_closed() -> None:
+    world = World([])
+    world.closed["t"] = "blocked"
+    other = batch("c", stream=Stream("u", STREAM.labels))
+    assert fates(world.deliver(batch("ab"), other)) == {
+        **all_("ab", "errored blocked"),
+        "c": "delivered",
+    }
+    assert world.lines == ["c"]
+
+
+def test_of_each_tenant_it_is_said_whether_loki_dealt_with_it() -> None:
+    world = World([BLOCKED, STORED, Answer(403), Answer(400, OLD)])
+    streams = [Stream(tenant, STREAM.labels) for tenant in "abcd"]
+    world.deliver(*(batch("x", stream=stream) for stream in streams))
+    assert world.answered == [("a", "blocked"), ("b", None), ("c", "denied"), ("d", None)]
+
+
+def test_a_tenant_is_given_up_once_however_often_its_batch_was_tried() -> None:
+    world = World(lambda _: BUSY)
+    world.deliver(batch("abc"))
+    assert world.answered == [("t", "server_error")]
 
 
 # 400 "structured metadata … disallowed"
@@ -363,13 +480,15 @@ def test_lines_too_new_are_those_from_the_second_that_loki_names() -> None:
     world = World([Answer(400, NEW)])
     assert fates(world.deliver(batch("abc", start=NOW - 1))) == {
         "a": "delivered",
-        **all_("bc", "rejected too_new"),
+        **all_("bc", f"deferred too_new {DUE}"),
     }
 
 
 def test_lines_too_long_are_those_over_the_limit_in_bytes() -> None:
     lines = ["xxx", "€", "xxxx", "€€"]
-    entries = [Entry(n, line, (), LogEvent("", 0, "")) for n, line in enumerate(lines)]
+    entries = [
+        Entry(NOW * SECOND + n, line, (), LogEvent("", 0, "")) for n, line in enumerate(lines)
+    ]
     world = World([Answer(400, "max entry size '3' bytes exceeded for stream")])
     assert fates(world.deliver(Batch(STREAM, entries))) == {
         **dict.fromkeys(lines[:2], "delivered"),
@@ -383,7 +502,7 @@ def test_each_is_rejected_for_its_own_reason() -> None:
     assert fates(world.deliver(batch("abcd", start=NOW - 1))) == {
         **all_("ab", "rejected too_old"),
         "c": "delivered",
-        "d": "rejected too_new",
+        "d": f"deferred too_new {DUE}",
     }
 
 
@@ -414,7 +533,7 @@ def test_after_an_answer_that_was_cut_short_the_rest_is_sent_again() -> None:
     assert fates(world.deliver(batch("abcd", start=NOW - 1))) == {
         **all_("ab", "rejected too_old"),
         "c": "delivered",
-        "d": "rejected too_new",
+        "d": f"deferred too_new {DUE}",
     }
     assert world.lines == ["abcd", "cd"]
 

@@ -38,7 +38,8 @@ class Given:
         data = LogData("DATA_MESSAGE", "123456789012", group, "s", events)
         got = transform(data, stream, SHARED, book=self._book, settings=self._settings)
         shipped = {id(entry.event) for _, entries in got.streams for entry in entries}
-        assert len(events) == len(shipped) + sum(got.dropped.values())
+        rejected = sum(map(len, got.rejected.values()))
+        assert len(events) == len(shipped) + rejected + sum(got.dropped.values())
         return got
 
     def entries(self, *messages: str | LogEvent, **where: Any) -> list[Entry]:
@@ -276,7 +277,7 @@ def test_the_first_rule_of_a_label_that_finds_a_value_decides() -> None:
 def test_a_tenant_comes_from_a_field_that_may_be_one() -> None:
     given = Given("[[rule]]\ntenant = 'team'")
     got = given.of(
-        said(team="a"), said(team="b"), said(team="a|b"), said(team=1), "-", said(team="us")
+        said(team="a"), said(team="b"), said(team=""), said(team=None), "-", said(team="us")
     )
     assert [(stream.tenant, len(entries)) for stream, entries in got.streams] == [
         ("us", 4),
@@ -284,6 +285,15 @@ def test_a_tenant_comes_from_a_field_that_may_be_one() -> None:
         ("b", 1),
     ]
     assert {stream.labels for stream, _ in got.streams} == {STREAM.labels}
+
+
+@pytest.mark.parametrize("team", ["a|b", 1, ["a"], {"a": "b"}, "..", "x" * 151])
+def test_a_line_of_a_tenant_that_cannot_be_is_shown_to_nobody(team: Any) -> None:
+    given = Given("[[rule]]\nreplace = 'secret'\nwith = '-'\n[[rule]]\ntenant = 'team'")
+    got = given.of(said(team=team, msg="secret"), said(team="a"))
+    assert [(stream.tenant, len(entries)) for stream, entries in got.streams] == [("a", 1)]
+    [entry] = got.rejected["tenant_invalid"]
+    assert "secret" not in entry.event.message
 
 
 @pytest.mark.parametrize(
@@ -360,8 +370,6 @@ def test_redaction_sees_what_other_rules_take_out_of_a_line() -> None:
         label = {paid = "card"}
         at_most = 9
         [[rule]]
-        tenant = "card"
-        [[rule]]
         unwrap = "log"
     """
     )
@@ -369,6 +377,12 @@ def test_redaction_sees_what_other_rules_take_out_of_a_line() -> None:
     [(stream, [entry])] = given.of(f'{{"card": "{hidden}", "log": "by {hidden}"}}').streams
     assert stream == Stream("us", tuple(sorted((*STREAM.labels, ("paid", "[card]")))))
     assert (entry.line, dict(entry.metadata)["card"]) == ("by [card]", "[card]")
+
+
+def test_a_redacted_value_is_no_tenant() -> None:
+    given = Given(REDACT + '[[rule]]\ntenant = "card"')
+    [entry] = given.of(said(card=CARD)).rejected["tenant_invalid"]
+    assert CARD not in entry.event.message
 
 
 def test_rules_apply_again_without_harm() -> None:

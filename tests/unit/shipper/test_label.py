@@ -223,13 +223,61 @@ def test_a_value_is_cleaned_of_what_loki_refuses(value: str, cleaned: str) -> No
     [
         ({"owner": "team-a"}, "team-a"),
         ({}, "all"),
-        ({"owner": "a b"}, "all"),
         ({"owner": ""}, "all"),
     ],
 )
 def test_a_tag_may_name_the_tenant(tags: dict[str, str], tenant: str) -> None:
-    assert labelled(tags, TENANT_TAG="owner", LOKI_TENANT="all").stream.tenant == tenant
-    assert labelled(tags).stream.tenant is None
+    got = labelled(tags, TENANT_TAG="owner", LOKI_TENANT="all")
+    assert (got.stream.tenant, got.unowned) == (tenant, None)
+    assert (labelled(tags).stream.tenant, labelled(tags).unowned) == (None, None)
+
+
+@pytest.mark.parametrize("value", ["a b", "a|b", "..", "x" * 151, "größe"])
+def test_a_tag_that_names_no_possible_tenant_gives_the_lines_to_nobody(value: str) -> None:
+    got = labelled({"owner": value}, TENANT_TAG="owner", LOKI_TENANT="all")
+    assert (got.stream.tenant, got.unowned) == (None, "tenant_invalid")
+
+
+def test_without_the_tag_and_without_a_tenant_for_all_the_lines_are_nobodys() -> None:
+    got = labelled({}, TENANT_TAG="owner")
+    assert (got.stream.tenant, got.unowned) == (None, "no_tenant")
+
+
+def test_tags_that_are_not_known_name_no_tenant_and_the_one_for_all_is_not_meant() -> None:
+    configured = read(TENANT_TAG="owner", LOKI_TENANT="all")
+    got = label(data(), {}, region="r", settings=configured, known=False)
+    assert (got.stream.tenant, got.unowned) == (None, "tenant_unknown")
+
+
+def test_without_a_tag_for_tenants_unknown_tags_are_no_obstacle() -> None:
+    got = label(data(), {}, region="r", settings=read(LOKI_TENANT="all"), known=False)
+    assert (got.stream.tenant, got.unowned) == ("all", None)
+
+
+@pytest.mark.parametrize("fact", ["log_group", "account_id"])
+@pytest.mark.parametrize("builtins", ["all", "none"])
+@pytest.mark.parametrize("wanted", ["*", "{fact}"])
+def test_a_tag_with_the_name_of_a_fact_does_not_displace_it(
+    fact: str, builtins: str, wanted: str
+) -> None:
+    environ = {"BUILTIN_LABELS": builtins, "TAG_LABELS": wanted.format(fact=fact)}
+    got = labelled({fact: "forged"}, **environ)
+    labels = dict(got.stream.labels)
+    assert labels[f"tag_{fact}"] == "forged"
+    assert labels.get(fact) == (
+        dict(labelled({}).stream.labels)[fact] if builtins == "all" else None
+    )
+
+
+def test_a_fact_under_another_name_keeps_that_name_too() -> None:
+    got = labelled({"group": "forged"}, BUILTIN_LABELS="log_group=group")
+    assert dict(got.stream.labels)["group"] == data().log_group
+    assert dict(got.metadata)["tag_group"] == "forged"
+
+
+def test_a_tag_may_still_replace_region_and_source() -> None:
+    got = dict(labelled({"region": "eu", "source": "app"}).stream.labels)
+    assert (got["region"], got["source"]) == ("eu", "app")
 
 
 KEYS = st.one_of(

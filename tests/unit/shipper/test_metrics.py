@@ -2,11 +2,12 @@ from loki_shipper.shipper.metrics import metrics
 from loki_shipper.shipper.outcome import Report
 
 REPORT = Report(
-    received=21,
+    received=24,
     delivered=6,
     late=2,
     dropped={"empty": 1, "own_log_group": 2},
     rejected={"too_old": 3, "too_long": 1},
+    deferred={"too_new": 2, "tenant_unknown": 1},
     errored={"tls": 4, "denied": 4},
     newest=1_795_206_163_000,
 )
@@ -14,11 +15,12 @@ REPORT = Report(
 
 def test_each_count_is_a_metric_whatever_the_reason() -> None:
     assert {name: value for name, _, value in metrics(REPORT, now=1_795_206_170.5)} == {
-        "LinesReceived": 21,
+        "LinesReceived": 24,
         "LinesDelivered": 6,
         "LinesLate": 2,
         "LinesDropped": 3,
         "LinesRejected": 4,
+        "LinesDeferred": 3,
         "LinesErrored": 8,
         "RecordsUndecodable": 0,
         "Lag": 7.5,
@@ -28,7 +30,7 @@ def test_each_count_is_a_metric_whatever_the_reason() -> None:
 def test_counters_are_there_before_their_first_fault() -> None:
     told = {name: value for name, _, value in metrics(Report(), now=5.0)}
     assert told == dict.fromkeys(told, 0)
-    assert {"LinesRejected", "LinesErrored", "RecordsUndecodable"} <= told.keys()
+    assert {"LinesRejected", "LinesDeferred", "LinesErrored", "RecordsUndecodable"} <= told.keys()
     assert "Lag" not in told
 
 

@@ -1,21 +1,24 @@
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loki_shipper.local.sample import from_lines, invocation_event
+from loki_shipper.local.sample import Call, from_lines, invocation_event, log_data
 from loki_shipper.model import Batch, LogData, LogEvent
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.answer import Answer, NoAnswer
 from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.deliver import Sink
-from loki_shipper.shipper.outcome import Report
-from loki_shipper.shipper.pipeline import Surroundings, pipeline
-from loki_shipper.shipper.rules import default_rules
+from loki_shipper.shipper.outcome import Report, Settled, Shipped
+from loki_shipper.shipper.pipeline import Surroundings, pipeline, ship
+from loki_shipper.shipper.rules import default_rules, rules
 from loki_shipper.shipper.source import UndecodableError, source
 from loki_shipper.shipper.spill import SpillError
+from loki_shipper.shipper.tags import LogGroupTags
 from loki_shipper.shipper.transform import Book
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
@@ -32,32 +35,39 @@ class World:
         self.batches: list[Batch] = []
         self.bucket: dict[str, bytes] | None = {}
         self.tags: Mapping[str, str] = {"team": "payments"}
+        self.tags_are_known = True
         self.settings = Settings(loki_url="http://loki")
         self.book = Book(default_rules(), {})
         self.own_log_group: str | None = "/aws/lambda/shipper"
         self.bucket_is_down = False
+        self.seconds: Iterator[float] = repeat(60.0)
+
+    def around(self) -> Surroundings:
+        return Surroundings(
+            settings=self.settings,
+            book=self.book,
+            region="eu-central-1",
+            own_log_group=self.own_log_group,
+            tags=lambda _owner, _log_group: LogGroupTags(self.tags, known=self.tags_are_known),
+            sink=Sink(
+                send=self._send,
+                remaining=lambda: next(self.seconds),
+                now=lambda: NOW * 1_000_000,
+                sleep=lambda _: None,
+                jitter=lambda _: 0.0,
+                renew=lambda: False,
+                plain=set(),
+                late_minutes=30,
+            ),
+            put=None if self.bucket is None else self._put,
+        )
+
+    def ship_all(self, *payloads: LogData) -> list[Shipped]:
+        return ship(payloads, self.around())
 
     def ship(self, event: Any) -> Report:
-        report = pipeline(
-            event,
-            Surroundings(
-                settings=self.settings,
-                book=self.book,
-                region="eu-central-1",
-                own_log_group=self.own_log_group,
-                tags=lambda _owner, _log_group: self.tags,
-                sink=Sink(
-                    send=self._send,
-                    remaining=lambda: 60.0,
-                    sleep=lambda _: None,
-                    jitter=lambda _: 0.0,
-                    renew=lambda: False,
-                    plain=set(),
-                ),
-                put=None if self.bucket is None else self._put,
-            ),
-        )
-        kept = [report.dropped, report.rejected, report.errored]
+        report = pipeline(event, self.around())
+        kept = [report.dropped, report.rejected, report.deferred, report.errored]
         assert report.received == report.delivered + sum(sum(each.values()) for each in kept)
         return report
 
@@ -129,7 +139,7 @@ def test_a_payload_without_log_events_pushes_nothing() -> None:
 def test_our_own_log_group_is_never_shipped() -> None:
     world = World()
     assert world.ship(event("a", "b", log_group="/aws/lambda/shipper")) == Report(
-        received=2, dropped={"own_log_group": 2}
+        received=2, dropped={"own_log_group": 2}, newest=NOW
     )
     assert world.batches == []
 
@@ -279,3 +289,111 @@ def test_moto_s_ids_are_shipped() -> None:
     world = World()
     assert world.ship(invocation_event(LogData("DATA_MESSAGE", "1", "g", "s", events))).delivered
     assert len({entry.timestamp for entry in world.batches[0].entries}) == 50
+
+
+# Whose lines they are
+
+
+def tenants(world: World, **settings: Any) -> None:
+    world.settings = Settings(loki_url="http://loki", tenant_tag="owner", **settings)
+
+
+def test_lines_whose_tenant_is_not_known_wait_in_the_bucket_and_the_invocation_succeeds() -> None:
+    world = World()
+    tenants(world, loki_tenant="all")
+    world.tags, world.tags_are_known = {}, False
+    assert world.ship(event("a", "b")) == Report(
+        received=2, deferred={"tenant_unknown": 2}, newest=NOW
+    )
+    assert (world.batches, world.kept("failed/")) == ([], ["a", "b"])
+
+
+def test_lines_of_a_tenant_that_cannot_be_wait_likewise() -> None:
+    world = World()
+    tenants(world, loki_tenant="all")
+    world.tags = {"owner": "not a tenant"}
+    assert world.ship(event("a")).deferred == {"tenant_invalid": 1}
+    assert (world.batches, world.kept("failed/")) == ([], ["a"])
+
+
+def test_lines_that_are_nobodys_are_rejected() -> None:
+    world = World()
+    tenants(world)
+    assert world.ship(event("a")).rejected == {"no_tenant": 1}
+    assert (world.batches, world.kept("rejected/")) == ([], ["a"])
+
+
+def test_a_rule_may_give_a_line_a_tenant_where_the_log_group_has_none() -> None:
+    world = World()
+    tenants(world)
+    world.book = Book(rules("[[rule]]\ntenant = 'team'"), {})
+    report = world.ship(event('{"team": "a"}', "b"))
+    assert (report.delivered, report.rejected) == (1, {"no_tenant": 1})
+    assert [batch.stream.tenant for batch in world.batches] == ["a"]
+
+
+def test_without_a_bucket_lines_whose_tenant_is_not_known_stay_with_lambda() -> None:
+    world = World()
+    tenants(world)
+    world.tags_are_known = False
+    world.bucket = None
+    assert world.ship(event("a")).failure == "not delivered: tenant_unknown"
+    assert world.batches == []
+
+
+# Ahead of the clock
+
+
+def test_lines_ahead_of_the_clock_are_kept_with_the_time_from_which_loki_takes_them() -> None:
+    world = World(
+        refusing("ahead", Answer(400, f"has timestamp too new: {_text(NOW + 3_600_000)}"))
+    )
+    ahead = log_data("g", "s", [Call(NOW, [(NOW, "now"), (NOW + 3_600_000, "ahead")])])
+    report = world.ship(invocation_event(ahead))
+    assert (report.delivered, report.deferred, report.failure) == (1, {"too_new": 1}, None)
+    assert world.bucket is not None
+    [key] = world.bucket
+    due = (NOW + 3_600_000) // 600_000 * 600_000
+    assert key.startswith(f"later/2026/11/20/{_text(due)[:-1].replace(':', '.')}-")
+    assert world.kept("later/") == ["ahead"]
+
+
+def _text(ms: int) -> str:
+    return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+# Time
+
+
+def test_rules_that_outlive_the_invocation_end_as_errored_and_keep_the_payload_whole() -> None:
+    world = World()
+    world.book = Book(rules("[[rule]]\nreplace = 'x+'\nwith = '-'"), {})
+    world.seconds = iter([1.0, 0.5, -0.1])
+    report = world.ship(event(*["x" * 70_000] * 5))
+    assert (report.errored, report.failure) == ({"out_of_time": 5}, "not delivered: out_of_time")
+    assert (world.batches, world.bucket) == ([], {})
+
+
+# Several payloads
+
+
+def payload(log_stream: str, *lines: str) -> LogData:
+    return from_lines(lines, log_group="g", log_stream=log_stream, newest=NOW)
+
+
+def test_payloads_of_one_stream_travel_in_one_push_and_are_reported_apart() -> None:
+    world = World(refusing("bad", Answer(413)))
+    one, two = world.ship_all(payload("s1", "a", "bad"), payload("s2", "b"))
+    assert (one.settled.delivered, two.settled.delivered) == (1, 1)
+    assert [*one.settled.rejected] == ["too_large"]
+    first = world.batches[0]
+    assert sorted(entry.line for entry in first.entries) == ["a", "b", "bad"]
+    assert {dict(entry.metadata)["log_stream"] for entry in first.entries} == {"s1", "s2"}
+    assert [*first.entries] == sorted(first.entries, key=lambda entry: entry.timestamp)
+
+
+def test_payloads_of_which_nothing_is_left_are_reported_too() -> None:
+    world = World()
+    empty, full = world.ship_all(payload("s1", "\n"), payload("s2", "b"))
+    assert (empty.dropped, empty.settled) == ({"empty": 1}, Settled())
+    assert full.settled.delivered == 1

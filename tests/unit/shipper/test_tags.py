@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from loki_shipper.shipper.tag_index import Tagged, TagIndex
-from loki_shipper.shipper.tags import Sources, Tags, Unavailable, Unchanged
+from loki_shipper.shipper.tags import LogGroupTags, Sources, Tags, Unavailable, Unchanged
 
 ACCOUNT = "123456789012"
 OTHER = "999999999999"
@@ -39,6 +39,13 @@ class World:
         return Tags(ACCOUNT, sources, clock=lambda: self.now, jitter=lambda _: 0.0)
 
 
+def known(**tags: str) -> LogGroupTags:
+    return LogGroupTags(tags)
+
+
+UNKNOWN = LogGroupTags({}, known=False)
+
+
 @pytest.fixture
 def world() -> World:
     return World()
@@ -51,27 +58,27 @@ def index_of(**tags: str) -> TagIndex:
 def test_a_log_group_that_the_index_knows_costs_no_call(world: World) -> None:
     world.indexes[ACCOUNT] = index_of(team="index")
     tags = world.tags()
-    assert [tags(ACCOUNT, "g") for _ in range(3)] == [{"team": "index"}] * 3
+    assert [tags(ACCOUNT, "g") for _ in range(3)] == [known(team="index")] * 3
     assert (world.asked, world.read) == ([], [ACCOUNT])
 
 
 def test_a_log_group_without_tags_in_the_index_is_not_asked_for(world: World) -> None:
     world.indexes[ACCOUNT] = index_of()
-    assert world.tags()(ACCOUNT, "g") == {}
+    assert world.tags()(ACCOUNT, "g") == known()
     assert world.asked == []
 
 
 def test_a_log_group_that_the_index_does_not_know_is_asked_for_once(world: World) -> None:
     world.indexes[ACCOUNT] = index_of(team="index")
     tags = world.tags()
-    assert [tags(ACCOUNT, "new"), tags(ACCOUNT, "new")] == [{"team": "a"}] * 2
+    assert [tags(ACCOUNT, "new"), tags(ACCOUNT, "new")] == [known(team="a")] * 2
     assert world.asked == ["new"]
 
 
 def test_no_tags_is_an_answer_and_remembered(world: World) -> None:
     world.answer = {}
     tags = world.tags()
-    assert [tags(ACCOUNT, "g"), tags(ACCOUNT, "g")] == [{}, {}]
+    assert [tags(ACCOUNT, "g"), tags(ACCOUNT, "g")] == [known(), known()]
     assert (world.asked, tags.missing) == (["g"], 0)
 
 
@@ -82,7 +89,7 @@ def test_tags_are_asked_for_again_after_their_time(world: World) -> None:
     tags(ACCOUNT, "g")
     world.answer = {"team": "b"}
     world.now += 1
-    assert tags(ACCOUNT, "g") == {"team": "b"}
+    assert tags(ACCOUNT, "g") == known(team="b")
     assert world.asked == ["g", "g"]
 
 
@@ -92,18 +99,18 @@ def test_known_tags_are_served_stale_for_as_long_as_the_call_fails(world: World)
     world.answer = Unavailable()
     for _ in range(20):
         world.now += TTL
-        assert tags(ACCOUNT, "g") == {"team": "a"}
+        assert tags(ACCOUNT, "g") == known(team="a")
     assert (tags.missing, tags.failures) == (0, 20)
 
 
 def test_a_failure_is_not_remembered_as_no_tags(world: World) -> None:
     world.answer = Unavailable()
     tags = world.tags()
-    assert tags(ACCOUNT, "g") == {}
+    assert tags(ACCOUNT, "g") == UNKNOWN
     assert tags.missing == 1
     world.answer = {"team": "a"}
     world.now += 30
-    assert tags(ACCOUNT, "g") == {"team": "a"}
+    assert tags(ACCOUNT, "g") == known(team="a")
 
 
 @pytest.mark.parametrize(
@@ -129,9 +136,9 @@ def test_a_deleted_log_group_keeps_nobody_else_from_asking(world: World) -> None
     tags(ACCOUNT, "g")
     world.now += TTL
     world.answer = Unavailable(gone=True)
-    assert tags(ACCOUNT, "g") == {"team": "a"}
+    assert tags(ACCOUNT, "g") == known(team="a")
     world.answer = {"team": "h"}
-    assert tags(ACCOUNT, "h") == {"team": "h"}
+    assert tags(ACCOUNT, "h") == known(team="h")
 
 
 def test_the_index_is_read_again_after_its_time_and_kept_when_unchanged(world: World) -> None:
@@ -140,10 +147,10 @@ def test_the_index_is_read_again_after_its_time_and_kept_when_unchanged(world: W
     tags(ACCOUNT, "g")
     world.now += 120
     world.indexes[ACCOUNT] = Unchanged()
-    assert tags(ACCOUNT, "g") == {"team": "one"}
+    assert tags(ACCOUNT, "g") == known(team="one")
     world.now += 120
     world.indexes[ACCOUNT] = index_of(team="two")
-    assert tags(ACCOUNT, "g") == {"team": "two"}
+    assert tags(ACCOUNT, "g") == known(team="two")
     assert world.read == [ACCOUNT] * 3
 
 
@@ -153,7 +160,7 @@ def test_an_index_that_disappears_stays_in_use(world: World) -> None:
     tags(ACCOUNT, "g")
     world.now += 120
     world.indexes[ACCOUNT] = None
-    assert tags(ACCOUNT, "g") == {"team": "one"}
+    assert tags(ACCOUNT, "g") == known(team="one")
 
 
 def test_another_accounts_log_group_is_looked_up_in_its_index_and_never_asked_for(
@@ -161,9 +168,62 @@ def test_another_accounts_log_group_is_looked_up_in_its_index_and_never_asked_fo
 ) -> None:
     world.indexes[OTHER] = index_of(team="theirs")
     tags = world.tags()
-    assert tags(OTHER, "g") == {"team": "theirs"}
-    assert tags(OTHER, "unknown") == {}
+    assert tags(OTHER, "g") == known(team="theirs")
+    assert tags(OTHER, "unknown") == UNKNOWN
     assert (world.asked, world.read, tags.missing) == ([], [OTHER], 1)
+
+
+def test_a_log_group_that_is_new_to_the_index_is_looked_up_in_it_again_first(world: World) -> None:
+    """The subscriber indexes a log group before it links it, so a new copy of the index has it."""
+    world.indexes[ACCOUNT] = index_of(team="one")
+    tags = world.tags()
+    tags(ACCOUNT, "g")
+    new = TagIndex({"/aws/lambda/new": Tagged(2, {"team": "its function's"})})
+    world.indexes[ACCOUNT] = new
+    world.answer = {}
+    world.now += 5
+    assert tags(ACCOUNT, "/aws/lambda/new") == known(team="its function's")
+    assert (world.asked, tags.missing) == ([], 0)
+
+
+def test_an_index_is_read_again_for_unknown_log_groups_once_in_five_seconds(world: World) -> None:
+    world.indexes[ACCOUNT] = index_of()
+    tags = world.tags()
+    for _ in range(10):
+        tags(ACCOUNT, "unknown")
+        world.now += 1
+    assert len(world.read) == 2
+
+
+def test_where_there_is_no_index_a_miss_does_not_look_for_one(world: World) -> None:
+    tags = world.tags()
+    for _ in range(10):
+        tags(ACCOUNT, "g")
+        world.now += 5
+    assert len(world.read) == 1
+
+
+def test_no_tags_of_its_own_is_not_the_truth_while_a_functions_tags_may_be_meant(
+    world: World,
+) -> None:
+    world.indexes[ACCOUNT] = index_of(team="one")
+    world.answer = {}
+    tags = world.tags()
+    assert [tags(ACCOUNT, "/aws/lambda/new") for _ in range(2)] == [UNKNOWN] * 2
+    assert tags.missing == 2
+    assert tags(ACCOUNT, "/ecs/new") == known()
+    assert (world.asked, tags.missing) == (["/aws/lambda/new", "/ecs/new"], 2)
+
+
+def test_own_tags_of_a_functions_log_group_are_the_truth(world: World) -> None:
+    world.indexes[ACCOUNT] = index_of(team="one")
+    assert world.tags()(ACCOUNT, "/aws/lambda/new") == known(team="a")
+
+
+def test_where_nobody_keeps_an_index_no_tags_of_its_own_is_the_truth(world: World) -> None:
+    world.answer = {}
+    tags = world.tags()
+    assert (tags(ACCOUNT, "/aws/lambda/new"), tags.missing) == (known(), 0)
 
 
 class ThrottledApi:
@@ -188,9 +248,9 @@ def test_in_a_storm_of_cold_sandboxes_no_known_stream_flaps_and_no_sandbox_asks_
     """1,000 cold sandboxes, 13,000 log groups, 100 of them younger than the index."""
     now = 0.0
     api = ThrottledApi(lambda: now)
-    known = [f"/aws/lambda/{n}" for n in range(12_900)]
+    old = [f"/aws/lambda/{n}" for n in range(12_900)]
     young = [f"/aws/lambda/young-{n}" for n in range(100)]
-    index = TagIndex({name: Tagged(1, {"team": name}) for name in known})
+    index = TagIndex({name: Tagged(1, {"team": name}) for name in old})
     sources = Sources(ask=api.ask, read_index=lambda _: index)
     dice = random.Random(1)
     sandboxes = [
@@ -201,12 +261,12 @@ def test_in_a_storm_of_cold_sandboxes_no_known_stream_flaps_and_no_sandbox_asks_
     untagged = 0
     for _ in range(20_000):
         now += 0.001
-        name = dice.choice(known) if dice.random() < 0.99 else dice.choice(young)
+        name = dice.choice(old) if dice.random() < 0.99 else dice.choice(young)
         got = dice.choice(sandboxes)(ACCOUNT, name)
         if name in index.groups:
-            wrong += got != {"team": name}
+            wrong += got != known(team=name)
         else:
-            untagged += not got
+            untagged += not got.known
     assert wrong == 0
     assert untagged > 0
     # Each sandbox asks at most once before it backs off for longer than the storm lasts.

@@ -78,6 +78,23 @@ def test_identical_parts_stay_apart_however_many_and_without_metadata() -> None:
     assert len({entry.timestamp for entry in got}) == 98
 
 
+def test_lines_of_many_identical_parts_keep_them_all() -> None:
+    """Loki keeps one entry of those with the same time and text."""
+    lines = [event("x" * 40_000, index=index) for index in range(4)]
+    got = entries(*lines, event("y", index=4), max_line_bytes=1024, structured_metadata=False)
+    assert len(got) == 4 * 40 + 1
+    assert len({(entry.timestamp, entry.line) for entry in got}) == len(got)
+    assert [entry.line for entry in got][-1] == "y"
+    assert [entry.timestamp for entry in got] == sorted(entry.timestamp for entry in got)
+
+
+def test_lines_that_no_long_one_runs_into_stay_where_they_are() -> None:
+    far = event("z", index=9_000)
+    [alone] = entries(far)
+    got = entries(event("x" * 40_000), far, max_line_bytes=1024, structured_metadata=False)
+    assert got[-1].timestamp == alone.timestamp
+
+
 def test_a_line_is_split_between_characters() -> None:
     got = entries(event("ab" + "€" * 1024), max_line_bytes=1024)
     assert [len(entry.line.encode()) for entry in got] == [1022, 1023, 1023, 6]
