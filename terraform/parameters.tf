@@ -20,6 +20,7 @@ locals {
     BuiltinLabels       = var.builtin_labels
     TenantTag           = var.tenant_tag
     MaxLabels           = var.max_labels
+    LateStreamMinutes   = var.late_stream_minutes
     Rules               = var.rules
     LongLines           = var.long_lines
     MaxLineBytes        = var.max_line_bytes
@@ -32,8 +33,9 @@ locals {
     LogRetentionDays    = var.log_retention_days
     BucketRetentionDays = var.bucket_retention_days
     KmsKeyArn           = var.kms_key_arn
+    FormerKmsKeyArns    = join(",", var.former_kms_key_arns)
     RedriveSchedule     = var.redrive_schedule
-    OneRedriver         = var.one_redriver
+    RedriveWorkers      = var.redrive_workers
     ReservedConcurrency = var.reserved_concurrency
     SubnetIds           = join(",", var.subnet_ids)
     SecurityGroupIds    = join(",", var.security_group_ids)
@@ -138,7 +140,7 @@ variable "builtin_labels" {
 }
 
 variable "tenant_tag" {
-  description = "Tag whose value is the tenant, where a log group has it."
+  description = "Tag whose value is the tenant. A log group without the tag belongs to LokiTenant; where that is empty, such a log group is not linked."
   type        = string
   default     = ""
 }
@@ -147,6 +149,12 @@ variable "max_labels" {
   description = "Most labels of a stream, one of them kept free for late entries; the rest goes to structured metadata. 15 is Loki's own limit."
   type        = number
   default     = 15
+}
+
+variable "late_stream_minutes" {
+  description = "Minutes of log time that one late stream holds, at most a quarter of Loki's max_chunk_age (2h by default). A line that is one and a half times as old goes to a late stream."
+  type        = number
+  default     = 30
 }
 
 variable "rules" {
@@ -221,16 +229,22 @@ variable "kms_key_arn" {
   default     = ""
 }
 
+variable "former_kms_key_arns" {
+  description = "Keys that encrypted the bucket before KmsKeyArn was changed. Objects that were written under them stay unreadable without it. Remove a key when BucketRetentionDays are over."
+  type        = list(string)
+  default     = []
+}
+
 variable "redrive_schedule" {
   description = "When what could not be delivered is tried again - rate(...) or cron(...) as EventBridge has them, or off."
   type        = string
   default     = "rate(5 minutes)"
 }
 
-variable "one_redriver" {
-  description = "on reserves a concurrency of 1, so that no object is shipped twice at once. Two at once repeat lines at worst, and lose none; an account with a small limit has nothing to reserve."
-  type        = string
-  default     = "off"
+variable "redrive_workers" {
+  description = "How many redrivers the schedule starts, each for its own share of what waits. More of them bring a large backlog back sooner; they slow down where Loki answers 429."
+  type        = number
+  default     = 4
 }
 
 variable "reserved_concurrency" {

@@ -11,14 +11,15 @@ from typing import Any
 from loki_shipper.local.asynchronous import on_failure
 from loki_shipper.local.runtime_api import FunctionError
 from loki_shipper.model import Batch
-from loki_shipper.redriver.bucket import waiting
+from loki_shipper.redriver.bucket import EVERYTHING, waiting
+from loki_shipper.redriver.cursor import read_cursor, write_cursor
+from loki_shipper.redriver.effects import effects
 from loki_shipper.redriver.metrics import metrics as redriver_metrics
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.answer import Answer, NoAnswer
 from loki_shipper.shipper.deliver import Sink
 from loki_shipper.shipper.metrics import metrics as shipper_metrics
-from loki_shipper.shipper.outcome import Report
 from loki_shipper.shipper.pipeline import Surroundings, pipeline
 from loki_shipper.shipper.rules import Rules
 from loki_shipper.shipper.tags import LogGroupTags
@@ -63,7 +64,7 @@ class Cloud:
 
     def invoke(self, event: Any, retries: tuple[timedelta, ...] = RETRIES) -> None:
         """Invoke the shipper as CloudWatch Logs does: it is tried three times, then kept."""
-        report = self._ship(event, seconds=115.0)
+        report = pipeline(event, self._around(seconds=115.0))
         self._measure("LokiShipper", shipper_metrics(report, now=self.now.timestamp()))
         if report.failure is None:
             return
@@ -77,28 +78,32 @@ class Cloud:
     def redrive(self) -> None:
         """Run the redriver as its schedule does."""
         bucket = self.bucket.bucket()
-        run = redrive(
-            waiting(bucket),
+        before = read_cursor(bucket, EVERYTHING)
+        needed = effects(
+            self._around(seconds=282.0),
             bucket,
-            lambda event: self._ship(event, seconds=285.0),
+            workers=1,
+            clock=self.now.timestamp,
             now=self.now,
-            remaining=lambda: 285.0,
         )
+        objects = waiting(bucket, self.now, share=EVERYTHING, after=before.after)
+        run = redrive(objects, needed, cursor=before)
+        write_cursor(before, run.cursor, EVERYTHING, needed.put)
         self._measure("LokiShipper", redriver_metrics(run, now=self.now))
 
-    def _ship(self, event: Any, seconds: float) -> Report:
+    def _around(self, seconds: float) -> Surroundings:
         slept: list[float] = []
         sink = Sink(
             send=self._push,
             remaining=lambda: seconds - sum(slept),
+            now=lambda: int(self.now.timestamp() * 1e9),
             sleep=slept.append,
             jitter=lambda longest: longest,
             renew=lambda: False,
-            now=lambda: int(self.now.timestamp() * 1e9),
             plain=set(),
             late_minutes=30,
         )
-        around = Surroundings(
+        return Surroundings(
             settings=self._settings,
             book=Book(Rules(), {}),
             region="eu-central-1",
@@ -107,7 +112,6 @@ class Cloud:
             sink=sink,
             put=lambda key, body: self.bucket.put(key, body, self.now),
         )
-        return pipeline(event, around)
 
     def _measure(self, namespace: str, values: Iterable[tuple[str, str, float]]) -> None:
         for name, _, value in values:

@@ -103,7 +103,7 @@ def test_after_two_hours_without_loki_every_line_is_there_once_and_somebody_was_
 ) -> None:
     drill = Drill(stock_loki, tenant)
     drill.run()
-    assert drill.cloud.bucket.objects == {}
+    assert {key.partition("/")[0] for key in drill.cloud.bucket.objects} <= {"redriver"}
     assert len(drill.sent) == drill.sent.total() > 400
     assert held(stock_loki, tenant, drill) == drill.sent
 

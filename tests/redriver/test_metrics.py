@@ -6,12 +6,22 @@ from tests.redriver.memory import AN_HOUR_AGO, NOW
 
 
 def test_a_run_is_counted() -> None:
-    run = Redriven(objects=7, lines=60, late=5, rejected=4, set_aside=3, left=2, oldest=AN_HOUR_AGO)
+    run = Redriven(
+        objects=7,
+        lines=60,
+        late=5,
+        rejected=4,
+        set_aside=3,
+        left=2,
+        oldest=AN_HOUR_AGO,
+        faults={"AccessDenied": 1, "InternalError": 1},
+    )
     assert list(metrics(run, now=NOW)) == [
         ("ObjectsRedriven", "Count", 7),
         ("ObjectsSetAside", "Count", 3),
         ("ObjectsLeft", "Count", 2),
         ("OldestAge", "Seconds", 3600),
+        ("BucketFaults", "Count", 2),
         ("LinesRedriven", "Count", 60),
         ("LinesLate", "Count", 5),
         ("LinesRejected", "Count", 4),
@@ -19,4 +29,4 @@ def test_a_run_is_counted() -> None:
 
 
 def test_an_alarm_never_waits_for_the_first_failure() -> None:
-    assert [value for _, _, value in metrics(Redriven(), now=NOW)] == [0] * 7
+    assert [value for _, _, value in metrics(Redriven(), now=NOW)] == [0] * 8

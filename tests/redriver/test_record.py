@@ -1,23 +1,37 @@
-"""A body becomes the invocation event in it, or a reason why there is none."""
+"""A body becomes the log data in it, or a reason why there is none."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
-from loki_shipper.redriver.record import NotARecordError, log_group, record
-from tests.redriver.memory import event
-from tests.redriver.memory import record as record_of
+from loki_shipper.local.sample import invocation_event
+from loki_shipper.model import LogData
+from loki_shipper.redriver.record import NotARecordError, record
+from tests.redriver.memory import of, timed
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def test_takes_the_invocation_event_out_of_lambdas_record() -> None:
+def test_takes_the_log_data_out_of_lambdas_record() -> None:
     body = {
         "version": "1.0",
         "timestamp": "2019-11-14T18:16:05.568Z",
         "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
-        "requestPayload": {"awslogs": {"data": "H4sI"}},
+        "requestPayload": timed("/ecs/shop", (NOON, "a line")),
         "responsePayload": {"errorMessage": "no", "errorType": "DeliveryError"},
     }
-    assert record(json.dumps(body).encode()) == {"awslogs": {"data": "H4sI"}}
+    data = record(json.dumps(body).encode())
+    assert data is not None
+    assert (data.log_group, [event.message for event in data.log_events]) == (
+        "/ecs/shop",
+        ["a line"],
+    )
+
+
+def test_a_control_message_has_no_log_data() -> None:
+    control = LogData("CONTROL_MESSAGE", "CloudwatchLogs", "", "", [])
+    assert record(of(invocation_event(control))) is None
 
 
 @pytest.mark.parametrize(
@@ -29,19 +43,11 @@ def test_takes_the_invocation_event_out_of_lambdas_record() -> None:
         (b"[" * 100_000, "not_json"),
         (b"[]", "no_record"),
         (b'{"awslogs": {"data": "H4sI"}}', "no_record"),
+        (b'{"requestPayload": null}', "undecodable"),
+        (b'{"requestPayload": {"awslogs": {"data": "H4sI"}}}', "undecodable"),
     ],
-    ids=["empty", "gzip", "not-utf-8", "deep", "list", "bare-event"],
+    ids=["empty", "gzip", "not-utf-8", "deep", "list", "bare-event", "no-event", "cut-short"],
 )
 def test_says_why_a_body_is_no_record(body: bytes, reason: str) -> None:
     with pytest.raises(NotARecordError, match=f"^{reason}$"):
         record(body)
-
-
-def test_tells_whose_lines_an_event_holds() -> None:
-    assert log_group(record(record_of("/ecs/shop"))) == ("123456789012", "/ecs/shop")
-    assert log_group(event("/ecs/other")) == ("123456789012", "/ecs/other")
-
-
-def test_an_event_without_lines_is_nobodys() -> None:
-    assert log_group({"awslogs": {"data": "no record"}}) is None
-    assert log_group(None) is None

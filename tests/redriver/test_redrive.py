@@ -1,381 +1,564 @@
 """What becomes of objects, and of a run, when Loki takes, refuses or does not answer."""
 
-import json
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from loki_shipper.redriver.bucket import Bucket, Read, Stored, rejected, waiting
-from loki_shipper.redriver.record import log_group
+from loki_shipper.local.sample import invocation_event
+from loki_shipper.model import Batch, LogData
+from loki_shipper.redriver.bucket import EVERYTHING, Bucket, Fault, Share, Stored, rejected, waiting
+from loki_shipper.redriver.cursor import BEGINNING
 from loki_shipper.redriver.redrive import Redriven, redrive
-from loki_shipper.shipper.outcome import Report
-from loki_shipper.shipper.spill import SpillError
-from tests.redriver.memory import AN_HOUR_AGO, NOW, Memory, failed, of_lambda, record
+from loki_shipper.shipper.answer import Answer, NoAnswer
+from tests.redriver.memory import (
+    A_WEEK_AGO,
+    AN_HOUR_AGO,
+    BLOCKED,
+    DOWN,
+    LIMITED,
+    NOW,
+    STORED,
+    TOO_OLD,
+    Reply,
+    World,
+    failed,
+    of,
+    of_lambda,
+    record,
+    timed,
+)
 
-DELIVERED = Report(received=2, delivered=2)
-DOWN = Report(received=2, errored={"no_connection": 2}, failure="not delivered: no_connection")
-BLOCKED = Report(received=2, errored={"blocked": 2}, failure="not delivered: blocked")
-A_WEEK_AGO = NOW - timedelta(days=7)
-
-
-class Loki:
-    """Answers by log group, and remembers in which order they came."""
-
-    def __init__(self, **answers: Report | Iterator[Report] | Exception) -> None:
-        self.answers = answers
-        self.came: list[str] = []
-
-    def ship(self, event: Any) -> Report:
-        whose = log_group(event)
-        assert whose is not None
-        group = whose[1].strip("/")
-        self.came.append(group)
-        match self.answers.get(group, DELIVERED):
-            case Report() as report:
-                return report
-            case Exception() as error:
-                raise error
-            case answers:
-                return next(answers)
+DAY = timedelta(days=1)
 
 
-def fill(*objects: tuple[str, bytes]) -> Memory:
-    memory = Memory()
+def old(world: World, *objects: tuple[str, bytes]) -> None:
     for key, body in objects:
-        memory.put(key, body)
-    return memory
+        world.memory.put(key, body, A_WEEK_AGO)
 
 
-def run(memory: Memory, ship: Callable[[Any], Report], **options: Any) -> Redriven:
-    bucket = memory.bucket()
-    given = {"now": NOW, "remaining": lambda: 300.0, **options}
-    return redrive(waiting(bucket), bucket, ship, **given)
+def poison(batch: Batch) -> Reply:
+    """Fail as if Loki were down, but only for what has a poisonous line in it."""
+    return DOWN if any(entry.line == "poison" for entry in batch.entries) else STORED
 
 
-def test_what_has_arrived_is_deleted_oldest_first() -> None:
-    memory = fill(failed("09.00.01", "b"), of_lambda("09.00.00", "a"), of_lambda("09.00.02", "c"))
-    loki = Loki(
-        c=Report(received=3, delivered=1, late=1, rejected={"too_old": 1}, dropped={"e": 1})
+# What arrives
+
+
+def test_what_has_arrived_is_deleted() -> None:
+    world = World(
+        failed("09.00.01", "/b"), of_lambda("09.00.00", "/a"), of_lambda("09.00.02", "/c")
     )
-    assert run(memory, loki.ship) == Redriven(objects=3, lines=5, late=1, rejected=1)
-    assert loki.came == ["a", "b", "c"]
-    assert memory.objects == {}
+    assert world.run() == Redriven(objects=3, lines=3, late=3)
+    assert world.memory.objects == {}
+
+
+def test_objects_of_one_log_group_travel_in_one_push() -> None:
+    world = World(
+        of_lambda("09.00.00", "/a", "one"),
+        of_lambda("09.00.01", "/b", "two"),
+        of_lambda("09.00.02", "/a", "three", "four"),
+    )
+    assert world.run().lines == 4
+    assert sorted(map(sorted, world.pushed)) == [["four", "one", "three"], ["two"]]
+
+
+def test_what_is_refused_for_good_is_kept_and_its_neighbours_arrive() -> None:
+    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"), a=TOO_OLD)
+    assert world.run() == Redriven(objects=2, lines=1, late=1, rejected=1)
+    assert [key.partition("/")[0] for key in world.memory.objects] == ["rejected"]
+
+
+def test_the_rest_of_what_arrived_in_part_waits_for_the_next_run() -> None:
+    """Lines of two half hours go to two streams, of which Loki fails one."""
+    world = World()
+    old, young = AN_HOUR_AGO - timedelta(hours=1), AN_HOUR_AGO
+    world.memory.put("failed/2026/11/20/x.json", of(timed("/a", (old, "old"), (young, "young"))))
+    world.decide = lambda batch: DOWN if batch.entries[0].line == "old" else STORED
+    report = world.run()
+    assert (report.objects, report.lines, report.failures) == (1, 1, {"server_error": 1})
+    [key] = world.memory.keys("failed/")
+    assert key != "failed/2026/11/20/x.json"
+    world.decide = None
+    assert world.run(now=NOW + timedelta(minutes=5)).lines == 1
+    assert world.memory.objects == {}
+
+
+def test_a_control_message_is_deleted() -> None:
+    control = invocation_event(LogData("CONTROL_MESSAGE", "", "", "", []))
+    world = World(("failed/a", of(control)))
+    assert world.run() == Redriven(objects=1)
+    assert world.memory.objects == {}
+
+
+# What waits
 
 
 def test_what_has_not_arrived_stays_as_it_is() -> None:
-    memory = fill(failed("09.00.00", "a"))
-    before = dict(memory.objects)
-    report = run(memory, Loki(a=DOWN).ship)
-    assert report == Redriven(left=1, oldest=AN_HOUR_AGO, failures={"no_connection": 1})
-    assert memory.objects == before
-
-
-def test_three_failures_in_a_row_mean_that_loki_is_down() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(6)))
-    loki = Loki(g0=DOWN, g1=DOWN, g2=DOWN)
-    report = run(memory, loki.ship)
-    assert (report.ended, report.left, report.objects) == ("loki_down", 6, 0)
-    assert loki.came == ["g0", "g1", "g2"]
-
-
-def test_failures_are_forgiven_when_loki_takes_something() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(6)))
-    loki = Loki(g0=DOWN, g1=DOWN, g3=DOWN, g4=DOWN)
-    report = run(memory, loki.ship)
-    assert (report.ended, report.left, report.objects) == ("done", 4, 2)
-
-
-def test_a_log_group_waits_behind_its_failed_object_and_others_do_not() -> None:
-    memory = fill(
-        failed("09.00.00", "a"),
-        failed("09.00.01", "b"),
-        of_lambda("09.00.02", "a"),
-        of_lambda("09.00.03", "b"),
+    world = World(failed("09.00.00", "/a"), a=DOWN)
+    before = dict(world.memory.objects)
+    report = world.run()
+    assert replace(report, cursor=BEGINNING) == Redriven(
+        left=1, oldest=AN_HOUR_AGO, failures={"server_error": 1}
     )
-    loki = Loki(a=iter([DOWN]))
-    report = run(memory, loki.ship)
-    assert loki.came == ["a", "b", "b"]
-    assert (report.objects, report.left) == (2, 2)
+    assert world.memory.objects == before
 
 
-@pytest.mark.parametrize("reason", ["blocked", "tenant", "rate_limited"])
-def test_a_tenants_failures_do_not_stop_others(reason: str) -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(6)))
-    refused = Report(received=1, errored={reason: 1}, failure=f"not delivered: {reason}")
-    loki = Loki(**dict.fromkeys(["g0", "g1", "g2", "g3", "g4"], refused))
-    report = run(memory, loki.ship)
-    assert (report.ended, report.objects, report.left) == ("done", 1, 5)
-    assert report.failures == {reason: 5}
+def test_what_was_written_after_the_start_waits_for_the_next_run() -> None:
+    world = World(failed("09.00.00", "/a"))
+    world.memory.put(*failed("09.00.01", "/b"), NOW + timedelta(seconds=1))
+    assert world.run().objects == 1
+    assert len(world.memory.objects) == 1
 
 
-@pytest.mark.parametrize("reason", ["denied", "status_404", "server_error", "read_timeout", "tls"])
-def test_what_concerns_everybody_stops_the_run(reason: str) -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(6)))
-    refused = Report(received=1, errored={reason: 1}, failure=f"not delivered: {reason}")
-    report = run(memory, lambda _: refused)
-    assert (report.ended, report.failures) == ("loki_down", {reason: 3})
+def test_what_is_gone_by_now_is_nobodys_loss() -> None:
+    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
+    listed = [*waiting(world.memory.bucket(), NOW, share=EVERYTHING)]
+    world.memory.objects.pop(listed[0].key)
+    report = redrive(listed, world.effects())
+    assert (report.objects, report.left, report.failures) == (1, 0, {})
 
 
-def test_a_record_that_breaks_the_pipeline_blocks_nobody() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(5)))
-    broken = {f"g{n}": KeyError("a line of a user") for n in range(4)}
-    report = run(memory, Loki(**broken).ship)
+def test_what_is_ahead_of_the_clock_is_not_tried_before_its_time_and_holds_up_nobody() -> None:
+    body = record("/a", at=NOW + timedelta(hours=2))
+    world = World(("later/2026/11/20/2026-11-20T14.00.00-x.json", body), failed("09.00.00", "/b"))
+    assert world.run() == Redriven(objects=1, lines=1, late=1)
+    assert world.run(now=NOW + timedelta(minutes=119)) == Redriven()
+    assert world.run(now=NOW + timedelta(hours=2)) == Redriven(objects=1, lines=1)
+    assert world.memory.objects == {}
+
+
+def test_what_is_still_ahead_of_lokis_clock_is_kept_for_another_time() -> None:
+    too_new = Answer(400, "has timestamp too new: 2026-11-20T14:05:00Z")
+    body = record("/a", at=NOW + timedelta(hours=2, minutes=5))
+    world = World(("later/2026/11/20/2026-11-20T14.00.00-x.json", body), a=too_new)
+    report = world.run(now=NOW + timedelta(hours=2))
+    assert (report.objects, report.lines, report.failures) == (1, 0, {})
+    [key] = world.memory.objects
+    assert key.startswith("later/2026/11/20/2026-11-20T14.10.00-")
+
+
+def test_what_is_kept_again_under_its_own_key_is_not_deleted() -> None:
+    """A key is made of content and due time: a second refusal for the same time is the same key."""
+    too_new = Answer(400, "has timestamp too new: 2026-11-20T14:15:00Z")
+    world = World(("failed/x", record("/a", at=NOW + timedelta(hours=2, minutes=15))), a=too_new)
+    world.run()
+    [key] = world.memory.keys("later/")
+    late_run = NOW + timedelta(hours=2, minutes=10)
+    world.run(now=late_run)
+    [again] = world.memory.keys("later/")
+    assert again != key
+    world.memory.put(again, world.memory.objects.pop(again)[0])
+    assert world.run(now=late_run + timedelta(minutes=10)).lines == 0
+    assert len(world.memory.objects) == 1
+
+
+def test_what_has_no_known_tenant_stays_as_it_is_and_is_no_new_object() -> None:
+    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
+    world.unknown.add("/a")
+    before = dict(world.memory.objects)
+    report = world.run()
+    assert (report.objects, report.left, report.failures) == (1, 1, {"tenant_unknown": 1})
+    [key] = world.memory.objects
+    assert world.memory.objects[key] == before[key]
+    world.unknown.clear()
+    assert world.run().lines == 1
+
+
+# Tenants
+
+
+def test_any_number_of_refused_tenants_holds_up_nobody() -> None:
+    """Three log groups of one forbidden tenant stopped everybody, for days."""
+    refused = [f"/bad{n}/{g}" for n in range(30) for g in range(3)]
+    objects = [failed(f"09.00.{n:02}", group) for n, group in enumerate(refused)]
+    healthy = [failed(f"10.00.{n:02}", f"/good/{n}") for n in range(50)]
+    world = World(*objects, *healthy)
+    answers = [BLOCKED, Answer(403), Answer(401), Answer(404), Answer(400, "tenant id is bad")]
+    kinds = {f"bad{n}": answers[n % len(answers)] for n in range(30)}
+    world.decide = lambda batch: kinds.get(str(batch.stream.tenant), STORED)
+    report = world.run()
+    assert (report.objects, report.left, report.ended) == (50, 90, "done")
+    assert len(world.memory.objects) == 90
+
+
+def test_a_tenant_that_is_refused_is_not_asked_for_again_in_the_run() -> None:
+    world = World(*(failed(f"09.00.{n:02}", f"/bad/{n}") for n in range(40)))
+    world.decide = lambda _: BLOCKED
+    report = world.run()
+    assert (len(world.pushed), report.left, report.failures) == (1, 40, {"blocked": 40})
+
+
+def test_any_number_of_tenants_that_loki_fails_holds_up_nobody() -> None:
+    bad = [failed(f"09.00.{n:02}", f"/bad{n}/g") for n in range(25)]
+    world = World(*bad, *(failed(f"10.00.{n:02}", f"/good/{n}") for n in range(5)))
+    world.decide = lambda batch: STORED if batch.stream.tenant == "good" else DOWN
+    report = world.run()
+    assert (report.objects, report.left, report.ended) == (5, 25, "done")
+
+
+def test_a_tenant_over_its_limit_waits_for_a_minute_and_others_go_on() -> None:
+    objects = [failed(f"09.{n:02}.00", f"/{'limited' if n % 2 else 'good'}/{n}") for n in range(20)]
+    world = World(*objects)
+    world.decide = lambda batch: STORED if batch.stream.tenant == "good" else LIMITED
+    report = world.run()
+    assert report.objects == 10
+    assert set(report.failures) == {"rate_limited"}
+
+
+def test_when_loki_is_down_a_run_ends_long_before_it_has_read_everything() -> None:
+    world = World(*(failed(f"{n // 60:02}.{n % 60:02}.00", f"/t{n % 7}/g") for n in range(1_400)))
+    world.decide = lambda _: NoAnswer("no_connection")
+    report = world.run()
+    assert (report.ended, report.objects) == ("loki_down", 0)
+    assert len(world.memory.reads) * 64 < 1_400
+    assert len(world.pushed) < 200
+
+
+def test_the_next_run_begins_where_the_last_one_ended() -> None:
+    """A blocked tenant's backlog must not starve those behind it."""
+    world = World(*(of_lambda(f"09.{n // 60:02}.{n % 60:02}", f"/bad/{n}") for n in range(300)))
+    world.memory.put(*failed("10.00.00", "/good/g"))
+    world.decide = lambda batch: STORED if batch.stream.tenant == "good" else BLOCKED
+    reads = world.memory.reads
+    world.seconds = 300.0
+    first = world.effects()
+    # Time for two chunks.
+    ends = chain([100.0] * 200, repeat(0.0))
+    limited = replace(first, remaining=lambda: next(ends))
+    report = redrive(waiting(first.bucket, NOW, share=EVERYTHING), limited)
+    assert (report.ended, report.objects) == ("deadline", 0)
+    assert report.cursor.after == reads[-1][-1]
+    second = world.run(cursor=report.cursor)
+    assert (second.ended, second.objects, second.left) == ("done", 1, 300)
+
+
+# Loki fails
+
+
+def test_objects_that_fail_together_are_tried_one_by_one() -> None:
+    world = World(
+        failed("09.00.00", "/a/g", "one"),
+        failed("09.00.01", "/a/g", "poison"),
+        failed("09.00.02", "/a/g", "three"),
+    )
+    world.decide = poison
+    report = world.run()
+    assert (report.objects, report.lines, report.left) == (2, 2, 1)
+    assert report.failures == {"server_error": 1}
+    assert sum(key.endswith("09.00.01-a_g.json") for key in world.memory.objects) == 1
+
+
+def runs(world: World, count: int, **options: Any) -> Redriven:
+    """Run so often, one after the other, with a new line for each run."""
+    report = Redriven()
+    for number in range(count):
+        world.memory.put(*of_lambda(f"10.00.{number:02}", "/a/good"))
+        report = world.run(cursor=report.cursor, **options)
+    return report
+
+
+def test_what_fails_alone_in_twelve_runs_in_which_others_arrive_is_set_aside_after_a_day() -> None:
+    world = World()
+    key, body = failed("09.00.00", "/a/p", "poison")
+    old(world, (key, body))
+    world.decide = poison
+    report = runs(world, 11)
+    assert (report.set_aside, report.left, world.memory.moved) == (0, 1, [])
+    assert report.cursor.doubts == {key: 11}
+    world.memory.put(*of_lambda("10.00.59", "/a/good"))
+    report = world.run(cursor=report.cursor)
+    assert (report.set_aside, report.left) == (1, 0)
+    kept = key.replace("failed/", "rejected/")
+    assert world.memory.moved == [(key, kept, "server_error")]
+    assert (world.memory.objects, report.cursor.doubts) == ({kept: (body, NOW)}, {})
+
+
+def test_it_is_not_set_aside_when_it_gets_through_in_the_end() -> None:
+    world = World()
+    old(world, failed("09.00.00", "/a/p", "poison"))
+    world.decide = poison
+    report = runs(world, 11)
+    world.decide = None
+    report = world.run(cursor=report.cursor)
+    assert (report.objects, report.cursor.doubts, world.memory.objects) == (1, {}, {})
+
+
+def test_nothing_is_set_aside_while_loki_takes_nothing_of_its_tenant() -> None:
+    world = World()
+    old(world, *(failed(f"09.00.0{n}", f"/other/{n}") for n in range(2)))
+    world.decide = lambda batch: STORED if batch.stream.tenant == "a" else DOWN
+    report = runs(world, 20)
+    assert (report.set_aside, report.left, report.oldest) == (0, 2, A_WEEK_AGO)
+    assert report.cursor.doubts == {}
+
+
+def test_nothing_is_set_aside_within_a_day() -> None:
+    world = World(failed("09.00.00", "/a/p", "poison"))
+    world.decide = poison
+    report = runs(world, 20)
+    assert (report.set_aside, report.left) == (0, 1)
+
+
+def test_what_is_refused_with_its_tenant_is_not_set_aside_however_old() -> None:
+    world = World()
+    old(world, failed("09.00.00", "/bad/g"))
+    world.decide = lambda batch: BLOCKED if batch.stream.tenant == "bad" else STORED
+    report = runs(world, 20)
+    assert (report.set_aside, report.left, report.objects) == (0, 1, 1)
+
+
+def test_objects_that_fail_alone_do_not_keep_others_of_their_tenant_waiting() -> None:
+    """Three of them close their tenant: the next run begins behind them."""
+    world = World(*(of_lambda(f"09.00.0{n}", f"/a/{n}", "poison") for n in range(5)))
+    world.memory.put(*failed("09.00.09", "/a/good"))
+    world.decide = poison
+    report = world.run()
+    assert (report.objects, report.left) == (0, 6)
+    assert world.run(cursor=report.cursor).objects == 1
+
+
+def test_a_record_that_breaks_the_pipeline_stops_nobody() -> None:
+    world = World(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(5)))
+    world.crashes = {f"/g/{n}" for n in range(4)}
+    report = world.run()
     assert (report.objects, report.left) == (1, 4)
     assert report.failures == {"crashed_KeyError": 4}
 
 
-def test_after_a_day_a_poisonous_object_is_set_aside_when_others_get_through() -> None:
-    memory = fill(failed("09.00.01", "b"), failed("09.00.02", "a", "another line"))
-    key, body = failed("09.00.00", "a")
-    memory.put(key, body, A_WEEK_AGO)
-    loki = Loki(a=iter([DOWN, DOWN, DELIVERED]))
-    report = run(memory, loki.ship)
-    assert loki.came == ["a", "b", "a", "a"]
-    assert (report.objects, report.set_aside, report.left) == (2, 1, 0)
-    kept = key.replace("failed/", "rejected/")
-    assert memory.moved == [(key, kept, "no_connection")]
-    assert memory.objects[kept][0] == body
+def test_a_record_that_breaks_the_pipeline_for_a_day_is_set_aside() -> None:
+    world = World()
+    old(world, failed("09.00.00", "/g/bad"))
+    world.crashes = {"/g/bad"}
+    assert runs(world, 12).set_aside == 1
+    assert world.memory.moved[0][2] == "crashed_KeyError"
 
 
-def test_it_is_tried_again_though_its_log_group_waits() -> None:
-    memory = fill(failed("09.00.01", "a", "younger"), failed("09.00.02", "b"))
-    memory.put(*failed("09.00.00", "a"), A_WEEK_AGO)
-    loki = Loki(a=DOWN)
-    report = run(memory, loki.ship)
-    assert loki.came == ["a", "a", "b", "a"]
-    assert (report.objects, report.set_aside, report.left) == (1, 1, 1)
+def test_what_is_poisonous_forever_stops_nobody_forever() -> None:
+    world = World()
+    world.decide = poison
+    cursor = BEGINNING
+    for day in range(10):
+        now = NOW + timedelta(days=day)
+        world.memory.put(*failed("08.00.00", f"/a/p{day}", "poison"), now - timedelta(hours=1))
+        for number in range(15):
+            world.memory.put(*of_lambda(f"09.00.{number}", f"/a/{day}"), now - timedelta(hours=1))
+            report = world.run(now=now, cursor=cursor)
+            cursor = report.cursor
+        assert len(world.memory.keys("aws/")) == 0
+    assert len(world.memory.keys("failed/")) <= 2
 
 
-def test_it_is_not_set_aside_when_it_gets_through_itself() -> None:
-    memory = fill(failed("09.00.01", "b"))
-    memory.put(*failed("09.00.00", "a"), A_WEEK_AGO)
-    report = run(memory, Loki(a=iter([DOWN, DELIVERED])).ship)
-    assert (report.objects, report.set_aside, memory.objects) == (2, 0, {})
+# S3 fails
 
 
-def test_nothing_is_set_aside_while_loki_takes_nothing() -> None:
-    memory = Memory()
-    for n in range(5):
-        memory.put(*failed(f"09.00.0{n}", f"g{n}"), A_WEEK_AGO)
-    before = dict(memory.objects)
-    report = run(memory, lambda _: DOWN)
-    assert (report.ended, report.left, report.oldest) == ("loki_down", 5, A_WEEK_AGO)
-    assert memory.objects == before
+def test_an_object_that_cannot_be_read_concerns_nobody_else() -> None:
+    """Changing KmsKeyArn does that to every object that waits."""
+    world = World(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(5)))
+    bad = world.memory.keys()[1:3]
+    world.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
+    report = world.run()
+    assert (report.objects, report.left, report.faults) == (3, 2, {"AccessDenied": 2})
+    assert world.memory.keys() == bad
+    world.memory.unreadable = {}
+    assert world.run().objects == 2
 
 
-def test_nothing_is_set_aside_within_a_day() -> None:
-    memory = fill(failed("09.00.00", "a"), failed("09.00.01", "b"))
-    report = run(memory, Loki(a=DOWN).ship)
-    assert (report.set_aside, report.left) == (0, 1)
+def test_an_object_that_cannot_be_deleted_concerns_nobody_else() -> None:
+    world = World(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(3)))
+    bad = world.memory.keys()[1]
+    world.memory.undeletable = {bad: "InternalError"}
+    report = world.run()
+    assert (report.objects, report.left, report.faults) == (2, 1, {"InternalError": 1})
+    world.memory.undeletable = {}
+    assert world.run().objects == 1
+    assert world.memory.objects == {}
 
 
-def test_the_rest_of_what_arrived_in_part_waits_for_the_next_run() -> None:
-    memory = fill(failed("09.00.00", "a"), failed("09.00.02", "a", "younger"))
-    left, rest = failed("09.00.01", "a", "the rest")
-
-    def ship(_: Any) -> Report:
-        memory.put(left, rest, NOW + timedelta(seconds=1))
-        return Report(received=2, delivered=1, errored={"rate_limited": 1})
-
-    report = run(memory, ship)
-    assert (report.objects, report.lines, report.left) == (1, 1, 2)
-    assert left in memory.objects
-
-
-def test_what_comes_after_the_start_waits_for_the_next_run() -> None:
-    memory = fill(failed("09.00.00", "a"))
-    key, body = failed("09.00.01", "b")
-    memory.put(key, body, NOW + timedelta(seconds=1))
-    loki = Loki()
-    assert run(memory, loki.ship).left == 1
-    assert loki.came == ["a"]
+def test_what_cannot_be_read_for_a_day_is_set_aside_where_that_is_possible() -> None:
+    world = World()
+    old(world, failed("09.00.00", "/a/g"), failed("09.00.01", "/a/h"))
+    first, second = world.memory.keys()
+    reads = {first: "InternalError", second: "AccessDenied"}
+    needed = world.effects()
+    bucket = replace(
+        needed.bucket,
+        read=lambda keys: [Fault(reads[key]) for key in keys],
+        move=lambda key, *_: None if reads[key] == "InternalError" else Fault("AccessDenied"),
+    )
+    report = redrive(waiting(bucket, NOW, share=EVERYTHING), replace(needed, bucket=bucket))
+    assert (report.set_aside, report.left) == (1, 1)
+    assert report.faults == {"InternalError": 1, "AccessDenied": 2}
 
 
-def test_what_was_rewritten_after_the_listing_is_shipped_as_it_is_now() -> None:
-    key, body = failed("09.00.00", "a")
-    memory = fill((key, body))
-    listed = list(waiting(memory.bucket()))
-    memory.put(key, record("b"))
-    loki = Loki()
-    report = redrive(listed, memory.bucket(), loki.ship, now=NOW, remaining=lambda: 300.0)
-    assert (loki.came, report.objects, memory.objects) == (["b"], 1, {})
+def test_a_bucket_that_lets_nothing_be_read_ends_the_run_and_the_next_one_goes_on() -> None:
+    world = World(*(of_lambda(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(200)))
+    world.memory.put(*failed("10.00.00", "/good/g"))
+    bad = world.memory.keys("aws/")
+    world.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
+    report = world.run()
+    assert (report.ended, report.objects) == ("bucket", 0)
+    assert world.run(cursor=report.cursor).objects == 1
 
 
-def test_a_rewritten_object_is_not_deleted() -> None:
-    key, body = failed("09.00.00", "a")
-    memory = fill((key, body))
-
-    def ship(_: Any) -> Report:
-        memory.put(key, record("a", "something else"))
-        return DELIVERED
-
-    report = run(memory, ship)
-    assert (report.objects, report.left) == (0, 1)
-    assert key in memory.objects
+def test_a_bucket_that_takes_nothing_ends_the_run() -> None:
+    world = World(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(8)))
+    world.decide = lambda _: TOO_OLD
+    world.memory.is_full = True
+    report = world.run()
+    assert (report.ended, report.objects, report.rejected) == ("bucket", 0, 0)
+    assert len(world.memory.objects) == 8
 
 
-def test_what_is_gone_by_now_is_nobodys_loss() -> None:
-    memory = fill(failed("09.00.00", "a"), failed("09.00.01", "b"))
-
-    def ship(_: Any) -> Report:
-        memory.objects.clear()
-        return DELIVERED
-
-    report = run(memory, ship)
-    assert (report.objects, report.lines) == (0, 2)
+# What is no record
 
 
-@pytest.mark.parametrize("body", [b"not a record", b"{}"], ids=["not_json", "no_record"])
-def test_what_is_no_record_is_set_aside_as_it_came(
-    body: bytes, request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"not a record", "not_json"),
+        (b"{}", "no_record"),
+        (b'{"requestPayload": {"awslogs": {"data": "?"}}}', "undecodable"),
+    ],
+)
+def test_what_is_no_record_is_set_aside_as_it_came(body: bytes, why: str) -> None:
     key = "aws/lambda/async/shipper/2026/11/20/2026-11-20T09.00.00-x"
-    memory = fill((key, body), failed("09.00.01", "b"))
-    report = run(memory, Loki().ship)
+    world = World((key, body), failed("09.00.01", "/b"))
+    report = world.run()
     kept = "rejected/2026/11/20/2026-11-20T09.00.00-x"
-    assert memory.objects == {kept: (body, NOW)}
-    assert memory.moved == [(key, kept, request.node.callspec.id)]
+    assert world.memory.objects == {kept: (body, NOW)}
+    assert world.memory.moved == [(key, kept, why)]
     assert (report.set_aside, report.objects) == (1, 1)
 
 
 def test_what_is_far_too_large_is_set_aside_unread() -> None:
-    memory = fill(("failed/a", b" " * (17 * 1024 * 1024)))
-    report = run(memory, Loki().ship)
-    assert (report.set_aside, memory.moved) == (1, [("failed/a", "rejected/a", "too_large")])
+    world = World(("failed/a", b" " * (17 * 1024 * 1024)))
+    report = world.run()
+    assert (report.set_aside, world.memory.moved) == (1, [("failed/a", "rejected/a", "too_large")])
+    assert [*chain(*world.memory.reads)] == []
+
+
+# Bounds
 
 
 def test_begins_nothing_shortly_before_its_deadline() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(4)))
-    left = iter([100.0, 50.0, 9.0, 8.0, 7.0, 6.0])
-    loki = Loki()
-    report = run(memory, loki.ship, remaining=lambda: next(left))
+    world = World(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(4)))
+    needed = world.effects()
+    left = chain([100.0, 100.0, 50.0, 9.0], repeat(8.0))
+    report = redrive(
+        waiting(needed.bucket, NOW, share=EVERYTHING), replace(needed, remaining=lambda: next(left))
+    )
     assert (report.ended, report.objects, report.left) == ("deadline", 2, 2)
-    assert loki.came == ["g0", "g1"]
-
-
-def test_stops_counting_at_its_deadline() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(4)))
-    report = run(memory, Loki().ship, remaining=lambda: -1.0)
-    assert (report.ended, report.left, memory.listed) == ("deadline", 0, 1)
 
 
 def test_an_object_that_ran_out_of_time_is_no_failure_of_lokis() -> None:
-    memory = fill(failed("09.00.00", "a"), failed("09.00.01", "b"))
-    out_of_time = Report(received=1, errored={"out_of_time": 1}, failure="not delivered")
-    report = run(memory, Loki(a=out_of_time).ship)
-    assert (report.ended, report.left) == ("deadline", 2)
+    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
+    world.seconds = 12.0
+
+    def slow(_: Batch) -> Reply:
+        world.time += 11.7
+        return DOWN
+
+    world.decide = slow
+    report = world.run()
+    assert (report.objects, report.left) == (0, 2)
+    assert report.ended == "deadline"
 
 
 def test_takes_no_more_than_asked_for() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(4)))
-    report = run(memory, Loki().ship, limit=3)
+    world = World(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(4)))
+    report = world.run(limit=3)
     assert (report.ended, report.objects, report.left) == ("limit", 3, 1)
+    assert len(world.memory.objects) == 1
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        SpillError("the bucket cannot be written: ClientError"),
-        Report(received=2, delivered=1, errored={"blocked": 1}, failure="cannot be written"),
-        Report(received=2, delivered=1, rejected={"too_old": 1}, failure="cannot be written"),
-    ],
-    ids=["undecodable", "rest", "rejected"],
-)
-def test_stops_when_the_rest_cannot_be_kept(answer: Report | Exception) -> None:
-    memory = fill(failed("09.00.00", "a"), failed("09.00.01", "b"))
-    report = run(memory, Loki(a=answer).ship)
-    assert (report.ended, report.objects, report.left) == ("bucket", 0, 2)
+def test_as_many_as_there_are_is_no_limit() -> None:
+    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
+    assert world.run(limit=2).ended == "done"
 
 
-def test_control_messages_and_dropped_lines_are_no_proof_that_loki_is_up() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(6)))
-    dropped = Report(received=1, dropped={"empty": 1})
-    loki = Loki(g0=DOWN, g1=dropped, g2=DOWN, g3=dropped, g4=DOWN)
-    report = run(memory, loki.ship)
-    assert (report.ended, report.objects, report.left) == ("loki_down", 2, 4)
-
-
-def test_rejected_are_taken_back_among_the_failed_and_so_survive_another_refusal() -> None:
-    key = "rejected/2026/11/20/2026-11-20T09.00.00-x.json"
-    memory = fill((key, record("a")))
-
-    def ship(_: Any) -> Report:
-        # The shipper writes what is refused again where it was: the key is the content's.
-        memory.put(key, record("a"), NOW)
-        return Report(received=1, rejected={"too_old": 1})
-
-    bucket = memory.bucket()
-    report = redrive(rejected(bucket), bucket, ship, now=NOW, remaining=lambda: 300.0)
-    assert (report.objects, report.rejected) == (1, 1)
-    assert [*memory.objects] == [key]
-
-
-def test_rejected_that_fail_wait_among_the_failed() -> None:
-    memory = fill(("rejected/2026/11/20/2026-11-20T09.00.00-x.json", record("a")))
-    bucket = memory.bucket()
-    report = redrive(rejected(bucket), bucket, lambda _: DOWN, now=NOW, remaining=lambda: 300.0)
-    assert report.left == 1
-    assert [*memory.objects] == ["failed/2026/11/20/2026-11-20T09.00.00-x.json"]
-
-
-def test_tells_of_every_object() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", f"g{n}") for n in range(3)))
+def test_tells_of_its_progress() -> None:
+    world = World(*(failed(f"{n // 60:02}.{n % 60:02}.00", f"/g/{n}") for n in range(130)))
     told: list[Redriven] = []
-    run(memory, Loki(g1=DOWN).ship, tell=told.append)
-    assert [(each.objects, each.left) for each in told] == [(1, 0), (1, 1), (2, 1)]
+    world.run(tell=told.append)
+    assert [each.objects for each in told] == [64, 128, 130]
 
 
-def test_what_is_poisonous_forever_blocks_nobody_forever() -> None:
-    memory = Memory()
-    for day in range(10):
-        now = NOW + timedelta(days=day)
-        memory.put(*of_lambda("09.00.00", f"day{day}"), now - timedelta(hours=1))
-        memory.put(*failed("08.00.00", f"poison{day}"), now - timedelta(hours=1))
-        poison = {f"poison{n}": DOWN for n in range(10)}
-        report = run(memory, Loki(**poison).ship, now=now)
-        assert report.objects == 1
-    assert len([key for key in memory.objects if key.startswith("failed/")]) <= 2
-    assert json.loads(next(iter(memory.objects.values()))[0])
+def test_workers_divide_the_objects_among_them() -> None:
+    objects = [failed(f"{n // 60:02}.{n % 60:02}.00", f"/g/{n}") for n in range(200)]
+    world = World(*objects)
+    counts = [world.run(share=Share(worker, 4)).objects for worker in range(4)]
+    assert sum(counts) == 200
+    assert min(counts) > 20
+    assert world.memory.objects == {}
 
 
-def test_a_blocked_tenant_keeps_its_order_when_it_is_let_in_again() -> None:
-    memory = fill(*(failed(f"09.00.0{n}", "a", str(n)) for n in range(3)))
-    loki = Loki(a=iter([BLOCKED]))
-    assert run(memory, loki.ship).left == 3
-    assert loki.came == ["a"]
-    assert run(memory, Loki().ship).objects == 3
-
-
-def test_a_hundred_thousand_objects_are_never_in_memory_together() -> None:
+def test_twenty_thousand_objects_are_never_in_memory_together() -> None:
+    world = World()
     body = record("/ecs/shop")
     deleted = 0
 
-    def objects(prefix: str) -> Iterator[Stored]:
-        count = 50_000 if prefix == "failed/" else 25_000
-        return (Stored(f"{prefix}{n:06}", "etag", len(body), AN_HOUR_AGO) for n in range(count))
+    def objects(prefix: str, after: str) -> Iterator[Stored]:
+        assert after == ""
+        count = 10_000 * (prefix != "later/")
+        return (Stored(f"{prefix}{n:06}", len(body), AN_HOUR_AGO) for n in range(count))
 
-    def delete(_key: str, _etag: str) -> bool:
+    def delete(keys: Sequence[str]) -> dict[str, Fault]:
         nonlocal deleted
-        deleted += 1
-        return True
+        deleted += len(keys)
+        return {}
 
     bucket = Bucket(
-        folders=lambda prefix: [f"{prefix}shipper/", f"{prefix}a-former-shipper/"],
         objects=objects,
-        read=lambda _: Read(body, "etag"),
+        read=lambda keys: [body] * len(keys),
         delete=delete,
-        move=lambda *_: False,
+        move=lambda *_: None,
     )
+
+    def decide(_: Batch) -> Reply:
+        world.pushed.clear()
+        return STORED
+
+    world.decide = decide
+    needed = replace(world.effects(), bucket=bucket, remaining=lambda: 300.0)
     tracemalloc.start()
     try:
-        report = redrive(
-            waiting(bucket), bucket, lambda _: DELIVERED, now=NOW, remaining=lambda: 300.0
-        )
+        report = redrive(waiting(bucket, NOW, share=EVERYTHING), needed)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert report.objects == deleted == 100_000
-    assert peak < 1_000_000
+    assert report.objects == deleted == 20_000
+    assert peak < 2_000_000
+
+
+# By hand: what was rejected
+
+
+def redrive_rejected(world: World) -> Redriven:
+    needed = world.effects()
+    return redrive(rejected(needed.bucket), needed)
+
+
+def test_rejected_are_taken_back_among_the_failed_and_so_survive_another_refusal() -> None:
+    world = World(("rejected/2026/11/20/2026-11-20T09.00.00-x.json", record("/a")), a=TOO_OLD)
+    report = redrive_rejected(world)
+    assert (report.objects, report.rejected) == (1, 1)
+    assert [key.partition("/")[0] for key in world.memory.objects] == ["rejected"]
+
+
+def test_rejected_that_fail_wait_among_the_failed() -> None:
+    world = World(("rejected/2026/11/20/2026-11-20T09.00.00-x.json", record("/a")), a=DOWN)
+    assert redrive_rejected(world).left == 1
+    assert world.memory.keys() == ["failed/2026/11/20/2026-11-20T09.00.00-x.json"]
+
+
+def test_rejected_that_cannot_be_taken_back_stay() -> None:
+    key = "rejected/2026/11/20/2026-11-20T09.00.00-x.json"
+    world = World((key, record("/a")))
+    world.memory.unreadable = {key: "AccessDenied"}
+    assert redrive_rejected(world).faults == {"AccessDenied": 1}
+    assert world.memory.keys() == [key]

@@ -62,6 +62,13 @@ def test_a_number_has_the_bounds_of_its_setting(template: dict[str, Any], name: 
     parameter = template["Parameters"][PARAMETERS[name]]
     parse = variables()[name].parse
     assert parameter["Type"] == "Number"
+    if "AllowedValues" in parameter:
+        assert [parse(str(value)) for value in parameter["AllowedValues"]] == parameter[
+            "AllowedValues"
+        ]
+        with pytest.raises(ValueError, match=", ".join(map(str, parameter["AllowedValues"]))):
+            parse("7")
+        return
     assert parse(str(parameter["MinValue"])) == parameter["MinValue"]
     assert parse(str(parameter["MaxValue"])) == parameter["MaxValue"]
     for beyond in (parameter["MinValue"] - 1, parameter["MaxValue"] + 1):

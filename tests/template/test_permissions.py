@@ -98,6 +98,7 @@ def test_it_may_write_its_log_and_keep_what_was_not_delivered(always: set[Grant]
         ("logs:CreateLogStream", f"arn:aws:logs:{HERE}:log-group:LOG_GROUP:*"),
         ("logs:PutLogEvents", f"arn:aws:logs:{HERE}:log-group:LOG_GROUP:*"),
         ("s3:PutObject", "arn:aws:s3:::BUCKET/failed/*"),
+        ("s3:PutObject", "arn:aws:s3:::BUCKET/later/*"),
         ("s3:PutObject", "arn:aws:s3:::BUCKET/rejected/*"),
         ("s3:PutObject", "arn:aws:s3:::BUCKET/aws/lambda/async/*"),
         ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
@@ -109,11 +110,26 @@ def test_the_redriver_may_empty_the_bucket_but_for_what_loki_refused(
 ) -> None:
     redrivers = grants(template, "Redriver", TagLabels="none")
     assert always - redrivers == {("s3:PutObject", "arn:aws:s3:::BUCKET/aws/lambda/async/*")}
-    assert redrivers - always == {
+    cursor = {
+        (action, "arn:aws:s3:::BUCKET/redriver/*") for action in ("s3:GetObject", "s3:PutObject")
+    }
+    assert redrivers - always - cursor == {
         (action, f"arn:aws:s3:::BUCKET/{folder}/*")
         for action in ("s3:GetObject", "s3:DeleteObject")
-        for folder in ("failed", "aws/lambda/async")
+        for folder in ("failed", "later", "aws/lambda/async")
     }
+    assert cursor <= redrivers
+
+
+@pytest.mark.parametrize("name", ["Shipper", "Redriver"])
+@pytest.mark.parametrize("key", ["", KEY], ids=["no key now", "another key now"])
+def test_what_a_former_key_encrypted_stays_readable(
+    template: dict[str, Any], name: str, key: str
+) -> None:
+    former = [f"arn:aws:kms:{HERE}:key/{each}" for each in ("old", "older")]
+    before = grants(template, name, KmsKeyArn=key)
+    after = grants(template, name, KmsKeyArn=key, FormerKmsKeyArns=",".join(former))
+    assert after - before == {("kms:Decrypt", each) for each in former}
 
 
 @pytest.mark.parametrize(

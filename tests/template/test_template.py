@@ -1,5 +1,6 @@
 """What the stack promises, read from the template itself."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import convert
+
+from loki_shipper.redriver.bucket import Share
+from tests.template.conftest import holds
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
@@ -39,6 +44,7 @@ def test_one_permission_lets_every_log_group_of_this_account_and_no_other_invoke
         resource["Properties"]
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::Lambda::Permission"
+        and resource["Properties"]["Principal"] == "logs.amazonaws.com"
     ]
     assert permissions == [
         {
@@ -154,17 +160,27 @@ def test_the_redriver_delivers_as_the_shipper_does(template: dict[str, Any]) -> 
         assert redriver[shared] == shipper[shared]
 
 
-def test_the_redriver_runs_every_few_minutes_and_if_asked_to_never_twice_at_once(
+def test_the_redriver_runs_every_few_minutes_and_ends_before_the_next_run(
     template: dict[str, Any],
 ) -> None:
     redriver = properties(template, "RedriverFunction")
     assert template["Parameters"]["RedriveSchedule"]["Default"] == "rate(5 minutes)"
-    assert template["Parameters"]["OneRedriver"]["Default"] == "off"
     assert redriver["Timeout"] < 5 * 60
     assert redriver["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
-    assert redriver["ReservedConcurrentExecutions"] == {
-        "Fn::If": ["HasOneRedriver", 1, {"Ref": "AWS::NoValue"}]
-    }
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 5])
+def test_the_schedule_starts_each_worker_with_its_share(
+    template: dict[str, Any], workers: int
+) -> None:
+    assert template["Parameters"]["RedriveWorkers"]["AllowedValues"] == [1, 2, 3, 4, 5]
+    shares = []
+    for target in properties(template, "RedriveRule")["Targets"]:
+        condition, then, _ = target.get("Fn::If", [None, target, None])
+        if condition is None or holds(template, condition, {"RedriveWorkers": workers}):
+            text = then["Input"]["Fn::Sub"].replace("${RedriveWorkers}", str(workers))
+            shares.append(convert(json.loads(text), Share))
+    assert shares == [Share(worker, workers) for worker in range(workers)]
 
 
 @pytest.mark.parametrize(

@@ -19,24 +19,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
-from loki_shipper.redriver.bucket import Bucket, BucketError, Stored, rejected, waiting
-from loki_shipper.redriver.redrive import Redriven, Ship
+from loki_shipper.redriver.bucket import EVERYTHING, Bucket, BucketError, Stored, rejected, waiting
+from loki_shipper.redriver.effects import Effects, effects
+from loki_shipper.redriver.redrive import Redriven
 from loki_shipper.redriver.redrive import redrive as run
 from loki_shipper.redriver.s3 import s3
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.sandbox import Sandbox
 
 _SECONDS = 120.0
-"""How long one object may take."""
+"""Longest wait for Loki to take a push."""
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 _WHY = {
-    "done": "they failed, or came after the start: try again later",
+    "done": "they failed, or came after the start: see the reasons, and try again later",
     "deadline": "an object took too long: try again later",
     "limit": "--limit was reached",
     "loki_down": "Loki is down, or refuses everything: check LOKI_URL and the credentials",
-    "bucket": "what Loki refused cannot be written to the bucket: check your rights to write there",
+    "bucket": "the bucket cannot be read or written: check your rights, and those to use its key",
 }
 
 
@@ -110,15 +111,15 @@ def redrive(  # noqa: PLR0913 - each is an option
         arn, store = _function_arn(bucket), s3(bucket)
 
         def stored() -> Iterator[Stored]:
-            found = rejected(store) if refused else waiting(store)
+            found = rejected(store) if refused else waiting(store, now, share=EVERYTHING)
             return (each for each in found if since is None or each.written >= now - since)
 
         if dry_run:
             waits = _waits(islice(stored(), limit))
             click.echo(_json(waits) if as_json else _foretold(waits, now))
             return
-        ship = _ship(_settings(function, loki, bucket), arn)
-        report = _run(stored, store, ship, now=now, limit=limit)
+        needed = _effects(_settings(function, loki, bucket), arn, store, now)
+        report = _run(stored, needed, limit=limit)
     click.echo(_json(report) if as_json else _told(report))
     if report.left:
         raise NotDeliveredError(_blame(report, now))
@@ -161,26 +162,16 @@ def _function_arn(bucket: str) -> str:
     return f"arn:{partition}:lambda:{region}:{me['Account']}:function:loki-shipper"
 
 
-def _ship(configured: Settings, function_arn: str) -> Ship:
+def _effects(configured: Settings, function_arn: str, bucket: Bucket, now: datetime) -> Effects:
     # What the function logs at its start is for people: stdout may be a program's.
     with redirect_stdout(sys.stderr):
         sandbox = Sandbox(configured, function_arn)
-
-    def ship(event: Any) -> Any:
-        end = time.monotonic() + _SECONDS
-        return sandbox.deliver(event, lambda: end - time.monotonic())
-
-    return ship
+    # People stop a command themselves.
+    around = sandbox.surroundings(lambda: _SECONDS)
+    return effects(around, bucket, workers=1, clock=time.monotonic, now=now)
 
 
-def _run(
-    stored: Callable[[], Iterator[Stored]],
-    bucket: Bucket,
-    ship: Ship,
-    *,
-    now: datetime,
-    limit: int | None,
-) -> Redriven:
+def _run(stored: Callable[[], Iterator[Stored]], needed: Effects, *, limit: int | None) -> Redriven:
     console = Console(stderr=True)
     columns = (
         BarColumn(),
@@ -199,9 +190,7 @@ def _run(
             done = so_far.objects + so_far.set_aside + so_far.left
             bar.update(task, completed=done, description=f"{so_far.lines:,} lines")
 
-        return run(
-            stored(), bucket, ship, now=now, remaining=lambda: _SECONDS, limit=limit, tell=tell
-        )
+        return run(stored(), needed, limit=limit, tell=tell)
 
 
 def _waits(stored: Iterable[Stored]) -> Waits:
@@ -231,7 +220,8 @@ def _told(report: Redriven) -> str:
 
 def _blame(report: Redriven, now: datetime) -> str:
     assert report.oldest is not None
-    failures = ", ".join(f"{reason} ({n} times)" for reason, n in sorted(report.failures.items()))
+    reasons = sorted((report.failures | report.faults).items())
+    failures = ", ".join(f"{reason} ({n} times)" for reason, n in reasons)
     blame = f"{_objects(report.left)} left, the oldest waiting for {_age(now - report.oldest)}: "
     return blame + _WHY[report.ended] + (f" [{failures}]" if failures else "")
 
@@ -249,4 +239,7 @@ def _age(age: timedelta) -> str:
 
 
 def _json(report: Redriven | Waits) -> str:
-    return json.dumps(to_builtins(report), indent=2)
+    told = to_builtins(report)
+    # It is for the stack's own next run.
+    told.pop("cursor", None)
+    return json.dumps(told, indent=2)

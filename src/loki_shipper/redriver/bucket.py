@@ -1,73 +1,106 @@
-"""What redriving asks of the bucket, and the order in which it takes what waits there."""
+"""What the redriver does to the bucket, and which objects it takes in which order."""
 
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from heapq import merge
+from itertools import chain, takewhile
 
 from msgspec import Struct
 
 FAILED = "failed/"
+LATER = "later/"
 REJECTED = "rejected/"
 OF_LAMBDA = "aws/lambda/async/"
 """Where Lambda writes its on-failure records: `<function>/YYYY/MM/DD/<time>-<uuid>`."""
 
+_WAITING = (OF_LAMBDA, FAILED, LATER)
+"""In the order of keys, so that a key says how far a run has come."""
+
 
 class BucketError(Exception):
-    """Raised when the bucket cannot be listed, read or emptied."""
+    """Raised when the bucket cannot be listed."""
 
 
 class Stored(Struct, frozen=True):
     """An object as a listing shows it; `size` is in bytes, `written` when it was last written."""
 
     key: str
-    etag: str
     size: int
     written: datetime
 
 
-class Read(Struct, frozen=True):
-    """An object's body, and the entity tag of just this content."""
+class Fault(Struct, frozen=True):
+    """S3 did not do what was asked of one object; `code` is its name for the reason."""
 
-    body: bytes
-    etag: str
+    code: str
 
 
 class Bucket(Struct, frozen=True):
-    """What redriving does to the bucket; each raises BucketError.
+    """What redriving does to the bucket. A fault concerns one object, and the others are done.
 
-    `folders(prefix)` names the folders below a prefix. `objects(prefix)` lists in the order of
-    keys, page by page, as far as it is asked. `read(key)` gives None where there is no such object.
-    `delete(key, etag)` and `move(key, etag, to, reason)` act only while the object has this content
-    and tell whether it had; the reason is kept with the object.
+    `objects(prefix, after)` lists in the order of keys, from behind a key, page by page; it raises
+    BucketError. `read(keys)` gives the bodies in the order of the keys, None for what is gone.
+    `delete(keys)` gives the faults by key; what is gone already is no fault.
+    `move(key, to, reason)` keeps the reason with the object. Nothing here asks whether an object
+    has changed: its key is made of its content, so it never does (docs/decisions/redrive.md).
     """
 
-    folders: Callable[[str], Iterable[str]]
-    objects: Callable[[str], Iterator[Stored]]
-    read: Callable[[str], Read | None]
-    delete: Callable[[str, str], bool]
-    move: Callable[[str, str, str, str], bool]
+    objects: Callable[[str, str], Iterator[Stored]]
+    read: Callable[[Sequence[str]], list[bytes | Fault | None]]
+    delete: Callable[[Sequence[str]], dict[str, Fault]]
+    move: Callable[[str, str, str], Fault | None]
 
 
-def waiting(bucket: Bucket) -> Iterator[Stored]:
-    """List what waits for another try, oldest first; of each folder one page is in memory.
+class Share(Struct, frozen=True):
+    """Which part of the objects a worker takes: those of its number, from 0, among so many."""
 
-    Lambda's folders are found, not configured: a function that was replaced has left its own.
+    worker: int = 0
+    workers: int = 1
+
+    def has(self, stored: Stored) -> bool:
+        """Tell whether an object is in the share."""
+        return zlib.crc32(stored.key.encode()) % self.workers == self.worker
+
+
+EVERYTHING = Share()
+
+
+def waiting(bucket: Bucket, now: datetime, *, share: Share, after: str = "") -> Iterator[Stored]:
+    """List what waits for another try, one page of keys in memory at a time.
+
+    Begins behind the key `after`, goes on at the beginning, and ends at that key, so that every
+    object has its turn. What was written after `now` waits for the next run: a run must not live on
+    its own work.
     """
-    folders = [*bucket.folders(OF_LAMBDA), FAILED]
-    return merge(*map(bucket.objects, folders), key=_time)
+    behind = _behind(bucket, after, now)
+    before = takewhile(lambda stored: stored.key <= after, _behind(bucket, "", now))
+    for stored in chain(behind, before if after else ()):
+        if share.has(stored) and stored.written <= now:
+            yield stored
+
+
+def _behind(bucket: Bucket, after: str, now: datetime) -> Iterator[Stored]:
+    for prefix in _WAITING:
+        if after < prefix or after.startswith(prefix):
+            found = bucket.objects(prefix, after if after.startswith(prefix) else "")
+            yield from takewhile(_is_due(now), found) if prefix == LATER else found
+
+
+def _is_due(now: datetime) -> Callable[[Stored], bool]:
+    # An object of `later/` is dated by when it is due.
+    today = f"{LATER}{now:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}~"
+    return lambda stored: stored.key <= today
 
 
 def rejected(bucket: Bucket) -> Iterator[Stored]:
     """List what Loki refused, oldest first."""
-    return bucket.objects(REJECTED)
+    return bucket.objects(REJECTED, "")
 
 
 def dated(key: str) -> str:
     """Give a key without its folder: `YYYY/MM/DD/<time>-<id>`."""
     if key.startswith(OF_LAMBDA):
         return key.removeprefix(OF_LAMBDA).partition("/")[2]
-    return key.removeprefix(FAILED).removeprefix(REJECTED)
-
-
-def _time(stored: Stored) -> str:
-    return dated(stored.key)
+    for prefix in (FAILED, LATER, REJECTED):
+        key = key.removeprefix(prefix)
+    return key

@@ -3,47 +3,69 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
-from msgspec import to_builtins
-from msgspec.structs import asdict
+from msgspec import ValidationError, convert, to_builtins
 
-from loki_shipper.redriver.bucket import Bucket, waiting
+from loki_shipper.redriver.bucket import EVERYTHING, Share, waiting
+from loki_shipper.redriver.cursor import read_cursor, write_cursor
+from loki_shipper.redriver.effects import effects
 from loki_shipper.redriver.metrics import metrics
-from loki_shipper.redriver.redrive import Redriven, redrive
+from loki_shipper.redriver.redrive import redrive
 from loki_shipper.redriver.s3 import s3
 from loki_shipper.settings import SettingsError, settings
 from loki_shipper.shipper.sandbox import Sandbox
+from loki_shipper.shipper.spill import SpillError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from loki_shipper.redriver.bucket import Bucket
+    from loki_shipper.redriver.redrive import Redriven
 
 _RESERVE = 8.0
 """Seconds kept back from delivering, to empty the bucket and to say what was done."""
 
 
-def handle(_event: Any, context: LambdaContext) -> Any:
-    """Ship what waits in the bucket.
+def handle(event: Any, context: LambdaContext) -> Any:
+    """Ship what waits in the bucket, or a worker's share of it.
 
-    Returns what was done. Raises SettingsError, or BucketError where the bucket is out of reach.
+    The schedule sends `{"worker": 0, "workers": 4}`; any other event means everything. Returns what
+    was done. Raises SettingsError, or BucketError where the bucket cannot be listed.
     """
     bucket, sandbox = _wired(context.invoked_function_arn)
+    share, now = _share(event), datetime.now(UTC)
 
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000 - _RESERVE
 
-    run = redrive(
-        waiting(bucket),
+    needed = effects(
+        sandbox.surroundings(remaining),
         bucket,
-        lambda event: sandbox.deliver(event, remaining),
-        now=datetime.now(UTC),
-        remaining=remaining,
+        workers=share.workers,
+        clock=time.monotonic,
+        now=now,
     )
-    _tell(run)
-    return to_builtins(run)
+    before = read_cursor(bucket, share)
+    objects = waiting(bucket, now, share=share, after=before.after)
+    run = redrive(objects, needed, cursor=before)
+    # Without the cursor the next run begins at the beginning, and nothing is lost.
+    with suppress(SpillError):
+        write_cursor(before, run.cursor, share, needed.put)
+    return _told(run)
+
+
+def _share(event: Any) -> Share:
+    try:
+        share = convert(event, Share)
+    except ValidationError:
+        return EVERYTHING
+    return share if 0 <= share.worker < share.workers else EVERYTHING
 
 
 @cache
@@ -54,11 +76,16 @@ def _wired(function_arn: str) -> tuple[Bucket, Sandbox]:
     return s3(configured.bucket), Sandbox(configured, function_arn)
 
 
-def _tell(run: Redriven) -> None:
+def _told(run: Redriven) -> Any:
     measured = Metrics(namespace="LokiShipper", service="loki-shipper")
     for name, unit, value in metrics(run, now=datetime.now(UTC)):
         measured.add_metric(name=name, unit=unit, value=value)
     measured.flush_metrics()
     logger = Logger(service="loki-shipper")
-    log = logger.warning if run.left or run.set_aside or run.rejected else logger.info
-    log("redriven", extra=asdict(run))
+    trouble = run.left or run.set_aside or run.rejected or run.faults
+    log = logger.warning if trouble else logger.info
+    told = to_builtins(run)
+    # It is for the next run only, and may name a thousand objects.
+    del told["cursor"]
+    log("redriven", extra=told)
+    return told

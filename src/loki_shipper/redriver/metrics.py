@@ -12,6 +12,7 @@ def metrics(run: Redriven, *, now: datetime) -> Iterator[tuple[str, str, float]]
     yield "ObjectsSetAside", "Count", run.set_aside
     yield "ObjectsLeft", "Count", run.left
     yield "OldestAge", "Seconds", (now - run.oldest).total_seconds() if run.oldest else 0.0
+    yield "BucketFaults", "Count", sum(run.faults.values())
     yield "LinesRedriven", "Count", run.lines
     yield "LinesLate", "Count", run.late
     yield "LinesRejected", "Count", run.rejected

@@ -1,59 +1,71 @@
-"""Ships what waits in the bucket, oldest first, and deletes what has arrived.
+"""Ships what waits in the bucket, and deletes what has arrived.
 
-An object is deleted only if all of it was delivered, dropped by rule or put into the bucket anew,
-and only while its content is what was shipped. What a failure means:
+Objects are taken some at a time, those of a log group are shipped together, and an object is
+deleted only if all of it was delivered, dropped by a rule, or put into the bucket anew. What a
+failure means:
 
-1. The object stays, and its log group waits for the next run. Its lines have to arrive in order:
-   what is older than an hour goes to the late stream, and the window of that one moves on too.
-2. Three failures in a row mean that Loki is down, and the run ends. Those that Loki or its gateway
-   explains with the tenant (blocked, rate limited) do not count: others may fare better.
-3. What has been in the bucket for a day makes nobody wait. If it fails twice in a run in which Loki
-   took something in between, the fault is its own, and it is set aside under `rejected/`.
+1. Loki or its gateway refuses a tenant (blocked, denied, rate limited): the tenant's objects stay,
+   and others go on.
+2. Loki fails a shipment of several objects: they are shipped again one by one, so that the fault of
+   one does not stop the others. Three failures in a row close a tenant for a minute.
+3. An object fails alone, in run after run in which Loki takes other lines of its tenant: the fault
+   is the object's own. Once it has been in the bucket for a day, it is set aside under `rejected/`.
+4. S3 does not let an object be read or deleted: the object stays, and is counted. After a day it is
+   set aside where that is possible.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from itertools import islice
+from typing import Literal, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.redriver.bucket import FAILED, REJECTED, Bucket, Stored, dated
-from loki_shipper.redriver.record import LogGroup, NotARecordError, log_group, record
-from loki_shipper.shipper.outcome import Report
-from loki_shipper.shipper.spill import SpillError
+from loki_shipper.redriver.attempt import Arrived, Item, Stuck, Unkept, attempt
+from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, Stored, dated
+from loki_shipper.redriver.cursor import BEGINNING, Cursor
+from loki_shipper.redriver.effects import Effects
+from loki_shipper.redriver.record import NotARecordError, record
 
 _MAX_BYTES = 16 * 1024 * 1024
 """Largest object that is read: an invocation event has at most 1 MB."""
 
+_TOGETHER = 256
+_TOGETHER_BYTES = 4 * 1024 * 1024
+"""Most objects, and most bytes of objects, that are in memory at a time."""
+
+_TEXT_BYTES = 8 * 1024 * 1024
+"""Most text in memory at a time, beyond one payload: it may have been packed a hundredfold."""
+
 _SHORTEST_TRY = 10.0
-"""Seconds: with less than this left, no object is begun."""
+"""Seconds: with less than this left, nothing is begun."""
 
-_FAILURES_WHEN_DOWN = 3
 _PATIENCE = timedelta(days=1)
+_FAILED_RUNS = 12
+"""Runs, an hour's, in which an object must have failed alone to be set aside."""
 
-_CRASHED = "crashed_"
-_NOT_LOKI = ("blocked", "tenant", "rate_limited", _CRASHED)
-"""How reasons begin that say nothing of others: the fault is a tenant's, or a record's."""
-
-_OUT_OF_TIME = "out_of_time"
-
-type Ship = Callable[[Any], Report]
-"""Runs the pipeline on an invocation event. Raises SpillError."""
+_MOST_DOUBTS = 1_000
+_MOST_STUCK = 1_000
+_MOST_FAULTS = 100
+_MOST_UNKEPT = 3
+"""How many doubts are remembered; and how many objects in a row end a run: stuck as if Loki were
+down, that S3 does not let be read, and of which the rest cannot be written."""
 
 type Ending = Literal["done", "deadline", "limit", "loki_down", "bucket"]
 """Why a run took no more: there was no object, no time, as many as were asked for, no Loki, or no
-bucket to write to."""
+bucket to read from or to write to."""
 
 
 class Redriven(Struct, frozen=True, kw_only=True):
     """What a run did.
 
-    `objects` were shipped and deleted: `lines` of theirs were delivered, of those `late` to the
-    late stream, and `rejected` were refused. `set_aside` objects went to `rejected/`, no record or
-    hopeless. `left` objects wait for another run, as far as there was time to count, the oldest
-    since `oldest`. `failures` counts failed tries by reason.
+    `objects` were shipped and deleted: `lines` of theirs were delivered, of those `late` to late
+    streams, and `rejected` were refused. `set_aside` objects went to `rejected/`: no record, or
+    hopeless. `left` objects were looked at and wait for another run, the oldest since `oldest`.
+    `failures` counts failed objects by reason, `faults` what S3 refused by its code. `cursor`
+    is for the next run.
     """
 
     objects: int = 0
@@ -64,177 +76,259 @@ class Redriven(Struct, frozen=True, kw_only=True):
     left: int = 0
     oldest: datetime | None = None
     failures: dict[str, int] = {}
+    faults: dict[str, int] = {}
     ended: Ending = "done"
+    cursor: Cursor = BEGINNING
 
 
-def redrive(  # noqa: PLR0913 - each is an effect or a bound
+def redrive(
     waiting: Iterable[Stored],
-    bucket: Bucket,
-    ship: Ship,
+    effects: Effects,
     *,
-    now: datetime,
-    remaining: Callable[[], float],
+    cursor: Cursor = BEGINNING,
     limit: int | None = None,
     tell: Callable[[Redriven], None] = lambda _: None,
 ) -> Redriven:
-    """Ship objects in the order in which they wait, until something says to stop.
+    """Ship objects in the order in which they come, until something says to stop.
 
-    `remaining` is in seconds. What is written after `now` waits for the next run. `tell` hears of
-    every object. Raises BucketError.
+    `cursor` is what the run before left, `limit` the most objects to take. `tell` hears of the
+    progress. Raises BucketError where the bucket cannot be listed.
     """
-    run = _Run(bucket, ship, now)
-    for stored in waiting:
-        if run.ended == "done":
-            run.ended = _ended(run, remaining(), limit)
-        if run.ended == "done":
-            run.take(stored)
-        elif remaining() > 0:
-            run.leave(stored)
-        else:
+    run = _Run(effects, cursor)
+    objects = iter(waiting)
+    for chunk in _chunks(islice(objects, limit)):
+        if not run.may_go_on():
             break
+        run.take(chunk)
         tell(run.so_far())
-    run.finish()
+    run.end(next(objects, None) if limit is not None else None)
     return run.so_far()
 
 
-def _ended(run: "_Run", remaining: float, limit: int | None) -> Ending:
-    if remaining < _SHORTEST_TRY:
-        return "deadline"
-    return "limit" if run.taken == limit else "done"
+def _chunks(waiting: Iterable[Stored]) -> Iterator[list[Stored]]:
+    chunk: list[Stored] = []
+    size = 0
+    for stored in waiting:
+        if chunk and (len(chunk) == _TOGETHER or size + stored.size > _TOGETHER_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(stored)
+        size += stored.size
+    if chunk:
+        yield chunk
 
 
 class _Run:
     """What one run has done and learnt."""
 
-    def __init__(self, bucket: Bucket, ship: Ship, now: datetime) -> None:
-        self._bucket = bucket
-        self._ship = ship
-        self._now = now
+    def __init__(self, effects: Effects, cursor: Cursor) -> None:
+        self._effects = effects
+        self._bucket = effects.bucket
+        self._now = effects.now
         self._sum = Redriven()
         self._failures = Counter[str]()
-        self._in_a_row = 0
-        self._held: set[LogGroup] = set()
-        self._doubtful: list[Stored] = []
-        self.taken = 0
-        self.ended: Ending = "done"
+        self._faults = Counter[str]()
+        self._in_a_row = Counter[str]()
+        self._doubts = dict(cursor.doubts)
+        self._alone: list[tuple[Stored, Stuck]] = []
+        self._arrived: list[Stored] = []
+        self._last = ""
+        self._ended: Ending = "done"
 
     def so_far(self) -> Redriven:
         """Report."""
-        return replace(self._sum, failures=dict(self._failures), ended=self.ended)
+        return replace(
+            self._sum,
+            failures=dict(self._failures),
+            faults=dict(self._faults),
+            ended=self._ended,
+            cursor=Cursor(self._next(), dict(islice(self._doubts.items(), _MOST_DOUBTS))),
+        )
 
-    def leave(self, stored: Stored) -> None:
-        """Count an object that waits for another run."""
-        oldest = min(self._sum.oldest or stored.written, stored.written)
-        self._sum = replace(self._sum, left=self._sum.left + 1, oldest=oldest)
+    def may_go_on(self) -> bool:
+        """Tell whether there is time for more, and end the run if there is none."""
+        if self._ended == "done" and self._effects.remaining() < _SHORTEST_TRY:
+            self._ended = "deadline"
+        return self._ended == "done"
 
-    def finish(self) -> None:
-        """Leave what would have been tried again, had Loki taken anything."""
-        for stored in self._doubtful:
-            self.leave(stored)
+    def take(self, chunk: list[Stored]) -> None:
+        """Do with objects what is to be done with them in this run."""
+        self._last = chunk[-1].key
+        for items in _by_log_group(self._read(chunk)):
+            self._try(items)
+        self._delete()
 
-    def take(self, stored: Stored) -> None:
-        """Do with an object what is to be done with it in this run."""
-        if stored.written > self._now:
-            # The rest of what arrived in part is among them: a run must not live on its own work.
-            self.leave(stored)
-        elif stored.size > _MAX_BYTES:
+    def end(self, beyond: Stored | None) -> None:
+        """Set aside what keeps failing alone; `beyond` is the first object over the limit."""
+        for stored, stuck in self._alone:
+            if self._has_accepted(stuck.tenants):
+                self._doubts[stored.key] = self._doubts.get(stored.key, 0) + 1
+            is_old = self._now - stored.written > _PATIENCE
+            if is_old and self._doubts.get(stored.key, 0) >= _FAILED_RUNS:
+                self._set_aside(stored, min(stuck.reasons))
+            else:
+                self._leave(stored)
+        if self._ended == "done" and beyond is not None:
+            self._ended = "limit"
+            self._leave(beyond)
+
+    def _next(self) -> str:
+        """Give the key behind which the next run begins.
+
+        Behind those that failed alone, as they may close their tenant to the others.
+        """
+        if self._ended != "done":
+            return self._last
+        return self._alone[-1][0].key if self._alone else ""
+
+    def _read(self, chunk: list[Stored]) -> Iterator[Item]:
+        objects = [each for each in map(self._taken_back, chunk) if each is not None]
+        bodies = self._bucket.read([stored.key for stored in objects])
+        for stored, body in zip(objects, bodies, strict=True):
+            match body:
+                case None:
+                    # Another worker, or a person, was quicker.
+                    pass
+                case Fault():
+                    self._faulty(stored, body)
+                case _:
+                    self._in_a_row.pop("faults", None)
+                    yield from self._items(stored, body)
+
+    def _taken_back(self, stored: Stored) -> Stored | None:
+        """Give the object to read: one of `rejected/` is one of the failed from now on.
+
+        If it is refused again, its old key is written again.
+        """
+        if stored.size > _MAX_BYTES:
             self._set_aside(stored, "too_large")
-        elif stored.key.startswith(REJECTED):
-            self._take_back(stored)
-        else:
-            self._read(stored)
-
-    def _take_back(self, stored: Stored) -> None:
-        # From now on it is one of the failed: if it is refused again, its old key is written again.
+            return None
+        if not stored.key.startswith(REJECTED):
+            return stored
         failed = replace(stored, key=FAILED + dated(stored.key), written=self._now)
-        if self._bucket.move(stored.key, stored.etag, failed.key, "taken_back"):
-            self._read(failed)
+        fault = self._bucket.move(stored.key, failed.key, "taken_back")
+        if fault is None:
+            return failed
+        self._faulty(stored, fault)
+        return None
 
-    def _read(self, stored: Stored, *, again: bool = False) -> None:
-        read = self._bucket.read(stored.key)
-        if read is None:
-            return
-        stored = replace(stored, etag=read.etag)
+    def _items(self, stored: Stored, body: bytes) -> Iterator[Item]:
         try:
-            event = record(read.body)
+            data = record(body)
         except NotARecordError as error:
             self._set_aside(stored, str(error))
             return
-        if self._held and not again and log_group(event) in self._held:
-            self.leave(stored)
-            return
-        self.taken += not again
-        self._try(stored, event, again=again)
-
-    def _try(self, stored: Stored, event: Any, *, again: bool) -> None:
-        report = _shipped(self._ship, event)
-        self._count(report)
-        if report.failure is None:
-            self._arrived(stored, event, report)
-        elif _OUT_OF_TIME in report.errored:
-            self._end("deadline", stored)
-        elif report.delivered or not report.errored:
-            # The rest could not be put into the bucket.
-            self._end("bucket", stored)
-        elif again:
-            self._set_aside(stored, min(report.errored))
+        if data is None:
+            self._arrived.append(stored)
         else:
-            self._failed(stored, event, report)
+            yield Item(stored, data)
 
-    def _count(self, report: Report) -> None:
-        self._failures.update(list(report.errored))
+    def _try(self, items: list[Item]) -> None:
+        """Ship objects of one log group, and those that fail together one by one."""
+        if not self.may_go_on():
+            for item in items:
+                self._leave(item.stored)
+            return
+        again = []
+        for item, result in attempt(items, self._effects.ship, self._effects.put):
+            match result:
+                case Arrived():
+                    self._has_arrived(item.stored, result)
+                case Unkept():
+                    self._leave(item.stored)
+                    self._end_after("unkept", _MOST_UNKEPT, "bucket")
+                case Stuck(may_be_its_own_fault=True, is_out_of_time=False) if len(items) > 1:
+                    again.append(item)
+                case Stuck():
+                    self._stuck(item.stored, result)
+                case _:
+                    assert_never(result)
+        for item in again:
+            self._try([item])
+
+    def _has_arrived(self, stored: Stored, arrived: Arrived) -> None:
+        self._doubts.pop(stored.key, None)
+        settled = arrived.shipped.settled
+        if settled.delivered or settled.rejected:
+            self._in_a_row.clear()
+        self._failures.update([*settled.errored])
         self._sum = replace(
             self._sum,
-            lines=self._sum.lines + report.delivered,
-            late=self._sum.late + report.late,
-            rejected=self._sum.rejected + sum(report.rejected.values()),
+            lines=self._sum.lines + settled.delivered,
+            late=self._sum.late + settled.late,
+            rejected=self._sum.rejected + sum(map(len, settled.rejected.values())),
         )
-
-    def _arrived(self, stored: Stored, event: Any, report: Report) -> None:
-        if report.errored:
-            self._hold(event)
-        if self._bucket.delete(stored.key, stored.etag):
-            self._sum = replace(self._sum, objects=self._sum.objects + 1)
+        if arrived.is_rewritten:
+            self._leave(stored)
         else:
-            self.leave(stored)
-        if report.delivered or report.rejected:
-            self._in_a_row = 0
-            doubtful, self._doubtful = self._doubtful, []
-            for each in doubtful:
-                self._read(each, again=True)
+            self._arrived.append(stored)
 
-    def _failed(self, stored: Stored, event: Any, report: Report) -> None:
-        if not all(reason.startswith(_NOT_LOKI) for reason in report.errored):
-            self._in_a_row += 1
-        if self._in_a_row == _FAILURES_WHEN_DOWN:
-            self.ended = "loki_down"
-        if self._now - stored.written > _PATIENCE:
-            self._doubtful.append(stored)
+    def _stuck(self, stored: Stored, stuck: Stuck) -> None:
+        if stuck.is_out_of_time:
+            self._ended = "deadline"
+            self._leave(stored)
+            return
+        self._failures.update(stuck.reasons)
+        if stuck.is_as_if_loki_were_down:
+            self._end_after("stuck", _MOST_STUCK, "loki_down")
+        if stuck.may_be_its_own_fault and len(self._alone) < _MOST_DOUBTS:
+            self._alone.append((stored, stuck))
         else:
-            self._hold(event)
-            self.leave(stored)
+            self._leave(stored)
 
-    def _hold(self, event: Any) -> None:
-        group = log_group(event)
-        if group is not None:
-            self._held.add(group)
+    def _has_accepted(self, tenants: frozenset[str | None]) -> bool:
+        """Tell whether Loki took lines of these tenants; of any, where the pipeline broke."""
+        accepted = self._effects.tenants.accepted
+        return not accepted.keys().isdisjoint(tenants) if tenants else bool(accepted)
 
-    def _end(self, ending: Ending, stored: Stored) -> None:
-        self.ended = ending
-        self.leave(stored)
+    def _delete(self) -> None:
+        faults = self._bucket.delete([stored.key for stored in self._arrived])
+        for stored in self._arrived:
+            if stored.key in faults:
+                self._faulty(stored, faults[stored.key])
+            else:
+                self._sum = replace(self._sum, objects=self._sum.objects + 1)
+        self._arrived = []
 
-    def _set_aside(self, stored: Stored, reason: str) -> None:
-        if self._bucket.move(stored.key, stored.etag, REJECTED + dated(stored.key), reason):
+    def _faulty(self, stored: Stored, fault: Fault) -> None:
+        self._faults[fault.code] += 1
+        self._end_after("faults", _MOST_FAULTS, "bucket")
+        if self._now - stored.written > _PATIENCE and self._moved(stored, fault.code):
             self._sum = replace(self._sum, set_aside=self._sum.set_aside + 1)
         else:
-            self.leave(stored)
+            self._leave(stored)
+
+    def _set_aside(self, stored: Stored, reason: str) -> None:
+        self._doubts.pop(stored.key, None)
+        if self._moved(stored, reason):
+            self._sum = replace(self._sum, set_aside=self._sum.set_aside + 1)
+        else:
+            self._leave(stored)
+
+    def _moved(self, stored: Stored, reason: str) -> bool:
+        fault = self._bucket.move(stored.key, REJECTED + dated(stored.key), reason)
+        if fault is not None:
+            self._faults[fault.code] += 1
+        return fault is None
+
+    def _leave(self, stored: Stored) -> None:
+        oldest = min(self._sum.oldest or stored.written, stored.written)
+        self._sum = replace(self._sum, left=self._sum.left + 1, oldest=oldest)
+
+    def _end_after(self, what: str, most: int, ending: Ending) -> None:
+        self._in_a_row[what] += 1
+        if self._in_a_row[what] >= most and self._ended == "done":
+            self._ended = ending
 
 
-def _shipped(ship: Ship, event: Any) -> Report:
-    try:
-        return ship(event)
-    except SpillError as error:
-        return Report(failure=str(error))
-    except Exception as error:  # noqa: BLE001 - one that breaks the pipeline must not block others
-        reason = f"{_CRASHED}{type(error).__name__}"
-        return Report(errored={reason: 1}, failure=reason)
+def _by_log_group(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """Gather the objects of each log group, as long as they are not too much text."""
+    groups: dict[tuple[str, str], list[Item]] = {}
+    size = 0
+    for item in items:
+        groups.setdefault((item.data.owner, item.data.log_group), []).append(item)
+        size += sum(len(event.message) for event in item.data.log_events)
+        if size > _TEXT_BYTES:
+            yield from groups.values()
+            groups, size = {}, 0
+    yield from groups.values()

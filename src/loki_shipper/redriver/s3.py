@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
 from typing import TYPE_CHECKING
 
-from loki_shipper.redriver.bucket import Bucket, BucketError, Read, Stored
+from loki_shipper.redriver.bucket import Bucket, BucketError, Fault, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from mypy_boto3_s3 import S3Client
 
-_OTHERWISE = {"NoSuchKey", "404", "PreconditionFailed", "412", "ConditionalRequestConflict"}
-"""Codes for an object that is gone, or has other content by now."""
+_AT_ONCE = 16
+"""Objects that are read at the same time: a read is mostly waiting."""
+
+_A_CALL = 1000
+"""Objects that DeleteObjects takes."""
+
+_GONE = {"NoSuchKey", "404"}
 
 
 def s3(name: str) -> Bucket:
@@ -21,9 +27,14 @@ def s3(name: str) -> Bucket:
     import boto3
     from botocore.config import Config
 
-    config = Config(retries={"total_max_attempts": 3}, connect_timeout=2, read_timeout=10)
+    config = Config(
+        retries={"total_max_attempts": 3},
+        connect_timeout=2,
+        read_timeout=10,
+        max_pool_connections=_AT_ONCE,
+    )
     calls = _Calls(boto3.client("s3", config=config), name)
-    return Bucket(calls.folders, calls.objects, calls.read, calls.delete, calls.move)
+    return Bucket(calls.objects, calls.read, calls.delete, calls.move)
 
 
 class _Calls:
@@ -33,78 +44,73 @@ class _Calls:
         self._client = client
         self._bucket = bucket
 
-    def folders(self, prefix: str) -> list[str]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=prefix, Delimiter="/"
-        )
-        with _translated("listed"):
-            return [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])]
-
-    def objects(self, prefix: str) -> Iterator[Stored]:
+    def objects(self, prefix: str, after: str = "") -> Iterator[Stored]:
         pages = iter(
             self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=prefix
+                Bucket=self._bucket, Prefix=prefix, StartAfter=after
             )
         )
-        while True:
-            with _translated("listed"):
-                page = next(pages, None)
-            if page is None:
-                return
+        while (page := _listed(lambda: next(pages, None))) is not None:
             for each in page.get("Contents", []):
-                yield Stored(each["Key"], each["ETag"], each["Size"], each["LastModified"])
+                yield Stored(each["Key"], each["Size"], each["LastModified"])
 
-    def read(self, key: str) -> Read | None:
-        with _translated("read"):
-            try:
-                got = self._client.get_object(Bucket=self._bucket, Key=key)
-            except self._client.exceptions.NoSuchKey:
-                return None
-            return Read(got["Body"].read(), got["ETag"])
+    def read(self, keys: Sequence[str]) -> list[bytes | Fault | None]:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return [*pool.map(self._read, keys)]
 
-    def delete(self, key: str, etag: str) -> bool:
-        # This condition needs the right to read, too.
-        return _while_unchanged(
-            lambda: self._client.delete_object(Bucket=self._bucket, Key=key, IfMatch=etag)
+    def _read(self, key: str) -> bytes | Fault | None:
+        def get() -> bytes:
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+        got = _tried(get)
+        return None if isinstance(got, Fault) and got.code in _GONE else got
+
+    def delete(self, keys: Sequence[str]) -> dict[str, Fault]:
+        faults: dict[str, Fault] = {}
+        for some in batched(keys, _A_CALL, strict=False):
+            faults |= self._delete(some)
+        return faults
+
+    def _delete(self, keys: Sequence[str]) -> dict[str, Fault]:
+        answer = _tried(
+            lambda: self._client.delete_objects(
+                Bucket=self._bucket,
+                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
         )
+        if isinstance(answer, Fault):
+            return dict.fromkeys(keys, answer)
+        return {error["Key"]: Fault(error["Code"]) for error in answer.get("Errors", [])}
 
-    def move(self, key: str, etag: str, to: str, reason: str) -> bool:
-        def copy() -> object:
-            return self._client.copy_object(
+    def move(self, key: str, to: str, reason: str) -> Fault | None:
+        copied = _tried(
+            lambda: self._client.copy_object(
                 Bucket=self._bucket,
                 Key=to,
                 CopySource={"Bucket": self._bucket, "Key": key},
-                CopySourceIfMatch=etag,
                 MetadataDirective="REPLACE",
                 Metadata={"reason": reason},
                 ContentType="application/json",
             )
-
-        return _while_unchanged(copy) and self.delete(key, etag)
-
-
-def _while_unchanged(act: Callable[[], object]) -> bool:
-    """Act on a condition; False where it does not hold."""
-    from botocore.exceptions import ClientError
-
-    with _translated("changed"):
-        try:
-            act()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _OTHERWISE:
-                return False
-            raise
-    return True
+        )
+        if isinstance(copied, Fault):
+            return None if copied.code in _GONE else copied
+        return self._delete([key]).get(key)
 
 
-@contextmanager
-def _translated(done: str) -> Iterator[None]:
+def _tried[T](call: Callable[[], T]) -> T | Fault:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        yield
+        return call()
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        raise BucketError(f"the bucket cannot be {done}: {code}") from None
+        return Fault(error.response["Error"]["Code"])
     except BotoCoreError as error:
-        raise BucketError(f"the bucket cannot be {done}: {type(error).__name__}") from None
+        return Fault(type(error).__name__)
+
+
+def _listed[T](call: Callable[[], T]) -> T:
+    answer = _tried(call)
+    if isinstance(answer, Fault):
+        raise BucketError(f"the bucket cannot be listed: {answer.code}")
+    return answer

@@ -1,38 +1,34 @@
 """From what became of a payload to the bucket: what Loki does not hold is kept there."""
 
-from collections.abc import Iterable
-
-from loki_shipper.shipper.outcome import Settled, Shipped
-from loki_shipper.shipper.spill import Folder, Put, SpillError, spill
+from loki_shipper.shipper.outcome import Shipped
+from loki_shipper.shipper.spill import Folder, Put, spill
 
 
-def keep(shipped: Shipped, put: Put | None, *, is_held: bool = False) -> str | None:
-    """Write what Loki does not hold to the bucket; return why it was not, where it was not.
+def keep(shipped: Shipped, put: Put | None, *, is_held: bool = False) -> tuple[str, ...]:
+    """Write what Loki does not hold to the bucket; return why it is not delivered, if it is not.
 
     Lambda holds the event of an invocation that fails: it tries again, and in the end writes the
     event to the bucket itself. So an errored payload is not written while none of it is delivered.
     `is_held`: the bucket holds the payload already, so nothing is written while none of it has got
-    any further. `put` is None where there is no bucket.
+    any further. `put` is None where there is no bucket. Raises SpillError.
     """
     settled = shipped.settled
-    errored = sorted(settled.errored)
+    errored = tuple(sorted(settled.errored))
     waiting = sorted({reason for reason, _ in settled.deferred})
-    if put is None:
-        return _not_delivered([*errored, *waiting])
-    if is_held and not _has_got_further(shipped):
-        return _not_delivered([*errored, *waiting])
-    try:
-        _keep_aside(shipped, put)
-        if errored and not settled.delivered and not is_held:
-            return _not_delivered(errored)
-        _keep_errored(shipped, put)
-    except SpillError as error:
-        return str(error)
-    return None
+    if put is None or (is_held and not _has_got_further(shipped)):
+        return (*errored, *waiting)
+    _keep_aside(shipped, put)
+    if errored and not settled.delivered and not is_held:
+        return errored
+    if errored:
+        events = [event for some in settled.errored.values() for event in some]
+        spill(shipped.data, events, folder="failed", reason=not_delivered(errored), put=put)
+    return ()
 
 
-def _not_delivered(reasons: Iterable[str]) -> str | None:
-    return f"not delivered: {', '.join(reasons)}" if reasons else None
+def not_delivered(reasons: tuple[str, ...]) -> str:
+    """Say why something was not delivered."""
+    return f"not delivered: {', '.join(reasons)}"
 
 
 def _has_got_further(shipped: Shipped) -> bool:
@@ -43,17 +39,9 @@ def _has_got_further(shipped: Shipped) -> bool:
 
 def _keep_aside(shipped: Shipped, put: Put) -> None:
     """Write what Loki will never take, and what it will take later."""
-    settled: Settled = shipped.settled
+    settled = shipped.settled
     for reason, events in settled.rejected.items():
         spill(shipped.data, events, folder="rejected", reason=reason, put=put)
     for (reason, due), events in settled.deferred.items():
         folder: Folder = "failed" if due is None else "later"
         spill(shipped.data, events, folder=folder, reason=reason, put=put, due=due)
-
-
-def _keep_errored(shipped: Shipped, put: Put) -> None:
-    errored = shipped.settled.errored
-    if errored:
-        events = [event for some in errored.values() for event in some]
-        reason = f"not delivered: {', '.join(sorted(errored))}"
-        spill(shipped.data, events, folder="failed", reason=reason, put=put)

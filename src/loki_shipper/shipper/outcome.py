@@ -86,13 +86,14 @@ class Shipped(Struct, frozen=True):
     """What became of a payload: what is `settled` of its log events, and what rules did.
 
     `dropped` counts the log events that were left out, by reason, `matched` how often each rule did
-    something.
+    something. `tenants` are those that its lines were for.
     """
 
     data: LogData
     settled: Settled = Settled()
     dropped: dict[str, int] = {}
     matched: dict[str, int] = {}
+    tenants: frozenset[str | None] = frozenset()
 
     def report(self, *, failure: str | None) -> Report:
         """Report it in numbers."""

@@ -13,7 +13,7 @@ from loki_shipper.settings import Settings
 from loki_shipper.shipper.batch import batch
 from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.deliver import Sink, deliver
-from loki_shipper.shipper.keep import keep
+from loki_shipper.shipper.keep import keep, not_delivered
 from loki_shipper.shipper.label import Unowned, label
 from loki_shipper.shipper.outcome import (
     Deferred,
@@ -72,7 +72,11 @@ def pipeline(event: Any, around: Surroundings) -> Report:
     if data is None:
         return Report()
     [shipped] = ship([data], around)
-    return shipped.report(failure=keep(shipped, around.put))
+    try:
+        reasons = keep(shipped, around.put)
+    except SpillError as error:
+        return shipped.report(failure=str(error))
+    return shipped.report(failure=not_delivered(reasons) if reasons else None)
 
 
 def ship(payloads: Sequence[LogData], around: Surroundings) -> list[Shipped]:
@@ -127,7 +131,12 @@ def _prepare(data: LogData, around: Surroundings) -> _Prepared:
             streams.append((stream, entries))
         else:
             kept_back.append(_without_tenant(entries, labelled.unowned))
-    shipped = Shipped(data, dropped=transformed.dropped, matched=transformed.matched)
+    shipped = Shipped(
+        data,
+        dropped=transformed.dropped,
+        matched=transformed.matched,
+        tenants=frozenset(stream.tenant for stream, _ in streams),
+    )
     return _Prepared(shipped, streams, kept_back)
 
 

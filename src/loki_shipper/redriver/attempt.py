@@ -1,0 +1,91 @@
+"""From objects of one log group to what became of each: shipped together, kept one by one."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from msgspec import Struct
+
+from loki_shipper.model import LogData
+from loki_shipper.redriver.bucket import Stored
+from loki_shipper.redriver.tenants import CLOSED, is_of_tenant
+from loki_shipper.shipper.keep import keep
+from loki_shipper.shipper.outcome import Shipped
+from loki_shipper.shipper.spill import Put, SpillError
+
+_OUT_OF_TIME = "out_of_time"
+
+type Ship = Callable[[Sequence[LogData]], list[Shipped]]
+"""Pushes payloads, and says what became of each; nothing is kept yet."""
+
+
+class Item(Struct, frozen=True):
+    """An object and the payload in it."""
+
+    stored: Stored
+    data: LogData
+
+
+class Arrived(Struct, frozen=True):
+    """All of the object is delivered, dropped by a rule or kept anew.
+
+    `is_rewritten`: what was kept anew lies under the object's own key, which must stay.
+    """
+
+    shipped: Shipped
+    is_rewritten: bool
+
+
+class Stuck(Struct, frozen=True):
+    """Nothing of the object has got any further, for these reasons; `tenants` are its lines'."""
+
+    reasons: tuple[str, ...]
+    tenants: frozenset[str | None] = frozenset()
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Tell whether only time was missing."""
+        return _OUT_OF_TIME in self.reasons
+
+    @property
+    def is_as_if_loki_were_down(self) -> bool:
+        """Tell whether Loki failed it, or others of its tenant before it."""
+        return CLOSED in self.reasons or self.may_be_its_own_fault
+
+    @property
+    def may_be_its_own_fault(self) -> bool:
+        """Tell whether the reasons may lie in the object, as none names a tenant."""
+        return not any(map(is_of_tenant, self.reasons))
+
+
+class Unkept(Struct, frozen=True):
+    """What Loki did not take of the object could not be written to the bucket."""
+
+
+type Result = Arrived | Stuck | Unkept
+
+
+def attempt(items: Sequence[Item], ship: Ship, put: Put) -> Iterator[tuple[Item, Result]]:
+    """Ship objects together, and say what became of each."""
+    try:
+        shipped = ship([item.data for item in items])
+    except Exception as error:  # noqa: BLE001 - an object that breaks the pipeline must not stop the rest
+        crashed = Stuck((f"crashed_{type(error).__name__}",))
+        yield from ((item, crashed) for item in items)
+        return
+    for item, each in zip(items, shipped, strict=True):
+        yield item, _kept(item, each, put)
+
+
+def _kept(item: Item, shipped: Shipped, put: Put) -> Result:
+    written: set[str] = set()
+
+    def recorded(key: str, body: bytes) -> None:
+        put(key, body)
+        written.add(key)
+
+    try:
+        reasons = keep(shipped, recorded, is_held=True)
+    except SpillError:
+        return Unkept()
+    if reasons:
+        return Stuck(reasons, shipped.tenants)
+    return Arrived(shipped, is_rewritten=item.stored.key in written)

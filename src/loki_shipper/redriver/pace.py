@@ -1,0 +1,65 @@
+"""How fast waiting lines are pushed: slower than Loki shards a stream, and after live lines."""
+
+from collections.abc import Callable
+
+from loki_shipper.model import Batch, Stream
+from loki_shipper.shipper.answer import Answer, NoAnswer
+
+STREAM_RATE = 1_000_000
+"""Bytes of lines a second for one stream, all workers together. Stock Loki divides a stream into
+shards at 1,536 KB a second (`shard_streams.desired_rate`), and then hides what it refuses."""
+
+_FIRST_RATE = 2_000_000
+"""Bytes a second for one tenant at first: half of stock Loki's `ingestion_rate_mb`."""
+
+_LEAST_RATE = 20_000
+_SLOWER = 0.5
+_FASTER = 1.05
+_TOO_MANY = 429
+
+type Send = Callable[[Batch], Answer | NoAnswer]
+
+
+class Pace:
+    """Pushes batches at a pace that adapts to what Loki lets through.
+
+    A 429 halves a tenant's rate, as live lines are pushed beside these; every other answer raises
+    it a little. `remaining` is in seconds: a batch that had to wait for longer is not pushed.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        workers: int,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        remaining: Callable[[], float],
+    ) -> None:
+        self._send = send
+        self._clock = clock
+        self._sleep = sleep
+        self._remaining = remaining
+        self._stream_rate = STREAM_RATE / workers
+        self._first_rate = _FIRST_RATE / workers
+        self._rates: dict[str | None, float] = {}
+        self._stream_turns: dict[Stream, float] = {}
+        self._tenant_turns: dict[str | None, float] = {}
+
+    def __call__(self, batch: Batch) -> Answer | NoAnswer:
+        """Push a batch when its turn has come."""
+        stream, tenant = batch.stream, batch.stream.tenant
+        now = self._clock()
+        turn = max(now, self._stream_turns.get(stream, 0.0), self._tenant_turns.get(tenant, 0.0))
+        if turn - now > self._remaining():
+            return NoAnswer("out_of_time")
+        if turn > now:
+            self._sleep(turn - now)
+        size = sum(len(entry.line) for entry in batch.entries)
+        rate = self._rates.get(tenant, self._first_rate)
+        self._stream_turns[stream] = turn + size / self._stream_rate
+        self._tenant_turns[tenant] = turn + size / rate
+        answer = self._send(batch)
+        is_limited = isinstance(answer, Answer) and answer.status == _TOO_MANY
+        self._rates[tenant] = max(_LEAST_RATE, rate * (_SLOWER if is_limited else _FASTER))
+        return answer
