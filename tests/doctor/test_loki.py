@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,9 @@ def test_a_canary_that_never_comes_back_is_wrong(stock_loki: Loki) -> None:
 
 def test_a_canary_is_waited_for(stock_loki: Loki) -> None:
     stream = '{"data": {"result": [{"stream": {"doctor": "x"}, "values": []}]}}'
-    replies = iter(['{"data": ["a"]}', '{"data": {"result": []}}', "not JSON", stream])
+    replies = chain(
+        ['{"data": ["a"]}', '{"data": {"result": []}}', "not JSON", stream], repeat("not JSON")
+    )
     found = checked(
         of(stock_loki),
         get=lambda *_: Reply(200, next(replies), time.time()),
@@ -98,6 +101,7 @@ def test_metadata_that_vanishes_is_that_of_an_old_loki(stock_loki: Loki) -> None
     [
         (Answer(400, "Client sent an HTTP request to an HTTPS server."), "tls", "red"),
         (Answer(302, ""), "path", "red"),
+        (Answer(200, "<!DOCTYPE html><title>Sign in</title>"), "path", "red"),
         (Answer(400, "tenant ID 'a|b' contains unsupported character"), "tenant", "red"),
         (Answer(403, "no"), "auth", "red"),
         (Answer(429, "Ingestion rate limit exceeded for user x"), "write", "yellow"),

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from loki_shipper.doctor.finding import Finding, Level, green, red, yellow
+from loki_shipper.doctor.limits import check_limits
 from loki_shipper.doctor.way import NoWayError, Reply, Way
 from loki_shipper.model import Batch, Entry, LogEvent, Pairs, Stream
 from loki_shipper.settings import PUSH_PATH, Settings
@@ -187,6 +188,7 @@ def _push(
         yield green("read", "the canary was read back")
     yield _metadata(settings, found, disallowed=disallowed)
     yield _labels(settings, way, canary)
+    yield check_limits(settings, way)
 
 
 def _refusal(
@@ -206,6 +208,11 @@ def _refusal(
             return red("tenant", "Loki does not take this tenant", "correct LOKI_TENANT")
         case Denied():
             return _denied(answer, settings)
+        case Misconfigured(reason="not_loki"):
+            says = "a web page answers, such as a login page, and not Loki"
+            return red(
+                "path", says, "correct LOKI_URL, or give the gateway the credentials it asks"
+            )
         case Misconfigured(reason=reason) if reason != "blocked":
             return _lost(answer, settings, way, canary)
         case _:
