@@ -258,7 +258,7 @@ def runs(world: World, count: int, **options: Any) -> Redriven:
     report = Redriven()
     for number in range(count):
         world.memory.put(*of_lambda(f"10.00.{number:02}", "/a/good"))
-        report = world.run(cursor=report.cursor, **options)
+        report = world.run(cursor=report.cursor, is_patient=False, **options)
     return report
 
 
@@ -271,7 +271,7 @@ def test_what_fails_alone_in_twelve_runs_in_which_others_arrive_is_set_aside_aft
     assert (report.set_aside, report.left, world.memory.moved) == (0, 1, [])
     assert report.cursor.doubts == {key: 11}
     world.memory.put(*of_lambda("10.00.59", "/a/good"))
-    report = world.run(cursor=report.cursor)
+    report = world.run(cursor=report.cursor, is_patient=False)
     assert (report.set_aside, report.left) == (1, 0)
     kept = key.replace("failed/", "rejected/")
     assert world.memory.moved == [(key, kept, "server_error")]
@@ -284,7 +284,7 @@ def test_it_is_not_set_aside_when_it_gets_through_in_the_end() -> None:
     world.decide = poison
     report = runs(world, 11)
     world.decide = None
-    report = world.run(cursor=report.cursor)
+    report = world.run(cursor=report.cursor, is_patient=False)
     assert (report.objects, report.cursor.doubts, world.memory.objects) == (1, {}, {})
 
 
@@ -347,7 +347,7 @@ def test_what_is_poisonous_forever_stops_nobody_forever() -> None:
         world.memory.put(*failed("08.00.00", f"/a/p{day}", "poison"), now - timedelta(hours=1))
         for number in range(15):
             world.memory.put(*of_lambda(f"09.00.{number}", f"/a/{day}"), now - timedelta(hours=1))
-            report = world.run(now=now, cursor=cursor)
+            report = world.run(now=now, cursor=cursor, is_patient=False)
             cursor = report.cursor
         assert len(world.memory.keys("aws/")) == 0
     assert len(world.memory.keys("failed/")) <= 2
@@ -390,18 +390,21 @@ def test_what_cannot_be_read_for_a_day_is_set_aside_where_that_is_possible() -> 
         read=lambda keys: [Fault(reads[key]) for key in keys],
         move=lambda key, *_: None if reads[key] == "InternalError" else Fault("AccessDenied"),
     )
-    report = redrive(waiting(bucket, NOW, share=EVERYTHING), replace(needed, bucket=bucket))
+    report = redrive(
+        waiting(bucket, NOW, share=EVERYTHING), replace(needed, bucket=bucket), is_patient=False
+    )
     assert (report.set_aside, report.left) == (1, 1)
     assert report.faults == {"InternalError": 1, "AccessDenied": 2}
 
 
 def test_a_bucket_that_lets_nothing_be_read_ends_the_run_and_the_next_one_goes_on() -> None:
-    world = World(*(of_lambda(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(200)))
+    world = World(*(of_lambda(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(500)))
     world.memory.put(*failed("10.00.00", "/good/g"))
     bad = world.memory.keys("aws/")
     world.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
     report = world.run()
     assert (report.ended, report.objects) == ("bucket", 0)
+    assert len([*chain(*world.memory.reads)]) < 500
     assert world.run(cursor=report.cursor).objects == 1
 
 
@@ -440,6 +443,29 @@ def test_what_is_far_too_large_is_set_aside_unread() -> None:
     report = world.run()
     assert (report.set_aside, world.memory.moved) == (1, [("failed/a", "rejected/a", "too_large")])
     assert [*chain(*world.memory.reads)] == []
+
+
+# What waits for long
+
+
+def test_what_has_waited_for_a_day_is_looked_at_in_one_run_of_twelve() -> None:
+    world = World()
+    old(world, *(failed(f"09.{n // 60:02}.{n % 60:02}", f"/bad/{n}") for n in range(120)))
+    world.decide = lambda _: BLOCKED
+    looks = []
+    for number in range(24):
+        world.memory.reads.clear()
+        report = world.run(now=NOW + number * timedelta(minutes=5))
+        assert (report.left, report.oldest) == (120, A_WEEK_AGO)
+        looks.append(len([*chain(*world.memory.reads)]))
+    assert 200 < sum(looks) < 280
+    assert min(looks) > 0
+
+
+def test_by_hand_everything_is_looked_at() -> None:
+    world = World()
+    old(world, *(failed(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(120)))
+    assert world.run(is_patient=False).objects == 120
 
 
 # Bounds
@@ -482,10 +508,10 @@ def test_as_many_as_there_are_is_no_limit() -> None:
 
 
 def test_tells_of_its_progress() -> None:
-    world = World(*(failed(f"{n // 60:02}.{n % 60:02}.00", f"/g/{n}") for n in range(130)))
+    world = World(*(failed(f"{n // 60:02}.{n % 60:02}.00", f"/g/{n}") for n in range(600)))
     told: list[Redriven] = []
     world.run(tell=told.append)
-    assert [each.objects for each in told] == [64, 128, 130]
+    assert [each.objects for each in told] == [256, 512, 600]
 
 
 def test_workers_divide_the_objects_among_them() -> None:

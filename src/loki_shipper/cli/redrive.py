@@ -190,7 +190,7 @@ def _run(stored: Callable[[], Iterator[Stored]], needed: Effects, *, limit: int 
             done = so_far.objects + so_far.set_aside + so_far.left
             bar.update(task, completed=done, description=f"{so_far.lines:,} lines")
 
-        return run(stored(), needed, limit=limit, tell=tell)
+        return run(stored(), needed, limit=limit, is_patient=False, tell=tell)
 
 
 def _waits(stored: Iterable[Stored]) -> Waits:

@@ -1,6 +1,6 @@
 """From objects of one log group to what became of each: shipped together, kept one by one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from loki_shipper.shipper.keep import keep
 from loki_shipper.shipper.outcome import Shipped
 from loki_shipper.shipper.spill import Put, SpillError
 
-_OUT_OF_TIME = "out_of_time"
+OUT_OF_TIME = "out_of_time"
 
 type Ship = Callable[[Sequence[LogData]], list[Shipped]]
 """Pushes payloads, and says what became of each; nothing is kept yet."""
@@ -43,7 +43,7 @@ class Stuck(Struct, frozen=True):
     @property
     def is_out_of_time(self) -> bool:
         """Tell whether only time was missing."""
-        return _OUT_OF_TIME in self.reasons
+        return OUT_OF_TIME in self.reasons
 
     @property
     def is_as_if_loki_were_down(self) -> bool:
@@ -53,7 +53,7 @@ class Stuck(Struct, frozen=True):
     @property
     def may_be_its_own_fault(self) -> bool:
         """Tell whether the reasons may lie in the object, as none names a tenant."""
-        return not any(map(is_of_tenant, self.reasons))
+        return not self.is_out_of_time and not any(map(is_of_tenant, self.reasons))
 
 
 class Unkept(Struct, frozen=True):
@@ -63,16 +63,13 @@ class Unkept(Struct, frozen=True):
 type Result = Arrived | Stuck | Unkept
 
 
-def attempt(items: Sequence[Item], ship: Ship, put: Put) -> Iterator[tuple[Item, Result]]:
+def attempt(items: Sequence[Item], ship: Ship, put: Put) -> list[Result]:
     """Ship objects together, and say what became of each."""
     try:
         shipped = ship([item.data for item in items])
     except Exception as error:  # noqa: BLE001 - an object that breaks the pipeline must not stop the rest
-        crashed = Stuck((f"crashed_{type(error).__name__}",))
-        yield from ((item, crashed) for item in items)
-        return
-    for item, each in zip(items, shipped, strict=True):
-        yield item, _kept(item, each, put)
+        return [Stuck((f"crashed_{type(error).__name__}",))] * len(items)
+    return [_kept(item, each, put) for item, each in zip(items, shipped, strict=True)]
 
 
 def _kept(item: Item, shipped: Shipped, put: Put) -> Result:

@@ -1,7 +1,8 @@
 """What redriving needs of the world, made of what the shipper needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,12 +14,23 @@ from loki_shipper.redriver.tenants import Tenants
 from loki_shipper.shipper.pipeline import Surroundings, ship
 from loki_shipper.shipper.spill import Put
 
+AT_ONCE = 8
+"""Log groups that a run ships at the same time: most of a push is waiting for Loki."""
+
+
+class Map(Protocol):
+    """Calls a function on each of several values, perhaps at the same time, results in order."""
+
+    def __call__[T, R](self, function: Callable[[T], R], values: Sequence[T], /) -> Iterable[R]:
+        """Call it."""
+        ...
+
 
 class Effects(Struct, frozen=True):
     """The effects that redriving needs, and the time at which the run began.
 
     `tenants` must hear what Loki answers to what `ship` pushes. `put` writes to the bucket.
-    `remaining` is in seconds.
+    `remaining` is in seconds. `map` ships several log groups at a time.
     """
 
     bucket: Bucket
@@ -27,15 +39,17 @@ class Effects(Struct, frozen=True):
     tenants: Tenants
     remaining: Callable[[], float]
     now: datetime
+    map: Map
 
 
-def effects(
+def effects(  # noqa: PLR0913 - each is an effect or a bound
     around: Surroundings,
     bucket: Bucket,
     *,
     workers: int,
     clock: Callable[[], float],
     now: datetime,
+    map: Map = map,  # noqa: A002 - it is what Python's own does, or does it at once
 ) -> Effects:
     """Give the effects of one of several workers, which push at a common pace.
 
@@ -49,5 +63,11 @@ def effects(
         sink=replace(sink, send=pace, closed=tenants.closed, answered=tenants.answered),
     )
     return Effects(
-        bucket, lambda payloads: ship(payloads, paced), around.put, tenants, sink.remaining, now
+        bucket=bucket,
+        ship=lambda payloads: ship(payloads, paced),
+        put=around.put,
+        tenants=tenants,
+        remaining=sink.remaining,
+        now=now,
+        map=map,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +15,7 @@ from msgspec import ValidationError, convert, to_builtins
 
 from loki_shipper.redriver.bucket import EVERYTHING, Share, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
-from loki_shipper.redriver.effects import effects
+from loki_shipper.redriver.effects import AT_ONCE, effects
 from loki_shipper.redriver.metrics import metrics
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.redriver.s3 import s3
@@ -44,16 +45,18 @@ def handle(event: Any, context: LambdaContext) -> Any:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000 - _RESERVE
 
-    needed = effects(
-        sandbox.surroundings(remaining),
-        bucket,
-        workers=share.workers,
-        clock=time.monotonic,
-        now=now,
-    )
     before = read_cursor(bucket, share)
     objects = waiting(bucket, now, share=share, after=before.after)
-    run = redrive(objects, needed, cursor=before)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        needed = effects(
+            sandbox.surroundings(remaining),
+            bucket,
+            workers=share.workers,
+            clock=time.monotonic,
+            now=now,
+            map=pool.map,
+        )
+        run = redrive(objects, needed, cursor=before)
     # Without the cursor the next run begins at the beginning, and nothing is lost.
     with suppress(SpillError):
         write_cursor(before, run.cursor, share, needed.put)
@@ -73,7 +76,7 @@ def _wired(function_arn: str) -> tuple[Bucket, Sandbox]:
     configured = settings(os.environ)
     if configured.bucket is None:
         raise SettingsError("BUCKET is not set: there is nothing to redrive from")
-    return s3(configured.bucket), Sandbox(configured, function_arn)
+    return s3(configured.bucket), Sandbox(configured, function_arn, connections=AT_ONCE)
 
 
 def _told(run: Redriven) -> Any:

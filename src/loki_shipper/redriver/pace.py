@@ -1,6 +1,7 @@
 """How fast waiting lines are pushed: slower than Loki shards a stream, and after live lines."""
 
 from collections.abc import Callable
+from threading import Lock
 
 from loki_shipper.model import Batch, Stream
 from loki_shipper.shipper.answer import Answer, NoAnswer
@@ -25,6 +26,7 @@ class Pace:
 
     A 429 halves a tenant's rate, as live lines are pushed beside these; every other answer raises
     it a little. `remaining` is in seconds: a batch that had to wait for longer is not pushed.
+    Several threads may push at a time.
     """
 
     def __init__(
@@ -45,21 +47,36 @@ class Pace:
         self._rates: dict[str | None, float] = {}
         self._stream_turns: dict[Stream, float] = {}
         self._tenant_turns: dict[str | None, float] = {}
+        self._lock = Lock()
 
     def __call__(self, batch: Batch) -> Answer | NoAnswer:
         """Push a batch when its turn has come."""
+        with self._lock:
+            wait = self._take_turn(batch)
+        if wait is None:
+            return NoAnswer("out_of_time")
+        if wait > 0:
+            self._sleep(wait)
+        answer = self._send(batch)
+        is_limited = isinstance(answer, Answer) and answer.status == _TOO_MANY
+        with self._lock:
+            self._adapt(batch.stream.tenant, _SLOWER if is_limited else _FASTER)
+        return answer
+
+    def _take_turn(self, batch: Batch) -> float | None:
+        """Give the seconds to wait for the turn of a batch; None where that is too long."""
         stream, tenant = batch.stream, batch.stream.tenant
         now = self._clock()
         turn = max(now, self._stream_turns.get(stream, 0.0), self._tenant_turns.get(tenant, 0.0))
         if turn - now > self._remaining():
-            return NoAnswer("out_of_time")
-        if turn > now:
-            self._sleep(turn - now)
+            return None
         size = sum(len(entry.line) for entry in batch.entries)
-        rate = self._rates.get(tenant, self._first_rate)
         self._stream_turns[stream] = turn + size / self._stream_rate
-        self._tenant_turns[tenant] = turn + size / rate
-        answer = self._send(batch)
-        is_limited = isinstance(answer, Answer) and answer.status == _TOO_MANY
-        self._rates[tenant] = max(_LEAST_RATE, rate * (_SLOWER if is_limited else _FASTER))
-        return answer
+        self._tenant_turns[tenant] = turn + size / self._rate(tenant)
+        return turn - now
+
+    def _rate(self, tenant: str | None) -> float:
+        return self._rates.get(tenant, self._first_rate)
+
+    def _adapt(self, tenant: str | None, factor: float) -> None:
+        self._rates[tenant] = max(_LEAST_RATE, self._rate(tenant) * factor)

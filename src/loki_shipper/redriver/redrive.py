@@ -12,8 +12,12 @@ failure means:
    is the object's own. Once it has been in the bucket for a day, it is set aside under `rejected/`.
 4. S3 does not let an object be read or deleted: the object stays, and is counted. After a day it is
    set aside where that is possible.
+
+What has been in the bucket for a day is tried in one run of twelve: it may have to wait for weeks,
+and every look at it is a request to S3.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -23,7 +27,7 @@ from typing import Literal, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.redriver.attempt import Arrived, Item, Stuck, Unkept, attempt
+from loki_shipper.redriver.attempt import OUT_OF_TIME, Arrived, Item, Result, Stuck, Unkept, attempt
 from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, Stored, dated
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import Effects
@@ -43,8 +47,11 @@ _SHORTEST_TRY = 10.0
 """Seconds: with less than this left, nothing is begun."""
 
 _PATIENCE = timedelta(days=1)
+_SELDOM = 12
+"""Runs among which an object has one turn, when it has been in the bucket for a day."""
+
 _FAILED_RUNS = 12
-"""Runs, an hour's, in which an object must have failed alone to be set aside."""
+"""Runs in which an object must have failed alone to be set aside."""
 
 _MOST_DOUBTS = 1_000
 _MOST_STUCK = 1_000
@@ -81,20 +88,22 @@ class Redriven(Struct, frozen=True, kw_only=True):
     cursor: Cursor = BEGINNING
 
 
-def redrive(
+def redrive(  # noqa: PLR0913 - each is an effect or a bound
     waiting: Iterable[Stored],
     effects: Effects,
     *,
     cursor: Cursor = BEGINNING,
     limit: int | None = None,
+    is_patient: bool = True,
     tell: Callable[[Redriven], None] = lambda _: None,
 ) -> Redriven:
     """Ship objects in the order in which they come, until something says to stop.
 
-    `cursor` is what the run before left, `limit` the most objects to take. `tell` hears of the
-    progress. Raises BucketError where the bucket cannot be listed.
+    `cursor` is what the run before left, `limit` the most objects to take. Not `is_patient`: every
+    object has its turn in this run. `tell` hears of the progress. Raises BucketError where the
+    bucket cannot be listed.
     """
-    run = _Run(effects, cursor)
+    run = _Run(effects, cursor, is_patient=is_patient)
     objects = iter(waiting)
     for chunk in _chunks(islice(objects, limit)):
         if not run.may_go_on():
@@ -121,10 +130,11 @@ def _chunks(waiting: Iterable[Stored]) -> Iterator[list[Stored]]:
 class _Run:
     """What one run has done and learnt."""
 
-    def __init__(self, effects: Effects, cursor: Cursor) -> None:
+    def __init__(self, effects: Effects, cursor: Cursor, *, is_patient: bool) -> None:
         self._effects = effects
         self._bucket = effects.bucket
         self._now = effects.now
+        self._is_patient = is_patient
         self._sum = Redriven()
         self._failures = Counter[str]()
         self._faults = Counter[str]()
@@ -154,8 +164,8 @@ class _Run:
     def take(self, chunk: list[Stored]) -> None:
         """Do with objects what is to be done with them in this run."""
         self._last = chunk[-1].key
-        for items in _by_log_group(self._read(chunk)):
-            self._try(items)
+        for groups in _by_log_group(self._read(chunk)):
+            self._try(groups)
         self._delete()
 
     def end(self, beyond: Stored | None) -> None:
@@ -182,7 +192,8 @@ class _Run:
         return self._alone[-1][0].key if self._alone else ""
 
     def _read(self, chunk: list[Stored]) -> Iterator[Item]:
-        objects = [each for each in map(self._taken_back, chunk) if each is not None]
+        due = [stored for stored in chunk if self._has_its_turn(stored)]
+        objects = [each for each in map(self._taken_back, due) if each is not None]
         bodies = self._bucket.read([stored.key for stored in objects])
         for stored, body in zip(objects, bodies, strict=True):
             match body:
@@ -194,6 +205,16 @@ class _Run:
                 case _:
                     self._in_a_row.pop("faults", None)
                     yield from self._items(stored, body)
+
+    def _has_its_turn(self, stored: Stored) -> bool:
+        if not self._is_patient or self._now - stored.written <= _PATIENCE:
+            return True
+        # By chance, as no run knows how often the schedule starts one.
+        dice = zlib.crc32(f"{stored.key} {self._now:%Y-%m-%d %H:%M}".encode())
+        if dice % _SELDOM == 0:
+            return True
+        self._leave(stored)
+        return False
 
     def _taken_back(self, stored: Stored) -> Stored | None:
         """Give the object to read: one of `rejected/` is one of the failed from now on.
@@ -223,28 +244,30 @@ class _Run:
         else:
             yield Item(stored, data)
 
-    def _try(self, items: list[Item]) -> None:
-        """Ship objects of one log group, and those that fail together one by one."""
-        if not self.may_go_on():
-            for item in items:
-                self._leave(item.stored)
-            return
-        again = []
-        for item, result in attempt(items, self._effects.ship, self._effects.put):
-            match result:
-                case Arrived():
-                    self._has_arrived(item.stored, result)
-                case Unkept():
-                    self._leave(item.stored)
-                    self._end_after("unkept", _MOST_UNKEPT, "bucket")
-                case Stuck(may_be_its_own_fault=True, is_out_of_time=False) if len(items) > 1:
-                    again.append(item)
-                case Stuck():
-                    self._stuck(item.stored, result)
-                case _:
-                    assert_never(result)
-        for item in again:
-            self._try([item])
+    def _try(self, groups: list[list[Item]]) -> None:
+        """Ship the objects of each log group together, and those that fail so one by one."""
+        again: list[list[Item]] = []
+        for items, results in zip(groups, self._effects.map(self._attempt, groups), strict=True):
+            for item, result in zip(items, results, strict=True):
+                match result:
+                    case Arrived():
+                        self._has_arrived(item.stored, result)
+                    case Unkept():
+                        self._leave(item.stored)
+                        self._end_after("unkept", _MOST_UNKEPT, "bucket")
+                    case Stuck(may_be_its_own_fault=True) if len(items) > 1:
+                        again.append([item])
+                    case Stuck():
+                        self._stuck(item.stored, result)
+                    case _:
+                        assert_never(result)
+        if again:
+            self._try(again)
+
+    def _attempt(self, items: list[Item]) -> list[Result]:
+        if self._effects.remaining() < _SHORTEST_TRY:
+            return [Stuck((OUT_OF_TIME,))] * len(items)
+        return attempt(items, self._effects.ship, self._effects.put)
 
     def _has_arrived(self, stored: Stored, arrived: Arrived) -> None:
         self._doubts.pop(stored.key, None)
@@ -321,14 +344,14 @@ class _Run:
             self._ended = ending
 
 
-def _by_log_group(items: Iterator[Item]) -> Iterator[list[Item]]:
-    """Gather the objects of each log group, as long as they are not too much text."""
+def _by_log_group(items: Iterator[Item]) -> Iterator[list[list[Item]]]:
+    """Gather the objects of each log group, as many log groups as are not too much text."""
     groups: dict[tuple[str, str], list[Item]] = {}
     size = 0
     for item in items:
         groups.setdefault((item.data.owner, item.data.log_group), []).append(item)
         size += sum(len(event.message) for event in item.data.log_events)
         if size > _TEXT_BYTES:
-            yield from groups.values()
+            yield [*groups.values()]
             groups, size = {}, 0
-    yield from groups.values()
+    yield [*groups.values()]

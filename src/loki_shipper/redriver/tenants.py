@@ -1,6 +1,7 @@
 """Which tenants take lines in this run, so that one that does not holds up no other."""
 
 from collections.abc import Callable
+from threading import Lock
 
 _PAUSE = 60.0
 """Seconds for which nothing is sent to a tenant whose pushes fail for reasons that pass."""
@@ -21,7 +22,8 @@ CLOSED = "closed"
 class Tenants:
     """Follows what Loki answers to each tenant's pushes.
 
-    `clock` is in seconds. `accepted` counts by tenant the batches that Loki dealt with.
+    `clock` is in seconds. `accepted` counts by tenant the batches that Loki dealt with. Several
+    threads may push at a time.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -29,6 +31,7 @@ class Tenants:
         self._failures: dict[str | None, int] = {}
         self._closed: dict[str | None, tuple[str, float]] = {}
         self._failures_in_a_row = 0
+        self._lock = Lock()
         self.accepted: dict[str | None, int] = {}
 
     def closed(self, tenant: str | None) -> str | None:
@@ -38,6 +41,10 @@ class Tenants:
 
     def answered(self, tenant: str | None, reason: str | None) -> None:
         """Note that Loki dealt with a batch (None), or why the batch was given up."""
+        with self._lock:
+            self._answered(tenant, reason)
+
+    def _answered(self, tenant: str | None, reason: str | None) -> None:
         if reason is None:
             self._failures.pop(tenant, None)
             self._failures_in_a_row = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loki_shipper.settings import SettingsError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _DENIED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
 _SECRET_SECONDS = 300
+_MAKING = Lock()
+"""The redriver ships from several threads, and boto3 makes clients in one at a time only."""
 
 
 class Origin(NamedTuple):
@@ -146,21 +149,24 @@ def _parameter_store() -> BaseProvider:
 def _logs() -> CloudWatchLogsClient:
     import boto3
 
-    return boto3.client("logs", config=_config(attempts=1, connect=1, read=1))
+    with _MAKING:
+        return boto3.client("logs", config=_config(attempts=1, connect=1, read=1))
 
 
 @cache
 def _index_store() -> S3Client:
     import boto3
 
-    return boto3.client("s3", config=_config(attempts=1, connect=1, read=1))
+    with _MAKING:
+        return boto3.client("s3", config=_config(attempts=1, connect=1, read=1))
 
 
 @cache
 def _s3() -> S3Client:
     import boto3
 
-    return boto3.client("s3", config=_config(attempts=2, connect=1, read=2))
+    with _MAKING:
+        return boto3.client("s3", config=_config(attempts=2, connect=1, read=2))
 
 
 def _config(*, attempts: int, connect: int, read: int) -> Config:

@@ -48,15 +48,15 @@ class Access(Struct, frozen=True):
         return f"Access({self.url!r}, headers=***)"
 
 
-def connect(access: Access) -> requests.Session:
-    """Open a session that keeps its connection to Loki between pushes and invocations."""
+def connect(access: Access, *, connections: int = 1) -> requests.Session:
+    """Open a session that keeps so many connections to Loki between pushes and invocations."""
     session = requests.Session()
     # Of the environment this is all that counts: no .netrc overrules us, and no CA bundle.
     session.proxies = get_environ_proxies(access.url)
     session.verify = access.ca or True
     session.cert = access.client
-    session.mount("http://", _Adapter(pool_maxsize=1))
-    session.mount("https://", _Adapter(pool_maxsize=1))
+    session.mount("http://", _Adapter(pool_maxsize=connections))
+    session.mount("https://", _Adapter(pool_maxsize=connections))
     session.headers = {
         "Content-Type": "application/x-protobuf",
         "User-Agent": f"loki-shipper/{VERSION}",

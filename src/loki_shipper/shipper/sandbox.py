@@ -34,10 +34,11 @@ class Sandbox:
     """The shipper, wired to AWS and Loki; made once and used for every invocation.
 
     `function_arn` names the partition, region and account that log groups are taken to be in.
-    Raises SettingsError where a secret cannot be read.
+    `connections` is how many threads may push at a time. Raises SettingsError where a secret cannot
+    be read.
     """
 
-    def __init__(self, settings: Settings, function_arn: str) -> None:
+    def __init__(self, settings: Settings, function_arn: str, *, connections: int = 1) -> None:
         self._settings = settings
         self._origin = aws.origin(function_arn)
         self._logger = Logger(service="loki-shipper", level=settings.log_level)
@@ -50,7 +51,7 @@ class Sandbox:
             read_index=aws.IndexReader(settings.bucket, self._origin.region),
         )
         self._tags = Tags(self._origin.account, sources, clock=time.monotonic, jitter=_jitter)
-        self._session = Session(self._access, time.monotonic)
+        self._session = Session(self._access, time.monotonic, connections=connections)
         if not self._session.is_private:
             self._logger.warning("credentials travel over http, unencrypted: use an https LOKI_URL")
 

@@ -26,12 +26,15 @@ class Session:
     """Pushes batches and counts `pushes` and their compressed `bytes`.
 
     If the access cannot be read again, the one that is known stays in use: a secret store that is
-    down must not stop delivery.
+    down must not stop delivery. It may push from so many threads at a time as it has `connections`.
     """
 
-    def __init__(self, read: ReadAccess, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, read: ReadAccess, clock: Callable[[], float], *, connections: int = 1
+    ) -> None:
         self._read = read
         self._clock = clock
+        self._connections = connections
         self._use(read(fresh=False))
         self.pushes = 0
         self.bytes = 0
@@ -75,5 +78,5 @@ class Session:
 
     def _use(self, access: Access) -> None:
         self._access = access
-        self._session = connect(access)
+        self._session = connect(access, connections=self._connections)
         self._read_at = self._clock()

@@ -5,6 +5,7 @@ stays in use for as long as AWS does not answer, so that a stream does not flap.
 """
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import assert_never
 
 from msgspec import Struct
@@ -70,7 +71,7 @@ class Tags:
 
     `account` is the function's: log groups of other accounts are looked up in an index only.
     `jitter` spreads the calls of environments that started together. `missing` counts look-ups
-    whose tags are not known, `failures` calls that failed.
+    whose tags are not known, `failures` calls that failed. Several threads may ask at a time.
     """
 
     def __init__(
@@ -88,12 +89,16 @@ class Tags:
         self._indexes: dict[str, _Index] = {}
         self._known: dict[str, _Known] = {}
         self._silent_until = float("-inf")
+        self._lock = Lock()
         self.missing = 0
         self.failures = 0
 
     def __call__(self, owner: str, log_group: str) -> LogGroupTags:
         """Give the tags of an account's log group, those known last where AWS does not answer."""
-        now = self._clock()
+        with self._lock:
+            return self._tags(owner, log_group, self._clock())
+
+    def _tags(self, owner: str, log_group: str, now: float) -> LogGroupTags:
         index = self._index(owner, log_group, now)
         if index is not None and (tagged := index.groups.get(log_group)) is not None:
             return LogGroupTags(tagged.tags)
