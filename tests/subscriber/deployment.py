@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from loki_shipper.cli import main
 from loki_shipper.local.aws import LocalAws, run_aws
-from loki_shipper.subscriber.catch_up import Clock
+from loki_shipper.subscriber.clock import Clock
 
 REGION = "eu-west-1"
 NAME = "loki-shipper"

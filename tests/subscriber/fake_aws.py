@@ -20,11 +20,11 @@ from botocore.session import get_session
 from botocore.validate import validate_parameters
 
 from loki_shipper.subscriber.aws import Aws, Clients
-from loki_shipper.subscriber.catch_up import Clock
+from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.memory import Memory, decode_memory, memory_key
 from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.reconcile import Surroundings
 from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.surroundings import Surroundings
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 SHIPPER = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:loki-shipper-shipper"

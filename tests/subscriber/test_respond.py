@@ -10,10 +10,10 @@ from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.tag_index import decode_index, index_key
 from loki_shipper.subscriber.memory import Lesson
 from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.reconcile import remember
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.settings import conditions
+from loki_shipper.subscriber.surroundings import remember
 from loki_shipper.subscriber.tally import Report
 from tests.subscriber.fake_aws import NAME, OTHERS, SHIPPER, FakeAws, configured, error
 

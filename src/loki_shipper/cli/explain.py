@@ -20,8 +20,9 @@ from loki_shipper.settings import SettingsError, settings, variables
 from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.source import UndecodableError, source
 from loki_shipper.subscriber.model import Filters, LogGroup
-from loki_shipper.subscriber.reconcile import read_memory, rules
+from loki_shipper.subscriber.reconcile import rules
 from loki_shipper.subscriber.select import Passed, select
+from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
 
 _NOWHERE = "http://not-pushed.invalid"

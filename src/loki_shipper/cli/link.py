@@ -13,15 +13,9 @@ from loki_shipper.subscriber.apply import Outcome
 from loki_shipper.subscriber.memory import Lesson, Memory, learn
 from loki_shipper.subscriber.observe import always, never
 from loki_shipper.subscriber.orders import orders
-from loki_shipper.subscriber.reconcile import (
-    planned,
-    read_memory,
-    reconcile,
-    remember,
-    rules,
-    ship_first_lines,
-)
+from loki_shipper.subscriber.reconcile import planned, reconcile, rules, ship_first_lines
 from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.surroundings import read_memory, remember
 from loki_shipper.subscriber.survey import Survey, survey
 from loki_shipper.subscriber.tally import Report
 

@@ -20,8 +20,9 @@ from loki_shipper.subscriber.delivery import Delivery, delivery
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
 from loki_shipper.subscriber.observe import Sight, never, observe
 from loki_shipper.subscriber.plan import Delete, Put, Skip, plan
-from loki_shipper.subscriber.reconcile import POLICY, read_memory, rules
+from loki_shipper.subscriber.reconcile import POLICY, rules
 from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
 
 _EVERY = 15.0

@@ -11,8 +11,9 @@ from loki_shipper.cli.progress import counting
 from loki_shipper.cli.stack import Stack, found, selection_options
 from loki_shipper.subscriber.memory import Lesson, learn
 from loki_shipper.subscriber.observe import always
-from loki_shipper.subscriber.reconcile import planned, read_memory, rules
+from loki_shipper.subscriber.reconcile import planned, rules
 from loki_shipper.subscriber.select import Rules, Selected, select
+from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import Survey, survey
 from loki_shipper.subscriber.unlink import unlink as unlink_all
 

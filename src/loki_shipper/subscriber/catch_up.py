@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from loki_shipper.model import LogEvent
 from loki_shipper.shipper.pack import pack
+from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.memory import Known
 from loki_shipper.subscriber.payload import Origin, payloads
 
@@ -24,14 +25,6 @@ type Read = Callable[[int, int], Iterator[list[tuple[str, LogEvent]]]]
 
 type Ship = Callable[[dict[str, Any]], dict[str, Any]]
 """Hands an event to the shipper and gives its report. Raises AwsError."""
-
-
-class Clock(Struct, frozen=True):
-    """Gives the time in ms since 1970, sleeps and tells what remains in seconds."""
-
-    now: Callable[[], int]
-    sleep: Callable[[float], None]
-    remaining: Callable[[], float]
 
 
 class CaughtUp(Struct, frozen=True):

@@ -13,14 +13,14 @@ from aws_lambda_powertools import Logger, Metrics
 from msgspec.structs import asdict
 
 from loki_shipper.subscriber.aws import Aws, connect
-from loki_shipper.subscriber.catch_up import Clock
+from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.custom_resource import custom_resource
 from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.reconcile import Surroundings
 from loki_shipper.subscriber.request import Ignored, StackChanged, request
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.settings import settings
+from loki_shipper.subscriber.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -1,8 +1,6 @@
 """The spine of linking: look, plan, do, remember; then the first lines of what is new."""
 
-from collections.abc import Callable, Iterator
-
-from msgspec import Struct
+from collections.abc import Iterator
 
 from loki_shipper.subscriber.account_policy import (
     Policy,
@@ -11,18 +9,9 @@ from loki_shipper.subscriber.account_policy import (
     policy_texts,
     read_policy,
 )
-from loki_shipper.subscriber.apply import Done, Failed, Hands, Outcome, Skipped, apply
-from loki_shipper.subscriber.aws import Aws
-from loki_shipper.subscriber.catch_up import Clock, catch_up
-from loki_shipper.subscriber.memory import (
-    Known,
-    Lesson,
-    Memory,
-    decode_memory,
-    encode_memory,
-    learn,
-    memory_key,
-)
+from loki_shipper.subscriber.apply import Done, Failed, Hands, Skipped, apply
+from loki_shipper.subscriber.catch_up import catch_up
+from loki_shipper.subscriber.memory import Known, Memory
 from loki_shipper.subscriber.model import Reason
 from loki_shipper.subscriber.observe import Distrust, Sight, observe
 from loki_shipper.subscriber.pace import AwsError
@@ -30,21 +19,12 @@ from loki_shipper.subscriber.payload import Origin
 from loki_shipper.subscriber.plan import Action, Put, Skip, plan
 from loki_shipper.subscriber.select import Rules
 from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.store import update
+from loki_shipper.subscriber.surroundings import Surroundings, remember
 from loki_shipper.subscriber.survey import Survey
 from loki_shipper.subscriber.tally import Tally
 
 POLICY = "(account policy)"
 """Stands for a log group's name where an action is about the account policy."""
-
-
-class Surroundings(Struct, frozen=True):
-    """What a run needs of the world; `tell` hears of each outcome as it comes."""
-
-    aws: Aws
-    settings: Settings
-    clock: Clock
-    tell: Callable[[Outcome], None] = lambda _: None
 
 
 def rules(settings: Settings, memory: Memory) -> Rules:
@@ -100,24 +80,6 @@ def ship_first_lines(tally: Tally, around: Surroundings) -> None:
             tally.add_other(Failed(name, error.code, f"its first lines wait: {error}"))
     if due:
         remember(tally.lesson(), around)
-
-
-def read_memory(around: Surroundings) -> Memory:
-    """Read what is remembered. Raises AwsError."""
-    if around.settings.bucket is None:
-        return Memory()
-    found = around.aws.read_object(memory_key(around.settings.origin))
-    return decode_memory(None if found is None else found[0])
-
-
-def remember(lesson: Lesson, around: Surroundings) -> None:
-    """Write what was learned, beside what others learned. Raises AwsError, ConflictError."""
-    if around.settings.bucket is not None and lesson != Lesson():
-        update(
-            memory_key(around.settings.origin),
-            lambda body: encode_memory(learn(decode_memory(body), lesson)),
-            around.aws,
-        )
 
 
 def _keep_policy(found: Survey, ruled: Rules, tally: Tally, around: Surroundings) -> None:

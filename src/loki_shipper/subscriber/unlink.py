@@ -4,13 +4,8 @@ from msgspec.structs import replace
 
 from loki_shipper.subscriber.memory import Lesson, learn
 from loki_shipper.subscriber.observe import always, never
-from loki_shipper.subscriber.reconcile import (
-    Surroundings,
-    read_memory,
-    reconcile,
-    remember,
-    rules,
-)
+from loki_shipper.subscriber.reconcile import reconcile, rules
+from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
 from loki_shipper.subscriber.survey import survey
 from loki_shipper.subscriber.tally import Report
 
