@@ -1,4 +1,4 @@
-"""`loki-shipper backfill` ships the past in order, says what it will not, and goes on."""
+"""`loki-shipper backfill` ships the past, says what it will not, and goes on."""
 
 import json
 from collections.abc import Iterator
@@ -29,12 +29,12 @@ def here(shipper: Shipper) -> Iterator[Deployment]:
         yield here
 
 
-def test_ships_the_past_in_order_of_time(here: Deployment, shipper: Shipper) -> None:
+def test_ships_the_past(here: Deployment, shipper: Shipper) -> None:
     ages = [HOUR * n - timedelta(minutes=5) for n in range(1, 30)]
     a, b = log(here, "a", *ages), log(here, "b", *ages)
     result = here.run("backfill", GROUP, "--since", "1d")
     assert result.exit_code == 0, result.output
-    assert shipper.lines == [line for both in zip(a, b, strict=True) for line in both][-48:]
+    assert sorted(shipper.lines) == sorted(a[-24:] + b[-24:])
     assert result.stdout == "48 lines shipped, 0 of them late\n"
 
 
@@ -78,7 +78,7 @@ def test_is_json_for_programs(here: Deployment) -> None:
 
 
 def test_adds_up_what_the_shipper_reports_step_by_step() -> None:
-    minute, window = 60_000, 30 * 60_000
+    minute = 60_000
     events = {1: "one", 10: "ten", 40: "forty"}
     spans: list[tuple[int, int]] = []
 
@@ -94,11 +94,10 @@ def test_adds_up_what_the_shipper_reports_step_by_step() -> None:
         ship=lambda _: {"late": 1, "rejected": {"too_old": 2, "labels": 1}},
     )
     assert list(steps) == [
-        Progress(window, lines=1, late=1, rejected=3),
-        Progress(2 * window, lines=2, late=2, rejected=6),
+        Progress(35 * minute, lines=1, late=1, rejected=3),
         Progress(65 * minute, lines=2, late=2, rejected=6),
     ]
-    assert spans == [(5 * minute, window), (window, 2 * window), (2 * window, 65 * minute)]
+    assert spans == [(5 * minute, 35 * minute), (35 * minute, 65 * minute)]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec import structs
 
 from loki_shipper.cli import main
+from loki_shipper.cli.errors import NotDeliveredError
+from loki_shipper.cli.link import finish
+from tests.conftest import SWEEP
 from tests.subscriber.deployment import NAME, OWN, Deployment, deployed
 
 FULL = {f"/aws/lambda/full-{number}" for number in range(10)}
@@ -173,6 +177,15 @@ def test_works_with_a_shipper_that_something_else_deployed(here: Deployment) -> 
     here.group(f"/aws/lambda/{here.name}-shipper")
     assert here.run("link", "--all", "--function", here.shipper).exit_code == 0
     assert here.linked == {"/aws/lambda/a"}
+
+
+def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    report = structs.replace(SWEEP, waiting=2, given_up=["/aws/lambda/a"])
+    with pytest.raises(NotDeliveredError, match="the first lines of 1 log groups are given up"):
+        finish([], report, as_json=False)
+    said = capsys.readouterr().out
+    assert "2 log groups: their first lines wait for the next run\n" in said
+    assert "first lines given up, too old for Loki or deleted: /aws/lambda/a\n" in said
 
 
 # What goes wrong

@@ -16,7 +16,7 @@ URL = "https://cloudformation.example.com/answer"
 
 def report(**fields: Any) -> Report:
     empty = {"seen": 3, "linked": 2, "put": 1, "deleted": 0, "skipped": {}, "failed": []}
-    rest = {"caught_up": 0, "behind": [], "left": 0, "whole": True}
+    rest = {"caught_up": 0, "behind": [], "given_up": [], "waiting": 0, "left": 0, "whole": True}
     return Report(**{**empty, **rest, **fields})
 
 

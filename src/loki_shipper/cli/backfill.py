@@ -13,10 +13,10 @@ from loki_shipper.cli.redrive import Age
 from loki_shipper.cli.stack import Stack, found, stack_options
 from loki_shipper.subscriber.backfill import Progress, Span
 from loki_shipper.subscriber.backfill import backfill as steps
+from loki_shipper.subscriber.catch_up import OLDEST_DAYS
+from loki_shipper.subscriber.model import EFFECTIVE_MS
 from loki_shipper.subscriber.payload import Origin
-
-_OVERLAP_MS = 60_000
-"""After a filter was put, until which it may not have been effective."""
+from loki_shipper.subscriber.shipping import shipping
 
 _MS = timedelta(milliseconds=1)
 
@@ -43,7 +43,11 @@ class Time(click.ParamType[int]):
     "--until", "end", type=Time(), help="To when.  [default: when it was linked, else now]"
 )
 @click.option(
-    "--max-age", type=Age(), default="7d", show_default=True, help="Oldest that your Loki takes."
+    "--max-age",
+    type=Age(),
+    default=f"{OLDEST_DAYS}d",
+    show_default=True,
+    help="Oldest that your Loki takes.",
 )
 @stack_options
 @click.option("--dry-run", is_flag=True, help="Only count the lines.")
@@ -61,11 +65,10 @@ def backfill(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Ship the past of GROUP to Loki, through the stack's own function.
 
-    In order of time, and without what your Loki would refuse for its age. Where the log group ships
-    already, older lines get the label late="true", as Loki takes nothing into a stream that is more
-    than an hour behind its newest line.
+    A megabyte of lines a second at most, without those that your Loki would refuse for their age.
+    Old lines get the label `late`, so Loki holds those twice that it has without it.
 
-    Stop it at any time: it then says how to go on. Do not repeat what is done.
+    Stop it at any time: it then says how to go on.
 
     \b
     Ship the last two days from before the log group was linked:
@@ -90,7 +93,7 @@ def _end(stack: Stack, group: str, now: int) -> int:
     if stack.around.aws.log_group(group) is None:
         raise InputError(f"there is no log group {group}: check it and --region")
     ours = stack.around.aws.filters(group).ours
-    return now if ours is None else min(now, ours.since + _OVERLAP_MS)
+    return now if ours is None else min(now, ours.since + EFFECTIVE_MS)
 
 
 def _taken(asked: Span, oldest: int) -> Span:
@@ -113,7 +116,7 @@ def _ship(stack: Stack, group: str, span: Span, *, dry_run: bool) -> Progress:
         read=lambda start, end: around.aws.events(
             group, start=start, end=end, pattern=settings.filter_pattern
         ),
-        ship=(lambda _: {}) if dry_run else around.aws.ship,
+        ship=(lambda _: {}) if dry_run else shipping(around.aws.ship, around.clock),
     )
     try:
         with shown() as bar:

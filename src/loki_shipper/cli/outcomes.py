@@ -45,7 +45,11 @@ def show_outcomes(outcomes: list[Outcome], report: Report, *, as_json: bool) -> 
     if report.caught_up:
         click.echo(f"{report.caught_up:,} first lines shipped")
     for group in report.behind:
-        click.echo(f"more first lines than are read at once: loki-shipper backfill {group}")
+        click.echo(f"more first lines than are shipped at once: loki-shipper backfill {group}")
+    if report.waiting:
+        click.echo(f"{report.waiting:,} log groups: their first lines wait for the next run")
+    for group in report.given_up:
+        click.echo(f"first lines given up, too old for Loki or deleted: {group}")
 
 
 def _actions(outcomes: Iterable[Outcome]) -> Iterator[Action]:

@@ -227,11 +227,12 @@ class Aws:
                 raise
 
     def events(
-        self, name: str, *, start: int, end: int, pattern: str
+        self, name: str, *, start: int, end: int, pattern: str, ingested_before: int | None = None
     ) -> Iterator[list[tuple[str, LogEvent]]]:
         """Read back pages of log events with their log streams, from `start` to before `end`.
 
-        Both are in ms since 1970.
+        Those are the log events' own times; `ingested_before` is about when they came. All are in
+        ms since 1970.
         """
         asked = {
             "logGroupName": name,
@@ -247,10 +248,15 @@ class Aws:
                     LogEvent(event["eventId"], event["timestamp"], event["message"]),
                 )
                 for event in page["events"]
+                if ingested_before is None or event["ingestionTime"] < ingested_before
             ]
 
     def ship(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Invoke the shipper on a payload and wait for its report; empty where it gives none."""
+        """Invoke the shipper on a payload and wait for its report; empty where it gives none.
+
+        Where the shipper fails nothing of the payload is kept, as it would be of an event that
+        CloudWatch Logs sends.
+        """
         body = json.dumps(payload).encode()
 
         def invoke() -> tuple[bytes, bool]:
@@ -261,10 +267,18 @@ class Aws:
             )
             return answer["Payload"].read(), "FunctionError" in answer
 
-        answer, failed = self._call("Invoke", invoke)
+        try:
+            answer, failed = self._call("Invoke", invoke)
+        except AwsError as error:
+            if error.kind != "gone":
+                raise
+            # It is the function that is gone, not what is shipped.
+            raise AwsError("refused", error.code, str(error)) from None
         said = json.loads(answer or b"null") or {}
         if failed:
             raise AwsError("refused", str(said.get("errorType")), str(said.get("errorMessage")))
+        if said.get("failure"):
+            raise AwsError("refused", "DeliveryError", str(said["failure"]))
         return dict(said)
 
     def read_object(self, key: str) -> tuple[bytes, str] | None:

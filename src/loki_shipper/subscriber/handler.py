@@ -92,5 +92,6 @@ def _record(report: Report, configured: Settings) -> None:
         measured.add_metric(name=name, unit=unit, value=value)
     measured.flush_metrics()
     logger = Logger(service="subscriber", level=configured.log_level)
-    log = logger.warning if report.failed or report.behind or report.left else logger.info
+    trouble = report.failed or report.behind or report.given_up or report.left
+    log = logger.warning if trouble else logger.info
     log("linked", extra={"report": asdict(report)})

@@ -9,13 +9,15 @@ from loki_shipper.subscriber.tally import Report
 def metrics(report: Report) -> Iterator[tuple[str, str, float]]:
     """Give each metric's name, CloudWatch unit and value.
 
-    `LogGroupsSeen`, `LogGroupsLinked` and what was skipped are of sweeps only, as a look at one
-    log group says nothing of the rest. `SweepsComplete` is missing where no sweep came to its end.
+    `FirstLinesGivenUp` counts log groups. `LogGroupsSeen`, `LogGroupsLinked` and what was skipped
+    are of sweeps only, as a look at one log group says nothing of the rest. `SweepsComplete` is
+    missing where no sweep came to its end.
     """
     yield "FiltersPut", "Count", report.put
     yield "FiltersDeleted", "Count", report.deleted
     yield "LinkErrors", "Count", len(report.failed)
     yield "LinesCaughtUp", "Count", report.caught_up
+    yield "FirstLinesGivenUp", "Count", len(report.given_up)
     if report.whole:
         yield "LogGroupsSeen", "Count", report.seen
         yield "LogGroupsLinked", "Count", report.linked

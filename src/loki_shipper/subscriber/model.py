@@ -4,6 +4,12 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+EFFECTIVE_MS = 60_000
+"""How long a new subscription filter or account policy may take to become effective, in ms.
+
+AWS gives no figure; what is delivered and read back folds, what is in neither is lost.
+"""
+
 
 class LogGroup(Struct, frozen=True):
     """A log group; `created` is in ms since 1970, `tags` are those that count for it."""

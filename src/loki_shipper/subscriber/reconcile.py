@@ -1,4 +1,4 @@
-"""The spine of linking: look, plan, do, remember; then the first lines of what is new."""
+"""The spine of linking: look, plan, do, remember."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,9 @@ from loki_shipper.subscriber.account_policy import (
     read_policy,
 )
 from loki_shipper.subscriber.apply import Done, Failed, Hands, Skipped, apply
-from loki_shipper.subscriber.catch_up import catch_up
-from loki_shipper.subscriber.memory import Known, Memory
+from loki_shipper.subscriber.memory import Memory
 from loki_shipper.subscriber.model import Reason
 from loki_shipper.subscriber.observe import Distrust, Sight, observe
-from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.payload import Origin
 from loki_shipper.subscriber.plan import Action, Put, Skip, plan
 from loki_shipper.subscriber.select import Rules
 from loki_shipper.subscriber.settings import Settings
@@ -64,24 +61,6 @@ def reconcile(
     return tally
 
 
-def ship_first_lines(tally: Tally, around: Surroundings) -> None:
-    """Ship what new log groups logged before they were linked, until time is up.
-
-    A log group whose lines cannot be shipped now is due again in the next run. Raises AwsError,
-    ConflictError.
-    """
-    due = tally.due(around.clock.now())
-    for name, known in due.items():
-        if around.clock.remaining() <= 0:
-            break
-        try:
-            _catch_up(name, known, tally, around)
-        except AwsError as error:
-            tally.add_other(Failed(name, error.code, f"its first lines wait: {error}"))
-    if due:
-        remember(tally.lesson(), around)
-
-
 def _keep_policy(found: Survey, ruled: Rules, tally: Tally, around: Surroundings) -> None:
     """Put the account policy first, so that no line falls between it and our filters."""
     if ruled.nothing is not Reason.ACCOUNT_POLICY:
@@ -119,20 +98,6 @@ def _drop_policy(ruled: Rules, memory: Memory, tally: Tally, around: Surrounding
     if may_be_there and ruled.nothing is not Reason.ACCOUNT_POLICY:
         around.aws.delete_account_policy()
         tally.account_policy = False
-
-
-def _catch_up(name: str, known: Known, tally: Tally, around: Surroundings) -> None:
-    assert known.filters.ours is not None
-    pattern = known.filters.ours.pattern
-    caught_up = catch_up(
-        known,
-        Origin(around.settings.origin.account, name, around.settings.filter_name),
-        read=lambda start, end: around.aws.events(name, start=start, end=end, pattern=pattern),
-        ship=around.aws.ship,
-        clock=around.clock,
-    )
-    if caught_up is not None:
-        tally.add_catch_up(name, caught_up)
 
 
 def _sight(around: Surroundings) -> Sight:

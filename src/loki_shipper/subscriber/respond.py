@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import assert_never
 
+from loki_shipper.subscriber.first_lines import ship_first_lines
 from loki_shipper.subscriber.index import index
 from loki_shipper.subscriber.memory import Lesson
 from loki_shipper.subscriber.observe import Distrust, always, hourly, never
-from loki_shipper.subscriber.reconcile import reconcile, rules, ship_first_lines
+from loki_shipper.subscriber.reconcile import reconcile, rules
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
 from loki_shipper.subscriber.survey import survey

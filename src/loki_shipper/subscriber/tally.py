@@ -5,7 +5,8 @@ from collections import Counter
 from msgspec import Struct, structs
 
 from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
-from loki_shipper.subscriber.catch_up import CaughtUp, is_due
+from loki_shipper.subscriber.catch_up import CaughtUp, is_expired, is_open
+from loki_shipper.subscriber.follow import follow
 from loki_shipper.subscriber.memory import Known, Lesson, Memory, recall
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup, Reason, Seen
 from loki_shipper.subscriber.plan import Delete, Put
@@ -15,8 +16,10 @@ from loki_shipper.subscriber.survey import Survey
 class Report(Struct, frozen=True, kw_only=True):
     """What a run did, in log groups; `caught_up` counts lines.
 
-    `skipped` is by reason. `behind` names those whose first lines were more than are read at once.
-    `left`: there was no time for so many; the next run begins with them. `whole`: it was a sweep.
+    `skipped` is by reason. `behind` names those whose first lines were more than are shipped at
+    once, `given_up` those whose first lines Loki takes no more, or that were deleted first;
+    `waiting` counts those whose first lines wait for the next run. `left`: there was no time for so
+    many; the next run begins with them. `whole`: it was a sweep.
     """
 
     seen: int
@@ -27,14 +30,17 @@ class Report(Struct, frozen=True, kw_only=True):
     failed: list[Failed]
     caught_up: int
     behind: list[str]
+    given_up: list[str]
+    waiting: int
     left: int
     whole: bool
 
 
 class Tally:
-    """Adds up the outcomes of one run; `now` is when it began, in ms since 1970."""
+    """Adds up the outcomes of one run, which found these log groups and began with this memory."""
 
     def __init__(self, found: Survey, memory: Memory, destination: str) -> None:
+        self.account_policy: bool | None = None
         self._found = found
         self._memory = memory
         self._destination = destination
@@ -45,7 +51,7 @@ class Tally:
         self._gone = set(found.missing)
         if found.whole:
             self._gone |= memory.groups.keys() - self._left
-        self.account_policy: bool | None = None
+        self._given_up: set[str] = set()
 
     def add(self, seen: Seen, outcome: Outcome, now: int) -> None:
         """Count what became of a log group, at `now`, in ms since 1970."""
@@ -58,7 +64,7 @@ class Tally:
                 self._gone.add(seen.group.name)
             case _, Filters() as filters:
                 after = _after(filters, outcome, self._destination, now)
-                self._known[seen.group.name] = self._judged(seen.group, after)
+                self._known[seen.group.name] = self._judged(seen.group, after, now)
 
     def add_other(self, outcome: Outcome) -> None:
         """Count an outcome that is about no log group."""
@@ -67,18 +73,33 @@ class Tally:
     def add_catch_up(self, name: str, caught_up: CaughtUp) -> None:
         """Count first lines that were shipped."""
         self._caught_up[name] = caught_up
-        self._known[name] = structs.replace(self._known[name], caught_up=True)
 
-    def due(self, now: int) -> dict[str, Known]:
+    def add_gone(self, name: str) -> None:
+        """Count a log group that was deleted before its first lines were shipped."""
+        del self._known[name]
+        self._gone.add(name)
+        self._given_up.add(name)
+
+    @property
+    def due(self) -> dict[str, Known]:
         """Give the log groups whose first lines are still to be shipped."""
-        return {name: known for name, known in self._known.items() if is_due(known, now)}
+        return {
+            name: known
+            for name, known in self._known.items()
+            if is_open(known) and name not in self._caught_up
+        }
 
     def lesson(self) -> Lesson:
-        """Give what differs from the memory that the run began with."""
+        """Give what differs from the memory that the run began with, first lines apart."""
         before = self._memory.groups
         news: dict[str, Known | None] = dict.fromkeys(self._gone & before.keys())
         news |= {name: known for name, known in self._known.items() if before.get(name) != known}
         return Lesson(groups=news, account_policy=self.account_policy)
+
+    def lesson_of_first_lines(self) -> Lesson:
+        """Give what shipping first lines has changed."""
+        caught_up = {name: self._known[name].created for name in self._caught_up}
+        return Lesson(groups=dict.fromkeys(self._gone & self._given_up), caught_up=caught_up)
 
     def report(self) -> Report:
         """Add it all up."""
@@ -94,16 +115,27 @@ class Tally:
             failed=[each for each in self._outcomes if isinstance(each, Failed)],
             caught_up=sum(each.lines for each in caught_up.values()),
             behind=[name for name, each in caught_up.items() if not each.whole],
+            given_up=sorted(self._given_up.union(filter(self._was_open, self._gone))),
+            waiting=len(self.due),
             left=len(self._left),
             whole=self._found.whole,
         )
 
-    def _judged(self, group: LogGroup, filters: Filters) -> Known:
-        known = recall(self._memory, group)
-        same = known is not None and filters.ours is not None and known.filters.ours is not None
-        return Known(
-            group.created, filters, caught_up=same and known is not None and known.caught_up
-        )
+    def _was_open(self, name: str) -> bool:
+        """Tell whether the memory has a log group whose first lines are still to be shipped."""
+        known = self._memory.groups.get(name)
+        return known is not None and is_open(known)
+
+    def _judged(self, group: LogGroup, filters: Filters, now: int) -> Known:
+        before = recall(self._memory, group)
+        if before is None and self._was_open(group.name):
+            # Another log group has taken the name, and the lines of the former are gone.
+            self._given_up.add(group.name)
+        after = follow(before, group, filters)
+        if before is not None and is_open(after) and is_expired(after, now):
+            self._given_up.add(group.name)
+            return structs.replace(after, caught_up=True)
+        return after
 
 
 def _after(filters: Filters, outcome: Outcome, destination: str, now: int) -> Filters:
