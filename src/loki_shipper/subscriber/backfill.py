@@ -23,13 +23,15 @@ class Span(Struct, frozen=True):
 class Progress(Struct, frozen=True):
     """What is done up to `until`, in ms since 1970, in lines.
 
-    `rejected` and `late` are among the `lines`, as the shipper reports them.
+    `late`, `rejected` and `errored` are among the `lines`, as the shipper reports them: the last
+    are in the bucket, from where the redriver ships them.
     """
 
     until: int
     lines: int = 0
     late: int = 0
     rejected: int = 0
+    errored: int = 0
 
 
 def backfill(span: Span, origin: Origin, *, read: Read, ship: Ship) -> Iterator[Progress]:
@@ -54,4 +56,5 @@ def _added(progress: Progress, lines: int, report: dict[str, Any]) -> Progress:
         lines=progress.lines + lines,
         late=progress.late + report.get("late", 0),
         rejected=progress.rejected + sum(report.get("rejected", {}).values()),
+        errored=progress.errored + sum(report.get("errored", {}).values()),
     )

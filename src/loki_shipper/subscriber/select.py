@@ -53,7 +53,17 @@ def select(group: LogGroup, rules: Rules) -> Selected | Passed:
         reason = _unchosen(group, rules.settings)
     if reason is None and group.log_class != _STANDARD:
         reason = Reason.LOG_CLASS
-    return Selected(_pattern(group, rules.settings)) if reason is None else Passed(reason)
+    return Selected(filter_pattern(group, rules.settings)) if reason is None else Passed(reason)
+
+
+def filter_pattern(group: LogGroup, settings: Settings) -> str:
+    """Give the filter pattern of a log group: its own, where a tag names one.
+
+    The account policy has one for all.
+    """
+    if settings.filter_pattern_tag is None or settings.link_mode == "account":
+        return settings.filter_pattern
+    return group.tags.get(settings.filter_pattern_tag, settings.filter_pattern)
 
 
 def _unchosen(group: LogGroup, settings: Settings) -> Reason | None:
@@ -83,8 +93,3 @@ def _holds(condition: Condition, tags: Mapping[str, str]) -> bool:
             return condition.key in tags
         case values:
             return tags.get(condition.key) in values
-
-
-def _pattern(group: LogGroup, settings: Settings) -> str:
-    own = group.tags.get(settings.filter_pattern_tag) if settings.filter_pattern_tag else None
-    return settings.filter_pattern if own is None else own
