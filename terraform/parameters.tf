@@ -138,7 +138,7 @@ variable "builtin_labels" {
 }
 
 variable "tenant_tag" {
-  description = "Tag whose value is the tenant, where a log group has it."
+  description = "Tag whose value is the tenant. Where LokiTenant is empty, log groups without the tag are not linked - nobody would own their lines."
   type        = string
   default     = ""
 }

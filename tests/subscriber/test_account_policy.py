@@ -12,14 +12,14 @@ from loki_shipper.subscriber.account_policy import (
     policy_texts,
     read_policy,
 )
-from loki_shipper.subscriber.model import LogGroup, Reason
+from loki_shipper.subscriber.model import LogGroup
 from loki_shipper.subscriber.select import Rules
 from tests.subscriber.fake_aws import SHIPPER, configured
 
 
 def rules(**fields: Any) -> Rules:
     settings = configured(link_mode="account", own_log_groups=("/own",), **fields)
-    return Rules(settings=settings, nothing=Reason.ACCOUNT_POLICY)
+    return Rules(settings=settings)
 
 
 GROUPS = [LogGroup("/ecs/a", 0), LogGroup("/ecs/a-test", 0), LogGroup("/aws/lambda/b", 0)]

@@ -15,7 +15,13 @@ from loki_shipper.subscriber.model import Reason
 from loki_shipper.subscriber.plan import Action, Delete, Put, Skip
 from loki_shipper.subscriber.tally import Report
 
-_IN_THE_WAY = {Reason.FULL, Reason.LOG_CLASS, Reason.GONE, Reason.UNREADABLE}
+_IN_THE_WAY = {
+    Reason.FULL,
+    Reason.LOG_CLASS,
+    Reason.NO_TENANT,
+    Reason.GONE,
+    Reason.UNREADABLE,
+}
 
 
 def show_actions(actions: list[Action], *, as_json: bool) -> None:

@@ -107,7 +107,9 @@ def _note(seen: Seen, ruled: Rules) -> str | None:
             return f"to be unlinked: {reason.words}"
         case Skip(reason=Reason.LINKED):
             return ""
-        case Skip(reason=Reason.FULL | Reason.LOG_CLASS as reason, detail=detail):
+        case Skip(
+            reason=Reason.FULL | Reason.LOG_CLASS | Reason.NO_TENANT as reason, detail=detail
+        ):
             return ": ".join(filter(None, (reason.words, detail)))
         case Skip(reason=Reason.UNREADABLE as reason, detail=detail):
             return f"{reason.words}: {detail}"

@@ -57,7 +57,8 @@ def unlink(
 
 def _chosen(stack: Stack) -> Survey:
     seen = survey(stack.around.aws, stack.around.clock.now())
-    ruled = Rules(settings=stack.around.settings)
+    # What is named by includes is meant, also where an account policy knows none.
+    ruled = Rules(settings=replace(stack.around.settings, link_mode="groups"))
     chosen = [each for each in seen.groups if isinstance(select(each, ruled), Selected)]
     return replace(seen, groups=chosen, whole=False)
 

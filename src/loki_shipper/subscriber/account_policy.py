@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from loki_shipper.subscriber.model import LogGroup
 from loki_shipper.subscriber.select import Passed, Rules, select
@@ -30,11 +30,8 @@ def account_policy(
 ) -> Policy:
     """Give the policy that links all log groups but those that the rules pass over.
 
-    Includes play no part, as AWS knows only a list of exceptions. `groups` are all there are, or
-    those that may have changed since `before`.
+    `groups` are all there are, or those that may have changed since `before`.
     """
-    everything = structs.replace(rules.settings, include=("*",))
-    rules = structs.replace(rules, settings=everything, nothing=None)
     excluded = set() if before is None else set(before.excluded)
     for group in groups:
         if isinstance(select(group, rules), Passed):

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     NOT_INCLUDED = "not_included"
     EXCLUDED = "excluded"
     TAGS = "tags"
+    NO_TENANT = "no_tenant"
     BY_HAND = "by_hand"
     ACCOUNT_POLICY = "account_policy"
     STOPPED = "stopped"
@@ -85,6 +86,9 @@ _WORDS = {
     Reason.NOT_INCLUDED: "no include pattern matches its name",
     Reason.EXCLUDED: "an exclude pattern matches its name",
     Reason.TAGS: "its tags do not meet the conditions",
+    Reason.NO_TENANT: (
+        "it lacks the tag that TenantTag names, and LokiTenant is empty: nobody would own its lines"
+    ),
     Reason.BY_HAND: "unlinked by hand, until `loki-shipper link` names it",
     Reason.ACCOUNT_POLICY: "the account policy sees to it",
     Reason.STOPPED: "everything is unlinked, until `loki-shipper link --all` or a deployment",

@@ -26,17 +26,14 @@ POLICY = "(account policy)"
 
 def rules(settings: Settings, memory: Memory) -> Rules:
     """Join what the settings say with what people ordered."""
-    nothing = Reason.ACCOUNT_POLICY if settings.link_mode == "account" else None
-    if memory.stopped:
-        nothing = Reason.STOPPED
-    return Rules(settings=settings, by_hand=memory.by_hand, nothing=nothing)
+    return Rules(settings=settings, by_hand=memory.by_hand, stopped=memory.stopped)
 
 
 def planned(
     found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
 ) -> Iterator[Action]:
     """Say what `reconcile` would do, action by action, and do nothing. Raises AwsError."""
-    if ruled.nothing is Reason.ACCOUNT_POLICY:
+    if _is_by_policy(ruled):
         yield _policy_action(found, ruled, around)[0]
     yield from plan(observe(found.groups, memory, distrust, _sight(around)), ruled)
 
@@ -61,9 +58,14 @@ def reconcile(
     return tally
 
 
+def _is_by_policy(ruled: Rules) -> bool:
+    """Tell whether log groups are linked by the account policy."""
+    return ruled.settings.link_mode == "account" and not ruled.stopped
+
+
 def _keep_policy(found: Survey, ruled: Rules, tally: Tally, around: Surroundings) -> None:
     """Put the account policy first, so that no line falls between it and our filters."""
-    if ruled.nothing is not Reason.ACCOUNT_POLICY:
+    if not _is_by_policy(ruled):
         return
     action, policy = _policy_action(found, ruled, around)
 
@@ -95,7 +97,7 @@ def _policy_action(found: Survey, ruled: Rules, around: Surroundings) -> tuple[P
 def _drop_policy(ruled: Rules, memory: Memory, tally: Tally, around: Surroundings) -> None:
     """Delete the account policy last, where it has had its day."""
     may_be_there = memory.account_policy or around.settings.link_mode == "account"
-    if may_be_there and ruled.nothing is not Reason.ACCOUNT_POLICY:
+    if may_be_there and not _is_by_policy(ruled):
         around.aws.delete_account_policy()
         tally.account_policy = False
 
