@@ -45,6 +45,7 @@ SWEEP = Linked(
     waiting=0,
     left=0,
     whole=True,
+    policy_failure=None,
 )
 
 

@@ -9,6 +9,7 @@ from loki_shipper.subscriber.account_policy import (
     Policy,
     TooManyExcludedError,
     account_policy,
+    exclude_also,
     policy_texts,
     read_policy,
 )
@@ -32,8 +33,8 @@ def test_excludes_what_the_rules_exclude_and_always_our_own() -> None:
 
 def test_follows_single_log_groups_without_looking_at_the_rest() -> None:
     before = Policy(SHIPPER, "", frozenset({"/own", "/elsewhere-test", "/ecs/a"}))
-    policy = account_policy(GROUPS, rules(exclude=("*-test",)), before)
-    assert policy.excluded == {"/own", "/elsewhere-test", "/ecs/a-test"}
+    policy = exclude_also(before, GROUPS, rules(exclude=("*-test",), filter_pattern="ERROR"))
+    assert policy == Policy(SHIPPER, "", frozenset({"/own", "/elsewhere-test", "/ecs/a-test"}))
 
 
 def test_is_written_as_aws_takes_it_and_read_back() -> None:

@@ -17,10 +17,11 @@ from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.label import label
 from loki_shipper.subscriber.account_policy import read_policy
 from loki_shipper.subscriber.delivery import Delivery, delivery
+from loki_shipper.subscriber.keep_policy import POLICY
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
 from loki_shipper.subscriber.observe import Sight, never, observe
 from loki_shipper.subscriber.plan import Delete, Put, Skip, plan
-from loki_shipper.subscriber.reconcile import POLICY, rules
+from loki_shipper.subscriber.reconcile import rules
 from loki_shipper.subscriber.select import Rules
 from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
@@ -127,7 +128,7 @@ def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> Row:
 
 def _policy(stack: Stack) -> Row:
     texts = stack.around.aws.account_policy()
-    policy = None if texts is None else read_policy(*texts)
+    policy = None if texts is None else read_policy(texts.document, texts.criteria)
     note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
     return Row(POLICY, policy is not None, note, None, (), Delivery())
 

@@ -72,6 +72,14 @@ def connect(session: Session | None = None) -> Clients:
     )
 
 
+class PolicyTexts(NamedTuple):
+    """Our account policy as AWS has it; `updated` is when it was put last, in ms since 1970."""
+
+    document: str
+    criteria: str
+    updated: int
+
+
 class Aws:
     """CloudWatch Logs, tags, bucket and shipper of one account and Region.
 
@@ -185,19 +193,21 @@ class Aws:
 
     def put_account_policy(self, document: str, criteria: str) -> None:
         """Put our account policy, or over the one that is there."""
-        self._call(
-            "PutAccountPolicy",
-            lambda: self._clients.logs.put_account_policy(
+
+        def put() -> None:
+            self._clients.logs.put_account_policy(
                 policyName=self._settings.filter_name,
                 policyType=_POLICY,
                 policyDocument=document,
                 scope="ALL",
                 selectionCriteria=criteria,
-            ),
-        )
+            )
 
-    def account_policy(self) -> tuple[str, str] | None:
-        """Read our account policy: its document and its selection criteria; None: there is none."""
+        # The right to it comes with the mode, seconds before: IAM is slower than CloudFormation.
+        self._call("PutAccountPolicy", lambda: _denied_for_now(put))
+
+    def account_policy(self) -> PolicyTexts | None:
+        """Read our account policy; None: there is none."""
         try:
             answer = self._call(
                 "DescribeAccountPolicies",
@@ -210,7 +220,8 @@ class Aws:
                 return None
             raise
         for policy in answer["accountPolicies"]:
-            return policy["policyDocument"], policy.get("selectionCriteria", "")
+            criteria = policy.get("selectionCriteria", "")
+            return PolicyTexts(policy["policyDocument"], criteria, policy["lastUpdatedTime"])
         return None
 
     def delete_account_policy(self) -> None:
@@ -354,6 +365,16 @@ def _translated[T](call: Callable[[], T]) -> T:
         raise AwsError("unreachable", type(error).__name__, "AWS cannot be reached") from None
     except BotoCoreError as error:
         raise AwsError("refused", type(error).__name__, str(error)) from None
+
+
+def _denied_for_now(call: Callable[[], None]) -> None:
+    """Call what may be denied because a right is not effective yet."""
+    try:
+        _translated(call)
+    except AwsError as error:
+        if error.code in {"AccessDenied", "AccessDeniedException"}:
+            raise AwsError("not_permitted_yet", error.code, str(error)) from None
+        raise
 
 
 def _from_answer(answer: Any) -> AwsError:

@@ -34,13 +34,14 @@ class Memory(Struct, frozen=True):
     """Log groups by name, and what people ordered.
 
     `by_hand`: single log groups that are linked or not, whatever the settings say; `stopped`: none
-    is; `account_policy`: ours is there.
+    is; `account_policy`: ours is there, put first at `policy_since`, in ms since 1970.
     """
 
     groups: dict[str, Known] = {}
     by_hand: dict[str, bool] = {}
     stopped: bool = False
     account_policy: bool = False
+    policy_since: int = 0
 
 
 class Lesson(Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class Lesson(Struct, frozen=True, kw_only=True):
     by_hand: Mapping[str, bool | None] = {}
     stopped: bool | None = None
     account_policy: bool | None = None
+    policy_since: int | None = None
 
 
 def memory_key(origin: Origin) -> str:
@@ -89,6 +91,7 @@ def learn(memory: Memory, lesson: Lesson) -> Memory:
         account_policy=(
             memory.account_policy if lesson.account_policy is None else lesson.account_policy
         ),
+        policy_since=(memory.policy_since if lesson.policy_since is None else lesson.policy_since),
     )
 
 

@@ -1,27 +1,26 @@
 """The spine of linking: look, plan, do, remember."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
-from loki_shipper.subscriber.account_policy import (
-    Policy,
-    TooManyExcludedError,
-    account_policy,
-    policy_texts,
-    read_policy,
+from loki_shipper.subscriber.account_policy import Policy, policy_texts
+from loki_shipper.subscriber.apply import Hands, apply
+from loki_shipper.subscriber.clock import wait_until
+from loki_shipper.subscriber.keep_policy import (
+    drop_policy,
+    is_by_policy,
+    keep_policy,
+    wanted_policy,
 )
-from loki_shipper.subscriber.apply import Done, Failed, Hands, Skipped, apply
 from loki_shipper.subscriber.memory import Memory
-from loki_shipper.subscriber.model import Reason
+from loki_shipper.subscriber.model import EFFECTIVE_MS, Reason, Seen
 from loki_shipper.subscriber.observe import Distrust, Sight, observe
-from loki_shipper.subscriber.plan import Action, Put, Skip, plan
+from loki_shipper.subscriber.plan import Action, Delete, plan
 from loki_shipper.subscriber.select import Rules
 from loki_shipper.subscriber.settings import Settings
 from loki_shipper.subscriber.surroundings import Surroundings, remember
 from loki_shipper.subscriber.survey import Survey
 from loki_shipper.subscriber.tally import Tally
-
-POLICY = "(account policy)"
-"""Stands for a log group's name where an action is about the account policy."""
 
 
 def rules(settings: Settings, memory: Memory) -> Rules:
@@ -33,8 +32,10 @@ def planned(
     found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
 ) -> Iterator[Action]:
     """Say what `reconcile` would do, action by action, and do nothing. Raises AwsError."""
-    if _is_by_policy(ruled):
-        yield _policy_action(found, ruled, around)[0]
+    if is_by_policy(ruled):
+        wanted = wanted_policy(found, ruled, memory, around.aws)
+        if wanted is not None:
+            yield wanted.action
     yield from plan(observe(found.groups, memory, distrust, _sight(around)), ruled)
 
 
@@ -46,65 +47,58 @@ def reconcile(
     What was done is remembered also where this ends early. Raises AwsError, ConflictError.
     """
     tally = Tally(found, memory, around.settings.shipper_arn)
+    seen = observe(found.groups, memory, distrust, _sight(around))
     try:
-        _keep_policy(found, ruled, tally, around)
-        for seen in observe(found.groups, memory, distrust, _sight(around)):
-            for outcome in apply(plan([seen], ruled), _hands(around)):
-                tally.add(seen, outcome, around.clock.now())
-                around.tell(outcome)
-        _drop_policy(ruled, memory, tally, around)
+        _Run(found, ruled, tally, around).link(seen)
     finally:
         remember(tally.lesson(), around)
     return tally
 
 
-def _is_by_policy(ruled: Rules) -> bool:
-    """Tell whether log groups are linked by the account policy."""
-    return ruled.settings.link_mode == "account" and not ruled.stopped
+class _Run:
+    """One run over the log groups that were found."""
 
+    def __init__(self, found: Survey, ruled: Rules, tally: Tally, deps: Surroundings) -> None:
+        self._found = found
+        self._ruled = ruled
+        self._tally = tally
+        self._deps = deps
+        self._hands = Hands(deps.aws.put_filter, deps.aws.delete_filter)
 
-def _keep_policy(found: Survey, ruled: Rules, tally: Tally, around: Surroundings) -> None:
-    """Put the account policy first, so that no line falls between it and our filters."""
-    if not _is_by_policy(ruled):
-        return
-    action, policy = _policy_action(found, ruled, around)
+    def link(self, groups: Iterable[Seen]) -> None:
+        """Link and unlink. Raises AwsError."""
+        if is_by_policy(self._ruled) and not self._keep_policy():
+            # Nothing else would deliver what a filter does not deliver any more.
+            return
+        for seen in groups:
+            [action] = plan([seen], self._ruled)
+            if not self._is_time_for(action):
+                return
+            outcome = apply(action, self._hands)
+            self._tally.add(seen, outcome, self._deps.clock.now())
+            self._deps.tell(outcome)
+        drop_policy(self._ruled, self._tally, self._deps)
 
-    def put(_group: str, _pattern: str) -> None:
-        around.aws.put_account_policy(*policy_texts(policy))
+    def _keep_policy(self) -> bool:
+        """Tell whether the account policy is in force, after all was done for it."""
+        look = partial(wanted_policy, self._found, self._ruled, self._tally.memory, self._deps.aws)
+        outcome, in_force = keep_policy(look, self._put_policy, self._ruled, self._deps.clock.now)
+        self._tally.add_policy(outcome, in_force)
+        self._deps.tell(outcome)
+        return in_force is not None
 
-    try:
-        [outcome] = apply([action], Hands(put, around.aws.delete_filter))
-    except TooManyExcludedError as error:
-        outcome = Failed(POLICY, "TooManyExcluded", str(error))
-    match outcome:
-        case Done():
-            tally.account_policy = True
-        case Skipped(skip=Skip(reason=Reason.FULL)):
-            outcome = Failed(POLICY, "LimitExceeded", "there is somebody else's, and room for one")
-    tally.add_other(outcome)
-    around.tell(outcome)
+    def _is_time_for(self, action: Action) -> bool:
+        """Wait until the policy delivers before a filter goes; False where the run ends before."""
+        in_force = self._tally.in_force
+        match action:
+            case Delete(reason=Reason.ACCOUNT_POLICY) if in_force is not None:
+                return wait_until(in_force.since + EFFECTIVE_MS, self._deps.clock)
+            case _:
+                return True
 
-
-def _policy_action(found: Survey, ruled: Rules, around: Surroundings) -> tuple[Put | Skip, Policy]:
-    texts = around.aws.account_policy()
-    before = None if texts is None else read_policy(*texts)
-    after = account_policy(found.groups, ruled, None if found.whole else before)
-    if before == after:
-        return Skip(POLICY, Reason.LINKED), after
-    return Put(POLICY, after.pattern, "new" if texts is None else "changed"), after
-
-
-def _drop_policy(ruled: Rules, memory: Memory, tally: Tally, around: Surroundings) -> None:
-    """Delete the account policy last, where it has had its day."""
-    may_be_there = memory.account_policy or around.settings.link_mode == "account"
-    if may_be_there and not _is_by_policy(ruled):
-        around.aws.delete_account_policy()
-        tally.account_policy = False
+    def _put_policy(self, policy: Policy) -> None:
+        self._deps.aws.put_account_policy(*policy_texts(policy))
 
 
 def _sight(around: Surroundings) -> Sight:
     return Sight(around.aws.filters, around.clock.remaining)
-
-
-def _hands(around: Surroundings) -> Hands:
-    return Hands(around.aws.put_filter, around.aws.delete_filter)

@@ -4,6 +4,7 @@ from collections import Counter
 
 from msgspec import Struct, structs
 
+from loki_shipper.subscriber.account_policy import InForce
 from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
 from loki_shipper.subscriber.catch_up import CaughtUp, is_expired, is_open
 from loki_shipper.subscriber.follow import follow
@@ -19,7 +20,8 @@ class Report(Struct, frozen=True, kw_only=True):
     `skipped` is by reason. `behind` names those whose first lines were more than are shipped at
     once, `given_up` those whose first lines Loki takes no more, or that were deleted first;
     `waiting` counts those whose first lines wait for the next run. `left`: there was no time for so
-    many; the next run begins with them. `whole`: it was a sweep.
+    many; the next run begins with them. `whole`: it was a sweep. `policy_failure` says why the
+    account policy is not in force, where it should be.
     """
 
     seen: int
@@ -34,15 +36,20 @@ class Report(Struct, frozen=True, kw_only=True):
     waiting: int
     left: int
     whole: bool
+    policy_failure: str | None
 
 
 class Tally:
-    """Adds up the outcomes of one run, which found these log groups and began with this memory."""
+    """Adds up the outcomes of one run, which found these log groups and began with this memory.
+
+    `in_force` is the account policy, where it is to deliver and was seen to be there.
+    """
 
     def __init__(self, found: Survey, memory: Memory, destination: str) -> None:
+        self.memory = memory
+        self.in_force: InForce | None = None
         self.account_policy: bool | None = None
         self._found = found
-        self._memory = memory
         self._destination = destination
         self._outcomes: list[Outcome] = []
         self._left = {group.name for group in found.groups}
@@ -52,6 +59,7 @@ class Tally:
         if found.whole:
             self._gone |= memory.groups.keys() - self._left
         self._given_up: set[str] = set()
+        self._policy_failure: Failed | None = None
 
     def add(self, seen: Seen, outcome: Outcome, now: int) -> None:
         """Count what became of a log group, at `now`, in ms since 1970."""
@@ -69,6 +77,16 @@ class Tally:
     def add_other(self, outcome: Outcome) -> None:
         """Count an outcome that is about no log group."""
         self._outcomes.append(outcome)
+
+    def add_policy(self, outcome: Outcome, in_force: InForce | None) -> None:
+        """Count what became of the account policy, and whether it is in force."""
+        self.add_other(outcome)
+        self.in_force = in_force
+        match outcome:
+            case Done():
+                self.account_policy = True
+            case Failed():
+                self._policy_failure = outcome
 
     def add_catch_up(self, name: str, caught_up: CaughtUp) -> None:
         """Count first lines that were shipped."""
@@ -89,12 +107,33 @@ class Tally:
             if is_open(known) and name not in self._caught_up
         }
 
+    @property
+    def whole(self) -> bool:
+        """Tell whether the run is about all log groups."""
+        return self._found.whole
+
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether each log group was looked at and nothing failed."""
+        return not self._left and not any(isinstance(each, Failed) for each in self._outcomes)
+
+    @property
+    def newest_filter(self) -> int:
+        """Give when our newest filter was put, in ms since 1970; 0: there is none."""
+        filters = (known.filters.ours for known in self._known.values())
+        return max((ours.since for ours in filters if ours is not None), default=0)
+
     def lesson(self) -> Lesson:
         """Give what differs from the memory that the run began with, first lines apart."""
-        before = self._memory.groups
+        before = self.memory.groups
         news: dict[str, Known | None] = dict.fromkeys(self._gone & before.keys())
         news |= {name: known for name, known in self._known.items() if before.get(name) != known}
-        return Lesson(groups=news, account_policy=self.account_policy)
+        since = None if self.in_force is None else self.in_force.began
+        return Lesson(
+            groups=news,
+            account_policy=self.account_policy,
+            policy_since=None if since == self.memory.policy_since else since,
+        )
 
     def lesson_of_first_lines(self) -> Lesson:
         """Give what shipping first lines has changed."""
@@ -105,7 +144,7 @@ class Tally:
         """Add it all up."""
         done = Counter(type(each.action) for each in self._outcomes if isinstance(each, Done))
         skipped = [each.skip.reason for each in self._outcomes if isinstance(each, Skipped)]
-        caught_up = self._caught_up
+        caught_up, failure = self._caught_up, self._policy_failure
         return Report(
             seen=len(self._found.groups),
             linked=sum(known.filters.ours is not None for known in self._known.values()),
@@ -119,19 +158,20 @@ class Tally:
             waiting=len(self.due),
             left=len(self._left),
             whole=self._found.whole,
+            policy_failure=None if failure is None else f"{failure.why}: {failure.detail}",
         )
 
     def _was_open(self, name: str) -> bool:
         """Tell whether the memory has a log group whose first lines are still to be shipped."""
-        known = self._memory.groups.get(name)
+        known = self.memory.groups.get(name)
         return known is not None and is_open(known)
 
     def _judged(self, group: LogGroup, filters: Filters, now: int) -> Known:
-        before = recall(self._memory, group)
+        before = recall(self.memory, group)
         if before is None and self._was_open(group.name):
             # Another log group has taken the name, and the lines of the former are gone.
             self._given_up.add(group.name)
-        after = follow(before, group, filters)
+        after = follow(before, group, filters, self.in_force)
         if before is not None and is_open(after) and is_expired(after, now):
             self._given_up.add(group.name)
             return structs.replace(after, caught_up=True)
