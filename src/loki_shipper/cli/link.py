@@ -91,8 +91,9 @@ def ordered(stack: Stack, seen: Survey, *, linked: bool) -> Job:
 
 def everything(stack: Stack, *, fresh: bool = False) -> Job:
     """Link all that is selected, and unlink what no longer is."""
+    now = stack.around.clock.now()
     memory = read_memory(stack.around)
-    seen = survey(stack.around.aws, stack.around.clock.now())
+    seen = survey(stack.around.aws, now)
     return Job(seen, stack.around.settings, memory, Lesson(stopped=False), fresh)
 
 

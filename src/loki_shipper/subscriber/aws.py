@@ -170,17 +170,22 @@ class Aws:
         foreign = (each["filterName"] for each in found if each["filterName"] != mine)
         return Filters(ours[0] if ours else None, tuple(sorted(foreign)))
 
-    def put_filter(self, name: str, pattern: str) -> None:
-        """Put our filter on a log group, or over the one of ours that is there."""
-        self._call(
-            "PutSubscriptionFilter",
-            lambda: self._clients.logs.put_subscription_filter(
+    def put_filter(self, name: str, pattern: str, ready: Callable[[], None] = lambda: None) -> None:
+        """Put our filter on a log group, or over the one of ours that is there.
+
+        `ready` is called before each try; what it raises is raised.
+        """
+
+        def put() -> None:
+            ready()
+            self._clients.logs.put_subscription_filter(
                 logGroupName=name,
                 filterName=self._settings.filter_name,
                 filterPattern=pattern,
                 destinationArn=self._settings.shipper_arn,
-            ),
-        )
+            )
+
+        self._call("PutSubscriptionFilter", put)
 
     def delete_filter(self, name: str) -> None:
         """Delete our filter from a log group."""
@@ -191,10 +196,16 @@ class Aws:
             ),
         )
 
-    def put_account_policy(self, document: str, criteria: str) -> None:
-        """Put our account policy, or over the one that is there."""
+    def put_account_policy(
+        self, document: str, criteria: str, ready: Callable[[], None] = lambda: None
+    ) -> None:
+        """Put our account policy, or over the one that is there.
+
+        `ready` is called before each try; what it raises is raised.
+        """
 
         def put() -> None:
+            ready()
             self._clients.logs.put_account_policy(
                 policyName=self._settings.filter_name,
                 policyType=_POLICY,

@@ -23,7 +23,7 @@ def ship_first_lines(tally: Tally, deps: Surroundings) -> None:
     ConflictError.
     """
     failures = 0
-    due = tally.due
+    due = {} if tally.stopped else tally.due
     try:
         for name, known in _in_turn(due, deps.clock.now()):
             if failures == _PATIENCE:

@@ -1,6 +1,6 @@
 """The spine of linking: look, plan, do, remember."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from loki_shipper.subscriber.account_policy import Policy, policy_texts
@@ -18,7 +18,8 @@ from loki_shipper.subscriber.observe import Distrust, Sight, observe
 from loki_shipper.subscriber.plan import Action, Delete, plan
 from loki_shipper.subscriber.select import Rules
 from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.surroundings import Surroundings, remember
+from loki_shipper.subscriber.stop_order import StopOrder, StoppedError
+from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
 from loki_shipper.subscriber.survey import Survey
 from loki_shipper.subscriber.tally import Tally
 
@@ -42,7 +43,7 @@ def planned(
 def reconcile(
     found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
 ) -> Tally:
-    """Link and unlink as the rules say, until time is up.
+    """Link and unlink as the rules say, until time is up or everything is ordered to be unlinked.
 
     What was done is remembered also where this ends early. Raises AwsError, ConflictError.
     """
@@ -50,6 +51,8 @@ def reconcile(
     seen = observe(found.groups, memory, distrust, _sight(around))
     try:
         _Run(found, ruled, tally, around).link(seen)
+    except StoppedError:
+        tally.stopped = True
     finally:
         remember(tally.lesson(), around)
     return tally
@@ -63,14 +66,17 @@ class _Run:
         self._ruled = ruled
         self._tally = tally
         self._deps = deps
-        self._hands = Hands(deps.aws.put_filter, deps.aws.delete_filter)
+        order = StopOrder(lambda: read_memory(deps), deps.clock.now, found.began)
+        self._ready: Callable[[], None] = _nothing if ruled.stopped else order.check
+        self._hands = Hands(self._put_filter, deps.aws.delete_filter)
 
     def link(self, groups: Iterable[Seen]) -> None:
-        """Link and unlink. Raises AwsError."""
+        """Link and unlink. Raises StoppedError, AwsError."""
         if is_by_policy(self._ruled) and not self._keep_policy():
             # Nothing else would deliver what a filter does not deliver any more.
             return
         for seen in groups:
+            self._ready()
             [action] = plan([seen], self._ruled)
             if not self._is_time_for(action):
                 return
@@ -96,8 +102,15 @@ class _Run:
             case _:
                 return True
 
+    def _put_filter(self, group: str, pattern: str) -> None:
+        self._deps.aws.put_filter(group, pattern, self._ready)
+
     def _put_policy(self, policy: Policy) -> None:
-        self._deps.aws.put_account_policy(*policy_texts(policy))
+        self._deps.aws.put_account_policy(*policy_texts(policy), self._ready)
+
+
+def _nothing() -> None:
+    """Let a run go on that links nothing anyway."""
 
 
 def _sight(around: Surroundings) -> Sight:

@@ -36,8 +36,9 @@ def respond(asked: Sweep | GroupsChanged | StackChanged, around: Surroundings) -
 
 
 def _run(around: Surroundings, distrust: Distrust, names: Iterable[str] | None = None) -> Tally:
+    began = around.clock.now()
     memory = read_memory(around)
-    found = survey(around.aws, around.clock.now(), names)
+    found = survey(around.aws, began, names)
     if around.settings.bucket is not None:
         index(found, around.settings.origin, around.aws)
     return reconcile(found, rules(around.settings, memory), memory, distrust, around)

@@ -42,13 +42,15 @@ class Report(Struct, frozen=True, kw_only=True):
 class Tally:
     """Adds up the outcomes of one run, which found these log groups and began with this memory.
 
-    `in_force` is the account policy, where it is to deliver and was seen to be there.
+    `in_force` is the account policy, where it is to deliver and was seen to be there; `stopped`:
+    the run has ended as everything is to be unlinked.
     """
 
     def __init__(self, found: Survey, memory: Memory, destination: str) -> None:
         self.memory = memory
         self.in_force: InForce | None = None
         self.account_policy: bool | None = None
+        self.stopped = False
         self._found = found
         self._destination = destination
         self._outcomes: list[Outcome] = []
