@@ -397,6 +397,21 @@ def test_in_account_first_lines_that_wait_survive_a_change_of_the_mode(fake: Fak
     assert fake.lost("/app/new") == []
 
 
+def test_in_account_a_log_group_that_is_newly_excluded_stays_while_only_stale_tags_say_so(
+    fake: FakeAws,
+) -> None:
+    settings = configured(link_mode="account", tag_conditions=conditions("!internal"))
+    run(fake, settings=settings)
+    settle(fake)
+    fake.stale_tags = {NAMES[0]: {"internal": "yes"}}
+    run(fake, settings=settings)
+    assert NAMES[0] not in excluded(fake)
+    fake.groups[NAMES[0]]["tags"]["internal"] = "yes"
+    run(fake, settings=settings)
+    assert NAMES[0] in excluded(fake)
+    assert fake.lost(*NAMES[1:]) == []
+
+
 @pytest.mark.parametrize("age", [0.0, 2 * 86_400.0], ids=["young", "old"])
 def test_in_account_a_log_group_that_is_included_gets_its_first_lines_if_it_is_young(
     fake: FakeAws, age: float

@@ -58,7 +58,7 @@ def apply(action: Action, hands: Hands) -> Outcome:
     try:
         return _applied(action, hands)
     except AwsError as error:
-        return _understood(action, error)
+        return understood(action, error)
 
 
 def _applied(action: Action, hands: Hands) -> Outcome:
@@ -77,7 +77,7 @@ def _applied(action: Action, hands: Hands) -> Outcome:
             assert_never(action)
 
 
-def _understood(action: Action, error: AwsError) -> Outcome:
+def understood(action: Action, error: AwsError) -> Outcome:
     """Say what an error means for an action. Raises it where no action could be done."""
     match error.kind, action:
         case (("expired" | "unreachable"), _):

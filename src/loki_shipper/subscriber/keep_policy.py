@@ -1,6 +1,6 @@
 """Keeps the account policy as it should be: there before filters go, gone after they have come."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from msgspec import Struct
@@ -16,11 +16,12 @@ from loki_shipper.subscriber.account_policy import (
 from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
 from loki_shipper.subscriber.aws import Aws
 from loki_shipper.subscriber.clock import wait_until
-from loki_shipper.subscriber.memory import Memory
-from loki_shipper.subscriber.model import EFFECTIVE_MS, Reason
+from loki_shipper.subscriber.confirm import FreshTags, is_by_tags
+from loki_shipper.subscriber.memory import Memory, recall
+from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup, Reason
 from loki_shipper.subscriber.pace import AwsError
 from loki_shipper.subscriber.plan import Put, Skip
-from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.select import Rules, select
 from loki_shipper.subscriber.surroundings import Surroundings
 from loki_shipper.subscriber.survey import Survey
 from loki_shipper.subscriber.tally import Tally
@@ -48,7 +49,9 @@ def is_by_policy(rules: Rules) -> bool:
     return rules.settings.link_mode == "account" and not rules.stopped
 
 
-def wanted_policy(found: Survey, rules: Rules, memory: Memory, aws: Aws) -> Wanted | None:
+def wanted_policy(
+    found: Survey, rules: Rules, memory: Memory, fresh: FreshTags, aws: Aws
+) -> Wanted | None:
     """Say what is to be done about the account policy.
 
     Only a look at all log groups tells what a new policy has to exclude. Others change the policy
@@ -57,7 +60,7 @@ def wanted_policy(found: Survey, rules: Rules, memory: Memory, aws: Aws) -> Want
     there = aws.account_policy()
     before = None if there is None else read_policy(there.document, there.criteria)
     if found.whole:
-        after = account_policy(found.groups, rules)
+        after = account_policy(_confirmed(found.groups, before, rules, memory, fresh), rules)
     elif before is None:
         return None
     else:
@@ -69,6 +72,36 @@ def wanted_policy(found: Survey, rules: Rules, memory: Memory, aws: Aws) -> Want
     )
     excluded = frozenset[str]() if before is None else before.excluded
     return Wanted(after, action, memory.policy_since or there.updated, there.updated, excluded)
+
+
+def _confirmed(
+    groups: Iterable[LogGroup],
+    before: Policy | None,
+    rules: Rules,
+    memory: Memory,
+    fresh: FreshTags,
+) -> list[LogGroup]:
+    """Read tags again of log groups that are linked and are to be excluded for their tags."""
+
+    def is_linked(group: LogGroup) -> bool:
+        known = recall(memory, group)
+        by_policy = before is not None and group.name not in before.excluded
+        return by_policy or (known is not None and known.filters.ours is not None)
+
+    return [
+        _reread(group, fresh) if is_by_tags(select(group, rules)) and is_linked(group) else group
+        for group in groups
+    ]
+
+
+def _reread(group: LogGroup, fresh: FreshTags) -> LogGroup:
+    try:
+        return fresh(group)
+    except AwsError as error:
+        if error.kind != "gone":
+            raise
+        # It was deleted meanwhile: it does not matter whether the policy excludes it.
+        return group
 
 
 def keep_policy(

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from loki_shipper.subscriber.account_policy import Policy, policy_texts
-from loki_shipper.subscriber.apply import Hands, apply
+from loki_shipper.subscriber.apply import Hands, Outcome, apply, understood
 from loki_shipper.subscriber.clock import wait_until
+from loki_shipper.subscriber.confirm import FreshTags, confirm
 from loki_shipper.subscriber.keep_policy import (
     drop_policy,
     is_by_policy,
@@ -15,7 +16,8 @@ from loki_shipper.subscriber.keep_policy import (
 from loki_shipper.subscriber.memory import Memory
 from loki_shipper.subscriber.model import EFFECTIVE_MS, Reason, Seen
 from loki_shipper.subscriber.observe import Distrust, Sight, observe
-from loki_shipper.subscriber.plan import Action, Delete, plan
+from loki_shipper.subscriber.pace import AwsError
+from loki_shipper.subscriber.plan import Action, Delete, Skip, plan
 from loki_shipper.subscriber.select import Rules
 from loki_shipper.subscriber.settings import Settings
 from loki_shipper.subscriber.stop_order import StopOrder, StoppedError
@@ -33,11 +35,23 @@ def planned(
     found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
 ) -> Iterator[Action]:
     """Say what `reconcile` would do, action by action, and do nothing. Raises AwsError."""
+    fresh = FreshTags(around.aws.tags, around.clock.now)
     if is_by_policy(ruled):
-        wanted = wanted_policy(found, ruled, memory, around.aws)
+        wanted = wanted_policy(found, ruled, memory, fresh, around.aws)
         if wanted is not None:
             yield wanted.action
-    yield from plan(observe(found.groups, memory, distrust, _sight(around)), ruled)
+    for seen in observe(found.groups, memory, distrust, _sight(around)):
+        [action] = plan([seen], ruled)
+        yield _foretold(seen, action, ruled, fresh) if found.whole else action
+
+
+def _foretold(seen: Seen, action: Action, ruled: Rules, fresh: FreshTags) -> Action:
+    try:
+        return confirm(seen, action, ruled, fresh)[1]
+    except AwsError as error:
+        if error.kind != "gone":
+            raise
+        return Skip(action.group, Reason.GONE)
 
 
 def reconcile(
@@ -47,10 +61,11 @@ def reconcile(
 
     What was done is remembered also where this ends early. Raises AwsError, ConflictError.
     """
-    tally = Tally(found, memory, around.settings.shipper_arn)
+    fresh = FreshTags(around.aws.tags, around.clock.now)
+    tally = Tally(found, memory, around.settings.shipper_arn, fresh.read)
     seen = observe(found.groups, memory, distrust, _sight(around))
     try:
-        _Run(found, ruled, tally, around).link(seen)
+        _Run(found, ruled, fresh, tally, around).link(seen)
     except StoppedError:
         tally.stopped = True
     finally:
@@ -61,9 +76,17 @@ def reconcile(
 class _Run:
     """One run over the log groups that were found."""
 
-    def __init__(self, found: Survey, ruled: Rules, tally: Tally, deps: Surroundings) -> None:
+    def __init__(
+        self,
+        found: Survey,
+        ruled: Rules,
+        fresh: FreshTags,
+        tally: Tally,
+        deps: Surroundings,
+    ) -> None:
         self._found = found
         self._ruled = ruled
+        self._fresh = fresh
         self._tally = tally
         self._deps = deps
         order = StopOrder(lambda: read_memory(deps), deps.clock.now, found.began)
@@ -75,23 +98,34 @@ class _Run:
         if is_by_policy(self._ruled) and not self._keep_policy():
             # Nothing else would deliver what a filter does not deliver any more.
             return
-        for seen in groups:
+        for group in groups:
             self._ready()
-            [action] = plan([seen], self._ruled)
+            try:
+                seen, action = self._decide(group)
+            except AwsError as error:
+                self._count(group, understood(Skip(group.group.name, Reason.UNREADABLE), error))
+                continue
             if not self._is_time_for(action):
                 return
-            outcome = apply(action, self._hands)
-            self._tally.add(seen, outcome, self._deps.clock.now())
-            self._deps.tell(outcome)
+            self._count(seen, apply(action, self._hands))
         drop_policy(self._ruled, self._tally, self._deps)
 
     def _keep_policy(self) -> bool:
         """Tell whether the account policy is in force, after all was done for it."""
-        look = partial(wanted_policy, self._found, self._ruled, self._tally.memory, self._deps.aws)
+        look = partial(
+            wanted_policy, self._found, self._ruled, self._tally.memory, self._fresh, self._deps.aws
+        )
         outcome, in_force = keep_policy(look, self._put_policy, self._ruled, self._deps.clock.now)
         self._tally.add_policy(outcome, in_force)
         self._deps.tell(outcome)
         return in_force is not None
+
+    def _decide(self, seen: Seen) -> tuple[Seen, Action]:
+        [action] = plan([seen], self._ruled)
+        # Tags of log groups that were named are fresh already.
+        return (
+            confirm(seen, action, self._ruled, self._fresh) if self._found.whole else (seen, action)
+        )
 
     def _is_time_for(self, action: Action) -> bool:
         """Wait until the policy delivers before a filter goes; False where the run ends before."""
@@ -101,6 +135,10 @@ class _Run:
                 return wait_until(in_force.since + EFFECTIVE_MS, self._deps.clock)
             case _:
                 return True
+
+    def _count(self, seen: Seen, outcome: Outcome) -> None:
+        self._tally.add(seen, outcome, self._deps.clock.now())
+        self._deps.tell(outcome)
 
     def _put_filter(self, group: str, pattern: str) -> None:
         self._deps.aws.put_filter(group, pattern, self._ready)

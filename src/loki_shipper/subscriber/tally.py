@@ -1,9 +1,11 @@
 """What a run has done so far: what to remember of it, and what to report."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from msgspec import Struct, structs
 
+from loki_shipper.shipper.tag_index import Tagged
 from loki_shipper.subscriber.account_policy import InForce
 from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
 from loki_shipper.subscriber.catch_up import CaughtUp, is_expired, is_open
@@ -43,11 +45,14 @@ class Tally:
     """Adds up the outcomes of one run, which found these log groups and began with this memory.
 
     `in_force` is the account policy, where it is to deliver and was seen to be there; `stopped`:
-    the run has ended as everything is to be unlinked.
+    the run has ended as everything is to be unlinked; `fresh_tags` are those that were read again.
     """
 
-    def __init__(self, found: Survey, memory: Memory, destination: str) -> None:
+    def __init__(
+        self, found: Survey, memory: Memory, destination: str, fresh_tags: Mapping[str, Tagged]
+    ) -> None:
         self.memory = memory
+        self.fresh_tags = fresh_tags
         self.in_force: InForce | None = None
         self.account_policy: bool | None = None
         self.stopped = False
