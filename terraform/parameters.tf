@@ -80,7 +80,7 @@ variable "loki_client_key" {
 }
 
 variable "link_mode" {
-  description = "groups puts a subscription filter on each log group that is chosen below. account puts one policy for all log groups of the account and Region but those that are excluded below."
+  description = "groups puts a subscription filter on each log group that is chosen below. account puts one policy for all log groups of the account and Region but those that are excluded below; AWS takes one such policy a Region, and while it is not in force filters stay as they are."
   type        = string
   default     = "groups"
 }

@@ -41,8 +41,11 @@ SWEEP = Linked(
     failed=[],
     caught_up=0,
     behind=[],
+    given_up=[],
+    waiting=0,
     left=0,
     whole=True,
+    policy_failure=None,
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from moto.awslambda.models import LambdaFunction
 
-from loki_shipper.local.aws import ACCOUNT, LocalAws, run_aws
+from loki_shipper.local.aws import ACCOUNT, FunctionFailure, LocalAws, run_aws
 
 REGION = "eu-central-1"
 
@@ -53,6 +53,21 @@ def test_functions_get_their_own_groups_only(aws: LocalAws, name: str) -> None:
     aws.put_lines(f"{name}-b", "stream", ["x"])
     aws.put_lines(f"{name}-b", "stream", ["y"])
     assert [len(events) for events in delivered.values()] == [0, 2]
+
+
+def test_a_function_answers_or_fails_as_lambda_says_it(aws: LocalAws, name: str) -> None:
+    def deliver(event: dict[str, Any]) -> dict[str, Any]:
+        if "fail" in event:
+            raise FunctionFailure("not today")
+        return {"delivered": 1}
+
+    function = aws.create_function(name, deliver)
+    answer = aws.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+    assert json.loads(answer["Payload"].read()) == {"delivered": 1}
+    assert "FunctionError" not in answer
+    failed = aws.client("lambda").invoke(FunctionName=function, Payload=b'{"fail": 1}')
+    assert failed["FunctionError"] == "Unhandled"
+    assert json.loads(failed["Payload"].read())["errorMessage"] == "not today"
 
 
 def test_tags_are_listed(aws: LocalAws, name: str) -> None:

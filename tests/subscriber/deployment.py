@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from loki_shipper.cli import main
 from loki_shipper.local.aws import LocalAws, run_aws
-from loki_shipper.subscriber.catch_up import Clock
+from loki_shipper.subscriber.clock import Clock
 
 REGION = "eu-west-1"
 NAME = "loki-shipper"
@@ -22,7 +22,7 @@ class Skipping:
     """A clock that skips what it is told to sleep."""
 
     def __init__(self, *, before_sleep: Callable[[], None] = lambda: None) -> None:
-        self._skipped = 0.0
+        self.skipped = 0.0
         self._before_sleep = before_sleep
 
     @property
@@ -30,11 +30,11 @@ class Skipping:
         return Clock(self._now, self._sleep, lambda: float("inf"))
 
     def _now(self) -> int:
-        return int((time.time() + self._skipped) * 1000)
+        return int((time.time() + self.skipped) * 1000)
 
     def _sleep(self, seconds: float) -> None:
         self._before_sleep()
-        self._skipped += seconds
+        self.skipped += seconds
 
 
 class Deployment:
@@ -56,6 +56,13 @@ class Deployment:
 
     def make_stack(self, **environ: str) -> None:
         """Make a stack with a subscriber that has these settings."""
+        self._stack("create_stack", **environ)
+
+    def make_stack_again(self, **environ: str) -> None:
+        """Update the stack to other settings of its subscriber."""
+        self._stack("update_stack", **environ)
+
+    def _stack(self, action: str, **environ: str) -> None:
         role = self.aws.client("iam").get_role(RoleName=f"{self.name}-shipper")["Role"]["Arn"]
         function = {
             "Type": "AWS::Lambda::Function",
@@ -67,7 +74,7 @@ class Deployment:
                 "Environment": {"Variables": self.environ | environ},
             },
         }
-        self.aws.client("cloudformation").create_stack(
+        getattr(self.aws.client("cloudformation"), action)(
             StackName=self.name,
             TemplateBody=json.dumps({"Resources": {"SubscriberFunction": function}}),
         )

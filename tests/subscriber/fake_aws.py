@@ -1,8 +1,10 @@
 """An AWS of one account and Region in memory, on a clock of its own.
 
 It has what moto lacks: limits a second, log classes, the account policy, permissions that come
-later, log groups that go between two calls. Its clients take what boto3's take: each call is
-checked against botocore's service model, so that a wrong parameter fails.
+later, log groups that go between two calls, and filters that become effective a while after they
+were put. It knows of each line whether a filter or the policy delivered it. Its clients take what
+boto3's take: each call is checked against botocore's service model, so that a wrong parameter
+fails.
 """
 
 import json
@@ -19,12 +21,13 @@ from botocore.model import OperationModel
 from botocore.session import get_session
 from botocore.validate import validate_parameters
 
+from loki_shipper.shipper.decode import decode
 from loki_shipper.subscriber.aws import Aws, Clients
-from loki_shipper.subscriber.catch_up import Clock
+from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.memory import Memory, decode_memory, memory_key
 from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.reconcile import Surroundings
 from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.surroundings import Surroundings
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 SHIPPER = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:loki-shipper-shipper"
@@ -33,6 +36,9 @@ BUCKET = "loki-shipper-bucket"
 NAME = "loki-shipper"
 BEGIN = 1_790_000_000.0
 """When the fake's time begins, in seconds since 1970."""
+
+_SHIPPER_SECONDS = 112
+"""What the shipper takes of its Timeout, by default, before it fails."""
 
 _PAGES = {"DescribeLogGroups": 50, "FilterLogEvents": 10_000}
 _LIMITS = {
@@ -53,6 +59,10 @@ def configured(**fields: Any) -> Settings:
     return Settings(**{"shipper_arn": SHIPPER, "bucket": BUCKET, **fields})
 
 
+type Line = tuple[str, str, str]
+"""A line as its log group, event id and text."""
+
+
 class FakeAws:
     """The fake; tests set its fields, and read `calls`."""
 
@@ -62,16 +72,31 @@ class FakeAws:
         self.limits: dict[str, float] = dict(_LIMITS)
         self.places = 2
         self.permitted_from = 0.0
+        self.effective_after = 0.0
+        """Seconds that a new filter or a new account policy takes to become effective."""
         self.groups: dict[str, dict[str, Any]] = {}
         self.function_tags: dict[str, dict[str, str]] = {}
+        self.stale_tags: dict[str, dict[str, str]] | None = None
+        """What GetResources says of log groups in place of the truth."""
         self.policy: dict[str, Any] | None = None
         self.objects: dict[str, tuple[bytes, str]] = {}
         self.shipped: list[dict[str, Any]] = []
+        self.report: dict[str, Any] = {}
+        """What the shipper says of each invocation."""
+        self.refused: Callable[[str], bool] = lambda _: False
+        """Whether Loki takes nothing of a log group: the shipper tries until its time is up."""
+        self.delivered: set[Line] = set()
+        """What a filter or the account policy has sent."""
+        self.advance: Callable[[float], None] = self.pass_time
+        """How time passes; runs that take place at once take turns."""
         self.calls = Counter[str]()
         self.throttled = Counter[str]()
         self.before: dict[str, Callable[[dict[str, Any]], object]] = {}
         """What happens just before a call is answered, by operation; it may raise `error`."""
         self._listed: dict[str, list[Any]] = {}
+        self._covered: dict[str, float] = {}
+        self._line_every: float | None = None
+        self._next_line = 0.0
         self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
 
     # What tests do and see
@@ -96,19 +121,62 @@ class FakeAws:
             },
             "events": [],
         }
+        self._cover()
 
-    def log(self, name: str, log_stream: str, message: str, *, at: float | None = None) -> None:
-        """Write a line to a log group, now or at a time in seconds since 1970."""
+    def log(
+        self,
+        name: str,
+        log_stream: str,
+        message: str,
+        *,
+        at: float | None = None,
+        ingested: float | None = None,
+    ) -> None:
+        """Write a line to a log group, now or at a time in seconds since 1970.
+
+        It is ingested at its own time, unless told otherwise.
+        """
         events = self.groups[name]["events"]
-        when = int((self.time if at is None else at) * 1000)
+        when = self.time if at is None else at
+        came = when if ingested is None else ingested
+        event_id = f"{int(when * 1000) << 144 | len(events):056d}"
         events.append(
             {
                 "logStreamName": log_stream,
-                "timestamp": when,
+                "timestamp": int(when * 1000),
+                "ingestionTime": int(came * 1000),
                 "message": message,
-                "eventId": f"{when << 144 | len(events):056d}",
+                "eventId": event_id,
             }
         )
+        if self._delivers(name, message, came):
+            self.delivered.add((name, event_id, message))
+
+    def log_every(self, seconds: float) -> None:
+        """From now on, write a line to each log group every so many seconds."""
+        self._line_every = seconds
+        self._next_line = self.time
+
+    @property
+    def caught_up(self) -> list[Line]:
+        """What the shipper was invoked with."""
+        payloads = [decode(event["awslogs"]["data"]) for event in self.shipped]
+        return [
+            (data.log_group, str(event.id), event.message)
+            for data in payloads
+            if data is not None
+            for event in data.log_events
+        ]
+
+    def lost(self, *names: str) -> list[Line]:
+        """The lines of log groups that neither a filter, the policy nor a catch-up has shipped."""
+        shipped = self.delivered.union(self.caught_up)
+        return [
+            line
+            for name in names or self.groups
+            for event in self.groups[name]["events"]
+            if (line := (name, event["eventId"], event["message"])) not in shipped
+        ]
 
     @property
     def linked(self) -> dict[str, str]:
@@ -147,12 +215,46 @@ class FakeAws:
 
     def sleep(self, seconds: float) -> None:
         assert seconds >= 0
-        self.time += seconds
+        self.advance(seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and the lines be written that fall into it."""
+        end = self.time + seconds
+        while self._line_every is not None and self._next_line <= end:
+            self.time = max(self.time, self._next_line)
+            self._next_line += self._line_every
+            for name, group in self.groups.items():
+                if group["class"] == "STANDARD":
+                    self.log(name, "s", f"line of {self.time:.0f}")
+        self.time = end
+
+    # What is delivered
+
+    def _delivers(self, name: str, message: str, came: float) -> bool:
+        """Tell whether CloudWatch Logs sends a line to the shipper as it comes."""
+        ours = self.groups[name]["filters"].get(NAME)
+        if ours is not None and ours["destination"] == SHIPPER and ours["pattern"] in message:
+            # A filter that a test has made is as old as the log group.
+            since = ours.get("put", float("-inf"))
+            if came >= since + self.effective_after:
+                return True
+        covered = self._covered.get(name)
+        return covered is not None and came >= covered + self.effective_after
+
+    def _cover(self) -> None:
+        """Note since when the account policy has covered which log groups, without a break."""
+        excluded: set[str] = set()
+        if self.policy is not None and "selectionCriteria" in self.policy:
+            criteria = self.policy["selectionCriteria"]
+            excluded = set(json.loads(criteria.removeprefix("LogGroupName NOT IN ")))
+        ours = self.policy is not None and self.policy["policyName"] == NAME
+        covered = self.groups.keys() - excluded if ours else set()
+        self._covered = {name: self._covered.get(name, self.time) for name in covered}
 
     # How calls are answered
 
     def answer(self, operation: str, asked: dict[str, Any]) -> Any:
-        self.time += self.latency
+        self.sleep(self.latency)
         self.calls[operation] += 1
         self._limit(operation)
         if operation in self.before:
@@ -194,7 +296,9 @@ class FakeAws:
         PaginationToken: str = "",
     ) -> Any:
         if not PaginationToken:
-            tagged = {_arn("logs", f"log-group:{n}"): g["tags"] for n, g in self.groups.items()}
+            known = {name: group["tags"] for name, group in self.groups.items()}
+            known |= self.stale_tags or {}
+            tagged = {_arn("logs", f"log-group:{name}"): tags for name, tags in known.items()}
             tagged |= {_arn("lambda", f"function:{n}"): t for n, t in self.function_tags.items()}
             kinds = {_kind(kind) for kind in ResourceTypeFilters or ["logs", "lambda"]}
             self._listed["tagged"] = [
@@ -251,11 +355,11 @@ class FakeAws:
         filters = group["filters"]
         if filterName not in filters and len(filters) >= self.places:
             raise error("LimitExceededException", "Resource limit exceeded.")
-        since = filters.get(filterName, {}).get("since", int(self.time * 1000))
+        before = filters.get(filterName, {"since": int(self.time * 1000), "put": self.time})
         filters[filterName] = {
+            **before,
             "pattern": filterPattern,
             "destination": destinationArn,
-            "since": since,
         }
         return {}
 
@@ -271,8 +375,9 @@ class FakeAws:
         assert {"DestinationArn", "FilterPattern"} == document.keys()
         if self.policy is not None and self.policy["policyName"] != policy["policyName"]:
             raise error("LimitExceededException", "one subscription policy an account and Region")
-        self.policy = policy
-        return {"accountPolicy": policy}
+        self.policy = {**policy, "lastUpdatedTime": int(self.time * 1000)}
+        self._cover()
+        return {"accountPolicy": self.policy}
 
     def _describe_account_policies(self, policyType: str, policyName: str) -> Any:
         found = self.policy
@@ -283,6 +388,7 @@ class FakeAws:
     def _delete_account_policy(self, policyName: str, policyType: str) -> Any:
         self._describe_account_policies(policyType, policyName)
         self.policy = None
+        self._cover()
         return {}
 
     def _filter_log_events(
@@ -304,8 +410,16 @@ class FakeAws:
 
     def _invoke(self, FunctionName: str, InvocationType: str, Payload: bytes) -> Any:
         assert (FunctionName, InvocationType) == (SHIPPER, "RequestResponse")
-        self.shipped.append(json.loads(Payload))
-        return {"StatusCode": 200, "Payload": BytesIO(b"{}")}
+        event = json.loads(Payload)
+        data = decode(event["awslogs"]["data"])
+        assert data is not None
+        if self.refused(data.log_group):
+            self.sleep(_SHIPPER_SECONDS)
+            said = {"errorType": "DeliveryError", "errorMessage": "not delivered: no_connection"}
+            body = BytesIO(json.dumps(said).encode())
+            return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": body}
+        self.shipped.append(event)
+        return {"StatusCode": 200, "Payload": BytesIO(json.dumps(self.report).encode())}
 
     def _get_object(self, Bucket: str, Key: str) -> Any:
         assert Bucket == BUCKET

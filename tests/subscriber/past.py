@@ -2,27 +2,35 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from click.testing import Result
 
 from loki_shipper.shipper.decode import decode
 from tests.subscriber.deployment import Deployment
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 GROUP = "/aws/lambda/a"
 
 
 class Shipper:
-    """Takes what is shipped."""
+    """Takes what is shipped, and says what it is told to."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.report: Callable[[list[str]], dict[str, Any]] = lambda _: {}
+        """What it says of lines; it may raise FunctionFailure, and has kept nothing then."""
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
         data = decode(event["awslogs"]["data"])
         assert data is not None
         assert data.log_group == GROUP
-        self.lines += [each.message for each in data.log_events]
+        lines = [each.message for each in data.log_events]
+        report = self.report(lines)
+        self.lines += lines
+        return report
 
 
 def log(here: Deployment, log_stream: str, *ages: timedelta) -> list[str]:

@@ -9,17 +9,18 @@ from loki_shipper.subscriber.account_policy import (
     Policy,
     TooManyExcludedError,
     account_policy,
+    exclude_also,
     policy_texts,
     read_policy,
 )
-from loki_shipper.subscriber.model import LogGroup, Reason
+from loki_shipper.subscriber.model import LogGroup
 from loki_shipper.subscriber.select import Rules
 from tests.subscriber.fake_aws import SHIPPER, configured
 
 
 def rules(**fields: Any) -> Rules:
     settings = configured(link_mode="account", own_log_groups=("/own",), **fields)
-    return Rules(settings=settings, nothing=Reason.ACCOUNT_POLICY)
+    return Rules(settings=settings)
 
 
 GROUPS = [LogGroup("/ecs/a", 0), LogGroup("/ecs/a-test", 0), LogGroup("/aws/lambda/b", 0)]
@@ -32,8 +33,8 @@ def test_excludes_what_the_rules_exclude_and_always_our_own() -> None:
 
 def test_follows_single_log_groups_without_looking_at_the_rest() -> None:
     before = Policy(SHIPPER, "", frozenset({"/own", "/elsewhere-test", "/ecs/a"}))
-    policy = account_policy(GROUPS, rules(exclude=("*-test",)), before)
-    assert policy.excluded == {"/own", "/elsewhere-test", "/ecs/a-test"}
+    policy = exclude_also(before, GROUPS, rules(exclude=("*-test",), filter_pattern="ERROR"))
+    assert policy == Policy(SHIPPER, "", frozenset({"/own", "/elsewhere-test", "/ecs/a-test"}))
 
 
 def test_is_written_as_aws_takes_it_and_read_back() -> None:

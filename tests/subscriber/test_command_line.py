@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec import structs
 
 from loki_shipper.cli import main
+from loki_shipper.cli.errors import NotDeliveredError
+from loki_shipper.cli.link import finish
+from tests.conftest import SWEEP
 from tests.subscriber.deployment import NAME, OWN, Deployment, deployed
 
 FULL = {f"/aws/lambda/full-{number}" for number in range(10)}
@@ -173,6 +177,36 @@ def test_works_with_a_shipper_that_something_else_deployed(here: Deployment) -> 
     here.group(f"/aws/lambda/{here.name}-shipper")
     assert here.run("link", "--all", "--function", here.shipper).exit_code == 0
     assert here.linked == {"/aws/lambda/a"}
+
+
+def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:
+    here.make_stack(TENANT_TAG="tenant")
+    here.group("/aws/lambda/owned", tenant="t1")
+    here.group("/aws/lambda/unowned")
+    here.group("/ecs/c")
+    words = "it lacks the tag that TenantTag names, and LokiTenant is empty: nobody would own its"
+    assert f"cannot  /aws/lambda/unowned  {words} lines\n" in here.run("plan").stdout
+    assert "1 no tenant" in here.run("link", "--all").stdout
+    assert here.linked == {"/aws/lambda/owned"}
+    # Their lines would be rejected, whoever asks for them.
+    assert f"cannot  /aws/lambda/unowned  {words}" in here.run("link", "/aws/lambda/unowned").stdout
+    assert here.linked == {"/aws/lambda/owned"}
+    [linked, other] = json.loads(here.run("status", "--json").stdout)
+    assert (linked["note"], other["group"]) == ("", "/aws/lambda/unowned")
+    assert words in other["note"]
+    assert f"not linked; left alone: {words}" in here.run("explain", "/aws/lambda/unowned").stdout
+    here.make_stack_again(TENANT_TAG="tenant", LOKI_TENANT="rest")
+    here.run("link", "--all")
+    assert here.linked == {"/aws/lambda/owned", "/aws/lambda/unowned"}
+
+
+def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    report = structs.replace(SWEEP, waiting=2, given_up=["/aws/lambda/a"])
+    with pytest.raises(NotDeliveredError, match="the first lines of 1 log groups are given up"):
+        finish([], report, as_json=False)
+    said = capsys.readouterr().out
+    assert "2 log groups: their first lines wait for the next run\n" in said
+    assert "first lines given up, too old for Loki or deleted: /aws/lambda/a\n" in said
 
 
 # What goes wrong

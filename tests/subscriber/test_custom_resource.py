@@ -16,7 +16,8 @@ URL = "https://cloudformation.example.com/answer"
 
 def report(**fields: Any) -> Report:
     empty = {"seen": 3, "linked": 2, "put": 1, "deleted": 0, "skipped": {}, "failed": []}
-    rest = {"caught_up": 0, "behind": [], "left": 0, "whole": True}
+    rest = {"caught_up": 0, "behind": [], "given_up": [], "waiting": 0, "left": 0, "whole": True}
+    rest["policy_failure"] = None
     return Report(**{**empty, **rest, **fields})
 
 
@@ -51,6 +52,16 @@ def test_keeps_its_id_so_that_an_update_deletes_nothing() -> None:
 def test_lets_no_single_log_group_stop_a_deployment(kind: str) -> None:
     answer = answered(kind, lambda: report(failed=[Failed("/a", "AccessDenied")], left=7))
     assert answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+def test_does_not_go_on_without_the_account_policy_that_was_asked_for(kind: str) -> None:
+    answer = answered(kind, lambda: report(policy_failure="LimitExceededException: one a Region"))
+    assert answer["Status"] == "FAILED"
+    assert answer["Reason"] == (
+        "the account policy is not in force (LimitExceededException: one a Region), so nothing was "
+        "unlinked: put that right, or set LinkMode to groups, and deploy again"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What is remembered, forgotten, and joined with what others remember."""
 
+import gzip
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +42,25 @@ def test_learns_and_forgets_only_what_the_lesson_is_about() -> None:
     lesson = Lesson(groups={"a": None, "c": FREE}, by_hand={"x": None, "z": True}, stopped=False)
     assert learn(memory, lesson) == Memory({"b": LINKED, "c": FREE}, {"y": False, "z": True})
     assert learn(memory, Lesson()) == memory
+
+
+def test_learns_of_first_lines_without_a_word_about_filters() -> None:
+    due, other = Known(1, LINKED.filters, since=5), Known(2, Filters())
+    unlinked = Known(1, Filters())
+    memory = Memory({"a": due, "b": unlinked, "c": other})
+    learned = learn(memory, Lesson(caught_up={"a": 1, "b": 1, "c": 1, "gone": 1}))
+    assert learned.groups == {
+        "a": Known(1, LINKED.filters, caught_up=True, since=5),
+        "b": Known(1, Filters(), caught_up=True),
+        # Made anew under the name of the one that was caught up.
+        "c": other,
+    }
+
+
+def test_reads_what_earlier_versions_have_written() -> None:
+    body = b'{"groups":{"a":[1,[["","%s",5],["theirs"],false],true]},"by_hand":{"b":false}}'
+    memory = decode_memory(gzip.compress(body % SHIPPER.encode()))
+    assert memory == Memory({"a": LINKED}, {"b": False})
 
 
 def test_does_not_take_a_log_group_for_its_namesake() -> None:

@@ -7,7 +7,6 @@ from loki_shipper.model import LogEvent
 from loki_shipper.subscriber.payload import Origin, payloads
 
 ORIGIN = Origin("123456789012", "/aws/lambda/pay", "loki-shipper")
-HOUR = 3_600_000
 
 
 def event(at: int, message: str = "x", number: int = 0) -> LogEvent:
@@ -22,10 +21,10 @@ def test_looks_like_what_the_filter_sends() -> None:
     assert [each.message for each in data.log_events] == ["one", "two"]
 
 
-def test_goes_through_time_with_all_log_streams_together() -> None:
-    events = [(log_stream, event(hour * HOUR)) for log_stream in ("a", "b") for hour in range(24)]
-    hours = [data.log_events[0].timestamp // HOUR for data in payloads(events, ORIGIN)]
-    assert hours == [hour for hour in range(24) for _ in "ab"]
+def test_gives_each_log_stream_payloads_of_its_own() -> None:
+    events = [(log_stream, event(hour)) for hour in range(24) for log_stream in "ab"]
+    packed = [(data.log_stream, len(data.log_events)) for data in payloads(events, ORIGIN)]
+    assert packed == [("a", 24), ("b", 24)]
 
 
 def test_keeps_payloads_under_a_megabyte() -> None:

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.tag_index import decode_index, index_key
 from loki_shipper.subscriber.memory import Lesson
 from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.reconcile import remember
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.settings import conditions
+from loki_shipper.subscriber.surroundings import remember
 from loki_shipper.subscriber.tally import Report
 from tests.subscriber.fake_aws import NAME, OTHERS, SHIPPER, FakeAws, configured, error
 
@@ -25,17 +24,6 @@ ACCOUNT = configured(link_mode="account", exclude=("*-test",), own_log_groups=("
 
 def run(fake: FakeAws, asked: Any = None, **around: Any) -> Report:
     return respond(asked or Sweep(), fake.surroundings(**around))
-
-
-def shipped(fake: FakeAws) -> list[tuple[str, str | int, str]]:
-    """What the shipper was invoked with: log group, id, message."""
-    payloads = [decode(event["awslogs"]["data"]) for event in fake.shipped]
-    return [
-        (data.log_group, event.id, event.message)
-        for data in payloads
-        if data is not None
-        for event in data.log_events
-    ]
 
 
 # Sweeps
@@ -370,7 +358,7 @@ def test_ships_the_first_lines_of_a_new_log_group_with_their_ids(fake: FakeAws) 
     ids = [event["eventId"] for event in fake.groups["/aws/lambda/a"]["events"]]
     report = run(fake, GroupsChanged(("/aws/lambda/a",)))
     assert report.caught_up == 2
-    assert sorted(shipped(fake)) == [
+    assert sorted(fake.caught_up) == [
         ("/aws/lambda/a", ids[0], "one"),
         ("/aws/lambda/a", ids[1], "two"),
     ]
@@ -379,14 +367,14 @@ def test_ships_the_first_lines_of_a_new_log_group_with_their_ids(fake: FakeAws) 
     assert len(fake.shipped) == 2
 
 
-def test_reads_ten_seconds_after_the_filter_so_that_nothing_falls_between(fake: FakeAws) -> None:
+def test_reads_a_minute_after_the_filter_so_that_nothing_falls_between(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", age=30)
     put = []
     fake.before["PutSubscriptionFilter"] = lambda _: put.append(fake.time)
     fake.before["FilterLogEvents"] = lambda _: fake.log("/aws/lambda/a", "s", "late", at=put[0])
     run(fake)
-    assert [message for _, _, message in shipped(fake)] == ["late"]
-    assert fake.time - put[0] >= 10
+    assert [message for _, _, message in fake.caught_up] == ["late"]
+    assert fake.time - put[0] >= 60
 
 
 def test_ships_only_what_the_filter_would_have_sent(fake: FakeAws) -> None:
@@ -394,7 +382,7 @@ def test_ships_only_what_the_filter_would_have_sent(fake: FakeAws) -> None:
     fake.log("/aws/lambda/a", "s", "DEBUG x")
     fake.log("/aws/lambda/a", "s", "ERROR y")
     run(fake, settings=configured(filter_pattern="ERROR"))
-    assert [message for _, _, message in shipped(fake)] == ["ERROR y"]
+    assert [message for _, _, message in fake.caught_up] == ["ERROR y"]
 
 
 def test_leaves_the_past_of_older_log_groups_to_backfill(fake: FakeAws) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loki_shipper.subscriber.model import LogGroup, Reason
-from loki_shipper.subscriber.select import Passed, Rules, Selected, select
+from loki_shipper.subscriber.select import Covered, Passed, Rules, Selected, select
 from loki_shipper.subscriber.settings import conditions
 from tests.subscriber.fake_aws import configured
 
@@ -14,8 +14,8 @@ def group(name: str = "/aws/lambda/pay", log_class: str = "STANDARD", **tags: st
     return LogGroup(name, 0, log_class, tags)
 
 
-def rules(by_hand: dict[str, bool] | None = None, nothing: Any = None, **fields: Any) -> Rules:
-    return Rules(settings=configured(**fields), by_hand=by_hand or {}, nothing=nothing)
+def rules(by_hand: dict[str, bool] | None = None, *, stopped: bool = False, **fields: Any) -> Rules:
+    return Rules(settings=configured(**fields), by_hand=by_hand or {}, stopped=stopped)
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,60 @@ def test_passes_over_log_classes_without_filters(log_class: str) -> None:
     assert select(group("/ecs/b", log_class), ruled) == Passed(Reason.NOT_INCLUDED)
 
 
-def test_chooses_nothing_where_nothing_is_to_be_linked() -> None:
-    assert select(group(), rules(nothing=Reason.STOPPED)) == Passed(Reason.STOPPED)
+def test_chooses_nothing_where_everything_is_stopped() -> None:
+    assert select(group(), rules(stopped=True)) == Passed(Reason.STOPPED)
+    assert select(group(), rules(stopped=True, link_mode="account")) == Passed(Reason.STOPPED)
+
+
+# Whose lines they are
+
+
+def test_passes_over_lines_that_nobody_would_own() -> None:
+    ruled = rules({"/ecs/a": True}, tenant_tag="tenant")
+    assert select(group(), ruled) == Passed(Reason.NO_TENANT)
+    assert select(group("/ecs/a"), ruled) == Passed(Reason.NO_TENANT)
+    assert select(group(tenant="t1"), ruled) == Selected("")
+    # Loki would not take it as a tenant: these lines wait in the bucket until it is corrected.
+    assert select(group(tenant="a|b"), ruled) == Selected("")
+    assert select(group(tenant=""), ruled) == Selected("")
+
+
+def test_links_what_has_no_tenant_of_its_own_where_there_is_one_for_all() -> None:
+    assert select(group(), rules(tenant_tag="tenant", loki_tenant="rest")) == Selected("")
+    assert select(group(), rules(loki_tenant="rest")) == Selected("")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"exclude": ("*",)}, Reason.EXCLUDED),
+        ({"include": ("/ecs/*",)}, Reason.NOT_INCLUDED),
+        ({"tag_conditions": conditions("team")}, Reason.TAGS),
+    ],
+)
+def test_says_first_why_it_was_not_chosen_anyway(fields: Any, reason: Reason) -> None:
+    assert select(group(), rules(tenant_tag="tenant", **fields)) == Passed(reason)
+    assert select(group(log_class="DELIVERY"), rules(tenant_tag="tenant")) == Passed(
+        Reason.LOG_CLASS
+    )
+
+
+# In a mode of account
+
+
+def test_leaves_to_the_account_policy_what_is_not_passed_over() -> None:
+    ruled = rules(
+        {"/ecs/off": False},
+        link_mode="account",
+        exclude=("*-test",),
+        own_log_groups=("/own",),
+        filter_pattern="ERROR",
+        filter_pattern_tag="pattern",
+    )
+    # Includes play no part, nor do patterns of single log groups.
+    assert select(group("/ecs/a", pattern="-DEBUG"), ruled) == Covered("ERROR")
+    assert select(group("/ecs/a-test"), ruled) == Passed(Reason.EXCLUDED)
+    assert select(group("/ecs/off"), ruled) == Passed(Reason.BY_HAND)
+    assert select(group("/own"), ruled) == Passed(Reason.OWN)
+    owned = rules(link_mode="account", tenant_tag="tenant")
+    assert select(group("/ecs/a"), owned) == Passed(Reason.NO_TENANT)

@@ -1,6 +1,7 @@
 """`loki-shipper backfill`: a log group's past, shipped."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, override
 
@@ -13,10 +14,15 @@ from loki_shipper.cli.redrive import Age
 from loki_shipper.cli.stack import Stack, found, stack_options
 from loki_shipper.subscriber.backfill import Progress, Span
 from loki_shipper.subscriber.backfill import backfill as steps
+from loki_shipper.subscriber.catch_up import OLDEST_DAYS
+from loki_shipper.subscriber.memory import recall
+from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup
+from loki_shipper.subscriber.pace import AwsError
 from loki_shipper.subscriber.payload import Origin
-
-_OVERLAP_MS = 60_000
-"""After a filter was put, until which it may not have been effective."""
+from loki_shipper.subscriber.select import filter_pattern
+from loki_shipper.subscriber.shipping import Ship, shipping
+from loki_shipper.subscriber.surroundings import read_memory
+from loki_shipper.subscriber.survey import survey
 
 _MS = timedelta(milliseconds=1)
 
@@ -43,7 +49,11 @@ class Time(click.ParamType[int]):
     "--until", "end", type=Time(), help="To when.  [default: when it was linked, else now]"
 )
 @click.option(
-    "--max-age", type=Age(), default="7d", show_default=True, help="Oldest that your Loki takes."
+    "--max-age",
+    type=Age(),
+    default=f"{OLDEST_DAYS}d",
+    show_default=True,
+    help="Oldest that your Loki takes.",
 )
 @stack_options
 @click.option("--dry-run", is_flag=True, help="Only count the lines.")
@@ -61,11 +71,11 @@ def backfill(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Ship the past of GROUP to Loki, through the stack's own function.
 
-    In order of time, and without what your Loki would refuse for its age. Where the log group ships
-    already, older lines get the label late="true", as Loki takes nothing into a stream that is more
-    than an hour behind its newest line.
+    The log group's own filter pattern decides which lines are shipped, a megabyte of them a second
+    at most. Lines that your Loki would refuse for their age are left out. Lines that are older than
+    45 minutes get the label `late`, so Loki holds those twice that it has without it.
 
-    Stop it at any time: it then says how to go on. Do not repeat what is done.
+    Stop it at any time: it then says how to go on.
 
     \b
     Ship the last two days from before the log group was linked:
@@ -75,22 +85,30 @@ def backfill(  # noqa: PLR0913 - each is an option
         raise click.UsageError("say how far back: --since 2d, or --from TIME")
     with found(**which) as stack:
         now = stack.around.clock.now()
+        seen = survey(stack.around.aws, now, [group])
+        if seen.missing:
+            raise InputError(f"there is no log group {group}: check it and --region")
+        [known] = seen.groups
         begin = start if start is not None else now - (since or timedelta()) // _MS
-        asked = Span(begin, _end(stack, group, now) if end is None else end)
+        asked = Span(begin, _end(stack, known, now) if end is None else end)
         span = _taken(asked, oldest=now - max_age // _MS)
         if span.start >= span.end:
             raise InputError(
                 f"nothing to ship: {group} is linked since {_text(asked.end)}, or the time is over"
             )
-        progress = _ship(stack, group, span, dry_run=dry_run)
+        progress = _run(stack, known, span, dry_run=dry_run)
     _report(progress, dry_run=dry_run, as_json=as_json)
 
 
-def _end(stack: Stack, group: str, now: int) -> int:
-    if stack.around.aws.log_group(group) is None:
-        raise InputError(f"there is no log group {group}: check it and --region")
-    ours = stack.around.aws.filters(group).ours
-    return now if ours is None else min(now, ours.since + _OVERLAP_MS)
+def _end(stack: Stack, group: LogGroup, now: int) -> int:
+    """Give the time from which the lines of a log group have been delivered as they came."""
+    known = recall(read_memory(stack.around), group)
+    times = [] if known is None or known.since is None else [known.since]
+    if stack.around.settings.link_mode == "groups":
+        ours = stack.around.aws.filters(group.name).ours
+        # Somebody may have deleted the filter of which the memory knows.
+        times = [] if ours is None else [*times, ours.since]
+    return min([now, *(time + EFFECTIVE_MS for time in times)])
 
 
 def _taken(asked: Span, oldest: int) -> Span:
@@ -103,18 +121,19 @@ def _taken(asked: Span, oldest: int) -> Span:
     return Span(max(asked.start, oldest), asked.end)
 
 
-def _ship(stack: Stack, group: str, span: Span, *, dry_run: bool) -> Progress:
+def _run(stack: Stack, group: LogGroup, span: Span, *, dry_run: bool) -> Progress:
     around = stack.around
     settings = around.settings
-    progress = Progress(span.start)
+    pattern = filter_pattern(group, settings)
     running = steps(
         span,
-        Origin(settings.origin.account, group, settings.filter_name),
+        Origin(settings.origin.account, group.name, settings.filter_name),
         read=lambda start, end: around.aws.events(
-            group, start=start, end=end, pattern=settings.filter_pattern
+            group.name, start=start, end=end, pattern=pattern
         ),
-        ship=(lambda _: {}) if dry_run else around.aws.ship,
+        ship=(lambda _: {}) if dry_run else _ship(stack),
     )
+    progress = Progress(span.start)
     try:
         with shown() as bar:
             task = bar.add_task("", total=span.end - span.start)
@@ -127,19 +146,48 @@ def _ship(stack: Stack, group: str, span: Span, *, dry_run: bool) -> Progress:
     finally:
         if progress.until < span.end:
             rest = f"--from {_text(progress.until)} --until {_text(span.end)}"
-            click.echo(f"not at the end: to go on, say {rest} in place of --since", err=True)
+            click.echo(f"{_counts(progress)}; not at the end", err=True)
+            click.echo(f"to go on, say {rest} in place of --since", err=True)
     return progress
+
+
+def _ship(stack: Stack) -> Ship:
+    def invoke(event: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return stack.around.aws.ship(event)
+        except AwsError as error:
+            # Lambda keeps the event of an invocation that fails only if nobody waits for it.
+            if error.kind != "refused":
+                raise
+            raise NotDeliveredError(
+                f"the shipper failed ({error.code}: {error}), so the lines that it was given last "
+                "are not in the bucket: put that right, then go on as said above"
+            ) from None
+
+    return shipping(invoke, stack.around.clock)
 
 
 def _report(progress: Progress, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(to_builtins(progress)))
     else:
-        verb = "to ship" if dry_run else "shipped"
-        click.echo(f"{progress.lines:,} lines {verb}, {progress.late:,} of them late")
+        click.echo(f"{progress.lines:,} lines to ship" if dry_run else _counts(progress))
+    if trouble := "; ".join(_trouble(progress)):
+        raise NotDeliveredError(trouble)
+
+
+def _counts(progress: Progress) -> str:
+    shipped = progress.lines - progress.rejected - progress.errored
+    return f"{shipped:,} lines shipped, {progress.late:,} of them late"
+
+
+def _trouble(progress: Progress) -> Iterator[str]:
     if progress.rejected:
-        raise NotDeliveredError(
-            f"Loki refused {progress.rejected:,} lines: they are in the bucket, under rejected/"
+        yield f"Loki refused {progress.rejected:,} lines: they are in the bucket, under rejected/"
+    if progress.errored:
+        yield (
+            f"{progress.errored:,} lines could not be delivered: they are in the bucket, under "
+            "failed/, from where the redriver ships them"
         )
 
 

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, assert_never
 
 import click
 from msgspec import Struct, to_builtins
@@ -19,9 +19,10 @@ from loki_shipper.model import LogData
 from loki_shipper.settings import SettingsError, settings, variables
 from loki_shipper.shipper.decode import decode
 from loki_shipper.shipper.source import UndecodableError, source
-from loki_shipper.subscriber.model import Filters, LogGroup
-from loki_shipper.subscriber.reconcile import read_memory, rules
-from loki_shipper.subscriber.select import Passed, select
+from loki_shipper.subscriber.model import Filters, LogGroup, Reason
+from loki_shipper.subscriber.reconcile import rules
+from loki_shipper.subscriber.select import Covered, Passed, Selected, Verdict, select
+from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
 
 _NOWHERE = "http://not-pushed.invalid"
@@ -131,8 +132,21 @@ def _linking(stack: Stack, group: LogGroup) -> str:
     around = stack.around
     filters = around.aws.filters(group.name)
     verdict = select(group, rules(around.settings, read_memory(around)))
-    wanted = verdict.reason.words if isinstance(verdict, Passed) else None
-    return f"{_filter(filters)}; {_next(filters, wanted, sweeps=stack.sweeps)}"
+    unwanted = _unwanted(verdict)
+    return f"{_filter(filters)}; {_next(filters, unwanted, sweeps=stack.sweeps)}"
+
+
+def _unwanted(verdict: Verdict) -> str | None:
+    """Say why a log group is to have no filter of its own; None where it is to have one."""
+    match verdict:
+        case Selected():
+            return None
+        case Covered():
+            return Reason.ACCOUNT_POLICY.words
+        case Passed(reason=reason):
+            return reason.words
+        case _:
+            assert_never(verdict)
 
 
 def _filter(filters: Filters) -> str:

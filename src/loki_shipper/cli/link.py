@@ -1,5 +1,6 @@
 """`loki-shipper link`: filters are put, and deleted where the selection has changed."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -10,18 +11,13 @@ from loki_shipper.cli.outcomes import show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
 from loki_shipper.cli.stack import Stack, found, selection_options
 from loki_shipper.subscriber.apply import Outcome
+from loki_shipper.subscriber.first_lines import ship_first_lines
 from loki_shipper.subscriber.memory import Lesson, Memory, learn
 from loki_shipper.subscriber.observe import always, never
 from loki_shipper.subscriber.orders import orders
-from loki_shipper.subscriber.reconcile import (
-    planned,
-    read_memory,
-    reconcile,
-    remember,
-    rules,
-    ship_first_lines,
-)
+from loki_shipper.subscriber.reconcile import planned, reconcile, rules
 from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.surroundings import read_memory, remember
 from loki_shipper.subscriber.survey import Survey, survey
 from loki_shipper.subscriber.tally import Report
 
@@ -46,7 +42,7 @@ def link(
 
     A GROUP stays linked whatever the selection says, until `unlink` names it. With --all, those
     that the selection no longer chooses are unlinked. The first lines of log groups that are less
-    than a day old are shipped too; `backfill` ships more of the past.
+    than a day old are shipped too, a minute later; `backfill` ships more of the past.
 
     Stop it at any time: what is done is done, and the same command goes on with the rest.
 
@@ -95,8 +91,9 @@ def ordered(stack: Stack, seen: Survey, *, linked: bool) -> Job:
 
 def everything(stack: Stack, *, fresh: bool = False) -> Job:
     """Link all that is selected, and unlink what no longer is."""
+    now = stack.around.clock.now()
     memory = read_memory(stack.around)
-    seen = survey(stack.around.aws, stack.around.clock.now())
+    seen = survey(stack.around.aws, now)
     return Job(seen, stack.around.settings, memory, Lesson(stopped=False), fresh)
 
 
@@ -113,6 +110,8 @@ def act(stack: Stack, job: Job, *, dry_run: bool, as_json: bool) -> Report | Non
     with counting(len(job.seen.groups)) as count:
         told = stack.telling(count)
         tally = reconcile(job.seen, ruled, memory, distrust, told)
+        if tally.due:
+            click.echo("shipping first lines, once their filters are effective: a minute", err=True)
         ship_first_lines(tally, told)
     finish(count.outcomes, tally.report(), as_json=as_json)
     return tally.report()
@@ -121,8 +120,18 @@ def act(stack: Stack, job: Job, *, dry_run: bool, as_json: bool) -> Report | Non
 def finish(outcomes: list[Outcome], report: Report, *, as_json: bool) -> None:
     """Print what was done. Raises NotDeliveredError where something could not be."""
     show_outcomes(outcomes, report, as_json=as_json)
+    if trouble := "; ".join(_trouble(report)):
+        raise NotDeliveredError(trouble)
+
+
+def _trouble(report: Report) -> Iterator[str]:
     if report.failed:
-        raise NotDeliveredError(
+        yield (
             f"{len(report.failed):,} log groups failed: put right what is said of them, and repeat "
             "the command"
+        )
+    if report.given_up:
+        yield (
+            f"the first lines of {len(report.given_up):,} log groups are given up: raise Loki's "
+            "reject_old_samples_max_age, and ship them with `loki-shipper backfill`"
         )

@@ -15,7 +15,13 @@ from loki_shipper.subscriber.model import Reason
 from loki_shipper.subscriber.plan import Action, Delete, Put, Skip
 from loki_shipper.subscriber.tally import Report
 
-_IN_THE_WAY = {Reason.FULL, Reason.LOG_CLASS, Reason.GONE, Reason.UNREADABLE}
+_IN_THE_WAY = {
+    Reason.FULL,
+    Reason.LOG_CLASS,
+    Reason.NO_TENANT,
+    Reason.GONE,
+    Reason.UNREADABLE,
+}
 
 
 def show_actions(actions: list[Action], *, as_json: bool) -> None:
@@ -45,7 +51,11 @@ def show_outcomes(outcomes: list[Outcome], report: Report, *, as_json: bool) -> 
     if report.caught_up:
         click.echo(f"{report.caught_up:,} first lines shipped")
     for group in report.behind:
-        click.echo(f"more first lines than are read at once: loki-shipper backfill {group}")
+        click.echo(f"more first lines than are shipped at once: loki-shipper backfill {group}")
+    if report.waiting:
+        click.echo(f"{report.waiting:,} log groups: their first lines wait for the next run")
+    for group in report.given_up:
+        click.echo(f"first lines given up, too old for Loki or deleted: {group}")
 
 
 def _actions(outcomes: Iterable[Outcome]) -> Iterator[Action]:

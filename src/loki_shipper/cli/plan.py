@@ -7,7 +7,8 @@ import click
 from loki_shipper.cli.outcomes import show_actions
 from loki_shipper.cli.stack import found, selection_options
 from loki_shipper.subscriber.observe import always, never
-from loki_shipper.subscriber.reconcile import planned, read_memory, rules
+from loki_shipper.subscriber.reconcile import planned, rules
+from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
 
 

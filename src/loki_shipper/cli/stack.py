@@ -16,11 +16,11 @@ from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.settings import SettingsError
 from loki_shipper.subscriber.apply import Outcome
 from loki_shipper.subscriber.aws import Aws, connect
-from loki_shipper.subscriber.catch_up import Clock
+from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.pace import AwsError, Pace
-from loki_shipper.subscriber.reconcile import Surroundings
 from loki_shipper.subscriber.settings import Condition, Settings, conditions, settings
 from loki_shipper.subscriber.store import ConflictError
+from loki_shipper.subscriber.surroundings import Surroundings
 
 _ADVICE = {
     "expired": "log in to AWS and repeat the command",

@@ -17,11 +17,13 @@ from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.label import label
 from loki_shipper.subscriber.account_policy import read_policy
 from loki_shipper.subscriber.delivery import Delivery, delivery
+from loki_shipper.subscriber.keep_policy import POLICY
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
 from loki_shipper.subscriber.observe import Sight, never, observe
 from loki_shipper.subscriber.plan import Delete, Put, Skip, plan
-from loki_shipper.subscriber.reconcile import POLICY, read_memory, rules
+from loki_shipper.subscriber.reconcile import rules
 from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
 
 _EVERY = 15.0
@@ -106,7 +108,9 @@ def _note(seen: Seen, ruled: Rules) -> str | None:
             return f"to be unlinked: {reason.words}"
         case Skip(reason=Reason.LINKED):
             return ""
-        case Skip(reason=Reason.FULL | Reason.LOG_CLASS as reason, detail=detail):
+        case Skip(
+            reason=Reason.FULL | Reason.LOG_CLASS | Reason.NO_TENANT as reason, detail=detail
+        ):
             return ": ".join(filter(None, (reason.words, detail)))
         case Skip(reason=Reason.UNREADABLE as reason, detail=detail):
             return f"{reason.words}: {detail}"
@@ -124,7 +128,7 @@ def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> Row:
 
 def _policy(stack: Stack) -> Row:
     texts = stack.around.aws.account_policy()
-    policy = None if texts is None else read_policy(*texts)
+    policy = None if texts is None else read_policy(texts.document, texts.criteria)
     note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
     return Row(POLICY, policy is not None, note, None, (), Delivery())
 

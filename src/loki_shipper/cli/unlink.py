@@ -11,8 +11,9 @@ from loki_shipper.cli.progress import counting
 from loki_shipper.cli.stack import Stack, found, selection_options
 from loki_shipper.subscriber.memory import Lesson, learn
 from loki_shipper.subscriber.observe import always
-from loki_shipper.subscriber.reconcile import planned, read_memory, rules
+from loki_shipper.subscriber.reconcile import planned, rules
 from loki_shipper.subscriber.select import Rules, Selected, select
+from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import Survey, survey
 from loki_shipper.subscriber.unlink import unlink as unlink_all
 
@@ -56,7 +57,8 @@ def unlink(
 
 def _chosen(stack: Stack) -> Survey:
     seen = survey(stack.around.aws, stack.around.clock.now())
-    ruled = Rules(settings=stack.around.settings)
+    # What is named by includes is meant, also where an account policy knows none.
+    ruled = Rules(settings=replace(stack.around.settings, link_mode="groups"))
     chosen = [each for each in seen.groups if isinstance(select(each, ruled), Selected)]
     return replace(seen, groups=chosen, whole=False)
 

@@ -13,7 +13,14 @@ ACCOUNT: Final = "123456789012"
 """Moto's own account."""
 
 type Deliver = Callable[[dict[str, Any]], object]
-"""Takes the event of one Lambda invocation: `{"awslogs": {"data": …}}`, gzipped and all."""
+"""Takes the event of one Lambda invocation: `{"awslogs": {"data": …}}`, gzipped and all.
+
+A dict that it returns is the function's answer.
+"""
+
+
+class FunctionFailure(Exception):  # noqa: N818 -- it is Lambda's own answer
+    """Raised by a `Deliver` to fail as a function does; the message is its error message."""
 
 
 class LocalAws:
@@ -103,12 +110,17 @@ class LocalAws:
         self.errors.clear()
         requests.post(f"{self.url}/moto-api/reset", timeout=10).raise_for_status()
 
-    def invoked(self, function: str, event: dict[str, Any]) -> None:
-        """Hand an invocation over; an error is kept in `errors`."""
+    def invoked(self, function: str, event: dict[str, Any], headers: dict[str, str]) -> str:
+        """Hand an invocation over and give its answer; an error is kept in `errors`."""
         try:
-            self._targets[function](event)
+            answer = self._targets[function](event)
+        except FunctionFailure as failure:
+            headers["x-amz-function-error"] = "Unhandled"
+            return json.dumps({"errorType": "DeliveryError", "errorMessage": str(failure)})
         except Exception as error:  # noqa: BLE001 -- whatever a test's callable raises
             self.errors.append(error)
+            return "null"
+        return json.dumps(answer) if isinstance(answer, dict) else "null"
 
 
 @contextmanager
@@ -141,9 +153,8 @@ def _delivering(aws: LocalAws) -> Iterator[None]:
     """Let moto's Lambda call us: its own would start Docker, or lose the event silently."""
     from moto.awslambda.models import LambdaFunction  # noqa: PLC0415 -- as above
 
-    def invoke(self: Any, body: str, _request: Any, _response: Any) -> str:
-        aws.invoked(self.function_name, json.loads(body))
-        return "null"
+    def invoke(self: Any, body: str, _request: Any, response: dict[str, str]) -> str:
+        return aws.invoked(self.function_name, json.loads(body), response)
 
     functions: Any = LambdaFunction
     original = functions.invoke

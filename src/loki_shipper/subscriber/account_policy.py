@@ -25,28 +25,39 @@ class Policy(Struct, frozen=True):
     excluded: frozenset[str]
 
 
-def account_policy(
-    groups: Iterable[LogGroup], rules: Rules, before: Policy | None = None
-) -> Policy:
+class InForce(Struct, frozen=True):
+    """Our account policy, which was seen to be there.
+
+    It was put first at `began` and last at `since`, in ms since 1970; until then it did not cover
+    the `newly` covered log groups.
+    """
+
+    policy: Policy
+    began: int
+    since: int
+    newly: frozenset[str]
+
+    def covers(self, group: LogGroup) -> bool:
+        """Tell whether it delivers a log group's lines."""
+        return group.name not in self.policy.excluded
+
+
+def account_policy(groups: Iterable[LogGroup], rules: Rules) -> Policy:
     """Give the policy that links all log groups but those that the rules pass over.
 
-    Includes play no part, as AWS knows only a list of exceptions. `groups` are all there are, or
-    those that may have changed since `before`.
+    `groups` are all there are.
     """
-    everything = structs.replace(rules.settings, include=("*",))
-    rules = structs.replace(rules, settings=everything, nothing=None)
-    excluded = set() if before is None else set(before.excluded)
-    for group in groups:
-        if isinstance(select(group, rules), Passed):
-            excluded.add(group.name)
-        else:
-            excluded.discard(group.name)
     settings = rules.settings
-    return Policy(
-        settings.shipper_arn,
-        settings.filter_pattern,
-        frozenset(excluded.union(settings.own_log_groups)),
-    )
+    nothing = Policy(settings.shipper_arn, settings.filter_pattern, frozenset())
+    policy = exclude_also(nothing, groups, rules)
+    return structs.replace(policy, excluded=policy.excluded.union(settings.own_log_groups))
+
+
+def exclude_also(before: Policy, groups: Iterable[LogGroup], rules: Rules) -> Policy:
+    """Give a policy that says of these log groups what the rules say, and of others as before."""
+    passed = {group.name: isinstance(select(group, rules), Passed) for group in groups}
+    excluded = {name for name, is_passed in passed.items() if is_passed}
+    return structs.replace(before, excluded=(before.excluded - passed.keys()) | excluded)
 
 
 def policy_texts(policy: Policy) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""From actions to what became of them; one log group's error is one log group's error."""
+"""From an action to what became of it; one log group's error is one log group's error."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import assert_never
 
 from msgspec import Struct
@@ -50,16 +50,15 @@ class Hands(Struct, frozen=True):
     delete: Callable[[str], None]
 
 
-def apply(actions: Iterable[Action], hands: Hands) -> Iterator[Outcome]:
-    """Do what the plan says, one outcome an action.
+def apply(action: Action, hands: Hands) -> Outcome:
+    """Do what the plan says.
 
     Raises AwsError where no action could be done: credentials expired, or AWS out of reach.
     """
-    for action in actions:
-        try:
-            yield _applied(action, hands)
-        except AwsError as error:
-            yield _understood(action, error)
+    try:
+        return _applied(action, hands)
+    except AwsError as error:
+        return understood(action, error)
 
 
 def _applied(action: Action, hands: Hands) -> Outcome:
@@ -78,7 +77,8 @@ def _applied(action: Action, hands: Hands) -> Outcome:
             assert_never(action)
 
 
-def _understood(action: Action, error: AwsError) -> Outcome:
+def understood(action: Action, error: AwsError) -> Outcome:
+    """Say what an error means for an action. Raises it where no action could be done."""
     match error.kind, action:
         case (("expired" | "unreachable"), _):
             raise error

@@ -72,6 +72,14 @@ def connect(session: Session | None = None) -> Clients:
     )
 
 
+class PolicyTexts(NamedTuple):
+    """Our account policy as AWS has it; `updated` is when it was put last, in ms since 1970."""
+
+    document: str
+    criteria: str
+    updated: int
+
+
 class Aws:
     """CloudWatch Logs, tags, bucket and shipper of one account and Region.
 
@@ -162,17 +170,22 @@ class Aws:
         foreign = (each["filterName"] for each in found if each["filterName"] != mine)
         return Filters(ours[0] if ours else None, tuple(sorted(foreign)))
 
-    def put_filter(self, name: str, pattern: str) -> None:
-        """Put our filter on a log group, or over the one of ours that is there."""
-        self._call(
-            "PutSubscriptionFilter",
-            lambda: self._clients.logs.put_subscription_filter(
+    def put_filter(self, name: str, pattern: str, ready: Callable[[], None] = lambda: None) -> None:
+        """Put our filter on a log group, or over the one of ours that is there.
+
+        `ready` is called before each try; what it raises is raised.
+        """
+
+        def put() -> None:
+            ready()
+            self._clients.logs.put_subscription_filter(
                 logGroupName=name,
                 filterName=self._settings.filter_name,
                 filterPattern=pattern,
                 destinationArn=self._settings.shipper_arn,
-            ),
-        )
+            )
+
+        self._call("PutSubscriptionFilter", put)
 
     def delete_filter(self, name: str) -> None:
         """Delete our filter from a log group."""
@@ -183,21 +196,29 @@ class Aws:
             ),
         )
 
-    def put_account_policy(self, document: str, criteria: str) -> None:
-        """Put our account policy, or over the one that is there."""
-        self._call(
-            "PutAccountPolicy",
-            lambda: self._clients.logs.put_account_policy(
+    def put_account_policy(
+        self, document: str, criteria: str, ready: Callable[[], None] = lambda: None
+    ) -> None:
+        """Put our account policy, or over the one that is there.
+
+        `ready` is called before each try; what it raises is raised.
+        """
+
+        def put() -> None:
+            ready()
+            self._clients.logs.put_account_policy(
                 policyName=self._settings.filter_name,
                 policyType=_POLICY,
                 policyDocument=document,
                 scope="ALL",
                 selectionCriteria=criteria,
-            ),
-        )
+            )
 
-    def account_policy(self) -> tuple[str, str] | None:
-        """Read our account policy: its document and its selection criteria; None: there is none."""
+        # The right to it comes with the mode, seconds before: IAM is slower than CloudFormation.
+        self._call("PutAccountPolicy", lambda: _denied_for_now(put))
+
+    def account_policy(self) -> PolicyTexts | None:
+        """Read our account policy; None: there is none."""
         try:
             answer = self._call(
                 "DescribeAccountPolicies",
@@ -210,7 +231,8 @@ class Aws:
                 return None
             raise
         for policy in answer["accountPolicies"]:
-            return policy["policyDocument"], policy.get("selectionCriteria", "")
+            criteria = policy.get("selectionCriteria", "")
+            return PolicyTexts(policy["policyDocument"], criteria, policy["lastUpdatedTime"])
         return None
 
     def delete_account_policy(self) -> None:
@@ -227,11 +249,12 @@ class Aws:
                 raise
 
     def events(
-        self, name: str, *, start: int, end: int, pattern: str
+        self, name: str, *, start: int, end: int, pattern: str, ingested_before: int | None = None
     ) -> Iterator[list[tuple[str, LogEvent]]]:
         """Read back pages of log events with their log streams, from `start` to before `end`.
 
-        Both are in ms since 1970.
+        Those are the log events' own times; `ingested_before` is about when they came. All are in
+        ms since 1970.
         """
         asked = {
             "logGroupName": name,
@@ -247,10 +270,15 @@ class Aws:
                     LogEvent(event["eventId"], event["timestamp"], event["message"]),
                 )
                 for event in page["events"]
+                if ingested_before is None or event["ingestionTime"] < ingested_before
             ]
 
     def ship(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Invoke the shipper on a payload and wait for its report; empty where it gives none."""
+        """Invoke the shipper on a payload and wait for its report; empty where it gives none.
+
+        Where the shipper fails nothing of the payload is kept, as it would be of an event that
+        CloudWatch Logs sends.
+        """
         body = json.dumps(payload).encode()
 
         def invoke() -> tuple[bytes, bool]:
@@ -261,10 +289,18 @@ class Aws:
             )
             return answer["Payload"].read(), "FunctionError" in answer
 
-        answer, failed = self._call("Invoke", invoke)
+        try:
+            answer, failed = self._call("Invoke", invoke)
+        except AwsError as error:
+            if error.kind != "gone":
+                raise
+            # It is the function that is gone, not what is shipped.
+            raise AwsError("refused", error.code, str(error)) from None
         said = json.loads(answer or b"null") or {}
         if failed:
             raise AwsError("refused", str(said.get("errorType")), str(said.get("errorMessage")))
+        if said.get("failure"):
+            raise AwsError("refused", "DeliveryError", str(said["failure"]))
         return dict(said)
 
     def read_object(self, key: str) -> tuple[bytes, str] | None:
@@ -340,6 +376,16 @@ def _translated[T](call: Callable[[], T]) -> T:
         raise AwsError("unreachable", type(error).__name__, "AWS cannot be reached") from None
     except BotoCoreError as error:
         raise AwsError("refused", type(error).__name__, str(error)) from None
+
+
+def _denied_for_now(call: Callable[[], None]) -> None:
+    """Call what may be denied because a right is not effective yet."""
+    try:
+        _translated(call)
+    except AwsError as error:
+        if error.code in {"AccessDenied", "AccessDeniedException"}:
+            raise AwsError("not_permitted_yet", error.code, str(error)) from None
+        raise
 
 
 def _from_answer(answer: Any) -> AwsError:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from loki_shipper.shipper.pack import pack
-from loki_shipper.subscriber.catch_up import Read, Ship
-from loki_shipper.subscriber.payload import WINDOW_MS, Origin, payloads
+from loki_shipper.subscriber.catch_up import Read
+from loki_shipper.subscriber.payload import Origin, payloads
+from loki_shipper.subscriber.shipping import Ship
+
+_STEP_MS = 1_800_000
+"""What is done between two looks at how far it has come: so much is repeated after a stop."""
 
 
 class Span(Struct, frozen=True):
@@ -20,36 +23,38 @@ class Span(Struct, frozen=True):
 class Progress(Struct, frozen=True):
     """What is done up to `until`, in ms since 1970, in lines.
 
-    `rejected` and `late` are among the `lines`, as the shipper reports them.
+    `late`, `rejected` and `errored` are among the `lines`, as the shipper reports them: the last
+    are in the bucket, from where the redriver ships them.
     """
 
     until: int
     lines: int = 0
     late: int = 0
     rejected: int = 0
+    errored: int = 0
 
 
 def backfill(span: Span, origin: Origin, *, read: Read, ship: Ship) -> Iterator[Progress]:
-    """Ship a span of time in order, and say after each step how far it has come.
+    """Ship a span of time step by step, and say after each how far it has come.
 
-    A step may be repeated: Loki folds what it has. A span that is done should not be, as Loki takes
-    nothing more than an hour behind the newest entry of a stream. Raises AwsError.
+    A step may be repeated: Loki folds what it has. Raises AwsError; then what is said to be done is
+    done, and nothing of the rest is kept anywhere.
     """
     progress = Progress(span.start)
     while progress.until < span.end:
-        end = min(span.end, (progress.until // WINDOW_MS + 1) * WINDOW_MS)
+        end = min(span.end, progress.until + _STEP_MS)
         for page in read(progress.until, end):
             for data in payloads(page, origin):
-                report = ship({"awslogs": {"data": pack(data)}})
-                progress = _added(progress, len(data.log_events), report)
-        progress = Progress(end, progress.lines, progress.late, progress.rejected)
+                progress = _added(progress, len(data.log_events), ship(data))
+        progress = structs.replace(progress, until=end)
         yield progress
 
 
 def _added(progress: Progress, lines: int, report: dict[str, Any]) -> Progress:
-    return Progress(
-        progress.until,
-        progress.lines + lines,
-        progress.late + report.get("late", 0),
-        progress.rejected + sum(report.get("rejected", {}).values()),
+    return structs.replace(
+        progress,
+        lines=progress.lines + lines,
+        late=progress.late + report.get("late", 0),
+        rejected=progress.rejected + sum(report.get("rejected", {}).values()),
+        errored=progress.errored + sum(report.get("errored", {}).values()),
     )

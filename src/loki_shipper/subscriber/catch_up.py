@@ -1,75 +1,95 @@
-"""A new log group's first lines, from before its filter was there."""
+"""A new log group's first lines, from before its filter or the account policy was effective."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from msgspec import Struct
 
 from loki_shipper.model import LogEvent
-from loki_shipper.shipper.pack import pack
+from loki_shipper.subscriber.clock import Clock, wait_until
 from loki_shipper.subscriber.memory import Known
-from loki_shipper.subscriber.payload import Origin, payloads
+from loki_shipper.subscriber.model import EFFECTIVE_MS
+from loki_shipper.subscriber.payload import Origin, payloads, text_bytes
+from loki_shipper.subscriber.shipping import Ship
+
+OLDEST_DAYS = 7
+"""Age in days of the oldest line that stock Loki takes (`reject_old_samples_max_age`)."""
 
 _DAY_MS = 86_400_000
 _NEW_MS = _DAY_MS
-# The oldest that PutLogEvents takes.
-_OLDEST_MS = 14 * _DAY_MS
-_SETTLE_MS = 10_000
-"""From putting a filter to reading: what is read must hold all that the filter missed."""
+# PutLogEvents takes lines that are up to 14 days old, and up to two hours ahead of the clock.
+_PAST_MS = 14 * _DAY_MS
+_AHEAD_MS = 2 * 3_600_000
 
-_MAX_EVENTS = 100_000
+_MAX_LINES = 100_000
+_MAX_BYTES = 100_000_000
+_MAX_MS = 300_000
+"""Most that is shipped of one log group, so that it fits into a run; `backfill` has no end."""
+
+_SHIP_SECONDS = 60
+"""What an invocation of the shipper may take beyond a run's own reserve, which is as long.
+
+Together they are the stack's default of `Timeout`, which the shipper uses up while Loki is down.
+"""
 
 type Read = Callable[[int, int], Iterator[list[tuple[str, LogEvent]]]]
 """Reads pages of log events with their log streams, from a time to before another, in ms."""
 
-type Ship = Callable[[dict[str, Any]], dict[str, Any]]
-"""Hands an event to the shipper and gives its report. Raises AwsError."""
-
-
-class Clock(Struct, frozen=True):
-    """Gives the time in ms since 1970, sleeps and tells what remains in seconds."""
-
-    now: Callable[[], int]
-    sleep: Callable[[float], None]
-    remaining: Callable[[], float]
-
 
 class CaughtUp(Struct, frozen=True):
-    """How many lines were shipped. Not `whole`: there are more than are read here."""
+    """How many lines were shipped. Not `whole`: there are more than are shipped here."""
 
     lines: int
     whole: bool
 
 
-def is_due(known: Known, now: int) -> bool:
-    """Tell whether a linked log group's first lines are still to be shipped.
+def missed_until(known: Known) -> int | None:
+    """Give when a log group's filter or policy is effective for sure, in ms since 1970.
 
-    Only where the log group was new when its filter came: the past of others is for `backfill`.
+    What was ingested before that may not have been delivered. None: the log group is not linked.
     """
-    ours = known.filters.ours
-    if ours is None or known.caught_up:
+    return None if known.since is None else known.since + EFFECTIVE_MS
+
+
+def is_open(known: Known) -> bool:
+    """Tell whether a log group has first lines that were not shipped.
+
+    Only where the log group was new when it was linked: the past of others is for `backfill`.
+    """
+    if known.since is None or known.caught_up:
         return False
-    return ours.since - known.created < _NEW_MS and now - ours.since < _NEW_MS
+    return known.since - known.created < _NEW_MS
+
+
+def is_expired(known: Known, now: int) -> bool:
+    """Tell whether Loki takes none of a log group's first lines any more.
+
+    `now` is in ms since 1970.
+    """
+    until = missed_until(known)
+    return until is not None and now - until >= OLDEST_DAYS * _DAY_MS
 
 
 def catch_up(
     known: Known, origin: Origin, *, read: Read, ship: Ship, clock: Clock
 ) -> CaughtUp | None:
-    """Read once what was logged until now, and ship it; None where time was up before the end.
+    """Ship what a log group's filter or policy has missed; None where time was up before the end.
 
-    The log events keep their ids, so that Loki folds those that the filter delivers too. Raises
-    AwsError.
+    Waits until nothing more can be missed. The log events keep their ids, so that Loki folds those
+    that were delivered too. Raises AwsError.
     """
-    assert known.filters.ours is not None
-    settled = known.filters.ours.since + _SETTLE_MS
-    clock.sleep(max(0, settled - clock.now()) / 1000)
-    lines = 0
-    for page in read(known.created - _OLDEST_MS, clock.now()):
+    until = missed_until(known)
+    assert until is not None
+    if not wait_until(until, clock):
+        return None
+    began = clock.now()
+    lines = size = 0
+    for page in read(known.created - _PAST_MS, until + _AHEAD_MS):
         for data in payloads(page, origin):
-            if clock.remaining() <= 0:
+            if clock.remaining() < _SHIP_SECONDS:
                 return None
-            ship({"awslogs": {"data": pack(data)}})
+            if lines >= _MAX_LINES or size >= _MAX_BYTES or clock.now() - began >= _MAX_MS:
+                return CaughtUp(lines, whole=False)
+            ship(data)
             lines += len(data.log_events)
-        if lines >= _MAX_EVENTS:
-            return CaughtUp(lines, whole=False)
+            size += text_bytes(data)
     return CaughtUp(lines, whole=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
 from loki_shipper.subscriber.request import StackChanged
 from loki_shipper.subscriber.tally import Report
@@ -17,20 +17,46 @@ _LONGEST_REASON = 1000
 def custom_resource(stack: StackChanged, run: Callable[[], Report], send: Send) -> Report:
     """Run and answer, whatever becomes of it: without an answer a stack hangs for an hour.
 
-    What the run raises is answered, then raised on. A stack is made or updated also where single
-    log groups could not be linked, but not deleted while a filter is left: CloudWatch Logs skips
-    lines for what it cannot deliver, and the next try goes on from here.
+    What the run raises is answered, then raised on.
     """
     try:
         report = run()
     except BaseException as error:
         send(stack.url, _answer(stack.event, f"{type(error).__name__}: {error}"))
         raise
-    send(stack.url, _answer(stack.event, _obstacle(report) if stack.kind == "Delete" else None))
+    send(stack.url, _answer(stack.event, _failure(stack, report)))
     return report
 
 
-def _obstacle(report: Report) -> str | None:
+def _failure(stack: StackChanged, report: Report) -> str | None:
+    """Say why CloudFormation's request has failed; None where it has not."""
+    match stack.kind:
+        case "Create" | "Update":
+            return _not_linked(report)
+        case "Delete":
+            return _not_unlinked(report)
+        case _:
+            assert_never(stack.kind)
+
+
+def _not_linked(report: Report) -> str | None:
+    """Say why log groups are not linked.
+
+    Single ones that could not be linked stop no deployment; an account policy is all of them.
+    """
+    if report.policy_failure is None:
+        return None
+    return (
+        f"the account policy is not in force ({report.policy_failure}), so nothing was unlinked: "
+        "put that right, or set LinkMode to groups, and deploy again"
+    )
+
+
+def _not_unlinked(report: Report) -> str | None:
+    """Say which filters are left: CloudWatch Logs skips lines for what it cannot deliver.
+
+    The next try goes on from here.
+    """
     if report.failed:
         first = report.failed[0]
         return (

@@ -13,14 +13,14 @@ from aws_lambda_powertools import Logger, Metrics
 from msgspec.structs import asdict
 
 from loki_shipper.subscriber.aws import Aws, connect
-from loki_shipper.subscriber.catch_up import Clock
+from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.custom_resource import custom_resource
 from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.reconcile import Surroundings
 from loki_shipper.subscriber.request import Ignored, StackChanged, request
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.settings import settings
+from loki_shipper.subscriber.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -92,5 +92,6 @@ def _record(report: Report, configured: Settings) -> None:
         measured.add_metric(name=name, unit=unit, value=value)
     measured.flush_metrics()
     logger = Logger(service="subscriber", level=configured.log_level)
-    log = logger.warning if report.failed or report.behind or report.left else logger.info
+    trouble = report.failed or report.behind or report.given_up or report.left
+    log = logger.warning if trouble else logger.info
     log("linked", extra={"report": asdict(report)})

@@ -1,5 +1,7 @@
 """Writes the tags that a run has read into the index from which the shipper takes them."""
 
+from collections.abc import Mapping
+
 from loki_shipper.shipper.tag_index import (
     Tagged,
     TagIndex,
@@ -12,12 +14,31 @@ from loki_shipper.subscriber.settings import Origin
 from loki_shipper.subscriber.store import Objects, update
 from loki_shipper.subscriber.survey import Survey
 
+_STALE_MS = 600_000
+"""How far GetResources, from which a sweep has its tags, may be behind, in ms.
+
+What was read of one log group just before is fresher, and wins. A log group that is deleted in that
+time stays in the index until the next sweep but one, which does no harm.
+"""
+
 
 def index(found: Survey, origin: Origin, objects: Objects) -> None:
     """Join a survey's tags with those that others wrote. Raises AwsError, ConflictError."""
-    groups = {group.name: Tagged(found.began, group.tags) for group in found.groups}
-    ours = TagIndex(groups, found.began if found.whole else 0)
+    seen = found.began - _STALE_MS if found.whole else found.began
+    groups = {group.name: Tagged(seen, group.tags) for group in found.groups}
+    _join(TagIndex(groups, seen if found.whole else 0), origin, objects)
 
+
+def index_fresh(tags: Mapping[str, Tagged], origin: Origin, objects: Objects) -> None:
+    """Join tags that were read one by one with those that are there.
+
+    Raises AwsError, ConflictError.
+    """
+    if tags:
+        _join(TagIndex(dict(tags)), origin, objects)
+
+
+def _join(ours: TagIndex, origin: Origin, objects: Objects) -> None:
     def change(body: bytes | None) -> bytes:
         theirs = None if body is None else decode_index(body)
         return encode_index(ours if theirs is None else merge(theirs, ours))

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loki_shipper.subscriber.model import Filters, LogGroup
 from loki_shipper.subscriber.settings import Origin
@@ -19,34 +19,44 @@ from loki_shipper.subscriber.settings import Origin
 class Known(Struct, frozen=True, array_like=True):
     """What was last seen of a log group; `created` tells it from a later one of its name.
 
-    `caught_up`: what it logged before its filter was there has been shipped.
+    `since` is when its lines began to be delivered, by our filter or the account policy, without a
+    break from then on, in ms since 1970; None: they are not. `caught_up`: what it logged before has
+    been shipped, or given up.
     """
 
     created: int
     filters: Filters
     caught_up: bool = False
+    since: int | None = None
 
 
 class Memory(Struct, frozen=True):
     """Log groups by name, and what people ordered.
 
     `by_hand`: single log groups that are linked or not, whatever the settings say; `stopped`: none
-    is; `account_policy`: ours is there.
+    is; `account_policy`: ours is there, put first at `policy_since`, in ms since 1970.
     """
 
     groups: dict[str, Known] = {}
     by_hand: dict[str, bool] = {}
     stopped: bool = False
     account_policy: bool = False
+    policy_since: int = 0
 
 
 class Lesson(Struct, frozen=True, kw_only=True):
-    """What a run learned: log groups as they are now (None: gone), orders that changed."""
+    """What a run learned: log groups as they are now (None: gone), orders that changed.
+
+    `caught_up` names log groups whose first lines have been shipped, with their `created`; it says
+    nothing of their filters, as those may have been changed meanwhile.
+    """
 
     groups: Mapping[str, Known | None] = {}
+    caught_up: Mapping[str, int] = {}
     by_hand: Mapping[str, bool | None] = {}
     stopped: bool | None = None
     account_policy: bool | None = None
+    policy_since: int | None = None
 
 
 def memory_key(origin: Origin) -> str:
@@ -69,13 +79,19 @@ def decode_memory(body: bytes | None) -> Memory:
 
 def learn(memory: Memory, lesson: Lesson) -> Memory:
     """Apply a lesson to a memory that another run may have changed meanwhile."""
+    groups = _changed(memory.groups, lesson.groups)
+    for name, created in lesson.caught_up.items():
+        known = groups.get(name)
+        if known is not None and known.created == created:
+            groups[name] = structs.replace(known, caught_up=True)
     return Memory(
-        groups=_changed(memory.groups, lesson.groups),
+        groups=groups,
         by_hand=_changed(memory.by_hand, lesson.by_hand),
         stopped=memory.stopped if lesson.stopped is None else lesson.stopped,
         account_policy=(
             memory.account_policy if lesson.account_policy is None else lesson.account_policy
         ),
+        policy_since=(memory.policy_since if lesson.policy_since is None else lesson.policy_since),
     )
 
 

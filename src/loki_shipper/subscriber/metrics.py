@@ -9,13 +9,15 @@ from loki_shipper.subscriber.tally import Report
 def metrics(report: Report) -> Iterator[tuple[str, str, float]]:
     """Give each metric's name, CloudWatch unit and value.
 
-    `LogGroupsSeen`, `LogGroupsLinked` and what was skipped are of sweeps only, as a look at one
-    log group says nothing of the rest. `SweepsComplete` is missing where no sweep came to its end.
+    `FirstLinesGivenUp` counts log groups. `LogGroupsSeen`, `LogGroupsLinked` and what was skipped
+    are of sweeps only, as a look at one log group says nothing of the rest. `SweepsComplete` is
+    missing where no sweep came to its end, or the account policy is not in force.
     """
     yield "FiltersPut", "Count", report.put
     yield "FiltersDeleted", "Count", report.deleted
     yield "LinkErrors", "Count", len(report.failed)
     yield "LinesCaughtUp", "Count", report.caught_up
+    yield "FirstLinesGivenUp", "Count", len(report.given_up)
     if report.whole:
         yield "LogGroupsSeen", "Count", report.seen
         yield "LogGroupsLinked", "Count", report.linked
@@ -23,5 +25,5 @@ def metrics(report: Report) -> Iterator[tuple[str, str, float]]:
         for reason in Reason:
             name = "".join(word.capitalize() for word in reason.split("_"))
             yield f"LogGroupsSkipped{name}", "Count", report.skipped.get(reason, 0)
-        if not report.left:
+        if not report.left and report.policy_failure is None:
             yield "SweepsComplete", "Count", 1

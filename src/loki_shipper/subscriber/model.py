@@ -4,6 +4,12 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+EFFECTIVE_MS = 60_000
+"""How long a new subscription filter or account policy may take to become effective, in ms.
+
+AWS gives no figure; what is delivered and read back folds, what is in neither is lost.
+"""
+
 
 class LogGroup(Struct, frozen=True):
     """A log group; `created` is in ms since 1970, `tags` are those that count for it."""
@@ -59,6 +65,7 @@ class Reason(StrEnum):
     NOT_INCLUDED = "not_included"
     EXCLUDED = "excluded"
     TAGS = "tags"
+    NO_TENANT = "no_tenant"
     BY_HAND = "by_hand"
     ACCOUNT_POLICY = "account_policy"
     STOPPED = "stopped"
@@ -79,6 +86,9 @@ _WORDS = {
     Reason.NOT_INCLUDED: "no include pattern matches its name",
     Reason.EXCLUDED: "an exclude pattern matches its name",
     Reason.TAGS: "its tags do not meet the conditions",
+    Reason.NO_TENANT: (
+        "it lacks the tag that TenantTag names, and LokiTenant is empty: nobody would own its lines"
+    ),
     Reason.BY_HAND: "unlinked by hand, until `loki-shipper link` names it",
     Reason.ACCOUNT_POLICY: "the account policy sees to it",
     Reason.STOPPED: "everything is unlinked, until `loki-shipper link --all` or a deployment",

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from loki_shipper.subscriber.memory import Lesson
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.select import Rules, Selected, select
+from loki_shipper.subscriber.select import Passed, Rules, select
 
 
 def orders(groups: Iterable[LogGroup], rules: Rules, *, linked: bool) -> Lesson:
@@ -14,8 +14,8 @@ def orders(groups: Iterable[LogGroup], rules: Rules, *, linked: bool) -> Lesson:
 
     Where the settings say the same, an earlier order is forgotten, so that they rule again.
     """
-    unordered = replace(rules, by_hand={}, nothing=None)
+    unordered = replace(rules, by_hand={}, stopped=False)
     needed = {
-        group.name: isinstance(select(group, unordered), Selected) is not linked for group in groups
+        group.name: isinstance(select(group, unordered), Passed) is linked for group in groups
     }
     return Lesson(by_hand={name: linked if need else None for name, need in needed.items()})

@@ -1,13 +1,12 @@
 """From log events that were read back to the events that a filter would have sent."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
 from msgspec import Struct
 
 from loki_shipper.model import LogData, LogEvent
 
-WINDOW_MS = 1_800_000
 _MAX_BYTES = 1_000_000
 
 
@@ -22,14 +21,14 @@ class Origin(Struct, frozen=True):
 def payloads(events: Iterable[tuple[str, LogEvent]], origin: Origin) -> Iterator[LogData]:
     """Pack log events, each with its log stream, into payloads of one log stream each.
 
-    In order of time, half an hour after half an hour, as Loki takes what is up to an hour behind
-    the newest of its stream; some 1 MB at most, as CloudWatch Logs itself does.
+    A payload holds at most 1 MB of text, as those of CloudWatch Logs do. Their order means nothing:
+    old lines go to streams of their own half hour, which take them in any order.
     """
-    ordered = sorted(events, key=lambda each: (each[1].timestamp // WINDOW_MS, each[0], _at(each)))
-    for (_, log_stream), some in groupby(
-        ordered, key=lambda each: (each[1].timestamp // WINDOW_MS, each[0])
-    ):
-        for part in _parts(event for _, event in some):
+    streams: defaultdict[str, list[LogEvent]] = defaultdict(list)
+    for log_stream, event in events:
+        streams[log_stream].append(event)
+    for log_stream, some in streams.items():
+        for part in _parts(some):
             yield LogData(
                 "DATA_MESSAGE",
                 origin.account,
@@ -40,15 +39,16 @@ def payloads(events: Iterable[tuple[str, LogEvent]], origin: Origin) -> Iterator
             )
 
 
-def _at(each: tuple[str, LogEvent]) -> tuple[int, str]:
-    return each[1].timestamp, str(each[1].id)
+def text_bytes(data: LogData) -> int:
+    """Give the length of all lines of a payload together, in bytes of UTF-8."""
+    return sum(map(_length, data.log_events))
 
 
 def _parts(events: Iterable[LogEvent]) -> Iterator[list[LogEvent]]:
     part: list[LogEvent] = []
     size = 0
     for event in events:
-        length = len(event.message.encode("utf-8", "replace"))
+        length = _length(event)
         if part and size + length > _MAX_BYTES:
             yield part
             part, size = [], 0
@@ -56,3 +56,7 @@ def _parts(events: Iterable[LogEvent]) -> Iterator[list[LogEvent]]:
         size += length
     if part:
         yield part
+
+
+def _length(event: LogEvent) -> int:
+    return len(event.message.encode("utf-8", "replace"))

@@ -6,7 +6,7 @@ from typing import Literal, assert_never
 from msgspec import Struct
 
 from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Reason, Seen, Unreadable
-from loki_shipper.subscriber.select import Passed, Rules, Selected, select
+from loki_shipper.subscriber.select import Covered, Passed, Rules, Selected, select
 
 
 class Put(Struct, frozen=True, tag_field="action", tag="put"):
@@ -57,10 +57,16 @@ def _decide(group: LogGroup, filters: Filters, rules: Rules) -> Action:
     match select(group, rules):
         case Selected(pattern=pattern):
             return _link(group, pattern, filters, rules.settings.shipper_arn)
-        case Passed(reason=reason) if filters.ours is not None:
-            return Delete(group.name, reason)
+        case Covered():
+            return _unlink(group, filters, Reason.ACCOUNT_POLICY)
         case Passed(reason=reason):
-            return Skip(group.name, reason)
+            return _unlink(group, filters, reason)
+        case verdict:
+            assert_never(verdict)
+
+
+def _unlink(group: LogGroup, filters: Filters, reason: Reason) -> Action:
+    return Skip(group.name, reason) if filters.ours is None else Delete(group.name, reason)
 
 
 def _link(group: LogGroup, pattern: str, filters: Filters, destination: str) -> Action:

@@ -1,181 +1,155 @@
-"""The spine of linking: look, plan, do, remember; then the first lines of what is new."""
+"""The spine of linking: look, plan, do, remember."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from msgspec import Struct
-
-from loki_shipper.subscriber.account_policy import (
-    Policy,
-    TooManyExcludedError,
-    account_policy,
-    policy_texts,
-    read_policy,
+from loki_shipper.subscriber.account_policy import Policy, policy_texts
+from loki_shipper.subscriber.apply import Hands, Outcome, apply, understood
+from loki_shipper.subscriber.clock import wait_until
+from loki_shipper.subscriber.confirm import FreshTags, confirm
+from loki_shipper.subscriber.keep_policy import (
+    drop_policy,
+    is_by_policy,
+    keep_policy,
+    wanted_policy,
 )
-from loki_shipper.subscriber.apply import Done, Failed, Hands, Outcome, Skipped, apply
-from loki_shipper.subscriber.aws import Aws
-from loki_shipper.subscriber.catch_up import Clock, catch_up
-from loki_shipper.subscriber.memory import (
-    Known,
-    Lesson,
-    Memory,
-    decode_memory,
-    encode_memory,
-    learn,
-    memory_key,
-)
-from loki_shipper.subscriber.model import Reason
+from loki_shipper.subscriber.memory import Memory
+from loki_shipper.subscriber.model import EFFECTIVE_MS, Reason, Seen
 from loki_shipper.subscriber.observe import Distrust, Sight, observe
 from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.payload import Origin
-from loki_shipper.subscriber.plan import Action, Put, Skip, plan
+from loki_shipper.subscriber.plan import Action, Delete, Skip, plan
 from loki_shipper.subscriber.select import Rules
 from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.store import update
+from loki_shipper.subscriber.stop_order import StopOrder, StoppedError
+from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
 from loki_shipper.subscriber.survey import Survey
 from loki_shipper.subscriber.tally import Tally
-
-POLICY = "(account policy)"
-"""Stands for a log group's name where an action is about the account policy."""
-
-
-class Surroundings(Struct, frozen=True):
-    """What a run needs of the world; `tell` hears of each outcome as it comes."""
-
-    aws: Aws
-    settings: Settings
-    clock: Clock
-    tell: Callable[[Outcome], None] = lambda _: None
 
 
 def rules(settings: Settings, memory: Memory) -> Rules:
     """Join what the settings say with what people ordered."""
-    nothing = Reason.ACCOUNT_POLICY if settings.link_mode == "account" else None
-    if memory.stopped:
-        nothing = Reason.STOPPED
-    return Rules(settings=settings, by_hand=memory.by_hand, nothing=nothing)
+    return Rules(settings=settings, by_hand=memory.by_hand, stopped=memory.stopped)
 
 
 def planned(
     found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
 ) -> Iterator[Action]:
     """Say what `reconcile` would do, action by action, and do nothing. Raises AwsError."""
-    if ruled.nothing is Reason.ACCOUNT_POLICY:
-        yield _policy_action(found, ruled, around)[0]
-    yield from plan(observe(found.groups, memory, distrust, _sight(around)), ruled)
+    fresh = FreshTags(around.aws.tags, around.clock.now)
+    if is_by_policy(ruled):
+        wanted = wanted_policy(found, ruled, memory, fresh, around.aws)
+        if wanted is not None:
+            yield wanted.action
+    for seen in observe(found.groups, memory, distrust, _sight(around)):
+        [action] = plan([seen], ruled)
+        yield _foretold(seen, action, ruled, fresh) if found.whole else action
+
+
+def _foretold(seen: Seen, action: Action, ruled: Rules, fresh: FreshTags) -> Action:
+    try:
+        return confirm(seen, action, ruled, fresh)[1]
+    except AwsError as error:
+        if error.kind != "gone":
+            raise
+        return Skip(action.group, Reason.GONE)
 
 
 def reconcile(
     found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
 ) -> Tally:
-    """Link and unlink as the rules say, until time is up.
+    """Link and unlink as the rules say, until time is up or everything is ordered to be unlinked.
 
     What was done is remembered also where this ends early. Raises AwsError, ConflictError.
     """
-    tally = Tally(found, memory, around.settings.shipper_arn)
+    fresh = FreshTags(around.aws.tags, around.clock.now)
+    tally = Tally(found, memory, around.settings.shipper_arn, fresh.read)
+    seen = observe(found.groups, memory, distrust, _sight(around))
     try:
-        _keep_policy(found, ruled, tally, around)
-        for seen in observe(found.groups, memory, distrust, _sight(around)):
-            for outcome in apply(plan([seen], ruled), _hands(around)):
-                tally.add(seen, outcome, around.clock.now())
-                around.tell(outcome)
-        _drop_policy(ruled, memory, tally, around)
+        _Run(found, ruled, fresh, tally, around).link(seen)
+    except StoppedError:
+        tally.stopped = True
     finally:
         remember(tally.lesson(), around)
     return tally
 
 
-def ship_first_lines(tally: Tally, around: Surroundings) -> None:
-    """Ship what new log groups logged before they were linked, until time is up.
+class _Run:
+    """One run over the log groups that were found."""
 
-    A log group whose lines cannot be shipped now is due again in the next run. Raises AwsError,
-    ConflictError.
-    """
-    due = tally.due(around.clock.now())
-    for name, known in due.items():
-        if around.clock.remaining() <= 0:
-            break
-        try:
-            _catch_up(name, known, tally, around)
-        except AwsError as error:
-            tally.add_other(Failed(name, error.code, f"its first lines wait: {error}"))
-    if due:
-        remember(tally.lesson(), around)
+    def __init__(
+        self,
+        found: Survey,
+        ruled: Rules,
+        fresh: FreshTags,
+        tally: Tally,
+        deps: Surroundings,
+    ) -> None:
+        self._found = found
+        self._ruled = ruled
+        self._fresh = fresh
+        self._tally = tally
+        self._deps = deps
+        order = StopOrder(lambda: read_memory(deps), deps.clock.now, found.began)
+        self._ready: Callable[[], None] = _nothing if ruled.stopped else order.check
+        self._hands = Hands(self._put_filter, deps.aws.delete_filter)
 
+    def link(self, groups: Iterable[Seen]) -> None:
+        """Link and unlink. Raises StoppedError, AwsError."""
+        if is_by_policy(self._ruled) and not self._keep_policy():
+            # Nothing else would deliver what a filter does not deliver any more.
+            return
+        for group in groups:
+            self._ready()
+            try:
+                seen, action = self._decide(group)
+            except AwsError as error:
+                self._count(group, understood(Skip(group.group.name, Reason.UNREADABLE), error))
+                continue
+            if not self._is_time_for(action):
+                return
+            self._count(seen, apply(action, self._hands))
+        drop_policy(self._ruled, self._tally, self._deps)
 
-def read_memory(around: Surroundings) -> Memory:
-    """Read what is remembered. Raises AwsError."""
-    if around.settings.bucket is None:
-        return Memory()
-    found = around.aws.read_object(memory_key(around.settings.origin))
-    return decode_memory(None if found is None else found[0])
+    def _keep_policy(self) -> bool:
+        """Tell whether the account policy is in force, after all was done for it."""
+        look = partial(
+            wanted_policy, self._found, self._ruled, self._tally.memory, self._fresh, self._deps.aws
+        )
+        outcome, in_force = keep_policy(look, self._put_policy, self._ruled, self._deps.clock.now)
+        self._tally.add_policy(outcome, in_force)
+        self._deps.tell(outcome)
+        return in_force is not None
 
-
-def remember(lesson: Lesson, around: Surroundings) -> None:
-    """Write what was learned, beside what others learned. Raises AwsError, ConflictError."""
-    if around.settings.bucket is not None and lesson != Lesson():
-        update(
-            memory_key(around.settings.origin),
-            lambda body: encode_memory(learn(decode_memory(body), lesson)),
-            around.aws,
+    def _decide(self, seen: Seen) -> tuple[Seen, Action]:
+        [action] = plan([seen], self._ruled)
+        # Tags of log groups that were named are fresh already.
+        return (
+            confirm(seen, action, self._ruled, self._fresh) if self._found.whole else (seen, action)
         )
 
+    def _is_time_for(self, action: Action) -> bool:
+        """Wait until the policy delivers before a filter goes; False where the run ends before."""
+        in_force = self._tally.in_force
+        match action:
+            case Delete(reason=Reason.ACCOUNT_POLICY) if in_force is not None:
+                return wait_until(in_force.since + EFFECTIVE_MS, self._deps.clock)
+            case _:
+                return True
 
-def _keep_policy(found: Survey, ruled: Rules, tally: Tally, around: Surroundings) -> None:
-    """Put the account policy first, so that no line falls between it and our filters."""
-    if ruled.nothing is not Reason.ACCOUNT_POLICY:
-        return
-    action, policy = _policy_action(found, ruled, around)
+    def _count(self, seen: Seen, outcome: Outcome) -> None:
+        self._tally.add(seen, outcome, self._deps.clock.now())
+        self._deps.tell(outcome)
 
-    def put(_group: str, _pattern: str) -> None:
-        around.aws.put_account_policy(*policy_texts(policy))
+    def _put_filter(self, group: str, pattern: str) -> None:
+        self._deps.aws.put_filter(group, pattern, self._ready)
 
-    try:
-        [outcome] = apply([action], Hands(put, around.aws.delete_filter))
-    except TooManyExcludedError as error:
-        outcome = Failed(POLICY, "TooManyExcluded", str(error))
-    match outcome:
-        case Done():
-            tally.account_policy = True
-        case Skipped(skip=Skip(reason=Reason.FULL)):
-            outcome = Failed(POLICY, "LimitExceeded", "there is somebody else's, and room for one")
-    tally.add_other(outcome)
-    around.tell(outcome)
+    def _put_policy(self, policy: Policy) -> None:
+        self._deps.aws.put_account_policy(*policy_texts(policy), self._ready)
 
 
-def _policy_action(found: Survey, ruled: Rules, around: Surroundings) -> tuple[Put | Skip, Policy]:
-    texts = around.aws.account_policy()
-    before = None if texts is None else read_policy(*texts)
-    after = account_policy(found.groups, ruled, None if found.whole else before)
-    if before == after:
-        return Skip(POLICY, Reason.LINKED), after
-    return Put(POLICY, after.pattern, "new" if texts is None else "changed"), after
-
-
-def _drop_policy(ruled: Rules, memory: Memory, tally: Tally, around: Surroundings) -> None:
-    """Delete the account policy last, where it has had its day."""
-    may_be_there = memory.account_policy or around.settings.link_mode == "account"
-    if may_be_there and ruled.nothing is not Reason.ACCOUNT_POLICY:
-        around.aws.delete_account_policy()
-        tally.account_policy = False
-
-
-def _catch_up(name: str, known: Known, tally: Tally, around: Surroundings) -> None:
-    assert known.filters.ours is not None
-    pattern = known.filters.ours.pattern
-    caught_up = catch_up(
-        known,
-        Origin(around.settings.origin.account, name, around.settings.filter_name),
-        read=lambda start, end: around.aws.events(name, start=start, end=end, pattern=pattern),
-        ship=around.aws.ship,
-        clock=around.clock,
-    )
-    if caught_up is not None:
-        tally.add_catch_up(name, caught_up)
+def _nothing() -> None:
+    """Let a run go on that links nothing anyway."""
 
 
 def _sight(around: Surroundings) -> Sight:
     return Sight(around.aws.filters, around.clock.remaining)
-
-
-def _hands(around: Surroundings) -> Hands:
-    return Hands(around.aws.put_filter, around.aws.delete_filter)

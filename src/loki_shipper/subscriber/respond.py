@@ -3,18 +3,13 @@
 from collections.abc import Iterable
 from typing import assert_never
 
-from loki_shipper.subscriber.index import index
+from loki_shipper.subscriber.first_lines import ship_first_lines
+from loki_shipper.subscriber.index import index, index_fresh
 from loki_shipper.subscriber.memory import Lesson
 from loki_shipper.subscriber.observe import Distrust, always, hourly, never
-from loki_shipper.subscriber.reconcile import (
-    Surroundings,
-    read_memory,
-    reconcile,
-    remember,
-    rules,
-    ship_first_lines,
-)
+from loki_shipper.subscriber.reconcile import reconcile, rules
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
+from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
 from loki_shipper.subscriber.survey import survey
 from loki_shipper.subscriber.tally import Report, Tally
 from loki_shipper.subscriber.unlink import unlink
@@ -41,8 +36,13 @@ def respond(asked: Sweep | GroupsChanged | StackChanged, around: Surroundings) -
 
 
 def _run(around: Surroundings, distrust: Distrust, names: Iterable[str] | None = None) -> Tally:
+    began = around.clock.now()
     memory = read_memory(around)
-    found = survey(around.aws, around.clock.now(), names)
-    if around.settings.bucket is not None:
-        index(found, around.settings.origin, around.aws)
-    return reconcile(found, rules(around.settings, memory), memory, distrust, around)
+    found = survey(around.aws, began, names)
+    origin, has_index = around.settings.origin, around.settings.bucket is not None
+    if has_index:
+        index(found, origin, around.aws)
+    tally = reconcile(found, rules(around.settings, memory), memory, distrust, around)
+    if has_index:
+        index_fresh(tally.fresh_tags, origin, around.aws)
+    return tally

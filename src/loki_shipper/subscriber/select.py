@@ -16,17 +16,23 @@ _STANDARD = "STANDARD"
 class Rules(Struct, frozen=True, kw_only=True):
     """Which log groups are linked, to what.
 
-    `by_hand` says of single log groups whether they are, whatever the other rules say; `nothing`
-    why none is to have a filter. `settings` holds the rest.
+    `by_hand` says of single log groups whether they are, whatever the settings say; `stopped`: none
+    is. `settings` holds the rest.
     """
 
     settings: Settings
     by_hand: Mapping[str, bool] = {}
-    nothing: Reason | None = None
+    stopped: bool = False
 
 
 class Selected(Struct, frozen=True):
-    """To be linked, with this filter pattern."""
+    """To be linked by a filter of its own, with this filter pattern."""
+
+    pattern: str
+
+
+class Covered(Struct, frozen=True):
+    """To be linked by the account policy, with this filter pattern."""
 
     pattern: str
 
@@ -37,33 +43,69 @@ class Passed(Struct, frozen=True):
     reason: Reason
 
 
-def select(group: LogGroup, rules: Rules) -> Selected | Passed:
+type Verdict = Selected | Covered | Passed
+
+
+def select(group: LogGroup, rules: Rules) -> Verdict:
     """Decide about one log group.
 
-    In this order: our own never; nothing at all, where so ordered; by hand; by log class; by
-    exclude, include, tags.
+    In this order: our own never; nothing at all, where so ordered; by hand, else by exclude,
+    include and tags; by log class; by tenant.
     """
-    if group.name in rules.settings.own_log_groups:
-        return Passed(Reason.OWN)
-    if rules.nothing is not None:
-        return Passed(rules.nothing)
-    chosen = rules.by_hand.get(group.name)
-    reason = Reason.BY_HAND if chosen is False else None
-    if chosen is None:
-        reason = _unchosen(group, rules.settings)
+    settings = rules.settings
+    reason = _passed_over(group, rules)
+    if reason is not None:
+        return Passed(reason)
+    pattern = filter_pattern(group, settings)
+    return Covered(pattern) if settings.link_mode == "account" else Selected(pattern)
+
+
+def filter_pattern(group: LogGroup, settings: Settings) -> str:
+    """Give the filter pattern of a log group: its own, where a tag names one.
+
+    The account policy has one for all.
+    """
+    if settings.filter_pattern_tag is None or settings.link_mode == "account":
+        return settings.filter_pattern
+    return group.tags.get(settings.filter_pattern_tag, settings.filter_pattern)
+
+
+def _passed_over(group: LogGroup, rules: Rules) -> Reason | None:
+    settings = rules.settings
+    if group.name in settings.own_log_groups:
+        return Reason.OWN
+    if rules.stopped:
+        return Reason.STOPPED
+    reason = _unchosen(group, rules)
     if reason is None and group.log_class != _STANDARD:
         reason = Reason.LOG_CLASS
-    return Selected(_pattern(group, rules.settings)) if reason is None else Passed(reason)
+    if reason is None and _is_nobodys(group, settings):
+        reason = Reason.NO_TENANT
+    return reason
 
 
-def _unchosen(group: LogGroup, settings: Settings) -> Reason | None:
+def _unchosen(group: LogGroup, rules: Rules) -> Reason | None:
+    settings = rules.settings
+    chosen = rules.by_hand.get(group.name)
+    if chosen is not None:
+        return None if chosen else Reason.BY_HAND
     if _matches(group.name, settings.exclude):
         return Reason.EXCLUDED
-    if not _matches(group.name, settings.include):
+    # An account policy knows exceptions only.
+    if settings.link_mode != "account" and not _matches(group.name, settings.include):
         return Reason.NOT_INCLUDED
     if not all(_holds(condition, group.tags) for condition in settings.tag_conditions):
         return Reason.TAGS
     return None
+
+
+def _is_nobodys(group: LogGroup, settings: Settings) -> bool:
+    """Tell whether the shipper would have no tenant for a log group's lines, and reject them.
+
+    A tenant that Loki would not take is one: the lines wait in the bucket until it is corrected.
+    """
+    tag = settings.tenant_tag
+    return tag is not None and settings.loki_tenant is None and tag not in group.tags
 
 
 def _matches(name: str, globs: Iterable[str]) -> bool:
@@ -83,8 +125,3 @@ def _holds(condition: Condition, tags: Mapping[str, str]) -> bool:
             return condition.key in tags
         case values:
             return tags.get(condition.key) in values
-
-
-def _pattern(group: LogGroup, settings: Settings) -> str:
-    own = group.tags.get(settings.filter_pattern_tag) if settings.filter_pattern_tag else None
-    return settings.filter_pattern if own is None else own

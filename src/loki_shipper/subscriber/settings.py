@@ -125,6 +125,21 @@ class Settings(Struct, frozen=True, kw_only=True):
             "FunctionTags",
         ),
     ] = True
+    tenant_tag: Annotated[
+        str | None,
+        Variable(
+            str,
+            "Tag whose value is the tenant. Where `LOKI_TENANT` is empty, log groups without the "
+            "tag are not linked.",
+            "TenantTag",
+        ),
+    ] = None
+    loki_tenant: Annotated[
+        str | None,
+        Variable(
+            str, "Tenant of log groups without the tag in `TENANT_TAG`, or of all.", "LokiTenant"
+        ),
+    ] = None
     filter_name: Annotated[
         str, Variable(_filter_name, "Name of our subscription filters.", None)
     ] = FILTER_NAME

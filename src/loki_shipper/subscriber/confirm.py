@@ -1,0 +1,63 @@
+"""Decides again by tags that are read one by one, where those of a sweep could cost lines.
+
+GetResources, from which a sweep has its tags, may be behind for minutes.
+"""
+
+from collections.abc import Callable
+
+from msgspec import structs
+
+from loki_shipper.shipper.tag_index import Tagged
+from loki_shipper.subscriber.model import LogGroup, Reason, Seen
+from loki_shipper.subscriber.plan import Action, Delete, Put, plan
+from loki_shipper.subscriber.select import Passed, Rules, Verdict
+from loki_shipper.subscriber.settings import Settings
+
+_BY_TAGS = {Reason.TAGS, Reason.NO_TENANT}
+
+
+class FreshTags:
+    """Reads tags one log group at a time; `read` keeps them, as they are news for the index.
+
+    `tags` gives those of a log group by its name and raises AwsError, `now` is in ms since 1970.
+    """
+
+    def __init__(self, tags: Callable[[str], dict[str, str]], now: Callable[[], int]) -> None:
+        self._tags = tags
+        self._now = now
+        self.read: dict[str, Tagged] = {}
+
+    def __call__(self, group: LogGroup) -> LogGroup:
+        """Give a log group with its fresh tags. Raises AwsError."""
+        now = self._now()
+        tags = self._tags(group.name)
+        self.read[group.name] = Tagged(now, tags)
+        return structs.replace(group, tags=tags)
+
+
+def is_by_tags(verdict: Verdict) -> bool:
+    """Tell whether it is for its tags that a log group is not linked."""
+    return isinstance(verdict, Passed) and verdict.reason in _BY_TAGS
+
+
+def confirm(seen: Seen, action: Action, rules: Rules, fresh: FreshTags) -> tuple[Seen, Action]:
+    """Give a log group and what is to be done about it, by fresh tags where tags decide.
+
+    Raises AwsError.
+    """
+    if not _hangs_on_tags(action, rules.settings):
+        return seen, action
+    again = Seen(fresh(seen.group), seen.filters)
+    [action] = plan([again], rules)
+    return again, action
+
+
+def _hangs_on_tags(action: Action, settings: Settings) -> bool:
+    match action:
+        case Delete(reason=reason):
+            return reason in _BY_TAGS
+        case Put():
+            # The pattern decides which lines are delivered.
+            return settings.filter_pattern_tag is not None
+        case _:
+            return False

@@ -1,0 +1,175 @@
+"""Keeps the account policy as it should be: there before filters go, gone after they have come."""
+
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+from msgspec import Struct
+
+from loki_shipper.subscriber.account_policy import (
+    InForce,
+    Policy,
+    TooManyExcludedError,
+    account_policy,
+    exclude_also,
+    read_policy,
+)
+from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
+from loki_shipper.subscriber.aws import Aws
+from loki_shipper.subscriber.clock import wait_until
+from loki_shipper.subscriber.confirm import FreshTags, is_by_tags
+from loki_shipper.subscriber.memory import Memory, recall
+from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup, Reason
+from loki_shipper.subscriber.pace import AwsError
+from loki_shipper.subscriber.plan import Put, Skip
+from loki_shipper.subscriber.select import Rules, select
+from loki_shipper.subscriber.surroundings import Surroundings
+from loki_shipper.subscriber.survey import Survey
+from loki_shipper.subscriber.tally import Tally
+
+POLICY = "(account policy)"
+"""Stands for a log group's name where an action is about the account policy."""
+
+
+class Wanted(Struct, frozen=True):
+    """The account policy as it should be, and what is to be done for it.
+
+    The one that is there was put first at `began` and last at `since`, in ms since 1970, and
+    excludes the log groups `excluded`.
+    """
+
+    policy: Policy
+    action: Put | Skip
+    began: int = 0
+    since: int = 0
+    excluded: frozenset[str] = frozenset()
+
+
+def is_by_policy(rules: Rules) -> bool:
+    """Tell whether log groups are linked by the account policy."""
+    return rules.settings.link_mode == "account" and not rules.stopped
+
+
+def wanted_policy(
+    found: Survey, rules: Rules, memory: Memory, fresh: FreshTags, aws: Aws
+) -> Wanted | None:
+    """Say what is to be done about the account policy.
+
+    Only a look at all log groups tells what a new policy has to exclude. Others change the policy
+    that is there, for the log groups that they looked at; None: there is none. Raises AwsError.
+    """
+    there = aws.account_policy()
+    before = None if there is None else read_policy(there.document, there.criteria)
+    if found.whole:
+        after = account_policy(_confirmed(found.groups, before, rules, memory, fresh), rules)
+    elif before is None:
+        return None
+    else:
+        after = exclude_also(before, found.groups, rules)
+    if there is None:
+        return Wanted(after, Put(POLICY, after.pattern, "new"))
+    action = (
+        Skip(POLICY, Reason.LINKED) if before == after else Put(POLICY, after.pattern, "changed")
+    )
+    excluded = frozenset[str]() if before is None else before.excluded
+    return Wanted(after, action, memory.policy_since or there.updated, there.updated, excluded)
+
+
+def _confirmed(
+    groups: Iterable[LogGroup],
+    before: Policy | None,
+    rules: Rules,
+    memory: Memory,
+    fresh: FreshTags,
+) -> list[LogGroup]:
+    """Read tags again of log groups that are linked and are to be excluded for their tags."""
+
+    def is_linked(group: LogGroup) -> bool:
+        known = recall(memory, group)
+        by_policy = before is not None and group.name not in before.excluded
+        return by_policy or (known is not None and known.filters.ours is not None)
+
+    return [
+        _reread(group, fresh) if is_by_tags(select(group, rules)) and is_linked(group) else group
+        for group in groups
+    ]
+
+
+def _reread(group: LogGroup, fresh: FreshTags) -> LogGroup:
+    try:
+        return fresh(group)
+    except AwsError as error:
+        if error.kind != "gone":
+            raise
+        # It was deleted meanwhile: it does not matter whether the policy excludes it.
+        return group
+
+
+def keep_policy(
+    look: Callable[[], Wanted | None],
+    put: Callable[[Policy], None],
+    rules: Rules,
+    now: Callable[[], int],
+) -> tuple[Outcome, InForce | None]:
+    """Put the account policy, or find it as it should be; None: it is not in force as it should be.
+
+    `look` is `wanted_policy`, `put` puts a policy; both raise AwsError. Raises it where nothing can
+    be done at all.
+    """
+    try:
+        wanted = look()
+        if wanted is None:
+            return _not_there(), None
+        if isinstance(wanted.action, Put):
+            put(wanted.policy)
+    except TooManyExcludedError as error:
+        return Failed(POLICY, "TooManyExcluded", str(error)), None
+    except AwsError as error:
+        return _understood(error), None
+    match wanted.action:
+        case Put() as action:
+            return Done(action), _in_force(wanted, now(), rules)
+        case Skip() as skip:
+            return Skipped(skip), _in_force(wanted, wanted.since, rules)
+        case _:
+            assert_never(wanted.action)
+
+
+def _in_force(wanted: Wanted, since: int, rules: Rules) -> InForce | None:
+    """Give the policy that is there now; None: it delivers as the settings were before."""
+    policy, settings = wanted.policy, rules.settings
+    delivers = (policy.destination, policy.pattern)
+    if delivers != (settings.shipper_arn, settings.filter_pattern):
+        return None
+    return InForce(policy, wanted.began or since, since, wanted.excluded - policy.excluded)
+
+
+def _not_there() -> Failed:
+    why = "there is none yet: a look at all log groups puts it, such as `loki-shipper link --all`"
+    return Failed(POLICY, "NoPolicy", why)
+
+
+def _understood(error: AwsError) -> Failed:
+    match error.kind:
+        case "expired" | "unreachable":
+            raise error
+        case "full":
+            return Failed(POLICY, error.code, "there is somebody else's, and room for one")
+        case _:
+            return Failed(POLICY, error.code, str(error))
+
+
+def drop_policy(rules: Rules, tally: Tally, deps: Surroundings) -> None:
+    """Delete the account policy where it has had its day, and each log group has its filter.
+
+    Where log groups are to be linked one by one, that takes a run that has linked them all, and
+    filters that are effective; else the policy stays for the next run. Raises AwsError.
+    """
+    may_be_there = tally.memory.account_policy or rules.settings.link_mode == "account"
+    if is_by_policy(rules) or not may_be_there or not tally.whole:
+        return
+    if not rules.stopped and not (
+        tally.is_clean and wait_until(tally.newest_filter + EFFECTIVE_MS, deps.clock)
+    ):
+        return
+    deps.aws.delete_account_policy()
+    tally.account_policy = False

@@ -1,0 +1,188 @@
+"""GetResources may be behind for minutes: what it says takes no filter away, and no fresher tag."""
+
+from typing import Any
+
+import pytest
+
+from loki_shipper.shipper.tag_index import Tagged, TagIndex, decode_index, index_key
+from loki_shipper.subscriber.observe import never
+from loki_shipper.subscriber.reconcile import planned, rules
+from loki_shipper.subscriber.request import GroupsChanged, Sweep
+from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.settings import Settings, conditions
+from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.tally import Report
+from tests.subscriber.fake_aws import FakeAws, configured, error
+
+GROUP = "/aws/lambda/a"
+TAGGED = configured(tag_conditions=conditions("team"))
+TENANT = configured(tenant_tag="team")
+MINUTE = 60_000
+
+
+def run(fake: FakeAws, asked: Any = None, settings: Settings = TAGGED) -> Report:
+    return respond(asked or Sweep(), fake.surroundings(settings))
+
+
+def index(fake: FakeAws) -> TagIndex:
+    body, _ = fake.objects[index_key("123456789012", "eu-central-1")]
+    found = decode_index(body)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def linked(fake: FakeAws) -> FakeAws:
+    """A log group that is linked for its tag, of which GetResources will not know."""
+    fake.group(GROUP, team="pay")
+    fake.group("/aws/lambda/b", team="shop")
+    run(fake)
+    fake.sleep(3600)
+    fake.calls.clear()
+    fake.stale_tags = {GROUP: {}}
+    return fake
+
+
+# Before a filter is deleted
+
+
+@pytest.mark.parametrize("settings", [TAGGED, TENANT], ids=["by conditions", "by tenant"])
+def test_stays_linked_where_the_fresh_tags_say_so(linked: FakeAws, settings: Settings) -> None:
+    report = run(linked, settings=settings)
+    assert (report.deleted, report.skipped["linked"]) == (0, 2)
+    assert GROUP in linked.linked
+    # Only what hangs on it is asked.
+    assert linked.calls["ListTagsForResource"] == 1
+    assert index(linked).groups[GROUP].tags == {"team": "pay"}
+
+
+def test_is_unlinked_where_the_fresh_tags_say_so_too(linked: FakeAws) -> None:
+    linked.groups[GROUP]["tags"] = {"other": "x"}
+    assert run(linked).deleted == 1
+    assert GROUP not in linked.linked
+    assert index(linked).groups[GROUP].tags == {"other": "x"}
+
+
+def test_a_tag_that_must_not_be_there_is_asked_for_as_well(fake: FakeAws) -> None:
+    settings = configured(tag_conditions=conditions("!internal"))
+    fake.group(GROUP)
+    run(fake, settings=settings)
+    fake.stale_tags = {GROUP: {"internal": "yes"}}
+    assert run(fake, settings=settings).deleted == 0
+
+
+def test_the_tags_of_a_function_stand_in_there_too(fake: FakeAws) -> None:
+    fake.group(GROUP)
+    fake.function_tags = {"a": {"team": "pay"}}
+    run(fake)
+    fake.stale_tags = {GROUP: {"other": "x"}}
+    assert run(fake).deleted == 0
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ServiceUnavailableException"])
+def test_stays_linked_where_the_fresh_tags_cannot_be_read(linked: FakeAws, code: str) -> None:
+    def refuse(_: Any) -> None:
+        raise error(code)
+
+    linked.before["ListTagsForResource"] = refuse
+    report = run(linked)
+    assert (report.deleted, [each.group for each in report.failed]) == (0, [GROUP])
+    assert GROUP in linked.linked
+
+
+def test_a_log_group_that_is_deleted_meanwhile_is_nobodys_error(linked: FakeAws) -> None:
+    linked.before["ListTagsForResource"] = lambda _: linked.groups.pop(GROUP, None)
+    report = run(linked)
+    assert report.failed == []
+    assert linked.memory.groups.keys() == {"/aws/lambda/b"}
+
+
+def test_a_plan_says_what_the_run_does(linked: FakeAws) -> None:
+    around = linked.surroundings(TAGGED)
+    found = survey(around.aws, around.clock.now())
+    actions = list(planned(found, rules(TAGGED, linked.memory), linked.memory, never, around))
+    assert [each.group for each in actions if each.reason != "linked"] == []  # type: ignore[union-attr]
+
+
+# Before a filter pattern is put
+
+
+def test_a_pattern_that_a_tag_names_is_not_narrowed_by_stale_tags(fake: FakeAws) -> None:
+    settings = configured(filter_pattern="ERROR", filter_pattern_tag="pattern")
+    fake.group(GROUP, pattern="?DEBUG ?ERROR")
+    run(fake, settings=settings)
+    fake.stale_tags = {GROUP: {}}
+    assert run(fake, settings=settings).put == 0
+    assert fake.linked == {GROUP: "?DEBUG ?ERROR"}
+    fake.group("/aws/lambda/new", pattern="-DEBUG", age=60)
+    fake.stale_tags["/aws/lambda/new"] = {}
+    run(fake, settings=settings)
+    assert fake.linked["/aws/lambda/new"] == "-DEBUG"
+
+
+# The index
+
+
+def test_a_sweep_does_not_undo_what_an_event_has_just_read(fake: FakeAws) -> None:
+    fake.group(GROUP, team="pay")
+    run(fake)
+    fake.sleep(3000)
+    fake.groups[GROUP]["tags"] = {"team": "shop"}
+    run(fake, GroupsChanged((GROUP,)))
+    fake.sleep(60)
+    fake.stale_tags = {GROUP: {"team": "pay"}}
+    run(fake)
+    assert index(fake).groups[GROUP].tags == {"team": "shop"}
+
+
+def test_a_sweep_tells_what_has_changed_without_an_event(fake: FakeAws) -> None:
+    fake.group(GROUP, team="pay")
+    run(fake, GroupsChanged((GROUP,)))
+    fake.groups[GROUP]["tags"] = {"team": "shop"}
+    fake.sleep(3600)
+    run(fake)
+    assert index(fake).groups[GROUP].tags == {"team": "shop"}
+
+
+def test_a_sweep_counts_as_ten_minutes_old(fake: FakeAws) -> None:
+    fake.group(GROUP, team="pay")
+    began = int(fake.time * 1000)
+    run(fake)
+    found = index(fake)
+    assert abs(found.swept - (began - 10 * MINUTE)) < 1_000
+    assert found.groups[GROUP] == Tagged(found.swept, {"team": "pay"})
+
+
+def test_a_new_log_group_keeps_the_tags_that_only_the_event_knew(fake: FakeAws) -> None:
+    fake.group(GROUP, team="pay")
+
+    def meanwhile(_: Any) -> None:
+        fake.before.clear()
+        fake.group("/aws/lambda/new", team="pay", age=0)
+        run(fake, GroupsChanged(("/aws/lambda/new",)))
+        fake.stale_tags = {"/aws/lambda/new": {}}
+
+    fake.before["GetResources"] = meanwhile
+    run(fake)
+    assert index(fake).groups["/aws/lambda/new"].tags == {"team": "pay"}
+
+
+def test_a_log_group_that_is_gone_leaves_the_index_with_the_next_sweep_but_one(
+    fake: FakeAws,
+) -> None:
+    fake.group(GROUP, team="pay")
+    fake.group("/aws/lambda/b", team="pay")
+    run(fake)
+    fake.sleep(3600)
+    del fake.groups[GROUP]
+    run(fake)
+    assert index(fake).groups.keys() == {"/aws/lambda/b"}
+    # Read just before a sweep, it counts as fresher than that sweep, but not than the next.
+    fake.sleep(3600)
+    run(fake, GroupsChanged(("/aws/lambda/b",)))
+    del fake.groups["/aws/lambda/b"]
+    run(fake)
+    assert index(fake).groups.keys() == {"/aws/lambda/b"}
+    fake.sleep(3600)
+    run(fake)
+    assert index(fake).groups == {}
