@@ -1,0 +1,253 @@
+"""The soak in which things change: how log groups are linked, the bucket's key, and Loki's health.
+
+The functions are what `sam build` made, Loki is a real one with stock sharding, S3 is moto behind a
+gate that knows keys. CloudWatch Logs is the tests' fake, on a clock of its own that begins a while
+ago: it delivers a line by a filter, by the account policy, by both or by neither, as AWS would.
+"""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loki_shipper.local.artifact import Artifact, build_artifact
+from loki_shipper.local.asynchronous import Function, run_function
+from loki_shipper.local.aws import LocalAws
+from loki_shipper.local.loki import Executable, NotFound, find_executable, query_range, start
+from loki_shipper.local.progress import Tell
+from loki_shipper.local.runtime_api import Response, run_sandbox
+from loki_shipper.local.sample import invocation_event
+from loki_shipper.model import LogData, LogEvent
+from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
+from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.tally import Report
+from tests.conftest import not_here
+from tests.soak.gate import Gate, run_gate
+from tests.subscriber.fake_aws import ACCOUNT, FakeAws, configured
+
+TENANT = "soak"
+LIMITS: dict[str, Any] = {"shard_streams": {"enabled": True, "desired_rate": "1536KB"}}
+SLOW = LIMITS | {"ingestion_rate_mb": 0.05, "ingestion_burst_size_mb": 0.05}
+TICKS, A_TICK = 4, 60
+"""Ticks of a phase, and lines of a log group in a tick."""
+
+
+class Cloud(FakeAws):
+    """CloudWatch Logs: each line that is delivered goes to the shipper, some of them twice."""
+
+    def __init__(self, function: Function, chance: random.Random) -> None:
+        super().__init__()
+        # All of it lies within the last minutes, so that no line is late for its age.
+        self.time = time.time() - 1500.0
+        self.effective_after = 30.0
+        self.logged: list[str] = []
+        self.kill_at: set[int] = set()
+        self._function = function
+        self._chance = chance
+        self._due: dict[str, list[LogEvent]] = {}
+        self._invocations = 0
+
+    def tick(self) -> None:
+        """Log some lines to each log group, a second after the last ones, and deliver them."""
+        self.pass_time(1.0)
+        for name in self.groups:
+            for _ in range(A_TICK):
+                self._write(name)
+        self.deliver()
+
+    def _write(self, name: str) -> None:
+        line = f"line {len(self.logged):06} {'.' * 60}"
+        self.logged.append(line)
+        before = len(self.delivered)
+        self.log(name, "stream", line)
+        event = self.groups[name]["events"][-1]
+        if len(self.delivered) > before:
+            sent = LogEvent(event["eventId"], event["timestamp"], line)
+            self._due.setdefault(name, []).append(sent)
+
+    def deliver(self) -> None:
+        due, self._due = self._due, {}
+        for name, events in due.items():
+            data = LogData("DATA_MESSAGE", ACCOUNT, name, "stream", events)
+            for _ in range(1 + (self._chance.random() < 0.2)):
+                self._invocations += 1
+                timer = threading.Timer(0.02, self._function.kill)
+                if self._invocations in self.kill_at:
+                    timer.start()
+                self._function.invoke(invocation_event(data), deadline_ms=9_000)
+                timer.cancel()
+
+    def _invoke(self, FunctionName: str, InvocationType: str, Payload: bytes) -> Any:
+        """Ship first lines through the function itself."""
+        answer = super()._invoke(FunctionName, InvocationType, Payload)
+        result = self._function.invoke(self.shipped[-1], deadline_ms=9_000)
+        assert isinstance(result, Response), result
+        return answer
+
+
+class Soak:
+    """The functions, the bucket and Loki, and what happens to them."""
+
+    def __init__(
+        self, stack: ExitStack, aws: LocalAws, found: Executable, artifact: Artifact, path: Path
+    ) -> None:
+        self._aws = aws
+        self._artifact = artifact
+        self._found = found
+        self._path = path
+        self._loki_stack = stack.enter_context(ExitStack())
+        self.bucket = f"soak-{time.time_ns()}"
+        aws.client("s3").create_bucket(
+            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": aws.region}
+        )
+        self.gate: Gate = stack.enter_context(run_gate(aws.url, self.bucket))
+        self.port = 0
+        self.start_loki()
+        self.function = stack.enter_context(
+            run_function(lambda: self._sandbox("loki_shipper.shipper.handler.handle"), self._keep)
+        )
+
+    def start_loki(self, limits: dict[str, Any] = LIMITS) -> None:
+        self.loki = self._loki_stack.enter_context(
+            start(self._found, self._path, profile="durable", port=self.port, tell=lambda _: None)
+        )
+        self.port = int(self.loki.url.rpartition(":")[2])
+        self.loki.override(TENANT, limits)
+
+    def kill_loki(self) -> None:
+        os.kill(self.loki.pid, signal.SIGKILL)
+        self._loki_stack.close()
+
+    def redrive(self) -> dict[str, Any]:
+        with self._sandbox("loki_shipper.redriver.handler.handle") as redriver:
+            result = redriver.invoke({}, deadline_ms=120_000)
+        assert isinstance(result, Response), result
+        told: dict[str, Any] = result.payload
+        return told
+
+    @property
+    def waiting(self) -> list[str]:
+        found = self._aws.client("s3").list_objects_v2(Bucket=self.bucket)
+        keys = (each["Key"] for each in found.get("Contents", []))
+        return [key for key in keys if not key.startswith("redriver/")]
+
+    def held(self) -> Counter[str]:
+        now = time.time_ns()
+        found = query_range(
+            self.loki.url,
+            '{source="cloudwatch"}',
+            start_ns=now - 3_600_000_000_000,
+            end_ns=now + 600_000_000_000,
+            tenant=TENANT,
+        )
+        return Counter(line.line for line in found)
+
+    def _sandbox(self, handler: str) -> Any:
+        env = {
+            "LOKI_URL": f"http://127.0.0.1:{self.port}",
+            "LOKI_TENANT": TENANT,
+            "BUCKET": self.bucket,
+            "TAG_LABELS": "none",
+        }
+        environ = self._aws.environ | {"AWS_ENDPOINT_URL": self.gate.url}
+        return run_sandbox(
+            handler,
+            paths=self._artifact.paths,
+            cwd=self._artifact.function,
+            env=environ | env,
+            alone=True,
+        )
+
+    def _keep(self, key: str, body: bytes) -> None:
+        self._aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
+
+
+@pytest.fixture
+def soak(aws: LocalAws, tmp_path: Path, tell: Tell) -> Iterator[Soak]:
+    found = find_executable(os.environ, tell)
+    if isinstance(found, NotFound):
+        not_here(found.why)
+    assert isinstance(found, Executable)
+    artifact = build_artifact(os.environ, tell)
+    with ExitStack() as stack:
+        yield Soak(stack, aws, found, artifact, tmp_path)
+
+
+def run(cloud: Cloud, asked: Sweep | GroupsChanged | StackChanged, settings: Settings) -> Report:
+    """Run the subscriber, while lines go on being logged."""
+    report = respond(asked, cloud.surroundings(settings))
+    cloud.deliver()
+    return report
+
+
+def deployed(kind: str) -> StackChanged:
+    return StackChanged(kind, "https://answer", {})  # type: ignore[arg-type] # one of the three
+
+
+def test_every_line_is_in_loki_exactly_once_whatever_changes(soak: Soak) -> None:
+    cloud = Cloud(soak.function, random.Random(1))
+    by_group = configured(include=("*",), function_tags=False)
+    by_policy = configured(include=("*",), function_tags=False, link_mode="account")
+
+    def phase() -> None:
+        for _ in range(TICKS):
+            cloud.tick()
+
+    for number in range(3):
+        cloud.group(f"/soak/{number}", age=0)
+    run(cloud, deployed("Create"), by_group)
+    phase()
+    run(cloud, Sweep(), by_group)
+
+    # Loki dies; what fails lies under the first key of the bucket, which is then changed.
+    cloud.kill_at = {30, 55, 80}
+    soak.kill_loki()
+    phase()
+    soak.gate.denied = set(soak.waiting)
+    assert len(soak.gate.denied) > 3
+    phase()
+
+    # From filters to the account policy in the middle of it, and a log group comes.
+    assert run(cloud, deployed("Update"), by_policy).policy_failure is None
+    phase()
+    run(cloud, Sweep(), by_policy)
+    assert cloud.linked == {}
+    cloud.group("/soak/young", age=0)
+    phase()
+
+    # Loki is back, and slow; what lies under the former key cannot be read.
+    soak.start_loki(SLOW)
+    report = soak.redrive()
+    assert report["faults"] == {"AccessDenied": len(soak.gate.denied)}
+    assert report["lines"] > 0
+    run(cloud, GroupsChanged(("/soak/young",)), by_policy)
+    phase()
+
+    # Back to filters; then the former key is named.
+    soak.loki.override(TENANT, LIMITS)
+    run(cloud, deployed("Update"), by_group)
+    phase()
+    run(cloud, Sweep(), by_group)
+    assert (len(cloud.linked), cloud.policy) == (4, None)
+    phase()
+    soak.gate.denied = set()
+    for _ in range(10):
+        soak.redrive()
+        if not soak.waiting:
+            break
+
+    assert soak.waiting == []
+    held = soak.held()
+    assert [line for line in cloud.logged if held[line] != 1] == []
+    assert held.total() == len(cloud.logged) > 6_000
+    assert soak.gate.refused > 0
+    assert soak.function.kept > 0
