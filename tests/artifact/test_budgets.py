@@ -11,8 +11,8 @@ from loki_shipper.local.bench.payloads import payload
 from loki_shipper.local.receiver import Receiver
 from loki_shipper.local.runtime_api import Response, Sandbox
 
-MODULES = 190
-"""Of ours and of the layer, not of the standard library; 183 when this was written."""
+MODULES = 195
+"""Of ours and of the layer, not of the standard library; 192 when this was written."""
 
 BYTES_AN_EVENT = {1: 500, 100: 90, 10_000: 62}
 """After compression, for lines of 200 bytes; measured 469, 81 and 59."""

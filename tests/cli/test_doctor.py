@@ -105,7 +105,7 @@ def test_a_healthy_loki_is_green(run: Run, stock_loki: Loki, tenant: str) -> Non
     result = run("doctor", "--json", "--loki", stock_loki.url, LOKI_TENANT=tenant)
     found = levels(result)
     assert (result.exit_code, {*found.values()}) == (0, {"green"})
-    checks = "settings dns tcp clock path auth tenant write read metadata labels"
+    checks = "settings dns tcp clock path auth tenant write read metadata labels limits"
     assert [*found] == checks.split()
 
 
@@ -242,7 +242,7 @@ def test_a_pipe_gets_plain_lines_and_a_sum(run: Run, stock_loki: Loki, tenant: s
     assert (
         lines[2] == f"ok     tcp         {stock_loki.url.removeprefix('http://')} takes connections"
     )
-    assert lines[-1] == "10 ok, 1 look, 0 wrong"
+    assert lines[-1] == "11 ok, 1 look, 0 wrong"
 
 
 def test_on_a_terminal_of_80_columns_a_long_text_stays_in_its_column(stock_loki: Loki) -> None:
