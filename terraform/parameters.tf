@@ -1,4 +1,4 @@
-# Written by scripts/terraform-variables from template.yaml.
+# Written by scripts/settings from template.yaml.
 
 locals {
   parameters = {

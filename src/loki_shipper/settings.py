@@ -1,7 +1,7 @@
 """The environment becomes one frozen `Settings`; every fault is named in one message.
 
-`Settings` is the one declaration of what can be set: the template's parameters and the README's
-table are compared with it by tests. Absent and empty variables are the same.
+`Settings` is the one declaration of what can be set: tests compare the template's parameters with
+it, and docs/settings.md is written from both. Absent and empty variables are the same.
 """
 
 import re

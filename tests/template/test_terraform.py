@@ -1,16 +1,15 @@
 """The Terraform module hands over what the template asks for, and deploys this version's files."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loki_shipper.local.release import LAYERS, NAME, function_zip, layer_zip
-from loki_shipper.local.terraform import terraform, variable_name
 from loki_shipper.settings import variables
 from loki_shipper.subscriber.settings import variables as subscriber_variables
+from tools.terraform import terraform, variable_name
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
@@ -20,12 +19,6 @@ SETTINGS = {
     for name, variable in (variables() | subscriber_variables()).items()
     if variable.parameter
 }
-
-
-def test_its_variables_are_the_templates_parameters() -> None:
-    command = [str(ROOT / "scripts/terraform-variables"), "/dev/stdout"]
-    written = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert written == TEXT["parameters.tf"], "run scripts/terraform-variables"
 
 
 @pytest.mark.parametrize("name", SETTINGS)

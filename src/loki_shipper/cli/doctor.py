@@ -99,7 +99,7 @@ def _findings(loki: str | None, stack: str | None, function: str | None) -> Iter
         configured = settings(environ)
         yield green("settings", configured.loki_url)
     except SettingsError as error:
-        yield red("settings", str(error), "correct them" if deployed else "see the README")
+        yield red("settings", str(error), "correct them" if deployed else "see docs/settings.md")
         return
     yield from _of_loki(configured, deployed)
     if deployed:

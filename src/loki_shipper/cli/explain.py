@@ -30,7 +30,7 @@ _STYLES = {"label": "green", "metadata": "yellow", "nowhere": "dim"}
 
 
 class _Setting(Tag):
-    """A setting, written `NAME=VALUE`, of the variables that the README lists."""
+    """A setting, written `NAME=VALUE`, of the variables that docs/settings.md lists."""
 
     name = "NAME=VALUE"
 
@@ -170,7 +170,7 @@ def _next(filters: Filters, unwanted: str | None, *, sweeps: bool) -> str:
 def _explained(known: _Known, overrides: dict[str, str]) -> Explained:
     unknown = sorted(overrides.keys() - variables().keys())
     if unknown:
-        raise InputError(f"there is no setting {', '.join(unknown)}: the README lists them")
+        raise InputError(f"there is no setting {', '.join(unknown)}: docs/settings.md lists them")
     # LOKI_URL is required, and says nothing about labels.
     environ = {**known.environ, **overrides, "LOKI_URL": _NOWHERE}
     try:

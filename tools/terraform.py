@@ -1,27 +1,12 @@
-"""From the template's parameters to the Terraform module's variables, which mirror them."""
+"""Writes terraform/parameters.tf: a variable of the module for each parameter of the template."""
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import yaml
-
-from loki_shipper.local.artifact import CLONE
-
-MODULE: Final = CLONE / "terraform"
-
-_HEAD = "# Written by scripts/terraform-variables from template.yaml.\n"
+_HEAD = "# Written by scripts/settings from template.yaml.\n"
 _TYPES = {"String": "string", "Number": "number", "CommaDelimitedList": "list(string)"}
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as nothing: parameters have none."""
-
-
-_Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
 
 
 def terraform(parameters: Mapping[str, Mapping[str, Any]]) -> str:
@@ -69,14 +54,3 @@ def _default(parameter: Mapping[str, Any]) -> str:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
-
-
-def main() -> None:
-    """Write the module's `parameters.tf`, or the file that is named."""
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else MODULE / "parameters.tf"
-    template = yaml.load((CLONE / "template.yaml").read_text("utf-8"), _Loader)  # noqa: S506 - safe
-    target.write_text(terraform(template["Parameters"]), "utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""What only maintainers run, one file a job; none of it is in the package."""
