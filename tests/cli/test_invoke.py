@@ -204,8 +204,8 @@ def test_a_repeated_push_does_not_print_its_entries_again(run: Run, receiver: Re
 @pytest.mark.parametrize(
     ("stdin", "sentence"),
     [
-        ("{", "Error: <stdin> is not JSON: name a file like those in events/\n"),
-        ("[" * 100_000, "Error: <stdin> is not JSON: name a file like those in events/\n"),
+        ("{", "Error: <stdin> is not JSON: name an event, or a sample such as lambda\n"),
+        ("[" * 100_000, "Error: <stdin> is not JSON: name an event, or a sample such as lambda\n"),
         (
             '{"Records": []}',
             f"{NOT_AN_EVENT}: the event has no text at awslogs.data\n",
@@ -250,3 +250,20 @@ def test_a_token_is_sent_and_never_printed(run: Run, receiver: Receiver) -> None
     assert receiver.attempts[0].headers["authorization"] == "Bearer glc-secret"
     assert "glc-secret" not in result.output
     assert result.exit_code == 1
+
+
+def test_a_sample_is_named_where_there_is_no_such_file(run: Run, tmp_path: Path) -> None:
+    result = run("invoke", str(tmp_path / "lambda.json"))
+    assert result.exit_code == 2
+    assert "there is no file" in result.stderr
+    named = run("invoke", "lambda")
+    assert named.exit_code == 0
+    assert named.stdout == run("invoke", LAMBDA).stdout
+
+
+def test_a_file_comes_before_the_sample_of_its_name(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lambda").write_text("{}")
+    assert run("invoke", "lambda").exit_code == 2

@@ -54,7 +54,7 @@ def main() -> None:
 
     \b
     Try it on a sample, without AWS and without Loki:
-      loki-shipper invoke events/lambda.json
+      loki-shipper invoke lambda
 
     Commands exit with 0 when all is well, with 1 when something was not delivered, with 2 when
     they were called wrongly.

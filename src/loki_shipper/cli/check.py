@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.event_file import EventFile
 from loki_shipper.local.trial import Trial, Tried, trial
 from loki_shipper.model import LogData
 from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
@@ -49,10 +50,10 @@ class Checked(Struct, frozen=True):
 @click.option(
     "--event",
     "events",
-    type=click.File("rb"),
+    type=EventFile(),
     multiple=True,
-    metavar="FILE",
-    help="Try the rules on this event, such as those in events/; repeat it; - reads stdin.",
+    metavar="EVENT",
+    help="Try the rules on this file or sample, such as lambda; repeat it; - reads stdin.",
 )
 @click.option(
     "--limit",
@@ -70,7 +71,7 @@ def check(rules: str | None, events: tuple[BinaryIO, ...], limit: int, *, as_jso
 
     \b
     See what a rules file makes of a sample:
-      loki-shipper check rules.toml --event events/lambda.json
+      loki-shipper check rules.toml --event lambda
     \b
     See what the rules make of a log file of yours:
       loki-shipper event --log-group /ecs/shop --from-file app.log |

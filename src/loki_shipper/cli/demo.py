@@ -17,6 +17,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from loki_shipper.bundle import in_clone
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.local.demo import FUNCTIONS, QUERY, Outcome, Place, place, run_demo
 from loki_shipper.local.loki import Line, LokiError
@@ -27,7 +28,6 @@ from loki_shipper.shipper.encode import label_set
 _SHOWN = 8
 _LONGEST_SECONDS = 300
 _ENDLESS = 100_000
-_NEEDED = ("awslambdaric", "moto")
 
 
 class Duration(click.ParamType[int]):
@@ -72,8 +72,9 @@ def demo(*, seconds: int, keep: bool, loki: str | None) -> None:
     See half a minute of it, then look around in Loki:
       loki-shipper demo --for 30s --keep
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        raise InputError(f"the demo needs {' and '.join(missing)}: run ./scripts/demo in a clone")
+    # A part of awslambdaric that it has on Linux only.
+    if find_spec("runtime_client") is None:
+        raise InputError("the demo needs Linux: `docker compose up` in a clone shows it elsewhere")
     # Loki is to be stopped when we are.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -166,10 +167,11 @@ def _kept(to: Place) -> Iterator[RenderableType]:
 def _next() -> Iterator[RenderableType]:
     yield Text()
     yield Text("Try next:")
+    program = ".venv/bin/loki-shipper" if in_clone() else "loki-shipper"
     for command, what in (
-        ("./scripts/demo --for 30s --keep", "look around with Grafana"),
-        ("uv run loki-shipper invoke events/lambda.json", "see what Loki gets of an event"),
-        ("sam build && sam deploy --guided", "deploy it"),
+        (f"{program} demo --for 30s --keep", "look around with Grafana"),
+        (f"{program} invoke lambda", "see what Loki gets of an event"),
+        (f"{program} deploy", "deploy it"),
     ):
         yield Text.assemble("  ", (f"{command:<47}", "bold"), what)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.fates import Explained, Row, changes, explained
 from loki_shipper.cli.invoke import Tag
 from loki_shipper.cli.stack import Stack, found, stack_options
@@ -49,7 +50,7 @@ class _Known(Struct, frozen=True):
 @click.argument("group", required=False)
 @stack_options
 @click.option(
-    "--event", type=click.File("rb"), metavar="FILE", help="Explain this event; AWS is not asked."
+    "--event", type=EventFile(), metavar="EVENT", help="Explain this event; AWS is not asked."
 )
 @click.option(
     "--tag", "tags", type=Tag(), multiple=True, help="With --event: a tag of its log group."
@@ -83,7 +84,7 @@ def explain(
       loki-shipper explain /aws/lambda/checkout --diff TAG_LABELS=team,env
     \b
     The same without AWS:
-      loki-shipper explain --event events/lambda.json --tag team=payments
+      loki-shipper explain --event lambda --tag team=payments
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if (group is None) is (event is None):
         raise click.UsageError("name a log group, or give --event")

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.show import as_json as to_json
 from loki_shipper.cli.show import show
 from loki_shipper.local.invoke import Invocation, connected
@@ -48,7 +49,7 @@ class Tag(click.ParamType[tuple[str, str]]):
 
 
 @click.command()
-@click.argument("event", type=click.File("rb"))
+@click.argument("event", type=EventFile())
 @click.option("--loki", metavar="URL", help="Push to this Loki.  [default: show only]")
 @click.option("--tag", "tags", type=Tag(), multiple=True, help="A tag of the log group; repeat it.")
 @click.option(
@@ -79,16 +80,16 @@ def invoke(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Run the shipper on EVENT here, and show what Loki gets.
 
-    EVENT is a file as CloudWatch Logs hands it to the function, such as those in events/; - reads
-    stdin. AWS is not asked for anything: --tag stands for the log group's tags. All other settings
-    come from the environment, LOKI_URL apart: only --loki pushes.
+    EVENT is a file as CloudWatch Logs hands it to the function, or the name of a sample event,
+    such as lambda or ecs; - reads stdin. AWS is not asked for anything: --tag stands for the log
+    group's tags. All other settings come from the environment, LOKI_URL apart: only --loki pushes.
 
     \b
     Show what Loki would get:
-      loki-shipper invoke --tag team=payments events/lambda.json
+      loki-shipper invoke --tag team=payments lambda
     \b
     Push it (Loki refuses what is older than seven days, so move it to now):
-      loki-shipper invoke --now --loki http://localhost:3100 events/lambda.json
+      loki-shipper invoke --now --loki http://localhost:3100 lambda
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     invocation = _invoke(event, loki, tags=dict(tags), region=region, now=now)
     if as_json:
@@ -121,7 +122,8 @@ def _read(file: BinaryIO) -> Any:
     try:
         return json.loads(file.read())
     except (ValueError, RecursionError):
-        raise InputError(f"{_name(file)} is not JSON: name a file like those in events/") from None
+        says = f"{_name(file)} is not JSON: name an event, or a sample such as lambda"
+        raise InputError(says) from None
 
 
 def _name(file: BinaryIO) -> str:

@@ -1,4 +1,4 @@
-"""Builds Loki with Go from the module that the clone keeps in `tests/loki`, once a version."""
+"""Builds Loki with Go from the module in `tests/loki`, once a version."""
 
 import fcntl
 import hashlib
@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from loki_shipper.bundle import bundled
 from loki_shipper.local.progress import Tell, clock_face
 
-MODULE: Final = Path(__file__).parents[3] / "tests" / "loki"
-"""Where a clone keeps go.mod and go.sum; a wheel has neither."""
+MODULE: Final = bundled("tests/loki")
+"""The folder of go.mod and go.sum."""
 
 _PACKAGE = "github.com/grafana/loki/v3/cmd/loki"
 _VERSION = re.compile(r"\b(?:go)?(\d+(?:\.\d+)+)")
@@ -32,10 +33,8 @@ def build_loki(environ: Mapping[str, str], tell: Tell, module: Path = MODULE) ->
     ones quick. Two callers never build at once.
 
     Raises:
-        BuildError: no clone, no Go, a Go too old, or a failed build.
+        BuildError: no Go, a Go too old, or a failed build.
     """
-    if not (module / "go.mod").is_file():
-        raise BuildError("Go builds Loki only in a clone of Loki-Shipper")
     executable = cached(environ, module)
     if executable.exists():
         return executable

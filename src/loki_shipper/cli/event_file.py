@@ -1,0 +1,39 @@
+"""An event as a command takes it: a file, `-` for stdin, or one of the sample events."""
+
+import os
+from pathlib import Path, PurePath
+from typing import IO, Any, override
+
+import click
+
+from loki_shipper.bundle import sample_events
+
+
+class EventFile(click.File):
+    """A file, or a sample event by its name: `lambda`, `lambda.json` or `events/lambda.json`.
+
+    A file of that name comes first.
+    """
+
+    name = "event"
+
+    def __init__(self) -> None:
+        super().__init__("rb")
+
+    @override
+    def convert(
+        self,
+        value: str | os.PathLike[str] | IO[Any],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> IO[Any]:
+        if isinstance(value, str) and value != "-" and not Path(value).exists():
+            value = self._sample(value, param, ctx)
+        return super().convert(value, param, ctx)
+
+    def _sample(self, name: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        samples, path = sample_events(), PurePath(name)
+        if path.stem not in samples or path.parent.name not in {"", "events"}:
+            known = ", ".join(samples)
+            self.fail(f"there is no file {name}; sample events are {known}", param, ctx)
+        return os.fspath(samples[path.stem])

@@ -1,0 +1,152 @@
+"""The wheel, in an empty environment of each supported Python and without a clone in sight."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from loki_shipper import VERSION
+from loki_shipper.cli import COMMANDS
+
+CLONE = Path(__file__).resolve().parents[2]
+PYTHONS = ("3.12", "3.13")
+UV = shutil.which("uv") or str(CLONE / ".tools/bin/uv")
+
+
+def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    ours = re.compile(r"AWS_|LOKI_|PYTHON|VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if not ours.match(name)}
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=kept | environ,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def interpreter(version: str) -> str:
+    """Find a Python as scripts/setup does: pyenv's, else what uv finds or installs."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return next(map(str, pyenv.glob(f"versions/{version}*/bin/python{version}")), version)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(UV, "build", "--quiet", "--wheel", "--out-dir", folder, cwd=CLONE)
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session", params=PYTHONS)
+def command(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Path:
+    """The command, installed as people install it: with what the wheel asks for, no more."""
+    home = tmp_path_factory.mktemp(f"python-{request.param}")
+    run(UV, "venv", "--quiet", "--python", interpreter(request.param), "venv", cwd=home)
+    python = home / "venv/bin/python"
+    constraints = home / "constraints.txt"
+    export = ("export", "--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-emit-project")
+    constraints.write_text(run(UV, *export, cwd=CLONE).stdout)
+    install = ("pip", "install", "--quiet", "--python", python, "--constraints", constraints)
+    run(UV, *install, wheel, cwd=home)
+    return home / "venv/bin/loki-shipper"
+
+
+def test_tells_its_version_and_commands(command: Path, tmp_path: Path) -> None:
+    assert run(command, "--version", cwd=tmp_path).stdout == f"loki-shipper {VERSION}\n"
+    assert "Show it all on this machine" in run(command, "--help", cwd=tmp_path).stdout
+
+
+def test_every_command_has_its_help(command: Path, tmp_path: Path) -> None:
+    script = (
+        "from loki_shipper.cli import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    main([name, '--help'], 'loki-shipper', standalone_mode=False)\n"
+    )
+    shown = run(command.with_name("python"), "-c", script, cwd=tmp_path).stdout
+    assert re.findall(r"^Usage: loki-shipper ([a-z]+)", shown, re.MULTILINE) == [*COMMANDS]
+
+
+@pytest.mark.parametrize("sample", ["lambda", "lambda.json", "events/lambda.json"])
+def test_runs_the_shipper_on_a_sample(command: Path, tmp_path: Path, sample: str) -> None:
+    shown = run(command, "invoke", "--tag", "team=payments", sample, cwd=tmp_path).stdout
+    assert 'team="payments"' in shown
+
+
+def test_checks_rules_on_a_sample(command: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text('[[rule]]\ndrop = "START"\n')
+    shown = run(command, "check", "rules.toml", "--event", "lambda", cwd=tmp_path).stdout
+    assert "drops the line" in shown
+
+
+def test_shows_the_demo(command: Path, tmp_path: Path) -> None:
+    nowhere = {"PATH": os.fspath(tmp_path), "XDG_CACHE_HOME": os.fspath(tmp_path)}
+    shown = run(command, "demo", "--for", "3s", cwd=tmp_path, **nowhere).stdout
+    counts = re.search(r"^(\d+) lines logged, (\d+) lines held$", shown, re.MULTILINE)
+    assert counts
+    assert int(counts[1]) == int(counts[2]) > 0
+
+
+def test_the_wheel_brings_what_commands_read(wheel: Path) -> None:
+    names = set(ZipFile(wheel).namelist())
+    brought = {name.removeprefix("loki_shipper/bundled/") for name in names}
+    assert names >= {"loki_shipper/local/logproto_pb2.py", "loki_shipper/cli/__init__.py"}
+    assert brought >= {
+        "docs/troubleshooting.md",
+        "events/lambda.json",
+        "layers/dependencies/requirements.txt",
+        "layers/dependencies/arm64/platforms.txt",
+        "template.yaml",
+        "tests/loki/go.mod",
+        "tests/loki/go.sum",
+    }
+    assert not [name for name in names if "__pycache__" in name]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Path]:
+    """A fresh clone, with what is edited here."""
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=CLONE).stdout
+    for name in listed.splitlines():
+        if (CLONE / name).is_file():
+            target = tmp_path / "clone" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(CLONE / name, target)
+    yield tmp_path / "clone"
+    shutil.rmtree(tmp_path / "clone")
+
+
+def test_uvx_runs_it_straight_from_a_clone(copy: Path) -> None:
+    said = run(UV, "tool", "run", "--quiet", "--from", ".", "loki-shipper", "--version", cwd=copy)
+    assert said.stdout == f"loki-shipper {VERSION}\n"
+
+
+def test_pip_installs_a_clone(copy: Path, tmp_path: Path) -> None:
+    run(UV, "venv", "--quiet", "--seed", "--python", interpreter(PYTHONS[-1]), "venv", cwd=tmp_path)
+    pip = tmp_path / "venv/bin/python"
+    run(pip, "-m", "pip", "install", "--quiet", "--no-deps", ".", cwd=copy)
+    assert (tmp_path / "venv/bin/loki-shipper").is_file()
+
+
+def test_the_functions_import_a_part_of_what_the_wheel_asks_for() -> None:
+    project = tomllib.loads((CLONE / "pyproject.toml").read_text("utf-8"))
+    assert set(project["dependency-groups"]["functions"]) < set(project["project"]["dependencies"])
+
+
+def test_the_pythons_tried_are_those_that_are_supported() -> None:
+    project = tomllib.loads((CLONE / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["requires-python"] == f">={PYTHONS[0]}"
+    assert PYTHONS[0] in (CLONE / "README.md").read_text("utf-8")
