@@ -224,7 +224,7 @@ variable "bucket_retention_days" {
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the bucket, and the secrets above if they are under it too. Empty: the keys of AWS. Its key policy must let this account's roles use it."
+  description = "Key that encrypts the bucket. Empty: a key of AWS. Its key policy must let this account's roles use it. Secrets may be under other keys."
   type        = string
   default     = ""
 }

@@ -18,6 +18,13 @@ PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 type Grant = tuple[str, str]
 
+OF_DESTINATION: set[Grant] = {
+    (action, resource)
+    for action in ("s3:PutObject", "s3:ListBucket")
+    for resource in ("arn:aws:s3:::BUCKET", "arn:aws:s3:::BUCKET/*")
+}
+DECRYPT: Grant = ("kms:Decrypt", f"arn:aws:kms:{REGION}:*:key/*")
+
 READ_TAGS: set[Grant] = {
     ("s3:GetObject", "arn:aws:s3:::BUCKET/tags/*"),
     ("logs:ListTagsForResource", f"arn:aws:logs:{HERE}:log-group:*"),
@@ -84,8 +91,8 @@ def _role(template: dict[str, Any], name: str) -> dict[str, Any]:
     return role
 
 
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 @pytest.fixture(scope="session")
@@ -100,16 +107,56 @@ def test_it_may_write_its_log_and_keep_what_was_not_delivered(always: set[Grant]
         ("s3:PutObject", "arn:aws:s3:::BUCKET/failed/*"),
         ("s3:PutObject", "arn:aws:s3:::BUCKET/later/*"),
         ("s3:PutObject", "arn:aws:s3:::BUCKET/rejected/*"),
-        ("s3:PutObject", "arn:aws:s3:::BUCKET/aws/lambda/async/*"),
-        ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
+        *OF_DESTINATION,
     }
+
+
+def test_lambda_takes_the_bucket_as_a_destination(template: dict[str, Any]) -> None:
+    """AWS's own example and CDK grant as much; a grant on a prefix is refused."""
+    [grant] = [s for s in statements(template) if s["Sid"] == "LetLambdaKeepEvents"]
+    assert {*grant["Action"]} == {"s3:PutObject", "s3:ListBucket"}
+    assert grant["Resource"] == ["arn:aws:s3:::BUCKET", "arn:aws:s3:::BUCKET/*"]
+    assert grant["Condition"] == {"StringEquals": {"aws:ResourceAccount": "123456789012"}}
+
+
+def test_lambda_takes_a_bucket_under_a_key_as_a_destination(template: dict[str, Any]) -> None:
+    [grant] = [
+        s for s in statements(template, KmsKeyArn=KEY) if s["Sid"] == "LetLambdaEncryptEvents"
+    ]
+    assert (grant["Action"], grant["Resource"]) == ("kms:GenerateDataKey", KEY)
+    assert "Condition" not in grant
+
+
+def test_the_shipper_leaves_the_folders_of_others_alone(template: dict[str, Any]) -> None:
+    policy = template["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]
+    [denied] = [s for s in policy["Statement"] if s["Sid"] == "ShipperLeavesFoldersOfOthers"]
+    assert (denied["Effect"], denied["Principal"], denied["Action"]) == (
+        "Deny",
+        "*",
+        "s3:PutObject",
+    )
+    assert denied["Condition"] == {
+        "ArnEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["ShipperRole", "Arn"]}}
+    }
+    closed = {each["Fn::Sub"].removeprefix("${Bucket.Arn}/") for each in denied["Resource"]}
+    expiring = template["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    written = {f"{rule['Prefix']}*" for rule in expiring}
+    others = {
+        resource["Fn::Sub"].removeprefix("${Bucket.Arn}/")
+        for name in ("RedriverRole", "SubscriberRole")
+        for policy in template["Resources"][name]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "s3:PutObject" in _listed(statement.get("Action", []))
+        for resource in _listed(statement["Resource"])
+    }
+    assert closed == others - written
 
 
 def test_the_redriver_may_empty_the_bucket_but_for_what_loki_refused(
     template: dict[str, Any], always: set[Grant]
 ) -> None:
     redrivers = grants(template, "Redriver", TagLabels="none")
-    assert always - redrivers == {("s3:PutObject", "arn:aws:s3:::BUCKET/aws/lambda/async/*")}
+    assert always - redrivers == OF_DESTINATION - {("s3:ListBucket", "arn:aws:s3:::BUCKET")}
     cursor = {
         (action, "arn:aws:s3:::BUCKET/redriver/*") for action in ("s3:GetObject", "s3:PutObject")
     }
@@ -178,7 +225,44 @@ def test_it_may_read_only_the_secret_that_is_named(
     reference: str,
     granted: set[Grant],
 ) -> None:
-    assert grants(template, TagLabels="none", **{parameter: reference}) - always == granted
+    assert grants(template, TagLabels="none", **{parameter: reference}) - always == {
+        DECRYPT,
+        *granted,
+    }
+
+
+@pytest.mark.parametrize(
+    "parameter", ["LokiSecret", "LokiCaCert", "LokiClientCert", "LokiClientKey"]
+)
+@pytest.mark.parametrize(
+    ("reference", "context"),
+    [
+        pytest.param(SECRET, ("SecretARN", SECRET), id="Secrets Manager"),
+        pytest.param(PARAMETER, ("PARAMETER_ARN", PARAMETER), id="ARN of a parameter"),
+        pytest.param("/team/loki", ("PARAMETER_ARN", PARAMETER), id="parameter in a hierarchy"),
+        pytest.param("team/loki", ("PARAMETER_ARN", PARAMETER), id="parameter"),
+    ],
+)
+def test_a_secret_under_any_key_is_decrypted_and_no_other(
+    template: dict[str, Any], parameter: str, reference: str, context: tuple[str, str]
+) -> None:
+    found = statements(template, **{parameter: reference})
+    [decrypt] = [s for s in found if s["Sid"] == "DecryptSecrets"]
+    named = {
+        # moto leaves a None where CloudFormation leaves AWS::NoValue out.
+        key.removeprefix("kms:EncryptionContext:"): {value for value in values if value}
+        for key, values in decrypt["Condition"]["StringEqualsIfExists"].items()
+    }
+    name, value = context
+    assert value in named[name]
+    local = f"arn:aws:ssm:{HERE}:parameter"
+    assert named["SecretARN"] == {reference}
+    assert named["PARAMETER_ARN"] <= {reference, f"{local}{reference}", f"{local}/{reference}"}
+    assert decrypt["Condition"]["StringEquals"] == {
+        "kms:ViaService": [
+            f"{service}.{REGION}.amazonaws.com" for service in ("secretsmanager", "ssm")
+        ]
+    }
 
 
 @pytest.mark.parametrize("parameter", ["LokiCaCert", "LokiClientCert"])
@@ -195,7 +279,7 @@ def test_it_may_use_a_key_only_through_the_services_that_need_it(
         ("kms:GenerateDataKey", KEY),
         ("kms:Decrypt", KEY),
     }
-    (key,) = [s for s in statements(template, KmsKeyArn=KEY) if s["Resource"] == KEY]
+    (key,) = [s for s in statements(template, KmsKeyArn=KEY) if s["Sid"] == "UseKey"]
     assert key["Condition"] == {
         "StringEquals": {
             "kms:ViaService": [

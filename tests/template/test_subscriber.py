@@ -91,10 +91,18 @@ def test_it_may_touch_only_log_groups_its_objects_and_the_shipper(
     assert everything == {
         "tag:GetResources",
         "logs:DescribeAccountPolicies",
+        "logs:DescribeSubscriptionFilters",
         "logs:DeleteAccountPolicy",
+        "logs:DeleteSubscriptionFilter",
         "logs:PutAccountPolicy",
         "logs:PutSubscriptionFilter",
     }
+    # AWS asks for the right on filters beside that on the policy of filters; in this Region only.
+    for statement in statements(template):
+        if statement["Resource"] == "*" and statement["Sid"] != "ReadAllTags":
+            assert statement["Condition"] == {
+                "StringEquals": {"aws:RequestedRegion": {"Ref": "AWS::Region"}}
+            }
     [ships] = [s for s in statements(template) if s["Action"] == "lambda:InvokeFunction"]
     assert ships["Resource"] == {"Ref": "ShipperAlias"}
 

