@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, assert_never
 
 import click
@@ -22,7 +23,7 @@ from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
 from loki_shipper.subscriber.observe import Sight, never, observe
 from loki_shipper.subscriber.plan import Delete, Put, Skip, plan
 from loki_shipper.subscriber.reconcile import rules
-from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.select import Rules, is_selected
 from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
 
@@ -80,7 +81,7 @@ def rows(stack: Stack) -> list[Row]:
     ruled = rules(around.settings, memory)
     noted = {
         each.group.name: (each, note)
-        for each in observe(seen.groups, memory, never, sight)
+        for each in observe(seen.groups, memory, never, sight, partial(is_selected, rules=ruled))
         if (note := _note(each, ruled)) is not None
     }
     measured = delivery(

@@ -16,6 +16,9 @@ ROUND = 24
 type Distrust = Callable[[LogGroup], bool]
 """Tells whether to look at a log group's filters although they are known."""
 
+type IsSelected = Callable[[LogGroup], bool]
+"""Tells whether the settings select a log group."""
+
 
 class Sight(Struct, frozen=True):
     """How filters are read (`look`, raises AwsError), and when looking must end."""
@@ -25,16 +28,25 @@ class Sight(Struct, frozen=True):
 
 
 def observe(
-    groups: Iterable[LogGroup], memory: Memory, distrust: Distrust, sight: Sight
+    groups: Iterable[LogGroup],
+    memory: Memory,
+    distrust: Distrust,
+    sight: Sight,
+    is_selected: IsSelected,
 ) -> Iterator[Seen]:
     """Give log groups with their filters, until time is up.
 
-    The newest log groups first, and last those that are looked at out of distrust alone, so that a
-    run cut short has done what matters. Raises AwsError where nothing can be read at all.
+    A run that is cut short has done what matters: first come log groups that are selected or known,
+    then new ones that are not selected, and last those that are looked at out of distrust alone.
+    The newest come first each time. Raises AwsError where nothing can be read at all.
     """
-    ordered = sorted(groups, key=lambda group: (-group.created, group.name))
+
+    def turn(group: LogGroup) -> tuple[bool, int, str]:
+        is_last = recall(memory, group) is None and not is_selected(group)
+        return is_last, -group.created, group.name
+
     doubted = []
-    for group in ordered:
+    for group in sorted(groups, key=turn):
         if sight.remaining() <= 0:
             return
         known = recall(memory, group)

@@ -18,7 +18,7 @@ from loki_shipper.subscriber.model import EFFECTIVE_MS, Reason, Seen
 from loki_shipper.subscriber.observe import Distrust, Sight, observe
 from loki_shipper.subscriber.pace import AwsError
 from loki_shipper.subscriber.plan import Action, Delete, Skip, plan
-from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.select import Rules, is_selected
 from loki_shipper.subscriber.settings import Settings
 from loki_shipper.subscriber.stop_order import StopOrder, StoppedError
 from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
@@ -40,7 +40,7 @@ def planned(
         wanted = wanted_policy(found, ruled, memory, fresh, around.aws)
         if wanted is not None:
             yield wanted.action
-    for seen in observe(found.groups, memory, distrust, _sight(around)):
+    for seen in _observe(found, ruled, memory, distrust, around):
         [action] = plan([seen], ruled)
         yield _foretold(seen, action, ruled, fresh) if found.whole else action
 
@@ -63,7 +63,7 @@ def reconcile(
     """
     fresh = FreshTags(around.aws.tags, around.clock.now)
     tally = Tally(found, memory, around.settings.shipper_arn, fresh.read)
-    seen = observe(found.groups, memory, distrust, _sight(around))
+    seen = _observe(found, ruled, memory, distrust, around)
     try:
         _Run(found, ruled, fresh, tally, around).link(seen)
     except StoppedError:
@@ -151,5 +151,8 @@ def _nothing() -> None:
     """Let a run go on that links nothing anyway."""
 
 
-def _sight(around: Surroundings) -> Sight:
-    return Sight(around.aws.filters, around.clock.remaining)
+def _observe(
+    found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
+) -> Iterator[Seen]:
+    sight = Sight(around.aws.filters, around.clock.remaining)
+    return observe(found.groups, memory, distrust, sight, partial(is_selected, rules=ruled))

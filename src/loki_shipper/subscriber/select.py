@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from functools import cache
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loki_shipper.subscriber.model import LogGroup, Reason
 from loki_shipper.subscriber.settings import Condition, Settings
@@ -58,6 +58,11 @@ def select(group: LogGroup, rules: Rules) -> Verdict:
         return Passed(reason)
     pattern = filter_pattern(group, settings)
     return Covered(pattern) if settings.link_mode == "account" else Selected(pattern)
+
+
+def is_selected(group: LogGroup, rules: Rules) -> bool:
+    """Tell whether a log group is to be linked; an order to unlink everything does not count."""
+    return not isinstance(select(group, structs.replace(rules, stopped=False)), Passed)
 
 
 def filter_pattern(group: LogGroup, settings: Settings) -> str:
