@@ -79,7 +79,7 @@ def test_counts_without_shipping(here: Deployment, shipper: Shipper) -> None:
 def test_is_json_for_programs(here: Deployment) -> None:
     log(here, "a", HOUR)
     result = here.run("backfill", GROUP, "--since", "2h", "--json")
-    assert json.loads(result.stdout)["lines"] == 1
+    assert json.loads(result.stdout)[0]["lines"] == 1
 
 
 def test_adds_up_what_the_shipper_reports_step_by_step() -> None:
@@ -124,7 +124,7 @@ def test_says_where_the_lines_are_that_could_not_be_delivered(
     assert "4 lines could not be delivered: they are in the bucket, under failed/" in result.stderr
     assert "redriver ships them" in result.stderr
     result = here.run("backfill", GROUP, "--since", "1d", "--json")
-    assert (result.exit_code, json.loads(result.stdout)["errored"]) == (1, 4)
+    assert (result.exit_code, json.loads(result.stdout)[0]["errored"]) == (1, 4)
 
 
 def test_says_that_nothing_was_kept_where_the_invocation_failed_and_how_to_go_on(

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.show import as_json as to_json
-from loki_shipper.cli.show import show
+from loki_shipper.cli.objects import print_objects
+from loki_shipper.cli.show import as_object, show
 from loki_shipper.local.invoke import Invocation, connected
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
@@ -93,7 +93,7 @@ def invoke(  # noqa: PLR0913 - each is an option
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     invocation = _invoke(event, loki, tags=dict(tags), region=region, now=now)
     if as_json:
-        click.echo(json.dumps(to_json(invocation), indent=2, ensure_ascii=False))
+        print_objects([as_object(invocation)])
     else:
         console = Console(highlight=False, soft_wrap=True)
         for line in show(invocation, limit):
