@@ -88,6 +88,7 @@ def test_json_has_everything_in_the_shape_of_lokis_own(run: Run) -> None:
         "late": 0,
         "dropped": {"empty": 1},
         "rejected": {},
+        "deferred": {},
         "errored": {},
     }
     assert push["tenant"] is None
@@ -171,6 +172,15 @@ def test_what_loki_rejects_is_an_exit_code_of_1_and_advice(run: Run, receiver: R
     assert result.stderr == (
         "Error: Loki did not take 2 of 2: too_old; move the event to now with --now\n"
     )
+
+
+def test_what_loki_takes_later_is_not_delivered_yet(run: Run, receiver: Receiver) -> None:
+    body = b"entry for stream '{}' has timestamp too new: 2025-11-13T00:00:00Z"
+    receiver.script([Answer(400, body)])
+    result = run("invoke", "--now", "--loki", receiver.url, "-", stdin=event("a", "b"))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].endswith("rejected 0, deferred 2 (2 too_new), errored 0")
+    assert result.stderr.startswith("Error: Loki did not take 2 of 2: too_new; ")
 
 
 def test_what_cannot_be_delivered_is_an_exit_code_of_1_also_with_json(

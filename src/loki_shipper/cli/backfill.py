@@ -180,13 +180,24 @@ def _as_object(group: str, start: int, progress: Progress) -> dict[str, Any]:
 
 
 def _counts(progress: Progress) -> str:
-    shipped = progress.lines - progress.rejected - progress.errored
-    return f"{shipped:,} lines shipped, {progress.late:,} of them late"
+    shipped = f"{progress.delivered:,} lines shipped, {progress.late:,} of them late"
+    dropped = f"; rules dropped {_lines(progress.dropped)}" if progress.dropped else ""
+    return shipped + dropped
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} line{'' if count == 1 else 's'}"
 
 
 def _trouble(progress: Progress) -> Iterator[str]:
     if progress.rejected:
         yield f"Loki refused {progress.rejected:,} lines: they are in the bucket, under rejected/"
+    if progress.deferred:
+        verb = "waits" if progress.deferred == 1 else "wait"
+        yield (
+            f"{_lines(progress.deferred)} {verb} in the bucket, under failed/ or later/, until "
+            "the tenant is known or the time has come"
+        )
     if progress.errored:
         yield (
             f"{progress.errored:,} lines could not be delivered: they are in the bucket, under "

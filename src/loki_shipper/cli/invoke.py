@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections import Counter
 from typing import Any, BinaryIO, override
 
 import click
@@ -132,9 +133,10 @@ def _name(file: BinaryIO) -> str:
 
 def _blame(report: Report) -> str | None:
     """Say what was not delivered, why, and what to do; None where nothing is missing."""
-    reasons = sorted({**report.rejected, **report.errored})
+    missing = Counter(report.rejected) + Counter(report.deferred) + Counter(report.errored)
+    reasons = sorted(missing)
     if not reasons:
         return None
-    count = sum(report.rejected.values()) + sum(report.errored.values())
+    count = missing.total()
     advice = next((_ADVICE[reason] for reason in reasons if reason in _ADVICE), "see its answers")
     return f"Loki did not take {count:,} of {report.received:,}: {', '.join(reasons)}; {advice}"

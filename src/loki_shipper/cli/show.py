@@ -54,6 +54,7 @@ def as_object(invocation: Invocation) -> dict[str, Any]:
         "late": report.late,
         "dropped": report.dropped,
         "rejected": report.rejected,
+        "deferred": report.deferred,
         "errored": report.errored,
     }
 
@@ -119,6 +120,8 @@ def _sum(report: Report, *, pushed: bool) -> str:
         _by_reason("rejected", report.rejected),
         _by_reason("errored", report.errored),
     ]
+    if report.deferred:
+        parts.insert(-1, _by_reason("deferred", report.deferred))
     if report.late:
         parts.insert(2, f"late {report.late:,}")
     return ", ".join(parts)
