@@ -1,5 +1,6 @@
 """The nouns: what CloudWatch Logs sends and what Loki gets. Imports nothing of ours."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -61,4 +62,4 @@ class Batch(Struct, frozen=True):
     """What one push carries: entries of one stream, ascending in time."""
 
     stream: Stream
-    entries: list[Entry]
+    entries: Sequence[Entry]

@@ -1,6 +1,6 @@
 """What `invoke` prints: of an invocation, lines for people or JSON for programs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -43,18 +43,17 @@ def show(invocation: Invocation, limit: int) -> Iterator[Text]:
     yield Text(_sum(invocation.report, pushed=_is_pushed(invocation)), style="bold")
 
 
-def as_object(invocation: Invocation) -> dict[str, Any]:
-    """Give everything as one JSON object; `values` are as in Loki's own push API."""
+def as_json(invocation: Invocation) -> dict[str, Any]:
+    """Give everything as JSON values; times are text, in ns since 1970, as in Loki's own JSON."""
     report = invocation.report
     return {
-        "pushes": [_push_as_object(pushed) for pushed in invocation.pushes],
+        "pushes": [_push_as_json(pushed) for pushed in invocation.pushes],
         "pushed": _is_pushed(invocation),
         "received": report.received,
         "delivered": report.delivered,
         "late": report.late,
         "dropped": report.dropped,
         "rejected": report.rejected,
-        "deferred": report.deferred,
         "errored": report.errored,
     }
 
@@ -63,7 +62,7 @@ def _is_pushed(invocation: Invocation) -> bool:
     return any(pushed.answer is not None for pushed in invocation.pushes)
 
 
-def _entries(entries: list[Entry], limit: int) -> Iterator[Text]:
+def _entries(entries: Sequence[Entry], limit: int) -> Iterator[Text]:
     common = _common(entries)
     yield from _pairs("metadata", common)
     shown = entries[:limit] if limit else entries
@@ -86,7 +85,7 @@ def _moment(entry: Entry) -> datetime:
     return datetime.fromtimestamp(entry.timestamp // _SECOND, UTC)
 
 
-def _common(entries: list[Entry]) -> Pairs:
+def _common(entries: Sequence[Entry]) -> Pairs:
     """Give the structured metadata that all entries have."""
     first, *others = [entry.metadata for entry in entries]
     return tuple(pair for pair in first if all(pair in other for other in others))
@@ -120,8 +119,6 @@ def _sum(report: Report, *, pushed: bool) -> str:
         _by_reason("rejected", report.rejected),
         _by_reason("errored", report.errored),
     ]
-    if report.deferred:
-        parts.insert(-1, _by_reason("deferred", report.deferred))
     if report.late:
         parts.insert(2, f"late {report.late:,}")
     return ", ".join(parts)
@@ -136,24 +133,24 @@ def _count(number: int, one: str, several: str) -> str:
     return f"{number:,} {one if number == 1 else several}"
 
 
-def _push_as_object(pushed: Pushed) -> dict[str, Any]:
+def _push_as_json(pushed: Pushed) -> dict[str, Any]:
     stream = pushed.batch.stream
     return {
         "tenant": stream.tenant,
-        "labels": dict(stream.labels),
+        "stream": dict(stream.labels),
         "values": [
             [str(entry.timestamp), entry.line, dict(entry.metadata)]
             for entry in pushed.batch.entries
         ],
-        "answer": _answer_as_object(pushed.answer),
+        "answer": _answer_as_json(pushed.answer),
     }
 
 
-def _answer_as_object(answer: Answer | NoAnswer | None) -> dict[str, Any] | None:
+def _answer_as_json(answer: Answer | NoAnswer | None) -> dict[str, Any] | None:
     match answer:
         case None:
             return None
         case NoAnswer(reason=reason):
-            return {"status": None, "reason": reason, "body": ""}
+            return {"status": None, "reason": reason}
         case Answer(status=status, body=body):
-            return {"status": status, "reason": None, "body": body}
+            return {"status": status, "body": body}

@@ -1,8 +1,9 @@
 """From entries to batches of bounded size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from loki_shipper.model import Batch, Entry, Pairs, Stream
+from loki_shipper.shipper.columns import Columns, cut
 
 _OVERHEAD = 32
 """Most bytes of protobuf around an entry: tags and lengths (11), seconds (7), nanos (6)."""
@@ -11,7 +12,7 @@ _LABEL_OVERHEAD = 6
 _PAIR_OVERHEAD = 12
 
 
-def batch(stream: Stream, entries: list[Entry], max_bytes: int) -> Iterator[Batch]:
+def batch(stream: Stream, entries: Sequence[Entry], max_bytes: int) -> Iterator[Batch]:
     """Cut entries into runs of at most `max_bytes` of protobuf, in their order.
 
     An entry that is larger by itself travels alone.
@@ -20,6 +21,10 @@ def batch(stream: Stream, entries: list[Entry], max_bytes: int) -> Iterator[Batc
     head = _OVERHEAD + sum(
         size(name) + 2 * size(value) + _LABEL_OVERHEAD for name, value in stream.labels
     )
+    if isinstance(entries, Columns):
+        for run in cut(entries, _beside, head=head, most=max_bytes):
+            yield Batch(stream, run)
+        return
     start, total = 0, head
     known: Pairs | None = None
     extra = 0
@@ -28,8 +33,8 @@ def batch(stream: Stream, entries: list[Entry], max_bytes: int) -> Iterator[Batc
         # Entries that say the same share one tuple, so its size is seldom counted.
         if entry.metadata is not known:
             known = entry.metadata
-            extra = sizes.get(id(known)) or sizes.setdefault(id(known), _metadata_size(known))
-        weight = size(entry.line) + extra + _OVERHEAD
+            extra = sizes.get(id(known)) or sizes.setdefault(id(known), _beside(known))
+        weight = size(entry.line) + extra
         if total + weight > max_bytes and place > start:
             yield Batch(stream, entries[start:place])
             start, total = place, head
@@ -43,6 +48,7 @@ def size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _metadata_size(metadata: Pairs) -> int:
+def _beside(metadata: Pairs) -> int:
+    """Count the most bytes that an entry has beside its line."""
     texts = "".join([text for pair in metadata for text in pair])
-    return size(texts) + _PAIR_OVERHEAD * len(metadata)
+    return size(texts) + _PAIR_OVERHEAD * len(metadata) + _OVERHEAD

@@ -1,8 +1,8 @@
 """From a record to log data: base64, gzip, JSON."""
 
-import binascii
 import json
 
+import pybase64
 from isal import isal_zlib
 from msgspec import DecodeError, ValidationError
 from msgspec.json import Decoder
@@ -30,7 +30,7 @@ def decode(record: str, *, max_bytes: int = MAX_BYTES) -> LogData | None:
 
 def _base64(record: str) -> bytes:
     try:
-        return binascii.a2b_base64(record, strict_mode=True)
+        return pybase64.b64decode(record, validate=True)
     except ValueError:
         raise UndecodableError("the record is not base64") from None
 
@@ -41,16 +41,28 @@ def _gunzip(packed: bytes, max_bytes: int) -> bytes:
     while packed:
         member = isal_zlib.decompressobj(_GZIP)
         try:
-            parts.append(member.decompress(packed, room + 1))
+            part = member.decompress(packed, min(room, _size(packed)) + 1)
+            if not member.eof and len(part) <= room:
+                part += member.decompress(member.unconsumed_tail, room + 1 - len(part))
         except isal_zlib.IsalError:  # type: ignore[misc] # its types make it an instance
             raise UndecodableError("the record is not gzip") from None
-        room -= len(parts[-1])
+        parts.append(part)
+        room -= len(part)
         if room < 0:
             raise UndecodableError(f"the record unpacks to more than {max_bytes} bytes")
         if not member.eof:
             raise UndecodableError("the record's gzip is cut short")
         packed = member.unused_data
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _size(packed: bytes) -> int:
+    """Read from the end of a gzip file how much its last member unpacks to, modulo 2^32.
+
+    A buffer of the right size at once takes half the time of one that grows. Usually there is one
+    member.
+    """
+    return int.from_bytes(packed[-4:], "little")
 
 
 def _log_data(text: bytes) -> LogData:

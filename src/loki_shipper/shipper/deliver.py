@@ -5,7 +5,7 @@ file does what follows from it: wait and try again, halve the batch, send it to 
 structured metadata out, read the secret again, or give up.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import assert_never
 
 from msgspec import Struct
@@ -201,7 +201,7 @@ def _refused(batch: Batch, verdict: Refused, now: int) -> _Step:
     return outcomes, [_Piece(Batch(batch.stream, rest))]
 
 
-def _refusals(entries: list[Entry], reason: str, now: int) -> list[Outcome]:
+def _refusals(entries: Sequence[Entry], reason: str, now: int) -> list[Outcome]:
     if reason != "too_new":
         return [Rejected(entries, reason)]
     due: dict[int | None, list[Entry]] = {}
@@ -254,7 +254,9 @@ def _behind(batch: Batch, verdict: TooFarBehind, sink: Sink) -> _Step:
     return outcomes, [*pieces, *([_Piece(Batch(batch.stream, rest))] if rest else [])]
 
 
-def _ignored(entries: list[Entry], verdict: TooFarBehind) -> tuple[list[Entry], list[Entry]]:
+def _ignored(
+    entries: Sequence[Entry], verdict: TooFarBehind
+) -> tuple[Sequence[Entry], Sequence[Entry]]:
     if verdict.ignored is not None and verdict.total == len(entries):
         return entries[: verdict.ignored], entries[verdict.ignored :]
     if verdict.cutoff is None:

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from loki_shipper.model import LogEvent, Pairs
 from loki_shipper.settings import is_tenant
+from loki_shipper.shipper.columns import Notes
 from loki_shipper.shipper.fields import Values, as_text, as_time, clean, finder, keys_of, reader
-from loki_shipper.shipper.note import Finish, note_fields, note_text, searcher
+from loki_shipper.shipper.note import Finish, note_fields, note_head, note_text, searcher
 from loki_shipper.shipper.rules import (
     Action,
     Drop,
@@ -93,10 +94,8 @@ def interpret(event: LogEvent, steps: Steps, counts: dict[str, int]) -> Line:
     return line
 
 
-def annotate(
-    rules: tuple[Rule, ...], finish: Finish
-) -> tuple[Callable[[str], Pairs], Callable[[str], Pairs]] | None:
-    """Make what gives the metadata of a text and of JSON, where rules do no more; else None.
+def annotate(rules: tuple[Rule, ...], finish: Finish) -> Notes | None:
+    """Make what gives the metadata of lines, where rules do no more; else None.
 
     It is the short way of the default rules: one pattern of ours for text, one table for JSON.
     """
@@ -106,7 +105,8 @@ def annotate(
         case _:
             return None
     read, of_fields = reader(keys), note_fields(table, keys, finish)
-    return note_text(text, finish), lambda line: of_fields(read(line))
+    of_text = note_text(text, finish)
+    return Notes(of_text, lambda line: of_fields(read(line)), note_head(text, of_text))
 
 
 def steps(rules: tuple[Rule, ...], place: Place) -> Steps:

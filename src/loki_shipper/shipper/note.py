@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from loki_shipper.model import Pairs
+from loki_shipper.shipper.columns import HEAD
 from loki_shipper.shipper.fields import Values, as_text, clean, finder
+from loki_shipper.shipper.presets import LEVEL
 from loki_shipper.shipper.rules import Extract, Metadata, Regex, compiled
 
 LEVELS = {
@@ -66,6 +68,26 @@ def note_text(action: Extract, finish: Finish) -> Callable[[str], Pairs]:
         return noted
 
     return note
+
+
+def note_head(action: Extract, note: Callable[[str], Pairs]) -> Callable[[str], Pairs | None]:
+    """Make what takes the notes of every text with the same `HEAD` characters at its beginning.
+
+    It gives None where more of the text has to be seen. `note` takes the notes of a whole text.
+    """
+    if action.regex.pattern != LEVEL:
+        return lambda _: None
+    nothing = note("")
+
+    def of_head(head: str) -> Pairs | None:
+        first = head[:1]
+        if first == "[":
+            # The level ends before the last character, which is the one that has to follow it; or
+            # this is all of the text.
+            return note(head) if "]" in head[:-1] or len(head) < HEAD else None
+        return None if first == "{" or first.isdecimal() else nothing
+
+    return of_head
 
 
 def note_fields(

@@ -1,33 +1,37 @@
 """What became of entries, and what it adds up to."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from loki_shipper.model import Entry, LogData, LogEvent
+from loki_shipper.shipper.columns import Columns
+
+_timestamp = attrgetter("timestamp")
 
 
 class Delivered(Struct, frozen=True):
     """Loki holds the entries; `late`: in a late sibling of their stream."""
 
-    entries: list[Entry]
+    entries: Sequence[Entry]
     late: bool = False
 
 
 class Rejected(Struct, frozen=True):
     """Loki will never take the entries: the data's fault."""
 
-    entries: list[Entry]
+    entries: Sequence[Entry]
     reason: str
 
 
 class Errored(Struct, frozen=True):
     """The entries are worth another try: the world's fault, or ours. Loki may hold some of them."""
 
-    entries: list[Entry]
+    entries: Sequence[Entry]
     reason: str
 
 
@@ -37,7 +41,7 @@ class Deferred(Struct, frozen=True):
     Loki takes them from the time `due` on, in ms since 1970; None: it depends on other things.
     """
 
-    entries: list[Entry]
+    entries: Sequence[Entry]
     reason: str
     due: int | None = None
 
@@ -110,13 +114,31 @@ class Shipped(Struct, frozen=True):
             rejected={reason: len(some) for reason, some in settled.rejected.items()},
             deferred=dict(deferred),
             errored={reason: len(some) for reason, some in settled.errored.items()},
-            newest=max((event.timestamp for event in events), default=0),
+            newest=max(map(_timestamp, events), default=0),
             failure=failure,
         )
 
 
 def settle(outcomes: Iterable[Outcome]) -> Settled:
     """Add up what became of entries to what became of their log events."""
+    each = [*outcomes]
+    return _all_delivered(each) or _settle(each)
+
+
+def _all_delivered(outcomes: Sequence[Outcome]) -> Settled | None:
+    """Count entries where all are delivered and each is a log event of its own; else None."""
+    delivered = late = 0
+    for outcome in outcomes:
+        match outcome:
+            case Delivered(entries=Columns() as entries, late=is_late):
+                delivered += len(entries)
+                late += is_late * len(entries)
+            case _:
+                return None
+    return Settled(delivered, late)
+
+
+def _settle(outcomes: Iterable[Outcome]) -> Settled:
     delivered = Counter[bool]()
     rejected: dict[str, list[LogEvent]] = {}
     deferred: dict[Waiting, list[LogEvent]] = {}

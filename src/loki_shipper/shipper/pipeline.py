@@ -54,7 +54,7 @@ class _Prepared(Struct, frozen=True):
     """A payload before it is pushed: what is known of it, its streams, and what is not pushed."""
 
     shipped: Shipped
-    streams: list[tuple[Stream, list[Entry]]] = []
+    streams: list[tuple[Stream, Sequence[Entry]]] = []
     kept_back: list[Outcome] = []
 
 
@@ -122,7 +122,7 @@ def _prepare(data: LogData, around: Surroundings) -> _Prepared:
     except OutOfTimeError:
         untouched = [Entry(0, event.message, (), event) for event in events]
         return _Prepared(Shipped(data), kept_back=[Errored(untouched, "out_of_time")])
-    streams: list[tuple[Stream, list[Entry]]] = []
+    streams: list[tuple[Stream, Sequence[Entry]]] = []
     kept_back: list[Outcome] = [
         Rejected(entries, reason) for reason, entries in transformed.rejected.items()
     ]
@@ -140,7 +140,7 @@ def _prepare(data: LogData, around: Surroundings) -> _Prepared:
     return _Prepared(shipped, streams, kept_back)
 
 
-def _without_tenant(entries: list[Entry], why: Unowned) -> Outcome:
+def _without_tenant(entries: Sequence[Entry], why: Unowned) -> Outcome:
     if why == "no_tenant":
         return Rejected(entries, why)
     # Once the tags are read, or corrected, the lines have a tenant.
@@ -148,7 +148,7 @@ def _without_tenant(entries: list[Entry], why: Unowned) -> Outcome:
 
 
 def _batches(prepared: list[_Prepared], max_bytes: int) -> Iterator[Batch]:
-    streams: dict[Stream, list[list[Entry]]] = {}
+    streams: dict[Stream, list[Sequence[Entry]]] = {}
     for each in prepared:
         for stream, entries in each.streams:
             streams.setdefault(stream, []).append(entries)

@@ -82,17 +82,18 @@ _LAMBDA = Preset(
     ),
 )
 
+LEVEL = _either(
+    r"\[(?P<level>[A-Z]+)\][\t ]",
+    rf"\d{{4}}-[\d:.T-]+Z\t(?:{_UUID}|undefined)\t(?P<level>[A-Z]+)\t",
+)
+"""Where a line of a function that is no JSON says its level."""
+
 # What holds without a rules file: the time and the bytes of a request id, which is in the line
 # anyway, are for who asks for them.
 _LEVELS = Preset(
     groups=("/aws/lambda/*",),
     tables=(
-        {
-            "metadata": _either(
-                r"\[(?P<level>[A-Z]+)\][\t ]",
-                rf"\d{{4}}-[\d:.T-]+Z\t(?:{_UUID}|undefined)\t(?P<level>[A-Z]+)\t",
-            )
-        },
+        {"metadata": LEVEL},
         {"metadata": {"level": _LEVEL}},
     ),
 )

@@ -1,6 +1,7 @@
 """From log events to entries: what a line says, when, and with which structured metadata."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 
@@ -9,14 +10,16 @@ from msgspec.structs import replace
 
 from loki_shipper.model import Entry, LogData, LogEvent, Pairs, Stream
 from loki_shipper.settings import Settings
+from loki_shipper.shipper.columns import Columns, read
 from loki_shipper.shipper.interpret import Line, Place, Steps, annotate, interpret, steps
-from loki_shipper.shipper.rules import Rules
+from loki_shipper.shipper.rules import Rule, Rules
 
 _MS = 1_000_000
 _PARTS = 16
 _CALL = 10_000
 _SPREAD = _MS - _CALL * _PARTS
 _ID_DIGITS = 56
+_LOW_DIGITS = 16
 _TOP_BITS, _CONTINUATION = 0xC0, 0x80
 """In UTF-8 each byte of a character but the first is 10xxxxxx."""
 
@@ -39,7 +42,7 @@ class Transformed(Struct, frozen=True):
     rule did something. `rejected` has by reason the entries that no tenant may read.
     """
 
-    streams: list[tuple[Stream, list[Entry]]]
+    streams: list[tuple[Stream, Sequence[Entry]]]
     dropped: dict[str, int]
     matched: dict[str, int] = {}
     rejected: dict[str, list[Entry]] = {}
@@ -67,54 +70,41 @@ def transform(  # noqa: PLR0913 - each is an input of its own
     Raises OutOfTimeError when the rules take longer than the `remaining` seconds.
     """
     merging = _Merging(metadata if settings.structured_metadata else (), settings)
-    rules = book.rules.of(data.log_group)
-    noting = annotate(rules, merging.metadata)
-    if rules and noting is None:
-        place = Place(dict(stream.labels), settings.max_labels, book.label_values)
-        return _sorted_by_rules(data, stream, merging, steps(rules, place), remaining)
-    shared, limit = merging.shared, settings.max_line_bytes
-    metadata = shared
-    entries: list[Entry] = []
-    empty = noted = 0
-    crowded = False
-    for ordinal, event in enumerate(data.log_events):
-        line = event.message.removesuffix("\n")
-        when = event.timestamp * _MS + offset(event, ordinal)
-        if noting is not None:
-            metadata = noting[line.startswith("{")](line)
-            noted += metadata is not shared
-        # No character takes more than four bytes.
-        if len(line) * 4 > limit and len(line.encode()) > limit:
-            parts = _long(event, line, when, metadata, settings)
-            crowded = crowded or len(parts) > _PARTS
-            entries += parts
-        elif line:
-            entries.append(Entry(when, line, metadata, event))
-        else:
-            empty += 1
-    dropped = {"empty": empty} if empty else {}
+    rules, places = book.rules.of(data.log_group), offsets(data.log_events)
+    notes = annotate(rules, merging.metadata)
+    if notes is not None or not rules:
+        columns = read(data.log_events, places, merging.shared, notes, settings.max_line_bytes)
+        if columns is not None:
+            return _whole(columns, stream, rules, empty=len(places) - len(columns))
+    place = Place(dict(stream.labels), settings.max_labels, book.label_values)
+    return _one_by_one(data, places, stream, merging, steps(rules, place), remaining)
+
+
+def _whole(columns: Columns, stream: Stream, rules: tuple[Rule, ...], *, empty: int) -> Transformed:
+    noted = len(columns) - columns.metadata.count(0)
     return Transformed(
-        [(stream, _in_order(entries, crowded=crowded))],
-        dropped,
+        [(stream, columns)],
+        {"empty": empty} if empty else {},
         {rules[0].name: noted} if noted else {},
     )
 
 
-def _sorted_by_rules(
+def _one_by_one(  # noqa: PLR0913, PLR0917 - each is an input of its own
     data: LogData,
+    places: list[int],
     stream: Stream,
     merging: "_Merging",
     steps: Steps,
     remaining: Callable[[], float],
 ) -> Transformed:
-    """Go the long way: a line may change, be left out, or go to a stream of its own."""
+    """Look at each line: it may change, be left out, be split, or go to a stream of its own."""
     limit, streams = merging.settings.max_line_bytes, _Streams(stream)
     dropped: dict[str, int] = {}
     matched: dict[str, int] = {}
     rejected: dict[str, list[Entry]] = {}
     unchecked = 0
     crowded = False
-    for ordinal, event in enumerate(data.log_events):
+    for event, offset in zip(data.log_events, places, strict=True):
         unchecked += len(event.message)
         if unchecked > _CHECK_TIME_EVERY:
             unchecked = 0
@@ -126,7 +116,7 @@ def _sorted_by_rules(
             reason = line.dropped or "empty"
             dropped[reason] = dropped.get(reason, 0) + 1
             continue
-        when = line.timestamp * _MS + offset(event, ordinal)
+        when = line.timestamp * _MS + offset
         if line.rejected is not None:
             rejected.setdefault(line.rejected, []).append(Entry(when, text, (), line.event))
             continue
@@ -137,7 +127,7 @@ def _sorted_by_rules(
             entries += parts
         else:
             entries.append(Entry(when, text, metadata, line.event))
-    found = [
+    found: list[tuple[Stream, Sequence[Entry]]] = [
         (stream, _in_order(entries, crowded=crowded))
         for stream, entries in streams.found.values()
         if entries
@@ -227,23 +217,32 @@ class _Merging:
         return tuple(settled.items())[:_MOST_NOTES]
 
 
-def offset(event: LogEvent, ordinal: int) -> int:
-    """Give an event's place within its millisecond, in ns, as a pure function of its id.
+def offsets(events: list[LogEvent]) -> list[int]:
+    """Give each event's place within its millisecond, in ns, as a pure function of its id.
 
     An id of CloudWatch Logs is 56 digits: the event's ms, then 64 bits of ingestion ms, 64 random
     bits of the PutLogEvents call, and 16 bits of index in it (undocumented, seen on real ids). So
     the events of a call keep their order, calls are spread, and a redelivery falls on the same
-    nanosecond, where Loki folds it. Ids of another shape: the ordinal in the payload. Places are
-    16 ns apart, to leave room for the parts of a long line; a call has at most 10,000 events.
+    nanosecond, where Loki folds it. Places are 16 ns apart, to leave room for the parts of a long
+    line; a call has at most 10,000 events.
+
+    The last 16 digits tell both the index and where the call goes, as 10^16 is 2^16 x 5^16: index
+    and number of the call, modulo 5^16, are what they are for the whole id. Ids of another shape,
+    which the first and the last event show, have their ordinal in the payload for a place.
     """
-    number = int(event.id) if _is_aws_id(event.id) else 0
-    if number >> 144 != event.timestamp or not number:
-        return min(ordinal * _PARTS, _MS - _PARTS)
-    return (number >> 16) % _SPREAD + (number & 0xFFFF) % _CALL * _PARTS
+    if events and _is_aws_id(events[0]) and _is_aws_id(events[-1]):
+        with suppress(TypeError, ValueError):
+            lows = [int(event.id[-_LOW_DIGITS:]) for event in events]  # type: ignore[index] # TypeError
+            return [(low >> 16) % _SPREAD + (low & 0xFFFF) % _CALL * _PARTS for low in lows]
+    return [min(ordinal * _PARTS, _MS - _PARTS) for ordinal in range(len(events))]
 
 
-def _is_aws_id(event_id: str | int) -> bool:
-    return isinstance(event_id, str) and len(event_id) == _ID_DIGITS and event_id.isdecimal()
+def _is_aws_id(event: LogEvent) -> bool:
+    match event.id:
+        case str(digits) if len(digits) == _ID_DIGITS and digits.isdecimal():
+            return 0 < int(digits) >> 144 == event.timestamp
+        case _:
+            return False
 
 
 def _long(event: LogEvent, line: str, when: int, shared: Pairs, settings: Settings) -> list[Entry]:

@@ -1,6 +1,7 @@
 """What each rule makes of lines: the whole of `transform`, as rules are written."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ class Given:
         assert len(events) == len(shipped) + rejected + sum(got.dropped.values())
         return got
 
-    def entries(self, *messages: str | LogEvent, **where: Any) -> list[Entry]:
+    def entries(self, *messages: str | LogEvent, **where: Any) -> Sequence[Entry]:
         [(stream, entries)] = self.of(*messages, **where).streams or [(STREAM, [])]
         assert stream == where.get("stream", STREAM)
         return entries
