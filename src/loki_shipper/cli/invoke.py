@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections import Counter
 from typing import Any, BinaryIO, override
 
 import click
@@ -11,8 +10,8 @@ from rich.console import Console
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.objects import print_objects
-from loki_shipper.cli.show import as_object, show
+from loki_shipper.cli.show import as_json as to_json
+from loki_shipper.cli.show import show
 from loki_shipper.local.invoke import Invocation, connected
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
@@ -94,7 +93,7 @@ def invoke(  # noqa: PLR0913 - each is an option
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     invocation = _invoke(event, loki, tags=dict(tags), region=region, now=now)
     if as_json:
-        print_objects([as_object(invocation)])
+        click.echo(json.dumps(to_json(invocation), indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False, soft_wrap=True)
         for line in show(invocation, limit):
@@ -133,10 +132,9 @@ def _name(file: BinaryIO) -> str:
 
 def _blame(report: Report) -> str | None:
     """Say what was not delivered, why, and what to do; None where nothing is missing."""
-    missing = Counter(report.rejected) + Counter(report.deferred) + Counter(report.errored)
-    reasons = sorted(missing)
+    reasons = sorted({**report.rejected, **report.errored})
     if not reasons:
         return None
-    count = missing.total()
+    count = sum(report.rejected.values()) + sum(report.errored.values())
     advice = next((_ADVICE[reason] for reason in reasons if reason in _ADVICE), "see its answers")
     return f"Loki did not take {count:,} of {report.received:,}: {', '.join(reasons)}; {advice}"

@@ -207,11 +207,11 @@ def run_sandbox(
         region = (env or {}).get("AWS_REGION", "eu-central-1")
         sandbox = Sandbox(directory / "log", region)
         with _serve(sandbox) as address:
-            found = [*paths, *([_runtime_alone(directory / "runtime")] if alone else [])]
+            found = [*paths, *([runtime_alone(directory / "runtime")] if alone else [])]
             sandbox.run(
                 [sys.executable, *(["-S"] if alone else []), "-m", "awslambdaric", handler],
                 cwd or directory,
-                {**_lambda_environment(address, region, found), **(env or {})},
+                {**lambda_environment(address, region, found), **(env or {})},
             )
             try:
                 yield sandbox
@@ -219,7 +219,7 @@ def run_sandbox(
                 sandbox.kill()
 
 
-def _lambda_environment(address: str, region: str, paths: Sequence[Path]) -> dict[str, str]:
+def lambda_environment(address: str, region: str, paths: Sequence[Path]) -> dict[str, str]:
     """Set what Lambda sets; nothing of ours leaks in, credentials and proxies least of all."""
     return {
         "AWS_ACCESS_KEY_ID": "local",
@@ -239,7 +239,7 @@ def _lambda_environment(address: str, region: str, paths: Sequence[Path]) -> dic
     }
 
 
-def _runtime_alone(directory: Path) -> Path:
+def runtime_alone(directory: Path) -> Path:
     """Make a folder with `awslambdaric` and what it needs, and nothing else."""
     directory.mkdir()
     for package in map(distribution, _RUNTIME_PACKAGES):

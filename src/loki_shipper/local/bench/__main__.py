@@ -5,64 +5,79 @@ import os
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from loki_shipper.local.artifact import CLONE, build_artifact
-from loki_shipper.local.bench.measure import Measured, Rounds, measure
+from loki_shipper.local.bench.measure import THEIRS, Measured, Rounds, measure
 from loki_shipper.local.bench.profile import profile
+from loki_shipper.local.bench.published import Run, publish
 from loki_shipper.local.bench.table import table
 from loki_shipper.local.progress import on_stream
 
-_LONG = Rounds({1: 200, 100: 100, 1_000: 40, 10_000: 15, 30_000: 5}, 9)
-_SHORT = Rounds({1: 20, 100: 10, 1_000: 5, 10_000: 3, 30_000: 2}, 2)
+_LONG = Rounds({1: 300, 100: 200, 1_000: 60, 10_000: 30, 30_000: 7}, 15)
+_SHORT = Rounds({1: 20, 100: 10, 1_000: 5, 10_000: 3}, 2)
 
 
 def main() -> None:
-    """Build what is deployed, measure it, print the table."""
-    options = _parser().parse_args()
+    """Build what is deployed, measure it, print the tables."""
+    parser = _parser()
+    options = parser.parse_args()
+    if options.plot and (options.against is None or options.short):
+        parser.error("--plot publishes ratios: it needs --against, and no --short")
     tell = on_stream()
     artifact = build_artifact(os.environ, tell)
     if options.profile is not None:
         _say(profile(artifact, options.profile, tell))
         return
-    measured = measure(artifact, _SHORT if options.short else _LONG, tell)
+    measured = measure(artifact, options.against, _SHORT if options.short else _LONG, tell)
     _say(table(measured))
-    if options.json is not None:
-        with options.json.open("ab") as rows:
-            rows.write(_row(measured) + b"\n")
+    if options.plot:
+        publish(_run(measured, options.against), CLONE)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measure what is deployed, in multiples of an empty handler.",
+        description="Measure what is deployed, under Lambda's runtime, on this machine.",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="PATH",
+        help="measure this binary of lambda-promtail in the same turns",
     )
     parser.add_argument("--short", action="store_true", help="half a minute instead of some")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="append the figures as a line")
+    parser.add_argument(
+        "--plot",
+        action="store_true",
+        help="write docs/benchmark.json, its picture, and the tables of the documents",
+    )
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="say where the time goes")
     return parser
 
 
-def _row(measured: Measured) -> bytes:
-    return msgspec.json.encode(
-        {
-            "commit": _git("describe", "--always", "--dirty", "--abbrev=12"),
-            "committed": _git("show", "--no-patch", "--format=%cI"),
-            "machine": platform.machine(),
-            "python": platform.python_version(),
-            "measured": measured,
-        }
+def _run(measured: Measured, against: Path) -> Run:
+    return Run(
+        date=datetime.now(UTC).date().isoformat(),
+        commit=_output("git", "-C", str(CLONE), "describe", "--always", "--dirty"),
+        machine=f"{platform.machine()}, {os.cpu_count()} shared cores",
+        python=platform.python_version(),
+        against=f"{THEIRS} ({_revision(against)})",
+        measured=measured,
     )
 
 
-def _git(*arguments: str) -> str:
+def _revision(binary: Path) -> str:
+    """Say of which commit a Go binary was built, and by which Go."""
+    version, *facts = _output("go", "version", "-m", str(binary)).splitlines()
+    revisions = [fact.partition("vcs.revision=")[2] for fact in facts if "vcs.revision=" in fact]
+    return f"commit {revisions[0][:12] if revisions else 'unknown'}, {version.rpartition(' ')[2]}"
+
+
+def _output(*command: str) -> str:
     # No user input is near it.
-    command = ["git", *arguments]
-    return subprocess.run(
-        command, cwd=CLONE, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _say(text: str) -> None:

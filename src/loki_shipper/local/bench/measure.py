@@ -1,44 +1,46 @@
-"""Measures handlers under Lambda's runtime on this machine, in turns; figures are medians.
+"""Measures handlers under Lambda's runtime on this machine, in turns.
 
-Taking turns, whatever else the machine does meets all of them. Pushes go to a sink that decodes
-them afterwards, so that nobody wins by dropping.
+Taking turns, whatever else the machine does meets all of them: only the ratios of one run are worth
+anything. Pushes go to a sink that checks afterwards that every line is there, so that nobody wins
+by leaving lines out.
 """
 
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from msgspec import Struct
 
 from loki_shipper.local.artifact import Artifact
-from loki_shipper.local.aws import ACCOUNT, LocalAws, run_aws
-from loki_shipper.local.bench.payloads import LOG_GROUP, Payload, largest, payload
+from loki_shipper.local.bench.aws import PARAMETER, Aws, run_aws
+from loki_shipper.local.bench.payloads import Payload, largest, payload
+from loki_shipper.local.bench.runtime import Process, Program, run_process
 from loki_shipper.local.bench.sink import Sink, run_sink
 from loki_shipper.local.progress import Tell
-from loki_shipper.local.runtime_api import Response, Sandbox, run_sandbox
-from loki_shipper.shipper.tag_index import Tagged, TagIndex, encode_index, index_key
+from loki_shipper.local.receiver import PUSH_PATH
+from loki_shipper.local.runtime_api import runtime_alone
 
 HANDLER: Final = "loki_shipper.shipper.handler.handle"
 YARDSTICKS: Final = Path(__file__).parent / "yardsticks"
 
 EMPTY, FLOOR, OURS = "empty handler", "C floor", "Loki-Shipper"
-BY_API, BY_INDEX = "tags from the API", "tags from the index"
+WITHOUT_RULES = "Loki-Shipper, RULES=none"
+WITH_AWS = "Loki-Shipper, secret in SSM, tag index in S3"
+BY_API = "Loki-Shipper, tags from CloudWatch Logs"
+THEIRS = "lambda-promtail"
+THEIRS_WITH_AWS = "lambda-promtail, secret in SSM"
+
+_SHIP_NOTHING = {EMPTY, FLOOR}
+
+PEAK_EVENTS = 10_000
+_WARM_UP = 3
 
 # On Lambda nothing can be written beside the code.
 _READ_ONLY = {"PYTHONDONTWRITEBYTECODE": "1"}
-_BUCKET = "bucket"
-_TAGS = {"team": "payments", "driver": "python", "env": "prod"}
-_OTHER_GROUPS = 1_000
-_PEAK_EVENTS = 10_000
-_SETTLE = 0.005
-"""Seconds for a process to ask for its next event, before anybody else is measured."""
-
-type Start = Callable[[], AbstractContextManager[Sandbox]]
-type Starts = Mapping[str, Start]
 
 
 class Rounds(Struct, frozen=True):
@@ -48,141 +50,157 @@ class Rounds(Struct, frozen=True):
     cold: int
 
 
-class Timing(Struct, frozen=True):
-    """Seconds by the clock, median and fastest, and of the processor, median."""
+class Warm(Struct, frozen=True):
+    """Warm invocations of one size.
 
-    seconds: float
+    `median` and `fastest` are seconds by the clock, `cpu` is the mean of processor seconds,
+    `pushes` and `log_bytes` are of one invocation.
+    """
+
+    median: float
     fastest: float
+    cpu: float
+    pushes: float
+    log_bytes: float
+
+
+class Cold(Struct, frozen=True):
+    """Medians of a cold start, in seconds: init, the first event of one line, processor time."""
+
+    init: float
+    first: float
     cpu: float
 
 
 class Measured(Struct, frozen=True):
-    """Timings by handler: warm for each number of log events, and cold; peak memory in bytes."""
+    """Figures by program: warm for each number of log events, cold, and peak memory in bytes."""
 
-    warm: dict[int, dict[str, Timing]]
-    cold: dict[str, Timing]
+    warm: dict[int, dict[str, Warm]]
+    cold: dict[str, Cold]
     peaks: dict[str, int]
     largest_peak: int
 
 
-def measure(artifact: Artifact, rounds: Rounds, tell: Tell) -> Measured:
-    """Measure everything once."""
-    with run_sink() as sink, _aws_with_tags() as aws:
-        starts = _starts(artifact, sink, aws)
+def measure(artifact: Artifact, theirs: Path | None, rounds: Rounds, tell: Tell) -> Measured:
+    """Measure everything once; `theirs` is a binary of lambda-promtail."""
+    with _runtime() as runtime, run_sink() as sink, run_aws() as aws:
+        programs = _programs(artifact, theirs, runtime, sink, aws)
         # What was never loaded comes from the disk, and the runtime's own bytecode may be missing.
-        _cold(starts, 1, sink, lambda _: None)
-        warm, peaks = _warm(starts, rounds.warm, sink, tell)
-        cold = _cold(starts, rounds.cold, sink, tell)
-        with starts[OURS]() as sandbox:
-            _timed(sandbox, largest(), sink)
-            largest_peak = sandbox.peak_rss or 0
+        _cold(programs, 1, sink, lambda _: None)
+        warm, peaks = _warm(programs, rounds.warm, sink, tell)
+        cold = _cold(programs, rounds.cold, sink, tell)
+        with run_process(programs[OURS]) as process:
+            _invoke(process, largest(), sink)
+            largest_peak = process.peak_rss
     tell("")
     return Measured(warm, cold, peaks, largest_peak)
 
 
 @contextmanager
-def _aws_with_tags() -> Iterator[LocalAws]:
-    """Run an AWS with a log group that has tags, and an index of it and a thousand others."""
-    with run_aws() as aws:
-        aws.create_log_group(LOG_GROUP, _TAGS)
-        location = {"LocationConstraint": aws.region}
-        aws.client("s3").create_bucket(Bucket=_BUCKET, CreateBucketConfiguration=location)
-        names = [LOG_GROUP, *(f"{LOG_GROUP}-{number}" for number in range(_OTHER_GROUPS))]
-        index = encode_index(TagIndex({name: Tagged(0, _TAGS) for name in names}))
-        key = index_key(ACCOUNT, aws.region)
-        aws.client("s3").put_object(Bucket=_BUCKET, Key=key, Body=index)
-        yield aws
+def _runtime() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="loki-shipper-runtime-") as name:
+        yield runtime_alone(Path(name) / "runtime")
 
 
-def _starts(artifact: Artifact, sink: Sink, aws: LocalAws) -> Starts:
-    loki = {"LOKI_URL": sink.url, **_READ_ONLY}
-    ours = partial(run_sandbox, HANDLER, paths=artifact.paths, cwd=artifact.function, alone=True)
-    return {
-        EMPTY: partial(run_sandbox, "empty.handle", paths=[YARDSTICKS], env=_READ_ONLY, alone=True),
-        FLOOR: partial(run_sandbox, "floor.handle", paths=[YARDSTICKS]),
-        OURS: partial(ours, env=loki | {"TAG_LABELS": "none"}),
-        BY_API: partial(ours, env=loki | aws.environ),
-        BY_INDEX: partial(ours, env=loki | aws.environ | {"BUCKET": _BUCKET}),
+def _programs(
+    artifact: Artifact, theirs: Path | None, runtime: Path, sink: Sink, aws: Aws
+) -> dict[str, Program]:
+    def python(handler: str, paths: Iterable[Path], env: Mapping[str, str]) -> Program:
+        command = [sys.executable, "-S", "-m", "awslambdaric", handler]
+        return Program(command, {**_READ_ONLY, **env}, [*paths, runtime])
+
+    def ours(env: Mapping[str, str]) -> Program:
+        return python(HANDLER, artifact.paths, {"LOKI_URL": sink.url, **env})
+
+    # The floor may use what the layer has, and of this environment the protobuf library.
+    floor = [YARDSTICKS, Path(__file__).parents[3], *map(Path, filter(None, sys.path))]
+    programs = {
+        EMPTY: python("empty.handle", [YARDSTICKS], {}),
+        FLOOR: python("floor.handle", floor, {}),
+        OURS: ours({"TAG_LABELS": "none"}),
+        WITHOUT_RULES: ours({"TAG_LABELS": "none", "RULES": "none"}),
+        WITH_AWS: ours({"LOKI_SECRET": PARAMETER, "BUCKET": "bucket"} | aws.environ),
+        BY_API: ours(aws.environ),
     }
+    if theirs is not None:
+        env = {"WRITE_ADDRESS": sink.url + PUSH_PATH}
+        secret = {"USERNAME": "name", "PASSWORD": PARAMETER}
+        command = [str(theirs)]
+        programs[THEIRS] = Program(command, env)
+        programs[THEIRS_WITH_AWS] = Program(command, env | secret | aws.environ)
+    return programs
 
 
 def _warm(
-    starts: Starts, rounds: Mapping[int, int], sink: Sink, tell: Tell
-) -> tuple[dict[int, dict[str, Timing]], dict[str, int]]:
-    timings: dict[int, dict[str, Timing]] = {}
+    programs: Mapping[str, Program], rounds: Mapping[int, int], sink: Sink, tell: Tell
+) -> tuple[dict[int, dict[str, Warm]], dict[str, int]]:
+    measured: dict[int, dict[str, Warm]] = {}
     peaks: dict[str, int] = {}
     with ExitStack() as stack:
-        # What tags cost at first, the cold lines tell; warm, they are known.
-        which = {EMPTY: EMPTY, FLOOR: FLOOR, OURS: BY_API}
-        running = {name: stack.enter_context(starts[start]()) for name, start in which.items()}
+        names = [name for name in programs if name not in {BY_API, THEIRS_WITH_AWS}]
+        running = {name: stack.enter_context(run_process(programs[name])) for name in names}
         for events, count in sorted(rounds.items()):
             body = payload(events)
-            # The first of each size makes room for it.
-            _turns(running, body, 2, sink, lambda _: None)
-            timings[events] = _turns(running, body, count, sink, tell)
-            if events <= _PEAK_EVENTS:
-                peaks = {name: sandbox.peak_rss or 0 for name, sandbox in running.items()}
-    return timings, peaks
+            for _ in range(_WARM_UP):
+                for name, process in running.items():
+                    _invoke(process, body, sink, ships=name not in _SHIP_NOTHING)
+            measured[events] = _turns(running, body, count, sink, tell)
+            if events <= PEAK_EVENTS:
+                peaks = {name: process.peak_rss for name, process in running.items()}
+    return measured, peaks
 
 
 def _turns(
-    running: Mapping[str, Sandbox], body: Payload, count: int, sink: Sink, tell: Tell
-) -> dict[str, Timing]:
-    taken: dict[str, list[Timing]] = {name: [] for name in running}
+    running: Mapping[str, Process], body: Payload, count: int, sink: Sink, tell: Tell
+) -> dict[str, Warm]:
+    taken: dict[str, list[float]] = {name: [] for name in running}
+    pushes = dict.fromkeys(running, 0)
+    before = {name: (process.cpu_seconds, process.log_bytes) for name, process in running.items()}
     for turn in range(count):
         tell(f"measuring warm: {body.events} events, {turn + 1} of {count}")
-        for name, sandbox in running.items():
-            taken[name].append(_timed(sandbox, body, sink))
-    return _medians(taken)
+        for name, process in running.items():
+            seconds, pushed = _invoke(process, body, sink, ships=name not in _SHIP_NOTHING)
+            taken[name].append(seconds)
+            pushes[name] += pushed
+    return {
+        name: Warm(
+            median=statistics.median(taken[name]),
+            fastest=min(taken[name]),
+            cpu=(process.cpu_seconds - before[name][0]) / count,
+            pushes=pushes[name] / count,
+            log_bytes=(process.log_bytes - before[name][1]) / count,
+        )
+        for name, process in running.items()
+    }
 
 
-def _cold(starts: Starts, count: int, sink: Sink, tell: Tell) -> dict[str, Timing]:
-    """Time from the start of a process to the end of its first invocation, of one log event."""
+def _cold(programs: Mapping[str, Program], count: int, sink: Sink, tell: Tell) -> dict[str, Cold]:
     body = payload(1)
-    names = [name for name in starts if name != FLOOR]
-    taken: dict[str, list[Timing]] = {name: [] for name in names}
+    names = [name for name in programs if name not in {FLOOR, WITHOUT_RULES}]
+    taken: dict[str, list[Cold]] = {name: [] for name in names}
     for turn in range(count):
         tell(f"measuring cold: {turn + 1} of {count}")
         for name in names:
-            with starts[name]() as sandbox:
-                sandbox.wait_for_init()
-                assert sandbox.init_seconds is not None
-                first = _timed(sandbox, body, sink)
-                seconds = sandbox.init_seconds + first.seconds
-                taken[name].append(Timing(seconds, seconds, _cpu_seconds(sandbox.pid)))
-    return _medians(taken)
-
-
-def _timed(sandbox: Sandbox, body: Payload, sink: Sink) -> Timing:
-    """Time one invocation, and see that everything arrived."""
-    cpu, began = _cpu_seconds(sandbox.pid), time.perf_counter()
-    result = sandbox.invoke(body.body)
-    seconds = time.perf_counter() - began
-    time.sleep(_SETTLE)
-    timing = Timing(seconds, seconds, _cpu_seconds(sandbox.pid) - cpu)
-    arrived = sum(len(push.entries) for push in sink.take())
-    match result:
-        case Response(payload={"delivered": int(delivered)}) if delivered == body.events:
-            assert arrived == body.events
-        case Response(payload=None | int()):
-            assert not arrived
-        case _:
-            raise AssertionError(result)
-    return timing
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Sum what the threads of a process have run so far."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
-
-
-def _medians(taken: Mapping[str, list[Timing]]) -> dict[str, Timing]:
+            with run_process(programs[name]) as process:
+                first, _ = _invoke(process, body, sink, ships=name not in _SHIP_NOTHING)
+                taken[name].append(Cold(process.init_seconds, first, process.cpu_seconds))
     return {
-        name: Timing(
-            statistics.median(timing.seconds for timing in timings),
-            min(timing.fastest for timing in timings),
-            statistics.median(timing.cpu for timing in timings),
+        name: Cold(
+            statistics.median(each.init for each in colds),
+            statistics.median(each.first for each in colds),
+            statistics.median(each.cpu for each in colds),
         )
-        for name, timings in taken.items()
+        for name, colds in taken.items()
     }
+
+
+def _invoke(
+    process: Process, body: Payload, sink: Sink, *, ships: bool = True
+) -> tuple[float, int]:
+    """Time one invocation, in seconds, and count its pushes; check that every line arrived."""
+    answered = process.invoke(body.body)
+    pushes = sink.take()
+    arrived = [entry.line for push in pushes for entry in push.entries]
+    if sorted(arrived) != (sorted(body.lines) if ships else []):
+        raise AssertionError(f"{len(arrived)} of {body.events} lines arrived, {answered.response}")
+    return answered.seconds, len(pushes)

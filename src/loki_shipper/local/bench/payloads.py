@@ -20,10 +20,15 @@ _WORDS = (
 
 
 class Payload(Struct, frozen=True):
-    """An invocation event as it goes over the wire, and how many log events are in it."""
+    """An invocation event as it goes over the wire, and the lines in it."""
 
-    events: int
+    lines: list[str]
     body: bytes
+
+    @property
+    def events(self) -> int:
+        """How many log events are in it."""
+        return len(self.lines)
 
 
 def payload(events: int) -> Payload:
@@ -41,7 +46,7 @@ def largest() -> Payload:
 
 def _payload(lines: list[str]) -> Payload:
     data = from_lines(lines, log_group=LOG_GROUP, log_stream="stream", newest=_NEWEST)
-    return Payload(len(lines), json.dumps(invocation_event(data)).encode())
+    return Payload(lines, json.dumps(invocation_event(data)).encode())
 
 
 def _lines(count: int, size: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A Loki that costs as little as one can: takes every push at once, and decodes it afterwards."""
+"""A Loki that answers every push at once, and decodes it when it is asked for what came in."""
 
 import threading
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ from typing import Any
 
 import cramjam
 import msgspec
-import pybase64  # type: ignore[import-not-found,unused-ignore] # scripts/bench brings it
+import pybase64
 from isal import isal_zlib
 
 from loki_shipper.local.logproto_pb2 import PushRequest

@@ -1,0 +1,231 @@
+"""A Runtime API that only measures: a bare socket server that parses no more than it must.
+
+The server of `local/runtime_api.py` takes longer than an empty invocation does. This one hands over
+prepared bytes and looks at the clock: when the last byte of the answer to `/next` is sent, and when
+the first byte of the POST with the response has come.
+"""
+
+import json
+import selectors
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from loki_shipper.local.runtime_api import lambda_environment
+
+_ARN: Final = "arn:aws:lambda:eu-central-1:123456789012:function:loki-shipper-local"
+_INIT_SECONDS = 30.0
+_INVOCATION_SECONDS = 60.0
+_SETTLE = 0.005
+"""Seconds that a process gets to finish what it does after its response."""
+
+_ACCEPTED = (
+    b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 15\r\n\r\n{"status":"OK"}'
+)
+_CPUCLOCK_SCHED = 2
+_PID_SHIFT = 3
+
+
+class Program(Struct, frozen=True):
+    """What to run: a command, its folder (None: an empty one), and its environment.
+
+    `paths` come first on Python's import path.
+    """
+
+    command: Sequence[str]
+    env: Mapping[str, str]
+    paths: Sequence[Path] = ()
+    cwd: Path | None = None
+
+
+class Answered(Struct, frozen=True):
+    """One invocation: how long it took, in seconds, and its response, read from JSON."""
+
+    seconds: float
+    response: Any
+
+
+class _Request(Struct, frozen=True):
+    connection: socket.socket
+    arrived: float
+    line: bytes
+    body: bytes
+
+
+class Process:
+    """One process that answers invocations; made by `run_process`."""
+
+    def __init__(self, listener: socket.socket, log: Path) -> None:
+        self.init_seconds = 0.0
+        """From the start of the process to its first question for an event."""
+        self._listener = listener
+        self._log = log
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._waiting: socket.socket | None = None
+        self._invocations = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, program: Program, folder: Path) -> None:
+        """Start the process and wait until it asks for an event."""
+        address = "{}:{}".format(*self._listener.getsockname())
+        env = {**lambda_environment(address, "eu-central-1", program.paths), **program.env}
+        with self._log.open("ab") as log:
+            began = time.perf_counter()
+            self._process = subprocess.Popen(
+                program.command,
+                cwd=program.cwd or folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.init_seconds = self._wait_for_next(_INIT_SECONDS) - began
+
+    def invoke(self, body: bytes) -> Answered:
+        """Hand over an event; return when the process asks for the next one and has settled."""
+        assert self._waiting is not None
+        self._invocations += 1
+        deadline = int((time.time() + _INVOCATION_SECONDS) * 1000)
+        head = (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            f"Lambda-Runtime-Aws-Request-Id: {self._invocations:036}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {deadline}\r\n"
+            f"Lambda-Runtime-Invoked-Function-Arn: {_ARN}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        self._waiting.sendall(head.encode() + body[:-1])
+        sent = time.perf_counter()
+        # The process cannot begin without it, however long we are kept from reading the clock.
+        self._waiting.sendall(body[-1:])
+        self._waiting = None
+        request = self._request(_INVOCATION_SECONDS)
+        request.connection.sendall(_ACCEPTED)
+        self._wait_for_next(_INVOCATION_SECONDS)
+        time.sleep(_SETTLE)
+        if not request.line.split()[1].endswith(b"/response"):
+            raise AssertionError(self._trouble(request.body))
+        return Answered(request.arrived - sent, json.loads(request.body or b"null"))
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What all threads of the process have run so far, also those that have ended."""
+        # This is how clock_getcpuclockid(3) names the clock of a process.
+        return time.clock_gettime(~self._pid << _PID_SHIFT | _CPUCLOCK_SCHED)
+
+    @property
+    def _pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def peak_rss(self) -> int:
+        """The most memory that the process ever held, in bytes."""
+        status = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+        [peak] = [line for line in status if line.startswith("VmHWM:")]
+        return int(peak.split()[1]) * 1024
+
+    @property
+    def log_bytes(self) -> int:
+        """How much the process wrote so far, which CloudWatch Logs charges for."""
+        return self._log.stat().st_size
+
+    def _wait_for_next(self, seconds: float) -> float:
+        """Wait until the process asks for an event; return when it did."""
+        request = self._request(seconds)
+        if not request.line.startswith(b"GET "):
+            raise AssertionError(self._trouble(request.body))
+        self._waiting = request.connection
+        return request.arrived
+
+    def _request(self, seconds: float) -> _Request:
+        while True:
+            ready = self._selector.select(seconds)
+            arrived = time.perf_counter()
+            if not ready:
+                raise AssertionError(self._trouble(b"no answer"))
+            for key, _ in ready:
+                if key.fileobj is self._listener:
+                    connection, _ = self._listener.accept()
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self._selector.register(connection, selectors.EVENT_READ)
+                    continue
+                connection = key.fileobj  # type: ignore[assignment] # we register sockets only
+                read = _read(connection)
+                if read is not None:
+                    return _Request(connection, arrived, *read)
+                self._selector.unregister(connection)
+                connection.close()
+
+    def _trouble(self, body: bytes) -> str:
+        log = self._log.read_text(errors="replace")[-2000:]
+        return f"the process failed: {body.decode(errors='replace')[:500]}\n{log}"
+
+    def close(self) -> None:
+        """End the process and close every socket."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr] # we register sockets only
+        self._selector.close()
+
+
+def _read(connection: socket.socket) -> tuple[bytes, bytes] | None:
+    """Read one request, its first line and its body; None when the connection was closed."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more:
+            return None
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    line, _, rest = head.partition(b"\r\n")
+    headers = rest.lower()
+    if b"transfer-encoding: chunked" in headers:
+        # The last chunk is empty; trailers may follow it.
+        while not (body.endswith(b"\r\n\r\n") and (b"\r\n0\r\n" in body or body[:1] == b"0")):
+            body += connection.recv(65536)
+        return line, _dechunked(body)
+    length = 0
+    if b"content-length:" in headers:
+        length = int(headers.partition(b"content-length:")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return line, body
+
+
+def _dechunked(body: bytes) -> bytes:
+    parts: list[bytes] = []
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        if not length:
+            break
+        parts.append(body[:length])
+        body = body[length + 2 :]
+    return b"".join(parts)
+
+
+@contextmanager
+def run_process(program: Program) -> Iterator[Process]:
+    """Run a program as long as the block lasts; it has asked for its first event."""
+    with (
+        tempfile.TemporaryDirectory(prefix="loki-shipper-bench-") as name,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+    ):
+        folder = Path(name)
+        process = Process(listener, folder / "log")
+        try:
+            process.start(program, folder)
+            yield process
+        finally:
+            process.close()
