@@ -21,7 +21,7 @@ endef
 
 # The folder is layers/dependencies/<architecture>; its platforms.txt names the wheels that Amazon
 # Linux 2023 can load there. pip checks every wheel's hash, whatever machine this one is.
-build-DependenciesLayer:
+build-DependenciesLayerArm64 build-DependenciesLayerX8664:
 	'$(PYTHON)' -I -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
 		--require-hashes --no-deps --no-compile --only-binary :all: \
 		--implementation cp --python-version 3.13 --abi cp313 --abi abi3 --abi none \

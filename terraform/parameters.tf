@@ -194,7 +194,7 @@ variable "log_level" {
 }
 
 variable "architecture" {
-  description = "Processor of the function and of the layer's wheels. Give sam build the same value as sam deploy."
+  description = "Processor of the functions."
   type        = string
   default     = "arm64"
 }

@@ -133,7 +133,8 @@ def aws() -> Iterator[LocalAws]:
 @pytest.fixture
 def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tuple[str, str, str]]:
     """Namespace, service and name of each metric of the three functions."""
-    sandbox = Sandbox(settings({"LOKI_URL": receiver.url, "TAG_LABELS": "none"}), "")
+    environ = {"LOKI_URL": receiver.url, "TAG_LABELS": "none", "STACK": "ours"}
+    sandbox = Sandbox(settings(environ), "")
     sandbox.ship(json.loads((EVENTS / "lambda.json").read_text("utf-8")), lambda: 10.0)
     own = {
         (directive["Namespace"], record["service"], metric["Name"])
@@ -141,7 +142,7 @@ def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tupl
         if "_aws" in record
         for directive in record["_aws"]["CloudWatchMetrics"]
         for metric in directive["Metrics"]
-        if directive["Dimensions"] == [["service"]]
+        if {*directive["Dimensions"][0]} == {"service", "stack"} and record["stack"] == "ours"
     }
     redriven = redriver_metrics(Redriven(), now=datetime.now(UTC))
     return (

@@ -330,6 +330,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     bucket: Annotated[
         str | None, Variable(str, "Bucket for what could not be delivered.", None)
     ] = None
+    stack: Annotated[
+        str | None, Variable(str, "Stack that the metrics are of: their dimension `stack`.", None)
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         Variable(

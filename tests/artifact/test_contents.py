@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.local.artifact import Artifact
+from loki_shipper.local.artifact import LAYERS, Artifact
 
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 
@@ -25,7 +25,7 @@ def test_the_function_is_its_own_code_without_the_rooms_of_peoples_machines(
     assert names(artifact.function) == {"loki_shipper"}
     rooms = names(artifact.function / "loki_shipper")
     assert "shipper" in rooms
-    assert not rooms & {"cli", "doctor", "local"}
+    assert not rooms & {"bundle.py", "cli", "doctor", "local"}
 
 
 def test_the_layer_has_what_the_function_imports_and_no_tools(artifact: Artifact) -> None:
@@ -33,6 +33,16 @@ def test_the_layer_has_what_the_function_imports_and_no_tools(artifact: Artifact
     found = names(artifact.layer / "python")
     assert {"aws_lambda_powertools", "boto3", "msgspec", "requests", "snappy"} <= found
     assert not found & {"bin", "click", "rich", "pip", "moto", "pytest", "loki_shipper"}
+
+
+@pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
+def test_a_build_has_a_layer_for_each_processor_with_its_own_wheels(
+    artifact: Artifact, architecture: str, machine: str
+) -> None:
+    layer = artifact.layer.with_name(LAYERS[architecture])
+    native = [path.name for path in layer.rglob("*-linux-gnu.so")]
+    assert native
+    assert [name for name in native if machine not in name] == []
 
 
 @pytest.mark.parametrize("part", ["function", "layer"])

@@ -62,14 +62,13 @@ def test_a_line_is_shown_before_and_after_with_what_each_rule_did(run: Run, rule
 
 def test_json_holds_it_all(run: Run, rules: str) -> None:
     result = run("check", rules, "--json", "--event", LAMBDA)
-    found = json.loads(result.stdout)
-    assert found["settings"] == {"faults": []}
-    assert found["rules"]["rules"][0] == {
+    settings, of_rules, event = json.loads(result.stdout)
+    assert settings == {"kind": "settings", "faults": []}
+    assert of_rules["rules"][0] == {
         "name": "amounts",
         "groups": ["*"],
         "actions": ["replace"],
     }
-    [event] = found["events"]
     assert event["dropped"] == {"empty": 1, "noise": 1}
     assert event["matched"] == {"amounts": 1, "noise": 1, "lambda": 11}
     [paid] = [line for line in event["lines"] if "card charged" in line["before"]]

@@ -63,4 +63,4 @@ def test_a_file_without_lines_is_refused_in_one_sentence(
 def test_its_output_is_invokes_input(run: Run) -> None:
     made = run("event", "--log-group", "/ecs/shop", "--from-file", "-", stdin="hello\n")
     result = run("invoke", "--json", "-", stdin=made.stdout)
-    assert [value[1] for value in json.loads(result.stdout)["pushes"][0]["values"]] == ["hello"]
+    assert [value[1] for value in json.loads(result.stdout)[0]["pushes"][0]["values"]] == ["hello"]

@@ -127,7 +127,7 @@ def test_a_linked_log_group_says_since_when_and_beside_whom(
         logGroupName=log_group, filterName="loki-shipper", filterPattern="", destinationArn=shipper
     )
     result = run("explain", log_group, "--function", shipper, "--json", **aws.environ)
-    shown = json.loads(result.stdout)
+    [shown] = json.loads(result.stdout)
     assert shown["linking"].startswith("linked since 2")
     assert shown["linking"].endswith(", beside theirs; as the selection wants it")
     assert shown["labels"]["a_b"] == "1"

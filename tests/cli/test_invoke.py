@@ -79,7 +79,7 @@ def test_prints_so_many_entries_of_a_push_and_says_how_many_more(run: Run) -> No
 
 def test_json_has_everything_in_the_shape_of_lokis_own(run: Run) -> None:
     result = run("invoke", "--json", "--tag", "team=", "--tag", "q=a=b", "-", stdin=event("a", ""))
-    document = json.loads(result.stdout)
+    [document] = json.loads(result.stdout)
     [push] = document.pop("pushes")
     assert document == {
         "pushed": False,
@@ -88,10 +88,11 @@ def test_json_has_everything_in_the_shape_of_lokis_own(run: Run) -> None:
         "late": 0,
         "dropped": {"empty": 1},
         "rejected": {},
+        "deferred": {},
         "errored": {},
     }
     assert push["tenant"] is None
-    assert push["stream"]["q"] == "a=b"
+    assert push["labels"]["q"] == "a=b"
     assert push["answer"] is None
     [[timestamp, line, _]] = push["values"]
     assert int(timestamp) // 1_000_000 == AT
@@ -101,7 +102,7 @@ def test_json_has_everything_in_the_shape_of_lokis_own(run: Run) -> None:
 def test_the_region_is_the_environments_unless_said(run: Run) -> None:
     def region(*words: str, **environ: str) -> Any:
         result = run("invoke", "--json", *words, LAMBDA, **environ)
-        return json.loads(result.stdout)["pushes"][0]["stream"]["region"]
+        return json.loads(result.stdout)[0]["pushes"][0]["labels"]["region"]
 
     assert region(AWS_REGION="us-west-2") == "us-west-2"
     assert region(AWS_DEFAULT_REGION="us-west-1") == "us-west-1"
@@ -112,7 +113,7 @@ def test_settings_come_from_the_environment(run: Run) -> None:
     result = run(
         "invoke", "--json", "--tag", "team=payments", LAMBDA, TAG_LABELS="none", STATIC_LABELS="a=b"
     )
-    stream = json.loads(result.stdout)["pushes"][0]["stream"]
+    stream = json.loads(result.stdout)[0]["pushes"][0]["labels"]
     assert "team" not in stream
     assert stream["a"] == "b"
 
@@ -142,7 +143,7 @@ def test_pushes_to_the_loki_that_is_named_and_prints_its_answer(
 
 
 def test_pushes_what_it_shows_without_pushing(run: Run, receiver: Receiver) -> None:
-    shown = json.loads(run("invoke", "--json", LAMBDA).stdout)["pushes"][0]
+    shown = json.loads(run("invoke", "--json", LAMBDA).stdout)[0]["pushes"][0]
     run("invoke", "--loki", receiver.url, LAMBDA)
     assert [(str(entry.timestamp), entry.line) for entry in receiver.pushes[0].entries] == [
         (timestamp, line) for timestamp, line, _ in shown["values"]
@@ -153,7 +154,7 @@ def test_now_makes_the_newest_line_of_now(run: Run) -> None:
     before = time.time_ns() // 1_000_000
     result = run("invoke", "--now", "--json", LAMBDA)
     after = time.time_ns() // 1_000_000
-    values = json.loads(result.stdout)["pushes"][0]["values"]
+    values = json.loads(result.stdout)[0]["pushes"][0]["values"]
     assert before <= int(values[-1][0]) // 1_000_000 <= after
     assert (int(values[-1][0]) - int(values[0][0])) // 1_000_000_000 == 5
 
@@ -173,15 +174,28 @@ def test_what_loki_rejects_is_an_exit_code_of_1_and_advice(run: Run, receiver: R
     )
 
 
+def test_what_loki_takes_later_is_not_delivered_yet(run: Run, receiver: Receiver) -> None:
+    body = b"entry for stream '{}' has timestamp too new: 2025-11-13T00:00:00Z"
+    receiver.script([Answer(400, body)])
+    result = run("invoke", "--now", "--loki", receiver.url, "-", stdin=event("a", "b"))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].endswith("rejected 0, deferred 2 (2 too_new), errored 0")
+    assert result.stderr.startswith("Error: Loki did not take 2 of 2: too_new; ")
+
+
 def test_what_cannot_be_delivered_is_an_exit_code_of_1_also_with_json(
     run: Run, receiver: Receiver
 ) -> None:
     receiver.script(lambda _: Answer(404, b"no such page"))
     result = run("invoke", "--json", "--loki", receiver.url, "-", stdin=event("a"))
     assert result.exit_code == 1
-    document = json.loads(result.stdout)
+    [document] = json.loads(result.stdout)
     assert document["errored"] == {"status_404": 1}
-    assert document["pushes"][0]["answer"] == {"status": 404, "body": "no such page"}
+    assert document["pushes"][0]["answer"] == {
+        "status": 404,
+        "reason": None,
+        "body": "no such page",
+    }
     assert result.stderr.startswith("Error: Loki did not take 1 of 1: status_404; ")
 
 

@@ -128,11 +128,11 @@ def test_a_dry_run_of_an_empty_bucket(redrive: Run) -> None:
 
 def test_json_is_for_programs(redrive: Run, put: Put, receiver: Receiver) -> None:
     put(*failed("09.00.00"))
-    assert json.loads(redrive("--dry-run", "--json").stdout)["objects"] == 1
+    assert json.loads(redrive("--dry-run", "--json").stdout)[0]["objects"] == 1
     receiver.script([Answer(status=401)] * 9)
     # The warning that credentials travel unencrypted is not part of it.
     result = redrive("--json", LOKI_TOKEN="secret")
-    report = json.loads(result.stdout)
+    [report] = json.loads(result.stdout)
     assert (report["left"], report["failures"]) == (1, {"denied": 1})
     assert "secret" not in result.output
 

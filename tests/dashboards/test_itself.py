@@ -21,6 +21,7 @@ def test_every_metric_that_it_asks_for_is_measured(measured: set[tuple[str, str,
         (each["namespace"], each["dimensions"]["service"], each["metricName"]) for each in METRICS
     }
     assert asked <= measured
+    assert {each["dimensions"]["stack"] for each in METRICS} == {"$stack"}
     assert {name for *_, name in asked} >= {"LinesDelivered", "LinesLate", "LinesRejected", "Lag"}
 
 

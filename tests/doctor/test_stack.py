@@ -210,13 +210,14 @@ def test_the_function_ships_a_line_of_its_own(stack: Stack) -> None:
     ("answer", "says"),
     [
         ({"Payload": b'{"delivered": 0, "rejected": {"labels": 1}}'}, "labels"),
+        ({"Payload": b'{"delivered": 0, "deferred": {"tenant_invalid": 1}}'}, "tenant_invalid"),
         (
             {"Payload": b'{"errorMessage": "not delivered: denied"}', "FunctionError": "Unhandled"},
             "not delivered: denied",
         ),
         ({"Payload": b""}, "no report"),
     ],
-    ids=["rejected", "failed", "nothing"],
+    ids=["rejected", "deferred", "failed", "nothing"],
 )
 def test_a_function_that_does_not_deliver_says_why(
     stack: Stack, answer: dict[str, Any], says: str

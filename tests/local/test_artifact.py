@@ -7,10 +7,10 @@ import pytest
 from loki_shipper.local.artifact import BuildError, build_artifact
 
 SAM = """#!/bin/sh
-# sam build --build-dir BUILD --template-file FILE --parameter-overrides Architecture=…
+# sam build --build-dir BUILD --template-file FILE
 echo "$5" >> "$COUNT"
 [ -z "$FAIL" ] || { echo "no network"; exit 1; }
-mkdir -p "$3/ShipperFunction" "$3/DependenciesLayer/python"
+mkdir -p "$3/ShipperFunction" "$3/DependenciesLayerArm64/python" "$3/DependenciesLayerX8664/python"
 cp "$(dirname "$5")/src/app.py" "$3/ShipperFunction/"
 """
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from loki_shipper import VERSION
-from loki_shipper.local.artifact import CLONE, BuildError, copy_sources
+from loki_shipper.local.artifact import CLONE, LAYERS, BuildError, copy_sources
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.progress import Tell
-from loki_shipper.local.release import LAYERS, NAME, function_zip, layer_zip, release, write_zip
+from loki_shipper.local.release import NAME, function_zip, layer_zip, release, write_zip
 
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 ZIPS = [function_zip(), *map(layer_zip, LAYERS)]
@@ -116,15 +116,6 @@ def test_cfn_lint_finds_nothing_in_the_template(released: Path) -> None:
     command = [cfn_lint, released / f"{NAME}.yaml"]
     lint = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (lint.returncode, lint.stdout, lint.stderr) == (0, "", "")
-
-
-def test_the_layer_is_that_of_the_architecture(template: dict[str, Any]) -> None:
-    for architecture, name in LAYERS.items():
-        layer = template["Resources"][name]
-        assert layer["Properties"]["CompatibleArchitectures"] == [architecture]
-        assert template["Conditions"][layer["Condition"]] == {
-            "Fn::Equals": [{"Ref": "Architecture"}, architecture]
-        }
 
 
 def test_sam_deploys_the_zips_as_they_are(released: Path, aws: LocalAws, tmp_path: Path) -> None:

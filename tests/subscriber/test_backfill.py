@@ -79,7 +79,7 @@ def test_counts_without_shipping(here: Deployment, shipper: Shipper) -> None:
 def test_is_json_for_programs(here: Deployment) -> None:
     log(here, "a", HOUR)
     result = here.run("backfill", GROUP, "--since", "2h", "--json")
-    assert json.loads(result.stdout)["lines"] == 1
+    assert json.loads(result.stdout)[0]["lines"] == 1
 
 
 def test_adds_up_what_the_shipper_reports_step_by_step() -> None:
@@ -98,13 +98,15 @@ def test_adds_up_what_the_shipper_reports_step_by_step() -> None:
         read=read,
         ship=lambda _: {
             "late": 1,
+            "dropped": {"noise": 5},
             "rejected": {"too_old": 2, "labels": 1},
+            "deferred": {"tenant_unknown": 2},
             "errored": {"rate_limited": 1, "timeout": 3},
         },
     )
     assert list(steps) == [
-        Progress(35 * minute, lines=1, late=1, rejected=3, errored=4),
-        Progress(65 * minute, lines=2, late=2, rejected=6, errored=8),
+        Progress(35 * minute, lines=1, late=1, dropped=5, rejected=3, deferred=2, errored=4),
+        Progress(65 * minute, lines=2, late=2, dropped=10, rejected=6, deferred=4, errored=8),
     ]
     assert spans == [(5 * minute, 35 * minute), (35 * minute, 65 * minute)]
 
@@ -124,7 +126,21 @@ def test_says_where_the_lines_are_that_could_not_be_delivered(
     assert "4 lines could not be delivered: they are in the bucket, under failed/" in result.stderr
     assert "redriver ships them" in result.stderr
     result = here.run("backfill", GROUP, "--since", "1d", "--json")
-    assert (result.exit_code, json.loads(result.stdout)["errored"]) == (1, 4)
+    assert (result.exit_code, json.loads(result.stdout)[0]["errored"]) == (1, 4)
+
+
+def test_counts_as_shipped_only_what_is_in_loki(here: Deployment, shipper: Shipper) -> None:
+    log(here, "a", *(HOUR * n for n in range(2, 12)))
+    shipper.report = lambda lines: {
+        "deferred": {"tenant_unknown": sum(line.startswith("a 2:") for line in lines)},
+        "dropped": {"noise": sum(line.startswith(("a 3:", "a 4:")) for line in lines)},
+    }
+    result = here.run("backfill", GROUP, "--since", "1d")
+    assert result.exit_code == 1
+    assert result.stdout == "7 lines shipped, 0 of them late; rules dropped 2 lines\n"
+    assert "1 line waits in the bucket, under failed/ or later/" in result.stderr
+    result = here.run("backfill", GROUP, "--since", "1d", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["deferred"]) == (1, 1)
 
 
 def test_says_that_nothing_was_kept_where_the_invocation_failed_and_how_to_go_on(

@@ -48,13 +48,13 @@ def here() -> Iterator[Deployment]:
         yield here
 
 
+def without_first_lines(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each | {"first_lines": None} for each in objects]
+
+
 def read(result: Result) -> Any:
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
-
-
-def acted(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [each.get("action") or each["skip"] for each in outcomes]
 
 
 def test_plan_equals_what_link_does_and_unlink_leaves_only_foreign_filters(
@@ -66,31 +66,27 @@ def test_plan_equals_what_link_does_and_unlink_leaves_only_foreign_filters(
     }
     plan = read(here.run("plan", "--json"))
     assert len(plan) == 200
-    assert Counter(each["action"] for each in plan) == {"put": 131, "delete": 5, "skip": 64}
+    assert Counter(each["action"] for each in plan) == {"link": 131, "unlink": 5, "none": 64}
     assert read(here.run("link", "--all", "--dry-run", "--json")) == plan
     assert not here.linked - STALE
 
     done = read(here.run("link", "--all", "--json"))
     assert here.linked == CHOSEN
     # Whether a log group is full shows only when it is tried.
-    assert {each["group"] for each in plan if each["action"] == "put"} == CHOSEN | FULL
-    expected = [
-        {"action": "skip", "group": each["group"], "reason": "full", "detail": ""}
-        if each["group"] in FULL
-        else each
-        for each in plan
+    assert {each["log_group"] for each in plan if each["action"] == "link"} == CHOSEN | FULL
+    full = {"action": "cannot", "reason": "full", "pattern": None}
+    assert without_first_lines(done) == [
+        each | full if each["log_group"] in FULL else each for each in plan
     ]
-    assert acted(done["outcomes"]) == expected
+    assert {each["log_group"] for each in done if each["first_lines"]} == CHOSEN
 
     again = read(here.run("plan", "--json"))
-    assert {each["action"] for each in again} == {"skip"}
-    assert {each["group"] for each in again if each["reason"] == "full"} == FULL
-    repeated = read(here.run("link", "--all", "--json"))
-    assert acted(repeated["outcomes"]) == again
-    assert (repeated["report"]["put"], repeated["report"]["deleted"]) == (0, 0)
+    assert {each["action"] for each in again} == {"none", "cannot"}
+    assert {each["log_group"] for each in again if each["action"] == "cannot"} == FULL
+    assert without_first_lines(read(here.run("link", "--all", "--json"))) == again
 
     unlinked = read(here.run("unlink", "--all", "--json"))
-    assert unlinked["report"]["deleted"] == len(CHOSEN)
+    assert {each["log_group"] for each in unlinked if each["action"] == "unlink"} == CHOSEN
     assert here.filters == {name: filters for name, filters in foreign.items() if filters}
     assert not here.linked
 
@@ -192,7 +188,7 @@ def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:
     assert f"cannot  /aws/lambda/unowned  {words}" in here.run("link", "/aws/lambda/unowned").stdout
     assert here.linked == {"/aws/lambda/owned"}
     [linked, other] = json.loads(here.run("status", "--json").stdout)
-    assert (linked["note"], other["group"]) == ("", "/aws/lambda/unowned")
+    assert (linked["note"], other["log_group"]) == ("", "/aws/lambda/unowned")
     assert words in other["note"]
     assert f"not linked; left alone: {words}" in here.run("explain", "/aws/lambda/unowned").stdout
     here.make_stack_again(TENANT_TAG="tenant", LOKI_TENANT="rest")
@@ -203,7 +199,7 @@ def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:
 def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> None:
     report = structs.replace(SWEEP, waiting=2, given_up=["/aws/lambda/a"])
     with pytest.raises(NotDeliveredError, match="the first lines of 1 log groups are given up"):
-        finish([], report, as_json=False)
+        finish([], report, {}, as_json=False)
     said = capsys.readouterr().out
     assert "2 log groups: their first lines wait for the next run\n" in said
     assert "first lines given up, too old for Loki or deleted: /aws/lambda/a\n" in said

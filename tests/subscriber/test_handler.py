@@ -37,3 +37,10 @@ def test_warns_of_what_did_not_go_well(
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [measured] = [record for record in printed if "_aws" in record]
     assert measured["FirstLinesGivenUp"] == [len(report.given_up)]
+
+
+def test_measures_for_its_own_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    _record(SWEEP, structs.replace(configured(), stack="other"))
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [measured] = [record for record in printed if "_aws" in record]
+    assert (measured["service"], measured["stack"]) == ("subscriber", "other")

@@ -45,13 +45,12 @@ def test_shows_what_is_linked_and_what_should_be(here: Deployment) -> None:
     result = here.run("status", "--json")
     assert result.exit_code == 0, result.output
     linked, full = json.loads(result.stdout)
-    assert (linked["group"], linked["linked"], linked["note"]) == ("/aws/lambda/a", True, "")
-    assert linked["labels"] == [["service_name", "a"], ["team", "payments"]]
-    measured = linked["delivery"]
-    assert (measured["lines"], measured["errors"], measured["throttled"]) == (12, 2, 1)
-    ago = datetime.now(UTC).timestamp() - measured["last"] / 1000
-    assert 20 * 60 <= ago <= 35 * 60
-    assert (full["group"], full["linked"]) == ("/aws/lambda/b", False)
+    assert (linked["log_group"], linked["linked"], linked["note"]) == ("/aws/lambda/a", True, "")
+    assert linked["labels"] == {"service_name": "a", "team": "payments"}
+    assert (linked["lines"], linked["errors"], linked["throttled"]) == (12, 2, 1)
+    ago = datetime.now(UTC) - datetime.fromisoformat(linked["last"])
+    assert timedelta(minutes=20) <= ago <= timedelta(minutes=35)
+    assert (full["log_group"], full["linked"]) == ("/aws/lambda/b", False)
     assert full["note"] == "all its places are taken by other filters: foreign-0, foreign-1"
 
 

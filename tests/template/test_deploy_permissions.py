@@ -172,7 +172,7 @@ def test_roles_are_passed_to_lambda_only() -> None:
 
 def test_its_names_are_those_that_the_template_gives(template: dict[str, Any]) -> None:
     text = json.dumps(POLICY)
-    layer = template["Resources"]["DependenciesLayer"]["Properties"]["LayerName"]
+    layer = template["Resources"]["DependenciesLayerArm64"]["Properties"]["LayerName"]
     board = template["Resources"]["Dashboard"]["Properties"]["DashboardName"]
     assert layer == {"Fn::Sub": "${AWS::StackName}-dependencies"}
     assert "layer:STACK-dependencies" in text

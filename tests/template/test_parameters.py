@@ -25,6 +25,7 @@ def test_the_function_gets_every_setting_from_its_parameter_and_nothing_else(
     expected = {name: {"Ref": parameter} for name, parameter in PARAMETERS.items()}
     assert function["Environment"]["Variables"] == expected | {
         "BUCKET": {"Ref": "Bucket"},
+        "STACK": {"Ref": "AWS::StackName"},
         "RES_OPTIONS": "timeout:2 attempts:2",
     }
 

@@ -129,6 +129,7 @@ def test_it_gets_every_setting_from_its_parameter_or_the_stack(template: dict[st
     given |= {
         "SHIPPER_ARN": {"Ref": "ShipperAlias"},
         "BUCKET": {"Ref": "Bucket"},
+        "STACK": {"Ref": "AWS::StackName"},
         "FILTER_NAME": {"Ref": "AWS::StackName"},
     }
     assert {name: environ[name] for name in given} == given

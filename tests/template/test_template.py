@@ -14,6 +14,7 @@ from loki_shipper.redriver.bucket import Share
 from tests.template.conftest import holds
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+LAYERS = ("DependenciesLayerArm64", "DependenciesLayerX8664")
 
 
 def properties(template: dict[str, Any], name: str) -> dict[str, Any]:
@@ -87,15 +88,40 @@ def test_nobody_may_send_before_it_is_settled_what_becomes_of_failures(
     assert template["Resources"]["ShipperInvocation"]["DependsOn"] == "ShipperAlias"
 
 
-def test_the_architecture_reaches_function_layer_and_build(template: dict[str, Any]) -> None:
-    architecture = {"Ref": "Architecture"}
-    assert properties(template, "ShipperFunction")["Architectures"] == [architecture]
-    assert properties(template, "DependenciesLayer")["CompatibleArchitectures"] == [architecture]
-    build = template["Resources"]["DependenciesLayer"]["Metadata"]
-    assert build["BuildArchitecture"] == architecture
-    assert build["WorkingDirectory"] == {"Fn::Sub": "layers/dependencies/${Architecture}"}
-    for name in template["Parameters"]["Architecture"]["AllowedValues"]:
-        assert (TEMPLATE.parent / "layers/dependencies" / name / "platforms.txt").is_file()
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [("arm64", "DependenciesLayerArm64"), ("x86_64", "DependenciesLayerX8664")],
+)
+def test_a_function_gets_the_layer_of_its_processor_however_it_was_built(
+    template: dict[str, Any], architecture: str, name: str
+) -> None:
+    layer = template["Resources"][name]
+    parameters = {"Architecture": architecture}
+    conditions = {key: template["Resources"][key]["Condition"] for key in LAYERS}
+    made = {key for key in LAYERS if holds(template, conditions[key], parameters)}
+    assert made == {name}
+    assert layer["Properties"]["CompatibleArchitectures"] == [architecture]
+    # What is built does not depend on what a person says to `sam build`.
+    assert layer["Metadata"]["BuildArchitecture"] == architecture
+    folder = f"layers/dependencies/{architecture}"
+    assert layer["Metadata"]["WorkingDirectory"] == folder
+    assert (TEMPLATE.parent / folder / "platforms.txt").is_file()
+    functions = [
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    for function in functions:
+        assert function["Architectures"] == [{"Ref": "Architecture"}]
+        [layers] = function["Layers"]
+        condition, yes, no = layers["Fn::If"]
+        assert (yes if holds(template, condition, parameters) else no) == {"Ref": name}
+
+
+def test_there_is_a_layer_for_every_processor(template: dict[str, Any]) -> None:
+    allowed = template["Parameters"]["Architecture"]["AllowedValues"]
+    compatible = [properties(template, name)["CompatibleArchitectures"] for name in LAYERS]
+    assert compatible == [[architecture] for architecture in allowed]
 
 
 def test_the_bucket_is_private_and_encrypted_and_outlives_the_stack(

@@ -81,9 +81,10 @@ def test_every_alarm_watches_a_metric_that_there_is(
                 function = template["Resources"][dimension["Value"]["Ref"]]
                 assert dimension["Name"] == "FunctionName"
                 assert function["Type"] == "AWS::Serverless::Function"
-            case {"Namespace": "LokiShipper", "MetricName": name, "Dimensions": [dimension]}:
-                assert dimension["Name"] == "service"
-                assert (dimension["Value"], name) in measured
+            case {"Namespace": "LokiShipper", "MetricName": name, "Dimensions": [service, stack]}:
+                assert service["Name"] == "service"
+                assert (service["Value"], name) in measured
+                assert stack == {"Name": "stack", "Value": {"Ref": "AWS::StackName"}}
             case other:
                 pytest.fail(f"nobody measures {other}")
 
@@ -101,8 +102,9 @@ def test_the_dashboard_shows_metrics_that_there_are(
     shown = [metric for widget in widgets for metric in widget["metrics"]]
     for metric in shown:
         match metric:
-            case ["LokiShipper", name, "service", service, {"stat": _}]:
+            case ["LokiShipper", name, "service", service, "stack", stack, {"stat": _}]:
                 assert (service, name) in measured
+                assert stack == "${AWS::StackName}"
             case ["AWS/Lambda", name, "FunctionName", "${ShipperFunction}", {"stat": _}]:
                 assert name in OF_LAMBDA
             case [{"expression": query}]:

@@ -1,6 +1,5 @@
 """`loki-shipper backfill`: a log group's past, shipped."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, override
@@ -9,6 +8,7 @@ import click
 from msgspec import to_builtins
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.cli.progress import shown
 from loki_shipper.cli.redrive import Age
 from loki_shipper.cli.stack import Stack, found, stack_options
@@ -93,11 +93,17 @@ def backfill(  # noqa: PLR0913 - each is an option
         asked = Span(begin, _end(stack, known, now) if end is None else end)
         span = _taken(asked, oldest=now - max_age // _MS)
         if span.start >= span.end:
+            linked = time_text(asked.end)
             raise InputError(
-                f"nothing to ship: {group} is linked since {_text(asked.end)}, or the time is over"
+                f"nothing to ship: {group} is linked since {linked}, or the time is over"
             )
         progress = _run(stack, known, span, dry_run=dry_run)
-    _report(progress, dry_run=dry_run, as_json=as_json)
+    if as_json:
+        print_objects([_as_object(group, span.start, progress)])
+    else:
+        click.echo(f"{progress.lines:,} lines to ship" if dry_run else _counts(progress))
+    if trouble := "; ".join(_trouble(progress)):
+        raise NotDeliveredError(trouble)
 
 
 def _end(stack: Stack, group: LogGroup, now: int) -> int:
@@ -114,9 +120,9 @@ def _end(stack: Stack, group: LogGroup, now: int) -> int:
 def _taken(asked: Span, oldest: int) -> Span:
     """Leave out what Loki would refuse, and say so."""
     if asked.start < oldest:
+        begins = time_text(oldest)
         click.echo(
-            f"Loki would refuse what is older than --max-age, so this begins at {_text(oldest)}",
-            err=True,
+            f"Loki would refuse what is older than --max-age, so this begins at {begins}", err=True
         )
     return Span(max(asked.start, oldest), asked.end)
 
@@ -141,11 +147,11 @@ def _run(stack: Stack, group: LogGroup, span: Span, *, dry_run: bool) -> Progres
                 bar.update(
                     task,
                     completed=progress.until - span.start,
-                    description=f"{progress.lines:,} lines, up to {_text(progress.until)}",
+                    description=f"{progress.lines:,} lines, up to {time_text(progress.until)}",
                 )
     finally:
         if progress.until < span.end:
-            rest = f"--from {_text(progress.until)} --until {_text(span.end)}"
+            rest = f"--from {time_text(progress.until)} --until {time_text(span.end)}"
             click.echo(f"{_counts(progress)}; not at the end", err=True)
             click.echo(f"to go on, say {rest} in place of --since", err=True)
     return progress
@@ -167,30 +173,33 @@ def _ship(stack: Stack) -> Ship:
     return shipping(invoke, stack.around.clock)
 
 
-def _report(progress: Progress, *, dry_run: bool, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(to_builtins(progress)))
-    else:
-        click.echo(f"{progress.lines:,} lines to ship" if dry_run else _counts(progress))
-    if trouble := "; ".join(_trouble(progress)):
-        raise NotDeliveredError(trouble)
+def _as_object(group: str, start: int, progress: Progress) -> dict[str, Any]:
+    counts = to_builtins(progress)
+    until = counts.pop("until")
+    return {"log_group": group, "from": time_text(start), "until": time_text(until), **counts}
 
 
 def _counts(progress: Progress) -> str:
-    shipped = progress.lines - progress.rejected - progress.errored
-    return f"{shipped:,} lines shipped, {progress.late:,} of them late"
+    shipped = f"{progress.delivered:,} lines shipped, {progress.late:,} of them late"
+    dropped = f"; rules dropped {_lines(progress.dropped)}" if progress.dropped else ""
+    return shipped + dropped
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} line{'' if count == 1 else 's'}"
 
 
 def _trouble(progress: Progress) -> Iterator[str]:
     if progress.rejected:
         yield f"Loki refused {progress.rejected:,} lines: they are in the bucket, under rejected/"
+    if progress.deferred:
+        verb = "waits" if progress.deferred == 1 else "wait"
+        yield (
+            f"{_lines(progress.deferred)} {verb} in the bucket, under failed/ or later/, until "
+            "the tenant is known or the time has come"
+        )
     if progress.errored:
         yield (
             f"{progress.errored:,} lines could not be delivered: they are in the bucket, under "
             "failed/, from where the redriver ships them"
         )
-
-
-def _text(ms: int) -> str:
-    time = datetime.fromtimestamp(ms / 1000, UTC)
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

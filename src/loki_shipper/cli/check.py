@@ -13,6 +13,7 @@ from rich.text import Text
 
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
+from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.local.trial import Trial, Tried, trial
 from loki_shipper.model import LogData
 from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
@@ -79,7 +80,7 @@ def check(rules: str | None, events: tuple[BinaryIO, ...], limit: int, *, as_jso
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     checked = _checked(rules, events)
     if as_json:
-        click.echo(json.dumps(_as_json(checked), indent=2, ensure_ascii=False))
+        print_objects(_as_objects(checked))
     else:
         console = Console(highlight=False)
         for line in _show(checked, limit):
@@ -200,34 +201,37 @@ def _sum(data: LogData, tried: Trial) -> str:
     return f"kept {kept:,} in {into}, dropped {count:,}" + (f" ({dropped})" if dropped else "")
 
 
-def _as_json(checked: Checked) -> dict[str, Any]:
-    return {
-        "settings": {"faults": checked.settings_faults},
-        "rules": {
-            "source": checked.source,
-            "faults": checked.rules_faults,
-            "rules": [
-                {"name": name, "groups": groups, "actions": actions.split(", ")}
-                for name, groups, actions in _listed(checked.rules)
-            ],
-        },
-        "events": [
-            {
-                "event": name,
-                "log_group": data.log_group,
-                "rules": tried.rules,
-                "lines": to_builtins(tried.lines),
-                "dropped": tried.result.dropped,
-                "matched": tried.result.matched,
-                "streams": [
-                    {
-                        "tenant": stream.tenant,
-                        "labels": dict(stream.labels),
-                        "entries": len(entries),
-                    }
-                    for stream, entries in tried.result.streams
-                ],
-            }
-            for name, data, tried in checked.trials
+def _as_objects(checked: Checked) -> Iterator[dict[str, Any]]:
+    yield {"kind": "settings", "faults": checked.settings_faults}
+    yield {
+        "kind": "rules",
+        "source": checked.source,
+        "faults": checked.rules_faults,
+        "rules": [
+            {"name": name, "groups": groups, "actions": actions.split(", ")}
+            for name, groups, actions in _listed(checked.rules)
         ],
+    }
+    for name, data, tried in checked.trials:
+        yield {
+            "kind": "event",
+            "event": name,
+            "log_group": data.log_group,
+            "rules": tried.rules,
+            "lines": [_line_as_object(line) for line in tried.lines],
+            "dropped": tried.result.dropped,
+            "matched": tried.result.matched,
+            "streams": [
+                {"tenant": stream.tenant, "labels": dict(stream.labels), "entries": len(entries)}
+                for stream, entries in tried.result.streams
+            ],
+        }
+
+
+def _line_as_object(line: Tried) -> dict[str, Any]:
+    return {
+        "time": time_text(line.timestamp),
+        "before": line.before,
+        "after": line.after,
+        "effects": to_builtins(line.effects),
     }

@@ -1,6 +1,5 @@
 """`loki-shipper doctor`: what is wrong between here and Loki, and what to do about it."""
 
-import json
 import os
 import sys
 import uuid
@@ -10,13 +9,13 @@ from datetime import UTC, datetime
 import boto3
 import click
 from botocore.exceptions import BotoCoreError
-from msgspec import to_builtins
 from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.objects import print_objects
 from loki_shipper.doctor.finding import Finding, Level, green, red, yellow
 from loki_shipper.doctor.loki import check_loki
 from loki_shipper.doctor.stack import (
@@ -76,7 +75,7 @@ def doctor(  # noqa: PLR0913 - each is an option
     found = _findings(loki, stack, function)
     if as_json:
         findings = list(found)
-        click.echo(json.dumps({"findings": to_builtins(findings)}, indent=2, ensure_ascii=False))
+        print_objects(map(_as_object, findings))
     else:
         findings = list(_shown(found))
     if any(finding.level is Level.RED for finding in findings):
@@ -167,6 +166,15 @@ def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:
         console.print(*_rows(finding))
         yield finding
     console.print(_sum(counts))
+
+
+def _as_object(finding: Finding) -> dict[str, str]:
+    return {
+        "check": finding.check,
+        "level": _WORDS[finding.level],
+        "says": finding.says,
+        "advice": finding.advice,
+    }
 
 
 def _rows(finding: Finding) -> Iterator[Table]:

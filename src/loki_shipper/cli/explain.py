@@ -15,6 +15,7 @@ from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.fates import Explained, Row, changes, explained
 from loki_shipper.cli.invoke import Tag
+from loki_shipper.cli.objects import print_objects
 from loki_shipper.cli.stack import Stack, found, stack_options
 from loki_shipper.model import LogData
 from loki_shipper.settings import SettingsError, settings, variables
@@ -27,6 +28,7 @@ from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
 
 _NOWHERE = "http://not-pushed.invalid"
+_LEFT_OUT = "left out"
 _STYLES = {"label": "green", "metadata": "yellow", "nowhere": "dim"}
 
 
@@ -96,7 +98,7 @@ def explain(
     now = _explained(known, {})
     then = _explained(known, dict(diff)) if diff else None
     if as_json:
-        click.echo(json.dumps(_as_json(known, now, then), indent=2))
+        print_objects([_as_object(known, now, then)])
         return
     console = Console(highlight=False, soft_wrap=True)
     for line in _diff(now, then) if then is not None else _lines(known, now):
@@ -197,7 +199,7 @@ def _line(row: Row) -> Text:
     return Text.assemble(
         (f"{row.origin:<8}", "dim"),
         f" {row.key}={json.dumps(row.value, ensure_ascii=False)}  ",
-        (became or "left out", _STYLES[row.place]),
+        (became or _LEFT_OUT, _STYLES[row.place]),
         (why, "dim"),
     )
 
@@ -212,15 +214,18 @@ def _diff(now: Explained, then: Explained) -> Iterator[Text]:
     yield Text("new lines go to another stream" if changed else "no label changes")
 
 
-def _as_json(known: _Known, now: Explained, then: Explained | None) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def _as_object(known: _Known, now: Explained, then: Explained | None) -> dict[str, Any]:
+    return {
         "log_group": known.data.log_group,
         "linking": known.linking,
         "tenant": now.tenant,
         "labels": dict(now.labels),
         "metadata": dict(now.metadata),
-        "rows": to_builtins(now.rows),
+        "rows": [_row_as_object(row) for row in now.rows],
+        "changes": None if then is None else to_builtins(list(changes(now, then))),
     }
-    if then is not None:
-        shown["changes"] = to_builtins(list(changes(now, then)))
-    return shown
+
+
+def _row_as_object(row: Row) -> dict[str, str]:
+    became = _LEFT_OUT if row.place == "nowhere" else row.place
+    return {**to_builtins(row), "place": became}

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections import Counter
 from typing import Any, BinaryIO, override
 
 import click
@@ -10,8 +11,8 @@ from rich.console import Console
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.show import as_json as to_json
-from loki_shipper.cli.show import show
+from loki_shipper.cli.objects import print_objects
+from loki_shipper.cli.show import as_object, show
 from loki_shipper.local.invoke import Invocation, connected
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
@@ -93,7 +94,7 @@ def invoke(  # noqa: PLR0913 - each is an option
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     invocation = _invoke(event, loki, tags=dict(tags), region=region, now=now)
     if as_json:
-        click.echo(json.dumps(to_json(invocation), indent=2, ensure_ascii=False))
+        print_objects([as_object(invocation)])
     else:
         console = Console(highlight=False, soft_wrap=True)
         for line in show(invocation, limit):
@@ -132,9 +133,10 @@ def _name(file: BinaryIO) -> str:
 
 def _blame(report: Report) -> str | None:
     """Say what was not delivered, why, and what to do; None where nothing is missing."""
-    reasons = sorted({**report.rejected, **report.errored})
+    missing = Counter(report.rejected) + Counter(report.deferred) + Counter(report.errored)
+    reasons = sorted(missing)
     if not reasons:
         return None
-    count = sum(report.rejected.values()) + sum(report.errored.values())
+    count = missing.total()
     advice = next((_ADVICE[reason] for reason in reasons if reason in _ADVICE), "see its answers")
     return f"Loki did not take {count:,} of {report.received:,}: {', '.join(reasons)}; {advice}"

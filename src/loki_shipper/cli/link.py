@@ -1,6 +1,6 @@
 """`loki-shipper link`: filters are put, and deleted where the selection has changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ from loki_shipper.cli.outcomes import show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
 from loki_shipper.cli.stack import Stack, found, selection_options
 from loki_shipper.subscriber.apply import Outcome
+from loki_shipper.subscriber.catch_up import CaughtUp
 from loki_shipper.subscriber.first_lines import ship_first_lines
 from loki_shipper.subscriber.memory import Lesson, Memory, learn
 from loki_shipper.subscriber.observe import always, never
@@ -113,13 +114,15 @@ def act(stack: Stack, job: Job, *, dry_run: bool, as_json: bool) -> Report | Non
         if tally.due:
             click.echo("shipping first lines, once their filters are effective: a minute", err=True)
         ship_first_lines(tally, told)
-    finish(count.outcomes, tally.report(), as_json=as_json)
+    finish(count.outcomes, tally.report(), tally.first_lines, as_json=as_json)
     return tally.report()
 
 
-def finish(outcomes: list[Outcome], report: Report, *, as_json: bool) -> None:
+def finish(
+    outcomes: list[Outcome], report: Report, first_lines: Mapping[str, CaughtUp], *, as_json: bool
+) -> None:
     """Print what was done. Raises NotDeliveredError where something could not be."""
-    show_outcomes(outcomes, report, as_json=as_json)
+    show_outcomes(outcomes, report, first_lines, as_json=as_json)
     if trouble := "; ".join(_trouble(report)):
         raise NotDeliveredError(trouble)
 

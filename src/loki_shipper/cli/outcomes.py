@@ -1,16 +1,16 @@
 """What `plan`, `link` and `unlink` print: for people what changes or cannot, for programs all."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import assert_never
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, assert_never
 
 import click
-from msgspec import to_builtins
 from rich.console import Console
 from rich.text import Text
 
+from loki_shipper.cli.objects import print_objects
 from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
+from loki_shipper.subscriber.catch_up import CaughtUp
 from loki_shipper.subscriber.model import Reason
 from loki_shipper.subscriber.plan import Action, Delete, Put, Skip
 from loki_shipper.subscriber.tally import Report
@@ -27,7 +27,7 @@ _IN_THE_WAY = {
 def show_actions(actions: list[Action], *, as_json: bool) -> None:
     """Print what would be done."""
     if as_json:
-        click.echo(json.dumps(to_builtins(actions), indent=2))
+        print_objects(_as_object(action, None) for action in actions)
         return
     _print(_lines(actions))
     kinds = Counter(type(action) for action in actions)
@@ -35,11 +35,13 @@ def show_actions(actions: list[Action], *, as_json: bool) -> None:
     _sum(len(actions), f"{kinds[Put]:,} to link, {kinds[Delete]:,} to unlink", skips)
 
 
-def show_outcomes(outcomes: list[Outcome], report: Report, *, as_json: bool) -> None:
-    """Print what was done."""
+def show_outcomes(
+    outcomes: list[Outcome], report: Report, first_lines: Mapping[str, CaughtUp], *, as_json: bool
+) -> None:
+    """Print what was done. `first_lines` were shipped of the log groups that it names."""
     if as_json:
-        whole = {"outcomes": to_builtins(outcomes), "report": to_builtins(report)}
-        click.echo(json.dumps(whole, indent=2))
+        shipped = _shipped(report, first_lines)
+        print_objects(_as_object(each, shipped.get(each.group)) for each in outcomes)
         return
     _print(_lines(_actions(outcomes)))
     _print(
@@ -56,6 +58,45 @@ def show_outcomes(outcomes: list[Outcome], report: Report, *, as_json: bool) -> 
         click.echo(f"{report.waiting:,} log groups: their first lines wait for the next run")
     for group in report.given_up:
         click.echo(f"first lines given up, too old for Loki or deleted: {group}")
+
+
+def _as_object(what: Action | Outcome, first_lines: dict[str, Any] | None) -> dict[str, Any]:
+    """Give one log group's object, with the words that people see for its `action`."""
+    action, reason, detail, pattern = _columns(what)
+    return {
+        "log_group": what.group,
+        "action": action,
+        "reason": reason,
+        "detail": detail,
+        "pattern": pattern,
+        "first_lines": first_lines,
+    }
+
+
+def _columns(what: Action | Outcome) -> tuple[str, str, str, str | None]:
+    match what:
+        case Done(action=action):
+            return _columns(action)
+        case Skipped(skip=skip):
+            return _columns(skip)
+        case Failed(why=why, detail=detail):
+            return "failed", why, detail, None
+        case Put(pattern=pattern, why=why):
+            return "link", why, "", pattern
+        case Delete(reason=reason):
+            return "unlink", reason, "", None
+        case Skip(reason=reason, detail=detail):
+            return "cannot" if reason in _IN_THE_WAY else "none", reason, detail, None
+        case _:
+            assert_never(what)
+
+
+def _shipped(report: Report, first_lines: Mapping[str, CaughtUp]) -> dict[str, dict[str, Any]]:
+    given_up = {name: {"lines": 0, "state": "given_up"} for name in report.given_up}
+    return given_up | {
+        name: {"lines": each.lines, "state": "shipped" if each.whole else "more"}
+        for name, each in first_lines.items()
+    }
 
 
 def _actions(outcomes: Iterable[Outcome]) -> Iterator[Action]:

@@ -1,6 +1,5 @@
 """`loki-shipper redrive`: what waits in the bucket, shipped by hand."""
 
-import json
 import os
 import re
 import sys
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.redriver.bucket import EVERYTHING, Bucket, BucketError, Stored, rejected, waiting
 from loki_shipper.redriver.effects import Effects, effects
 from loki_shipper.redriver.redrive import Redriven
@@ -116,11 +116,17 @@ def redrive(  # noqa: PLR0913 - each is an option
 
         if dry_run:
             waits = _waits(islice(stored(), limit))
-            click.echo(_json(waits) if as_json else _foretold(waits, now))
+            if as_json:
+                print_objects([_as_object(bucket, waits)])
+            else:
+                click.echo(_foretold(waits, now))
             return
         needed = _effects(_settings(function, loki, bucket), arn, store, now)
         report = _run(stored, needed, limit=limit)
-    click.echo(_json(report) if as_json else _told(report))
+    if as_json:
+        print_objects([_as_object(bucket, report)])
+    else:
+        click.echo(_told(report))
     if report.left:
         raise NotDeliveredError(_blame(report, now))
 
@@ -238,8 +244,10 @@ def _age(age: timedelta) -> str:
     )
 
 
-def _json(report: Redriven | Waits) -> str:
+def _as_object(bucket: str, report: Redriven | Waits) -> dict[str, Any]:
     told = to_builtins(report)
     # It is for the stack's own next run.
     told.pop("cursor", None)
-    return json.dumps(told, indent=2)
+    if report.oldest is not None:
+        told["oldest"] = time_text(int(report.oldest.timestamp() * 1000))
+    return {"bucket": bucket, **told}

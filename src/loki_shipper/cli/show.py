@@ -43,17 +43,18 @@ def show(invocation: Invocation, limit: int) -> Iterator[Text]:
     yield Text(_sum(invocation.report, pushed=_is_pushed(invocation)), style="bold")
 
 
-def as_json(invocation: Invocation) -> dict[str, Any]:
-    """Give everything as JSON values; times are text, in ns since 1970, as in Loki's own JSON."""
+def as_object(invocation: Invocation) -> dict[str, Any]:
+    """Give everything as one JSON object; `values` are as in Loki's own push API."""
     report = invocation.report
     return {
-        "pushes": [_push_as_json(pushed) for pushed in invocation.pushes],
+        "pushes": [_push_as_object(pushed) for pushed in invocation.pushes],
         "pushed": _is_pushed(invocation),
         "received": report.received,
         "delivered": report.delivered,
         "late": report.late,
         "dropped": report.dropped,
         "rejected": report.rejected,
+        "deferred": report.deferred,
         "errored": report.errored,
     }
 
@@ -119,6 +120,8 @@ def _sum(report: Report, *, pushed: bool) -> str:
         _by_reason("rejected", report.rejected),
         _by_reason("errored", report.errored),
     ]
+    if report.deferred:
+        parts.insert(-1, _by_reason("deferred", report.deferred))
     if report.late:
         parts.insert(2, f"late {report.late:,}")
     return ", ".join(parts)
@@ -133,24 +136,24 @@ def _count(number: int, one: str, several: str) -> str:
     return f"{number:,} {one if number == 1 else several}"
 
 
-def _push_as_json(pushed: Pushed) -> dict[str, Any]:
+def _push_as_object(pushed: Pushed) -> dict[str, Any]:
     stream = pushed.batch.stream
     return {
         "tenant": stream.tenant,
-        "stream": dict(stream.labels),
+        "labels": dict(stream.labels),
         "values": [
             [str(entry.timestamp), entry.line, dict(entry.metadata)]
             for entry in pushed.batch.entries
         ],
-        "answer": _answer_as_json(pushed.answer),
+        "answer": _answer_as_object(pushed.answer),
     }
 
 
-def _answer_as_json(answer: Answer | NoAnswer | None) -> dict[str, Any] | None:
+def _answer_as_object(answer: Answer | NoAnswer | None) -> dict[str, Any] | None:
     match answer:
         case None:
             return None
         case NoAnswer(reason=reason):
-            return {"status": None, "reason": reason}
+            return {"status": None, "reason": reason, "body": ""}
         case Answer(status=status, body=body):
-            return {"status": status, "body": body}
+            return {"status": status, "reason": None, "body": body}

@@ -1,17 +1,17 @@
 """`loki-shipper status`: what is linked, and how it is doing."""
 
-import json
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, assert_never
 
 import click
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.cli.stack import Stack, found, stack_options
 from loki_shipper.model import LogData, Pairs
 from loki_shipper.settings import Settings, SettingsError, settings
@@ -58,7 +58,7 @@ def status(*, as_json: bool, watch: bool, **which: Any) -> None:
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     with found(**which) as stack:
         if as_json:
-            click.echo(json.dumps(to_builtins(rows(stack)), indent=2))
+            print_objects(map(_as_object, rows(stack)))
             return
         console = Console(highlight=False)
         if not watch:
@@ -148,6 +148,21 @@ def _labels(group: LogGroup, shipper: Settings, stack: Stack) -> Pairs:
     data = LogData("DATA_MESSAGE", where.account, group.name, "", [])
     labels = label(data, group.tags, region=where.region, settings=shipper).stream.labels
     return tuple(pair for pair in labels if pair[0] not in _SAME_FOR_ALL)
+
+
+def _as_object(row: Row) -> dict[str, Any]:
+    measured = row.delivery
+    return {
+        "log_group": row.group,
+        "linked": row.linked,
+        "note": row.note,
+        "since": None if row.since is None else time_text(row.since),
+        "last": None if measured.last is None else time_text(measured.last),
+        "lines": measured.lines,
+        "errors": measured.errors,
+        "throttled": measured.throttled,
+        "labels": dict(row.labels),
+    }
 
 
 def _table(shown: Iterable[Row], now: int) -> Table:

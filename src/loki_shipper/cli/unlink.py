@@ -73,4 +73,4 @@ def _all(stack: Stack, *, dry_run: bool, as_json: bool) -> None:
         return
     with counting(total=None) as count:
         report = unlink_all(stack.telling(count))
-    finish(count.outcomes, report, as_json=as_json)
+    finish(count.outcomes, report, {}, as_json=as_json)

@@ -258,9 +258,10 @@ def _ship(shipper: Function, clients: Clients, now: datetime) -> Finding:
         return red("ship", f"the function fails: {why}", advice)
     if isinstance(said, dict) and said.get("delivered") == 1:
         return green("ship", "the function shipped a line to Loki")
-    reasons = (
-        [*said.get("rejected", ()), *said.get("errored", ())] if isinstance(said, dict) else []
-    )
+    report = said if isinstance(said, dict) else {}
+    reasons = [
+        reason for what in ("rejected", "deferred", "errored") for reason in report.get(what, ())
+    ]
     says = f"the function did not deliver a line: {', '.join(reasons) or 'it gave no report'}"
     return red("ship", says, "see docs/troubleshooting.md for the reason")
 

@@ -21,7 +21,10 @@ _SOURCES = ("src", "layers", "Makefile", "template.yaml", "scripts/sam")
 """Everything that a build reads; a change of any of it makes another artifact."""
 
 _KEPT = 5
-"""Artifacts in the cache, of some 55 MB each, before the one that was used longest ago goes."""
+"""Artifacts in the cache, of some 110 MB each, before the one that was used longest ago goes."""
+
+LAYERS: Final = {"arm64": "DependenciesLayerArm64", "x86_64": "DependenciesLayerX8664"}
+"""The template's layer for each architecture: CloudFormation makes the one that is asked for."""
 
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -45,7 +48,7 @@ class Artifact(Struct, frozen=True):
 def build_artifact(environ: Mapping[str, str], tell: Tell, clone: Path = CLONE) -> Artifact:
     """Return the artifact of the clone as it is now, for this machine's architecture.
 
-    Built by `sam build` unless the cache has it, which takes some 20 s and, for wheels and SAM,
+    Built by `sam build` unless the cache has it, which takes some 30 s and, for wheels and SAM,
     the network.
 
     Raises:
@@ -59,7 +62,7 @@ def build_artifact(environ: Mapping[str, str], tell: Tell, clone: Path = CLONE) 
         folder = _build(cache, clone, environ, tell)
     os.utime(folder)
     _forget(cache)
-    return Artifact(folder / "ShipperFunction", folder / "DependenciesLayer")
+    return Artifact(folder / "ShipperFunction", folder / LAYERS[_architecture()])
 
 
 def _place(cache: Path, clone: Path) -> Path:
@@ -79,29 +82,27 @@ def _files(clone: Path) -> Iterator[Path]:
 
 
 def _build(cache: Path, clone: Path, environ: Mapping[str, str], tell: Tell) -> Path:
-    architecture = _ARCHITECTURES[platform.machine().lower()]
     with TemporaryDirectory(prefix="unfinished-", dir=cache) as name:
         # A copy, so that what is edited meanwhile is not half of it.
         copy, build = Path(name, "clone"), Path(name, "build")
         copy_sources(clone, copy)
         folder = _place(cache, copy)
-        sam_build(copy, build, architecture, environ, tell, clone=clone)
+        sam_build(copy, build, environ, tell, clone=clone)
         # Another run may have been faster; then its build is as good.
         if not folder.exists():
             build.rename(folder)
     return folder
 
 
-def sam_build(  # noqa: PLR0913 - each is an effect or a place
+def sam_build(
     sources: Path,
     build: Path,
-    architecture: str,
     environ: Mapping[str, str],
     tell: Tell,
     *,
     clone: Path = CLONE,
 ) -> None:
-    """Run the clone's `sam build` on a copy of its sources, for `arm64` or `x86_64`.
+    """Run the clone's `sam build` on a copy of its sources.
 
     `build` gets a folder for each function and layer, and the template that names them.
 
@@ -113,7 +114,7 @@ def sam_build(  # noqa: PLR0913 - each is an effect or a place
     sam += ["--template-file", os.fspath(sources / "template.yaml")]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*sam, "--parameter-overrides", f"Architecture={architecture}"],
+            sam,
             cwd=clone,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
@@ -127,6 +128,11 @@ def sam_build(  # noqa: PLR0913 - each is an effect or a place
     if process.returncode:
         lines = log.read_text(errors="replace").splitlines()[-20:]
         raise BuildError("\n".join(["sam build failed:", *lines]))
+
+
+def _architecture() -> str:
+    """Name this machine's processor as Lambda does."""
+    return _ARCHITECTURES[platform.machine().lower()]
 
 
 def copy_sources(clone: Path, copy: Path) -> None:

@@ -16,14 +16,10 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import yaml
 
 from loki_shipper import VERSION
-from loki_shipper.local.artifact import CLONE, BuildError, copy_sources, sam_build
+from loki_shipper.local.artifact import CLONE, LAYERS, BuildError, copy_sources, sam_build
 from loki_shipper.local.progress import Tell, on_stream
 
 NAME: Final = f"loki-shipper-{VERSION}"
-LAYERS: Final = {"arm64": "DependenciesLayerArm64", "x86_64": "DependenciesLayerX8664"}
-"""The template's layer for each architecture: CloudFormation makes the one that is asked for."""
-
-_LAYER = "DependenciesLayer"
 _FIRST_TIME_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 _PLAIN_FILE = 0o100644 << 16
 _UNIX = 3
@@ -42,13 +38,12 @@ def release(
     with TemporaryDirectory(prefix="loki-shipper-release-") as name:
         copy = Path(name, "clone")
         copy_sources(clone, copy)
-        builds = {architecture: Path(name, architecture) for architecture in LAYERS}
-        for architecture, build in builds.items():
-            sam_build(copy, build, architecture, environ, tell)
-            write_zip(build / _LAYER, target / layer_zip(architecture))
-        template = yaml.safe_load((builds["arm64"] / "template.yaml").read_text("utf-8"))
-        folders = [build / name for build in builds.values() for name in _functions(template)]
-        _write_function(folders, target / function_zip())
+        build = Path(name, "build")
+        sam_build(copy, build, environ, tell)
+        for architecture, layer in LAYERS.items():
+            write_zip(build / layer, target / layer_zip(architecture))
+        template = yaml.safe_load((build / "template.yaml").read_text("utf-8"))
+        _write_function([build / name for name in _functions(template)], target / function_zip())
     text = yaml.safe_dump(released(template), sort_keys=False, width=100, allow_unicode=True)
     (target / f"{NAME}.yaml").write_text(text, "utf-8")
     sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(target.iterdir()))
@@ -69,37 +64,18 @@ def layer_zip(architecture: str) -> str:
 def released(template: Mapping[str, Any]) -> dict[str, Any]:
     """Make of a built template the one whose functions and layers are the release's zips."""
     resources = {name: dict(resource) for name, resource in template["Resources"].items()}
-    layer = resources.pop(_LAYER)
-    layers = {
-        name: {
-            "Type": layer["Type"],
-            "Condition": f"Is{name.removeprefix(_LAYER)}",
-            "Properties": layer["Properties"]
-            | {
-                "ContentUri": f"./{layer_zip(architecture)}",
-                "CompatibleArchitectures": [architecture],
-            },
-        }
-        for architecture, name in LAYERS.items()
-    }
-    first, second = LAYERS.values()
-    chosen = {"Fn::If": [layers[first]["Condition"], {"Ref": first}, {"Ref": second}]}
+    for architecture, name in LAYERS.items():
+        _point(resources, name, ContentUri=f"./{layer_zip(architecture)}")
     for name in _functions(template):
-        function = resources[name]
-        del function["Metadata"]
-        function["Properties"] = function["Properties"] | {
-            "CodeUri": f"./{function_zip()}",
-            "Layers": [chosen],
-        }
-    conditions = {
-        layers[name]["Condition"]: {"Fn::Equals": [{"Ref": "Architecture"}, architecture]}
-        for architecture, name in LAYERS.items()
-    }
-    return {
-        **template,
-        "Conditions": template["Conditions"] | conditions,
-        "Resources": resources | layers,
-    }
+        _point(resources, name, CodeUri=f"./{function_zip()}")
+    return {**template, "Resources": resources}
+
+
+def _point(resources: dict[str, Any], name: str, **uri: str) -> None:
+    """Name the zip of a function or layer, which is not built any more."""
+    resource = resources[name]
+    del resource["Metadata"]
+    resource["Properties"] = resource["Properties"] | uri
 
 
 def write_zip(folder: Path, target: Path) -> None:
@@ -121,10 +97,10 @@ def _functions(template: Mapping[str, Any]) -> Iterator[str]:
 
 def _write_function(folders: list[Path], target: Path) -> None:
     for folder in folders:
-        other = target.with_suffix(f".{folder.parent.name}")
+        other = target.with_suffix(f".{folder.name}")
         write_zip(folder, other)
         if target.exists() and other.read_bytes() != target.read_bytes():
-            raise BuildError(f"{folder.name} for {folder.parent.name} is not like the others")
+            raise BuildError(f"{folder.name} is not like the others")
         other.replace(target)
 
 

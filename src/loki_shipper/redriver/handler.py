@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from msgspec import ValidationError, convert, to_builtins
 
+from loki_shipper.emf import function_metrics
 from loki_shipper.redriver.bucket import EVERYTHING, Share, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
 from loki_shipper.redriver.effects import AT_ONCE, effects
@@ -39,7 +40,7 @@ def handle(event: Any, context: LambdaContext) -> Any:
     The schedule sends `{"worker": 0, "workers": 4}`; any other event means everything. Returns what
     was done. Raises SettingsError, or BucketError where the bucket cannot be listed.
     """
-    bucket, sandbox = _wired(context.invoked_function_arn)
+    bucket, sandbox, stack = _wired(context.invoked_function_arn)
     share, now = _share(event), datetime.now(UTC)
 
     def remaining() -> float:
@@ -60,7 +61,7 @@ def handle(event: Any, context: LambdaContext) -> Any:
     # Without the cursor the next run begins at the beginning, and nothing is lost.
     with suppress(SpillError):
         write_cursor(before, run.cursor, share, needed.put)
-    return _told(run)
+    return _told(run, stack)
 
 
 def _share(event: Any) -> Share:
@@ -72,15 +73,16 @@ def _share(event: Any) -> Share:
 
 
 @cache
-def _wired(function_arn: str) -> tuple[Bucket, Sandbox]:
+def _wired(function_arn: str) -> tuple[Bucket, Sandbox, str | None]:
     configured = settings(os.environ)
     if configured.bucket is None:
         raise SettingsError("BUCKET is not set: there is nothing to redrive from")
-    return s3(configured.bucket), Sandbox(configured, function_arn, connections=AT_ONCE)
+    sandbox = Sandbox(configured, function_arn, connections=AT_ONCE)
+    return s3(configured.bucket), sandbox, configured.stack
 
 
-def _told(run: Redriven) -> Any:
-    measured = Metrics(namespace="LokiShipper", service="loki-shipper")
+def _told(run: Redriven, stack: str | None) -> Any:
+    measured = function_metrics("loki-shipper", stack)
     for name, unit, value in metrics(run, now=datetime.now(UTC)):
         measured.add_metric(name=name, unit=unit, value=value)
     measured.flush_metrics()

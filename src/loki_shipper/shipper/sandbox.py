@@ -8,9 +8,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from msgspec.structs import asdict
 
+from loki_shipper.emf import function_metrics
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.credentials import credentials
 from loki_shipper.shipper.deliver import Sink
@@ -42,7 +43,7 @@ class Sandbox:
         self._settings = settings
         self._origin = aws.origin(function_arn)
         self._logger = Logger(service="loki-shipper", level=settings.log_level)
-        self._metrics = Metrics(namespace="LokiShipper", service="loki-shipper")
+        self._metrics = function_metrics("loki-shipper", settings.stack)
         self._plain: set[str | None] = set()
         self._label_values: dict[tuple[str, str], set[str]] = {}
         self._rulebook = Rulebook(settings.rules, rules_file, clock=time.monotonic, jitter=_jitter)

@@ -23,15 +23,22 @@ class Span(Struct, frozen=True):
 class Progress(Struct, frozen=True):
     """What is done up to `until`, in ms since 1970, in lines.
 
-    `late`, `rejected` and `errored` are among the `lines`, as the shipper reports them: the last
-    are in the bucket, from where the redriver ships them.
+    The other counts are among the `lines`, as the shipper reports them. Lines that are `deferred`
+    or `errored` are in the bucket, from where the redriver ships them.
     """
 
     until: int
     lines: int = 0
     late: int = 0
+    dropped: int = 0
     rejected: int = 0
+    deferred: int = 0
     errored: int = 0
+
+    @property
+    def delivered(self) -> int:
+        """Give the lines that Loki holds."""
+        return self.lines - self.dropped - self.rejected - self.deferred - self.errored
 
 
 def backfill(span: Span, origin: Origin, *, read: Read, ship: Ship) -> Iterator[Progress]:
@@ -55,6 +62,8 @@ def _added(progress: Progress, lines: int, report: dict[str, Any]) -> Progress:
         progress,
         lines=progress.lines + lines,
         late=progress.late + report.get("late", 0),
+        dropped=progress.dropped + sum(report.get("dropped", {}).values()),
         rejected=progress.rejected + sum(report.get("rejected", {}).values()),
+        deferred=progress.deferred + sum(report.get("deferred", {}).values()),
         errored=progress.errored + sum(report.get("errored", {}).values()),
     )

@@ -9,9 +9,10 @@ import urllib.request
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from msgspec.structs import asdict
 
+from loki_shipper.emf import function_metrics
 from loki_shipper.subscriber.aws import Aws, connect
 from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.custom_resource import custom_resource
@@ -87,7 +88,7 @@ def _send(url: str, body: bytes) -> None:
 
 
 def _record(report: Report, configured: Settings) -> None:
-    measured = Metrics(namespace="LokiShipper", service="subscriber")
+    measured = function_metrics("subscriber", configured.stack)
     for name, unit, value in metrics(report):
         measured.add_metric(name=name, unit=unit, value=value)
     measured.flush_metrics()

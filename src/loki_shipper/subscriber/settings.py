@@ -149,6 +149,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     bucket: Annotated[
         str | None, Variable(str, "Bucket for the tag index and for what is linked.", None)
     ] = None
+    stack: Annotated[
+        str | None, Variable(str, "Stack that the metrics are of: their dimension `stack`.", None)
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         Variable(

@@ -115,6 +115,11 @@ class Tally:
         }
 
     @property
+    def first_lines(self) -> Mapping[str, CaughtUp]:
+        """Give what was shipped of first lines, by log group."""
+        return self._caught_up
+
+    @property
     def whole(self) -> bool:
         """Tell whether the run is about all log groups."""
         return self._found.whole

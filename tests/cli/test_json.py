@@ -1,0 +1,184 @@
+"""Every command with `--json` prints one list of objects, with the fields of docs/json.md."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import Result
+
+from loki_shipper.cli import COMMANDS, main
+from loki_shipper.local.receiver import Answer, Receiver
+from tests.redriver.memory import failed
+from tests.subscriber.deployment import Deployment, deployed
+from tests.subscriber.moto_gaps import real_event_ids
+from tests.subscriber.past import GROUP, Shipper, log
+
+type Run = Callable[..., Result]
+
+CLONE = Path(__file__).resolve().parents[2]
+DOCUMENT = (CLONE / "docs" / "json.md").read_text("utf-8")
+NOBODY = "http://127.0.0.1:9"
+LAMBDA = str(CLONE / "events" / "lambda.json")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+TIMES = {"since", "last", "from", "until", "oldest", "time"}
+
+TYPES: dict[str, Callable[[Any], bool]] = {
+    "text": lambda value: isinstance(value, str),
+    "number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "list": lambda value: isinstance(value, list),
+    "list of text": lambda value: all(isinstance(each, str) for each in value),
+    "list of lists": lambda value: all(isinstance(each, list) for each in value),
+    "object": lambda value: isinstance(value, dict),
+    "object of text": lambda value: all(isinstance(each, str) for each in value.values()),
+    "object of number": lambda value: all(isinstance(each, int) for each in value.values()),
+    "null": lambda value: value is None,
+}
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """Give the type of each field, by the heading above its table."""
+    tables: dict[str, dict[str, str]] = {}
+    for line in DOCUMENT.splitlines():
+        if line.startswith("##"):
+            heading = line.strip("# ").replace("`", "")
+        elif row := re.match(r"\| `(\S+)` \| ([\w ]+) \|", line):
+            tables.setdefault(heading, {})[row[1]] = row[2]
+    return tables
+
+
+TABLES = documented()
+
+
+def with_json() -> Iterator[str]:
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        if any("--json" in parameter.opts for parameter in command.params):
+            yield name
+
+
+@pytest.fixture
+def here() -> Iterator[Deployment]:
+    with real_event_ids(), deployed(Shipper()) as here:
+        here.make_stack()
+        here.group(GROUP, team="größe")
+        here.group("/aws/lambda/full", foreign=2)
+        yield here
+
+
+@pytest.fixture
+def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]]:
+    """What every command prints, by the heading in the document that describes it."""
+    log(here, "a", timedelta(hours=1))
+    s3 = here.aws.client("s3")
+    environ = {"LOKI_URL": receiver.url, **here.aws.environ}
+
+    def put() -> None:
+        key, body = failed("09.00.00")
+        s3.put_object(Bucket=here.bucket, Key=key, Body=body)
+
+    def objects(result: Result) -> list[Any]:
+        assert result.exit_code in {0, 1}, result.output
+        found = json.loads(result.stdout)
+        assert isinstance(found, list)
+        return found
+
+    def of_stack(*words: str) -> list[Any]:
+        return objects(here.run(*words, "--json"))
+
+    def alone(*words: str) -> list[Any]:
+        return objects(run(*words, "--json", **environ))
+
+    put()
+    checked = alone("check", "--event", LAMBDA)
+    redrive = ("redrive", "--bucket", here.bucket)
+    dry = alone(*redrive, "--dry-run")
+    receiver.script([Answer(status=401)] * 9)
+    left = alone(*redrive)
+    receiver.script([])
+    return {
+        "plan, link, unlink": [
+            *of_stack("plan"),
+            *of_stack("link", "--all"),
+            *of_stack("unlink", GROUP),
+            *of_stack("link", GROUP),
+        ],
+        "status": of_stack("status"),
+        "explain": [
+            *of_stack("explain", GROUP, "--diff", "TAG_LABELS=none"),
+            *alone("explain", "--event", LAMBDA, "--tag", "aws:x=y"),
+        ],
+        "backfill": of_stack("backfill", GROUP, "--since", "2h"),
+        "redrive --dry-run": dry,
+        "redrive": [*left, *alone(*redrive)],
+        "doctor": alone("doctor", "--loki", NOBODY),
+        "invoke": [
+            *alone("invoke", LAMBDA),
+            *alone("invoke", "--loki", receiver.url, LAMBDA),
+        ],
+        "settings": [each for each in checked if each["kind"] == "settings"],
+        "rules": [each for each in checked if each["kind"] == "rules"],
+        "event": [each for each in checked if each["kind"] == "event"],
+    }
+
+
+def fields(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk an object's fields; those of an object whose keys are names of the user's are none."""
+    for name, each in value.items():
+        at = f"{path}{name}"
+        yield at, each
+        match each:
+            case dict() if not name_is_open(at):
+                yield from fields(each, f"{at}.")
+            case [dict(), *_]:
+                for one in each:
+                    yield from fields(one, f"{at}[].")
+
+
+OPEN = {path for table in TABLES.values() for path, kind in table.items() if "object of" in kind}
+
+
+def name_is_open(path: str) -> bool:
+    return path in OPEN
+
+
+def test_every_command_with_json_is_described() -> None:
+    words = {word for heading in TABLES for word in heading.replace(",", "").split()}
+    named = set(re.findall(r"^## `(\w+)`", DOCUMENT, re.MULTILINE))
+    assert set(with_json()) <= words | named
+
+
+def test_what_is_printed_is_what_is_documented(shown: dict[str, list[Any]]) -> None:
+    assert shown.keys() == TABLES.keys()
+    for heading, objects in shown.items():
+        table = TABLES[heading]
+        top = {path for path in table if not re.search(r"[.\[]", path)}
+        seen: set[str] = set()
+        assert objects, heading
+        for each in objects:
+            assert each.keys() == top, heading
+            for path, value in fields(each):
+                assert path in table, (heading, path)
+                assert any(TYPES[kind](value) for kind in table[path].split(" or ")), (path, value)
+                seen.add(path)
+                if re.split(r"[.\]]", path)[-1] in TIMES and isinstance(value, str):
+                    assert TIME.fullmatch(value), (path, value)
+        assert seen == table.keys(), heading
+
+
+def test_the_words_are_those_of_the_text(here: Deployment, run: Run) -> None:
+    text = here.run("plan", COLUMNS="200").stdout
+    planned = json.loads(here.run("plan", "--json").stdout)
+    for each in planned:
+        assert re.search(rf"^{each['action']} +{each['log_group']} ", text, re.MULTILINE)
+    text = run("doctor", "--loki", NOBODY, COLUMNS="200").stdout
+    found = json.loads(run("doctor", "--json", "--loki", NOBODY).stdout)
+    for finding in found:
+        assert re.search(rf"^{finding['level']} +{finding['check']} ", text, re.MULTILINE)
