@@ -1,12 +1,22 @@
 """The built subscriber works with nothing of the clone within its reach."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from loki_shipper.local.artifact import Artifact
 from loki_shipper.local.runtime_api import Response, Sandbox, run_sandbox
+from loki_shipper.subscriber.answer import LINKS, NOTHING_LINKED
+from tests.subscriber.answers import answers, stack_event
 from tests.subscriber.deployment import Deployment, deployed
+
+HANDLER = "loki_shipper.subscriber.handler.handle"
+OTHER_MACHINE = {0x3E: 0xB7, 0xB7: 0x3E}
+"""x86-64 and AArch64 as an ELF file names its machine."""
 
 
 @pytest.fixture
@@ -18,7 +28,7 @@ def here() -> Iterator[Deployment]:
 @pytest.fixture
 def subscriber(artifact: Artifact, here: Deployment) -> Iterator[Sandbox]:
     with run_sandbox(
-        "loki_shipper.subscriber.handler.handle",
+        HANDLER,
         paths=artifact.paths,
         cwd=artifact.function,
         env={**here.aws.environ, **here.environ},
@@ -37,3 +47,57 @@ def test_a_sweep_links_and_the_next_one_finds_nothing_to_do(
         assert isinstance(result, Response), result
         assert result.payload["put"] == expected
     assert here.linked == {"/aws/lambda/a"}
+
+
+@pytest.fixture
+def broken(artifact: Artifact, here: Deployment, tmp_path: Path) -> Iterator[Sandbox]:
+    """The function with a layer whose wheels were built for another processor."""
+    layer = tmp_path / "python"
+    shutil.copytree(artifact.layer / "python", layer)
+    for library in (layer / "msgspec").glob("*.so"):
+        content = bytearray(library.read_bytes())
+        content[18] = OTHER_MACHINE[content[18]]
+        library.write_bytes(content)
+    with run_sandbox(
+        HANDLER,
+        paths=(artifact.function, layer),
+        cwd=artifact.function,
+        env={**here.aws.environ, **here.environ},
+        alone=True,
+    ) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("kind", "physical_id", "status"),
+    [
+        ("Create", None, "FAILED"),
+        ("Update", LINKS, "FAILED"),
+        # Nothing was ever linked: the stack's rollback ends.
+        ("Delete", NOTHING_LINKED, "SUCCESS"),
+        # Filters would be left that nobody takes away.
+        ("Delete", LINKS, "FAILED"),
+    ],
+)
+def test_wheels_for_another_processor_leave_no_stack_without_an_answer(
+    broken: Sandbox, here: Deployment, kind: str, physical_id: str | None, status: str
+) -> None:
+    here.make_stack()
+    known = {} if physical_id is None else {"PhysicalResourceId": physical_id}
+    with answers() as server:
+        result = broken.invoke(stack_event(kind, server.url, here.name, **known))
+    assert result == Response({}), broken.log_lines
+    [answer] = server.came
+    assert answer["Status"] == status
+    assert answer["PhysicalResourceId"] == (physical_id or NOTHING_LINKED)
+    assert ("ImportError" in answer["Reason"]) is (status == "FAILED")
+
+
+def test_the_entry_imports_nothing_but_the_standard_library(artifact: Artifact) -> None:
+    """What it imports later it has to catch, or CloudFormation waits for an hour."""
+    code = "import sys; import loki_shipper.subscriber.handler; print(*sys.modules)"
+    command = [sys.executable, "-S", "-c", code]
+    env = {"PYTHONPATH": str(artifact.function)}
+    printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    loaded = {name.partition(".")[0] for name in printed.split()}
+    assert loaded - sys.stdlib_module_names - {"loki_shipper", "__main__"} == set()

@@ -1,67 +1,119 @@
-"""CloudFormation always gets its answer."""
+"""CloudFormation hears of a failure where there is one that somebody has to mend."""
 
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from loki_shipper.subscriber.apply import Failed
-from loki_shipper.subscriber.custom_resource import custom_resource
-from loki_shipper.subscriber.request import StackChanged
+from loki_shipper.subscriber.custom_resource import failure
+from loki_shipper.subscriber.metrics import metrics
+from loki_shipper.subscriber.request import StackChanged, Sweep
+from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.tally import Report
+from tests.conftest import SWEEP
+from tests.subscriber.fake_aws import OTHERS, FakeAws, configured, error
 
-URL = "https://cloudformation.example.com/answer"
-
-
-def report(**fields: Any) -> Report:
-    empty = {"seen": 3, "linked": 2, "put": 1, "deleted": 0, "skipped": {}, "failed": []}
-    rest = {"caught_up": 0, "behind": [], "given_up": [], "waiting": 0, "left": 0, "whole": True}
-    rest["policy_failure"] = None
-    return Report(**{**empty, **rest, **fields})
+CREATE, UPDATE, DELETE = (
+    StackChanged(kind, "https://example.com", {}) for kind in ("Create", "Update", "Delete")
+)
+DENIED = error("AccessDeniedException", "no identity-based policy allows it")
 
 
-def answered(kind: Any, run: Callable[[], Report], **event: Any) -> dict[str, Any]:
-    sent: list[tuple[str, bytes]] = []
-    event = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "Links", **event}
-    try:
-        custom_resource(StackChanged(kind, URL, event), run, lambda *each: sent.append(each))
-    finally:
-        [(url, body)] = sent
-        assert url == URL
-        answer: dict[str, Any] = json.loads(body)
-        assert {key: answer[key] for key in ("StackId", "RequestId", "LogicalResourceId")} == {
-            "StackId": "s",
-            "RequestId": "r",
-            "LogicalResourceId": "Links",
-        }
-    return answer
+def deny(_: Any) -> None:
+    raise DENIED
 
 
-@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
-def test_answers_that_it_is_done(kind: str) -> None:
-    answer = answered(kind, report)
-    assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "loki-shipper-links")
+def run(fake: FakeAws, stack: StackChanged, **fields: Any) -> str | None:
+    return failure(stack, respond(stack, fake.surroundings(configured(**fields))))
 
 
-def test_keeps_its_id_so_that_an_update_deletes_nothing() -> None:
-    assert answered("Update", report, PhysicalResourceId="old")["PhysicalResourceId"] == "old"
+def measured(report: Report) -> dict[str, float]:
+    return {name: value for name, _, value in metrics(report)}
 
 
-@pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_lets_no_single_log_group_stop_a_deployment(kind: str) -> None:
-    answer = answered(kind, lambda: report(failed=[Failed("/a", "AccessDenied")], left=7))
-    assert answer["Status"] == "SUCCESS"
+@pytest.mark.parametrize("stack", [CREATE, UPDATE, DELETE])
+def test_all_is_well_where_all_was_done(fake: FakeAws, stack: StackChanged) -> None:
+    fake.group("/aws/lambda/a")
+    assert run(fake, stack) is None
 
 
-@pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_does_not_go_on_without_the_account_policy_that_was_asked_for(kind: str) -> None:
-    answer = answered(kind, lambda: report(policy_failure="LimitExceededException: one a Region"))
-    assert answer["Status"] == "FAILED"
-    assert answer["Reason"] == (
+# Nothing could be linked
+
+
+@pytest.mark.parametrize("stack", [CREATE, UPDATE])
+@pytest.mark.parametrize("operation", ["PutSubscriptionFilter", "DescribeSubscriptionFilters"])
+def test_fails_with_the_first_reason_where_nothing_could_be_linked(
+    fake: FakeAws, stack: StackChanged, operation: str
+) -> None:
+    for name in "ab":
+        fake.group(f"/aws/lambda/{name}")
+    fake.before[operation] = deny
+    reason = run(fake, stack)
+    assert reason is not None
+    assert "no log group could be linked: 2 failed" in reason
+    assert "/aws/lambda/a with AccessDeniedException" in reason
+
+
+def test_fails_where_what_was_linked_cannot_be_linked_anew(fake: FakeAws) -> None:
+    fake.group("/aws/lambda/a")
+    assert run(fake, CREATE) is None
+    fake.before["PutSubscriptionFilter"] = deny
+    reason = run(fake, UPDATE, filter_pattern="ERROR")
+    assert reason is not None
+    assert "no identity-based policy allows it" in reason
+
+
+@pytest.mark.parametrize("stack", [CREATE, UPDATE])
+def test_one_log_group_stops_no_deployment(fake: FakeAws, stack: StackChanged) -> None:
+    def deny_one(asked: dict[str, Any]) -> None:
+        if asked["logGroupName"] == "/aws/lambda/a":
+            raise DENIED
+
+    for name in "ab":
+        fake.group(f"/aws/lambda/{name}")
+    fake.before["PutSubscriptionFilter"] = deny_one
+    assert run(fake, stack) is None
+
+
+def test_places_that_are_all_taken_stop_no_deployment(fake: FakeAws) -> None:
+    fake.group("/aws/lambda/a", filters={"x": OTHERS, "y": OTHERS})
+    assert run(fake, CREATE) is None
+
+
+def test_an_aws_that_is_busy_stops_no_deployment(fake: FakeAws) -> None:
+    def throttle(_: Any) -> None:
+        raise error("ThrottlingException", "Rate exceeded")
+
+    fake.group("/aws/lambda/a")
+    fake.before["PutSubscriptionFilter"] = throttle
+    assert run(fake, CREATE) is None
+
+
+def test_what_is_not_selected_and_cannot_be_unlinked_stops_no_deployment(fake: FakeAws) -> None:
+    fake.group("/aws/lambda/a")
+    assert run(fake, CREATE) is None
+    fake.before["DeleteSubscriptionFilter"] = deny
+    assert run(fake, UPDATE, include=("/none",)) is None
+
+
+def test_filters_that_the_policy_could_not_replace_stop_no_deployment(fake: FakeAws) -> None:
+    fake.group("/aws/lambda/a")
+    assert run(fake, CREATE) is None
+    fake.before["DeleteSubscriptionFilter"] = deny
+    assert run(fake, UPDATE, link_mode="account") is None
+
+
+@pytest.mark.parametrize("stack", [CREATE, UPDATE])
+def test_does_not_go_on_without_the_account_policy_that_was_asked_for(stack: StackChanged) -> None:
+    report = structs.replace(SWEEP, policy_failure="LimitExceededException: one a Region")
+    assert failure(stack, report) == (
         "the account policy is not in force (LimitExceededException: one a Region), so nothing was "
         "unlinked: put that right, or set LinkMode to groups, and deploy again"
     )
+
+
+# Not all was unlinked
 
 
 @pytest.mark.parametrize(
@@ -72,31 +124,30 @@ def test_does_not_go_on_without_the_account_policy_that_was_asked_for(kind: str)
     ],
 )
 def test_keeps_the_stack_while_filters_are_left(fields: dict[str, Any], reason: str) -> None:
-    answer = answered("Delete", lambda: report(**fields))
-    assert answer["Status"] == "FAILED"
-    assert reason in answer["Reason"]
+    said = failure(DELETE, structs.replace(SWEEP, **fields))
+    assert said is not None
+    assert reason in said
 
 
-@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
-@pytest.mark.parametrize("fault", [ValueError("so it is"), SystemExit("so it is")])
-def test_answers_also_when_the_run_fails(kind: str, fault: BaseException) -> None:
-    sent: list[bytes] = []
-
-    def run() -> Report:
-        raise fault
-
-    with pytest.raises(type(fault)):
-        custom_resource(StackChanged(kind, URL, {}), run, lambda _, body: sent.append(body))  # type: ignore[arg-type]
-    [answer] = map(json.loads, sent)
-    assert answer["Status"] == "FAILED"
-    assert answer["Reason"] == f"{type(fault).__name__}: so it is"
+# What a sweep says of itself
 
 
-def test_cuts_a_long_reason() -> None:
-    def run() -> Report:
-        raise ValueError("x" * 10_000)
+def test_a_sweep_in_which_every_filter_is_denied_is_not_complete(fake: FakeAws) -> None:
+    fake.group("/aws/lambda/a")
+    fake.before["PutSubscriptionFilter"] = deny
+    said = measured(respond(Sweep(), fake.surroundings()))
+    assert said["LinkErrors"] == 1
+    assert "SweepsComplete" not in said
+    fake.before.clear()
+    said = measured(respond(Sweep(), fake.surroundings()))
+    assert (said["LinkErrors"], said["SweepsComplete"]) == (0, 1)
 
-    sent: list[bytes] = []
-    with pytest.raises(ValueError, match="xxx"):
-        custom_resource(StackChanged("Create", URL, {}), run, lambda _, body: sent.append(body))
-    assert len(sent[0]) < 4096
+
+def test_first_lines_that_wait_are_no_link_error(fake: FakeAws) -> None:
+    fake.group("/aws/lambda/a", age=30)
+    fake.log("/aws/lambda/a", "s", "first")
+    fake.refused = lambda _: True
+    report = respond(Sweep(), fake.surroundings())
+    assert [each.step for each in report.failed] == ["first_lines"]
+    assert measured(report)["LinkErrors"] == 0
+    assert "SweepsComplete" in measured(report)

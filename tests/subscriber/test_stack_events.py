@@ -1,69 +1,18 @@
 """The function as CloudFormation's custom resource, on sockets."""
 
-import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from moto.backends import get_backend
 
-from loki_shipper.local.runtime_api import FunctionError, Response, run_sandbox
-from tests.subscriber.deployment import Deployment, deployed
+from loki_shipper.local.aws import ACCOUNT
+from loki_shipper.local.runtime_api import Response, run_sandbox
+from loki_shipper.subscriber.answer import LINKS, NOTHING_LINKED
+from tests.subscriber.answers import answers, stack_event
+from tests.subscriber.deployment import REGION, Deployment, deployed
 
 HANDLER = "loki_shipper.subscriber.handler.handle"
-
-
-class Answers(HTTPServer):
-    """Stands for the bucket to which CloudFormation has its answers put."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.came: list[dict[str, Any]] = []
-        self.content_types: list[str | None] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/answer?signature=x"
-
-
-class _Answer(BaseHTTPRequestHandler):
-    server: Answers
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.came.append(json.loads(body))
-        self.server.content_types.append(self.headers["Content-Type"])
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def answers() -> Iterator[Answers]:
-    with Answers() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def event(kind: str, url: str) -> dict[str, Any]:
-    return {
-        "RequestType": kind,
-        "ResponseURL": url,
-        "StackId": "stack",
-        "RequestId": kind,
-        "LogicalResourceId": "Links",
-        "ResourceType": "Custom::Links",
-        "ResourceProperties": {},
-    }
 
 
 @pytest.fixture
@@ -83,7 +32,7 @@ def test_links_updates_and_unlinks_with_the_stack_and_answers_each_time(here: De
     with answers() as server, run_sandbox(HANDLER, env=env) as function:
         for kind, name in zip(linked, "abc", strict=True):
             here.group(f"/aws/lambda/{name}", foreign=1)
-            result = function.invoke(event(kind, server.url), deadline_ms=120_000)
+            result = function.invoke(stack_event(kind, server.url), deadline_ms=120_000)
             assert isinstance(result, Response), result
             assert here.linked == linked[kind]
     assert [(each["RequestId"], each["Status"]) for each in server.came] == [
@@ -97,14 +46,52 @@ def test_links_updates_and_unlinks_with_the_stack_and_answers_each_time(here: De
     assert here.filters["/aws/lambda/a"] == ["foreign-0"]
 
 
+def follow(here: Deployment, kind: str, env: dict[str, str], **fields: Any) -> dict[str, Any]:
+    """Have the function follow the stack, and give its answer."""
+    with answers() as server, run_sandbox(HANDLER, env=env) as function:
+        result = function.invoke(stack_event(kind, server.url, here.name, **fields))
+    # What it raised Lambda would try again, when CloudFormation has long given it up.
+    assert result == Response({})
+    [answer] = server.came
+    return answer
+
+
+def set_status(here: Deployment, status: str) -> None:
+    stacks = get_backend("cloudformation")[ACCOUNT][REGION].stacks.values()
+    [stack] = [each for each in stacks if each.name == here.name]
+    stack.status = status
+
+
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
 def test_answers_where_it_cannot_even_start(here: Deployment, kind: str) -> None:
-    with answers() as server, run_sandbox(HANDLER, env=here.aws.environ) as function:
-        result = function.invoke(event(kind, server.url))
-    assert isinstance(result, FunctionError), result
-    [answer] = server.came
+    answer = follow(here, kind, here.aws.environ)
     assert answer["Status"] == "FAILED"
-    assert answer["Reason"] == "SettingsError: SHIPPER_ARN is not set"
+    assert "SettingsError: SHIPPER_ARN is not set" in answer["Reason"]
+
+
+def test_an_update_that_is_part_of_a_rollback_always_succeeds(here: Deployment) -> None:
+    set_status(here, "UPDATE_ROLLBACK_IN_PROGRESS")
+    assert follow(here, "Update", here.aws.environ)["Status"] == "SUCCESS"
+
+
+def test_an_update_of_a_stack_that_cannot_be_looked_at_succeeds(here: Deployment) -> None:
+    answer = follow(here, "Update", here.aws.environ, StackId="not-there")
+    assert answer["Status"] == "SUCCESS"
+
+
+def test_a_stack_whose_links_were_never_made_can_be_deleted(here: Deployment) -> None:
+    answer = follow(here, "Create", here.aws.environ)
+    assert answer["PhysicalResourceId"] == NOTHING_LINKED
+    answer = follow(here, "Delete", here.aws.environ, PhysicalResourceId=NOTHING_LINKED)
+    assert answer["Status"] == "SUCCESS"
+
+
+def test_without_its_settings_it_says_how_to_delete_the_stack_all_the_same(
+    here: Deployment,
+) -> None:
+    answer = follow(here, "Delete", here.aws.environ, PhysicalResourceId=LINKS)
+    assert answer["Status"] == "FAILED"
+    assert "`loki-shipper deploy --delete`, which does without the function" in answer["Reason"]
 
 
 def test_answers_before_its_time_is_up(here: Deployment) -> None:
@@ -113,7 +100,7 @@ def test_answers_before_its_time_is_up(here: Deployment) -> None:
     env = {**here.aws.environ, **here.environ}
     with answers() as server, run_sandbox(HANDLER, env=env) as function:
         # A minute is kept back: three seconds are for looking.
-        result = function.invoke(event("Create", server.url), deadline_ms=63_000)
+        result = function.invoke(stack_event("Create", server.url), deadline_ms=63_000)
     assert isinstance(result, Response), result
     assert result.payload["left"] > 0
     assert [each["Status"] for each in server.came] == ["SUCCESS"]

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,7 @@ SERVICES = {
     "tagging": ("resourcegroupstaggingapi", "tag"),
     "s3": ("s3", "s3"),
     "functions": ("lambda", "lambda"),
+    "cloudformation": ("cloudformation", "cloudformation"),
 }
 """By the names of `Clients`: boto3's service, and IAM's."""
 
@@ -49,9 +51,9 @@ def listed(value: Any) -> list[Any]:
 
 def called() -> set[str]:
     """The actions that the calls in the code need."""
-    code = (ROOT / "src/loki_shipper/subscriber/aws.py").read_text("utf-8")
+    files = [ROOT / f"src/loki_shipper/subscriber/{name}.py" for name in ("aws", "answer")]
     actions = set()
-    for node in ast.walk(ast.parse(code)):
+    for node in chain.from_iterable(ast.walk(ast.parse(f.read_text("utf-8"))) for f in files):
         match node:
             case ast.Attribute(attr=method, value=ast.Attribute(attr=client)) if client in SERVICES:
                 actions.add(action(client, method))
@@ -167,6 +169,18 @@ def test_links_go_before_anything_that_a_filter_needs(template: dict[str, Any]) 
 def test_a_change_of_the_selection_is_an_update_of_the_links(template: dict[str, Any]) -> None:
     selection = {each["Ref"] for each in properties(template, "Links")["Selection"]}
     assert selection == set(PARAMETERS.values()) - {"LogLevel"}
+
+
+def test_a_deployment_with_another_layer_has_the_function_say_that_it_works(
+    template: dict[str, Any],
+) -> None:
+    [layer] = properties(template, "SubscriberFunction")["Layers"]
+    assert properties(template, "Links")["Layer"] == layer
+
+
+def test_it_may_look_at_its_own_stack_only(template: dict[str, Any]) -> None:
+    [looks] = [s for s in statements(template) if s["Action"] == "cloudformation:DescribeStacks"]
+    assert looks["Resource"] == {"Ref": "AWS::StackId"}
 
 
 def test_cloudformation_waits_longer_than_the_function_runs(template: dict[str, Any]) -> None:

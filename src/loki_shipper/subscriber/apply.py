@@ -1,12 +1,12 @@
 """From an action to what became of it; one log group's error is one log group's error."""
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import Literal, assert_never
 
 from msgspec import Struct
 
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.pace import AwsError
+from loki_shipper.subscriber.pace import KINDS, AwsError
 from loki_shipper.subscriber.plan import Action, Delete, Put, Skip
 
 
@@ -32,12 +32,22 @@ class Skipped(Struct, frozen=True, tag_field="outcome", tag="skipped"):
         return self.skip.group
 
 
+type Step = Literal["look", "link", "unlink", "first_lines"]
+"""What a run does for a log group: reads its filters, changes ours, ships its first lines."""
+
+
 class Failed(Struct, frozen=True, tag_field="outcome", tag="failed"):
-    """It could not be done; `why` is AWS's name for it, with its message for a person."""
+    """A step could not be done; `why` is AWS's name for it, with its message for a person."""
 
     group: str
     why: str
     detail: str = ""
+    step: Step = "link"
+
+    @property
+    def is_temporary(self) -> bool:
+        """Tell whether AWS was asked too much of, so that a later run may succeed by itself."""
+        return KINDS.get(self.why) in {"throttled", "busy"}
 
 
 type Outcome = Done | Skipped | Failed
@@ -70,7 +80,7 @@ def _applied(action: Action, hands: Hands) -> Outcome:
             hands.delete(group)
             return Done(action)
         case Skip(group=group, reason=Reason.UNREADABLE, detail=why):
-            return Failed(group, why, Reason.UNREADABLE.words)
+            return Failed(group, why, Reason.UNREADABLE.words, "look")
         case Skip():
             return Skipped(action)
         case _:
@@ -90,4 +100,16 @@ def understood(action: Action, error: AwsError) -> Outcome:
         case "full", _:
             return Skipped(Skip(action.group, Reason.FULL))
         case _:
-            return Failed(action.group, error.code, str(error))
+            return Failed(action.group, error.code, str(error), _step(action))
+
+
+def _step(action: Action) -> Step:
+    match action:
+        case Put():
+            return "link"
+        case Delete():
+            return "unlink"
+        case Skip():
+            return "look"
+        case _:
+            assert_never(action)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loki_shipper.model import LogEvent
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup
-from loki_shipper.subscriber.pace import AwsError, Kind, Pace
+from loki_shipper.subscriber.pace import KINDS, AwsError, Pace
 from loki_shipper.subscriber.request import group_name
 
 if TYPE_CHECKING:
@@ -22,26 +22,6 @@ if TYPE_CHECKING:
 
 _LAMBDA_GROUP = "/aws/lambda/"
 _POLICY = "SUBSCRIPTION_FILTER_POLICY"
-_KINDS: dict[str, Kind] = {
-    "ThrottlingException": "throttled",
-    "Throttling": "throttled",
-    "TooManyRequestsException": "throttled",
-    "ThrottledException": "throttled",
-    "SlowDown": "throttled",
-    "OperationAbortedException": "busy",
-    "ServiceUnavailableException": "busy",
-    "ServiceException": "busy",
-    "InternalServiceException": "busy",
-    "InternalFailure": "busy",
-    "InternalError": "busy",
-    "ResourceNotFoundException": "gone",
-    "NoSuchKey": "gone",
-    "LimitExceededException": "full",
-    "ExpiredToken": "expired",
-    "ExpiredTokenException": "expired",
-    "InvalidClientTokenId": "expired",
-    "UnrecognizedClientException": "expired",
-}
 
 
 class Clients(NamedTuple):
@@ -392,7 +372,7 @@ def _from_answer(answer: Any) -> AwsError:
     code, message = answer["Error"]["Code"], answer["Error"].get("Message", "")
     if "Could not execute the lambda function" in message:
         return AwsError("not_permitted_yet", code, message)
-    if code in _KINDS:
-        return AwsError(_KINDS[code], code, message)
+    if code in KINDS:
+        return AwsError(KINDS[code], code, message)
     busy = answer["ResponseMetadata"]["HTTPStatusCode"] >= 500  # noqa: PLR2004 - HTTP's own
     return AwsError("busy" if busy else "refused", code, message)

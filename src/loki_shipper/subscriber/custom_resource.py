@@ -1,34 +1,12 @@
-"""Follows the stack's custom resource: what CloudFormation asks, and the answer it waits for."""
+"""From what a run did for the stack to whether CloudFormation's request has failed."""
 
-import json
-from collections.abc import Callable
-from typing import Any, assert_never
+from typing import assert_never
 
 from loki_shipper.subscriber.request import StackChanged
 from loki_shipper.subscriber.tally import Report
 
-type Send = Callable[[str, bytes], None]
-"""Puts a body to a URL."""
 
-_ID = "loki-shipper-links"
-_LONGEST_REASON = 1000
-
-
-def custom_resource(stack: StackChanged, run: Callable[[], Report], send: Send) -> Report:
-    """Run and answer, whatever becomes of it: without an answer a stack hangs for an hour.
-
-    What the run raises is answered, then raised on.
-    """
-    try:
-        report = run()
-    except BaseException as error:
-        send(stack.url, _answer(stack.event, f"{type(error).__name__}: {error}"))
-        raise
-    send(stack.url, _answer(stack.event, _failure(stack, report)))
-    return report
-
-
-def _failure(stack: StackChanged, report: Report) -> str | None:
+def failure(stack: StackChanged, report: Report) -> str | None:
     """Say why CloudFormation's request has failed; None where it has not."""
     match stack.kind:
         case "Create" | "Update":
@@ -40,15 +18,25 @@ def _failure(stack: StackChanged, report: Report) -> str | None:
 
 
 def _not_linked(report: Report) -> str | None:
-    """Say why log groups are not linked.
+    """Say why no log group is linked.
 
-    Single ones that could not be linked stop no deployment; an account policy is all of them.
+    A single one that could not be linked stops no deployment, nor does a log group without a place
+    for a filter, or a call that AWS was too busy for.
     """
-    if report.policy_failure is None:
+    if report.policy_failure is not None:
+        return (
+            f"the account policy is not in force ({report.policy_failure}), so nothing was "
+            "unlinked: put that right, or set LinkMode to groups, and deploy again"
+        )
+    lasting = [
+        each for each in report.failed if each.step in {"look", "link"} and not each.is_temporary
+    ]
+    if not lasting or report.linked or report.by_policy:
         return None
+    first = lasting[0]
     return (
-        f"the account policy is not in force ({report.policy_failure}), so nothing was unlinked: "
-        "put that right, or set LinkMode to groups, and deploy again"
+        f"no log group could be linked: {len(lasting)} failed, the first of them {first.group} "
+        f"with {first.why} ({first.detail}); put that right and deploy again"
     )
 
 
@@ -66,14 +54,3 @@ def _not_unlinked(report: Report) -> str | None:
     if report.left:
         return f"time was up with {report.left} log groups left: delete the stack again to go on"
     return None
-
-
-def _answer(event: dict[str, Any], failure: str | None) -> bytes:
-    answer = {
-        **{key: event.get(key) for key in ("StackId", "RequestId", "LogicalResourceId")},
-        # Always the same: CloudFormation deletes the old one where an update gives a new id.
-        "PhysicalResourceId": event.get("PhysicalResourceId", _ID),
-        "Status": "SUCCESS" if failure is None else "FAILED",
-        "Reason": (failure or "done")[:_LONGEST_REASON],
-    }
-    return json.dumps(answer).encode()

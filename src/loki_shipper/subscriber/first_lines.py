@@ -78,5 +78,5 @@ def _count_failure(name: str, error: AwsError, tally: Tally) -> int:
     if error.kind == "gone":
         tally.add_gone(name)
         return 0
-    tally.add_other(Failed(name, error.code, f"its first lines wait: {error}"))
+    tally.add_other(Failed(name, error.code, f"its first lines wait: {error}", "first_lines"))
     return 1

@@ -1,98 +1,77 @@
-"""The entry of the function that links log groups."""
+"""The entry of the function that links log groups.
+
+It imports only the standard library until it has caught every failure of the rest. Otherwise a
+layer for another processor would fail before anything could answer CloudFormation, which waits an
+hour for an answer.
+"""
 
 from __future__ import annotations
 
-import os
-import random
-import time
-import urllib.request
-from functools import cache
+import logging
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
-from msgspec.structs import asdict
-
-from loki_shipper.emf import function_metrics
-from loki_shipper.subscriber.aws import Aws, connect
-from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.custom_resource import custom_resource
-from loki_shipper.subscriber.metrics import metrics
-from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.request import Ignored, StackChanged, request
-from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.settings import settings
-from loki_shipper.subscriber.surroundings import Surroundings
+from loki_shipper.subscriber.answer import (
+    LINKS,
+    NOTHING_LINKED,
+    Followed,
+    body,
+    may_fail,
+    send,
+    stack_status,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from loki_shipper.subscriber.aws import Clients
-    from loki_shipper.subscriber.request import GroupsChanged, Sweep
-    from loki_shipper.subscriber.settings import Settings
-    from loki_shipper.subscriber.tally import Report
 
-_RESERVE = 60.0
-"""Seconds kept back to finish what was begun, to remember it, and to answer CloudFormation."""
-
-_ANSWER_SECONDS = 10
+_WITHOUT_IT = (
+    "the function cannot unlink log groups: deploy a version that works and delete the stack "
+    "again, or run `loki-shipper deploy --delete`, which does without the function"
+)
 
 
 def handle(event: Any, context: LambdaContext) -> dict[str, Any]:
     """Link log groups: all of them, those that an event names, or as the stack is changed.
 
-    Returns the run's report, empty where there was nothing to do. Raises SettingsError,
-    RequestError, AwsError or ConflictError; Lambda then tries twice more, and the next sweep comes
-    within the hour.
+    Returns the run's report, empty where there was nothing to do. CloudFormation gets an answer
+    whatever happens, and then nothing is raised, as Lambda would try again what CloudFormation has
+    given up. Raises otherwise SettingsError, RequestError, AwsError or ConflictError; Lambda then
+    tries twice more, and the next sweep comes within the hour.
     """
-    match request(event):
-        case Ignored():
-            return {}
-        case StackChanged() as stack:
-            # Everything that can fail is in the run, so that it is answered.
-            return asdict(custom_resource(stack, lambda: _run(stack, context), _send))
-        case asked:
-            return asdict(_run(asked, context))
+    match event:
+        case {"RequestType": "Create" | "Update" | "Delete", "ResponseURL": str(url)}:
+            return _follow(event, url, context)
+        case _:
+            from loki_shipper.subscriber.invocation import run
+
+            return run(event, context)
 
 
-def _run(asked: Sweep | GroupsChanged | StackChanged, context: LambdaContext) -> Report:
-    configured = settings(os.environ)
-    report = respond(asked, _surroundings(configured, context))
-    _record(report, configured)
-    return report
+def _follow(event: dict[str, Any], url: str, context: LambdaContext) -> dict[str, Any]:
+    """Follow the stack, and answer."""
+    physical_id, followed = _followed(event, context)
+    if followed.is_done:
+        failure = followed.failure
+        if failure is not None and not may_fail(event, stack_status):
+            failure = None
+        send(url, body(event, failure, physical_id))
+    return followed.report
 
 
-def _surroundings(configured: Settings, context: LambdaContext) -> Surroundings:
-    def remaining() -> float:
-        return context.get_remaining_time_in_millis() / 1000 - _RESERVE
+def _followed(event: dict[str, Any], context: LambdaContext) -> tuple[str, Followed]:
+    """Give the id of the custom resource, and what was done for it."""
+    if event["RequestType"] == "Delete" and event.get("PhysicalResourceId") == NOTHING_LINKED:
+        return NOTHING_LINKED, Followed(None, {})
+    physical_id = NOTHING_LINKED
+    try:
+        from loki_shipper.subscriber.invocation import follow
 
-    def jitter(longest: float) -> float:
-        return random.uniform(0, longest)  # noqa: S311 - it spreads load, it keeps no secret
-
-    pace = Pace(clock=time.monotonic, sleep=time.sleep, remaining=remaining, jitter=jitter)
-    clock = Clock(lambda: time.time_ns() // 1_000_000, time.sleep, remaining)
-    return Surroundings(Aws(_clients(), configured, pace), configured, clock)
-
-
-@cache
-def _clients() -> Clients:
-    return connect()
-
-
-def _send(url: str, body: bytes) -> None:
-    # CloudFormation signs the URL for an empty content type.
-    asked = urllib.request.Request(  # noqa: S310 - the URL is CloudFormation's own
-        url, data=body, method="PUT", headers={"Content-Type": ""}
-    )
-    with urllib.request.urlopen(asked, timeout=_ANSWER_SECONDS):  # noqa: S310 - likewise
-        pass
-
-
-def _record(report: Report, configured: Settings) -> None:
-    measured = function_metrics("subscriber", configured.stack)
-    for name, unit, value in metrics(report):
-        measured.add_metric(name=name, unit=unit, value=value)
-    measured.flush_metrics()
-    logger = Logger(service="subscriber", level=configured.log_level)
-    trouble = report.failed or report.behind or report.given_up or report.left
-    log = logger.warning if trouble else logger.info
-    log("linked", extra={"report": asdict(report)})
+        run = follow(event, context)
+        physical_id = LINKS
+        return physical_id, run()
+    except BaseException as error:
+        logging.getLogger("subscriber").exception("not linked")
+        failure = f"{type(error).__name__}: {error}"
+        if event["RequestType"] == "Delete" and physical_id == NOTHING_LINKED:
+            failure = f"{_WITHOUT_IT} ({failure})"
+        return physical_id, Followed(failure, {})

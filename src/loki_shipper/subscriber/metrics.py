@@ -11,11 +11,11 @@ def metrics(report: Report) -> Iterator[tuple[str, str, float]]:
 
     `FirstLinesGivenUp` counts log groups. `LogGroupsSeen`, `LogGroupsLinked` and what was skipped
     are of sweeps only, as a look at one log group says nothing of the rest. `SweepsComplete` is
-    missing where no sweep came to its end, or the account policy is not in force.
+    missing where a sweep came to no end or could not do everything.
     """
     yield "FiltersPut", "Count", report.put
     yield "FiltersDeleted", "Count", report.deleted
-    yield "LinkErrors", "Count", len(report.failed)
+    yield "LinkErrors", "Count", report.link_errors
     yield "LinesCaughtUp", "Count", report.caught_up
     yield "FirstLinesGivenUp", "Count", len(report.given_up)
     if report.whole:
@@ -25,5 +25,5 @@ def metrics(report: Report) -> Iterator[tuple[str, str, float]]:
         for reason in Reason:
             name = "".join(word.capitalize() for word in reason.split("_"))
             yield f"LogGroupsSkipped{name}", "Count", report.skipped.get(reason, 0)
-        if not report.left and report.policy_failure is None:
+        if report.is_complete:
             yield "SweepsComplete", "Count", 1

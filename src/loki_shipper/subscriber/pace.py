@@ -8,6 +8,29 @@ type Kind = Literal[
 ]
 
 
+KINDS: dict[str, Kind] = {
+    "ThrottlingException": "throttled",
+    "Throttling": "throttled",
+    "TooManyRequestsException": "throttled",
+    "ThrottledException": "throttled",
+    "SlowDown": "throttled",
+    "OperationAbortedException": "busy",
+    "ServiceUnavailableException": "busy",
+    "ServiceException": "busy",
+    "InternalServiceException": "busy",
+    "InternalFailure": "busy",
+    "InternalError": "busy",
+    "ResourceNotFoundException": "gone",
+    "NoSuchKey": "gone",
+    "LimitExceededException": "full",
+    "ExpiredToken": "expired",
+    "ExpiredTokenException": "expired",
+    "InvalidClientTokenId": "expired",
+    "UnrecognizedClientException": "expired",
+}
+"""What AWS's names for errors mean for us."""
+
+
 class AwsError(Exception):
     """Raised when a call to AWS did not do what it was to do.
 

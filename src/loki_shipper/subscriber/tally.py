@@ -23,7 +23,7 @@ class Report(Struct, frozen=True, kw_only=True):
     once, `given_up` those whose first lines Loki takes no more, or that were deleted first;
     `waiting` counts those whose first lines wait for the next run. `left`: there was no time for so
     many; the next run begins with them. `whole`: it was a sweep. `policy_failure` says why the
-    account policy is not in force, where it should be.
+    account policy is not in force, where it should be; `by_policy`: it is in force.
     """
 
     seen: int
@@ -39,6 +39,17 @@ class Report(Struct, frozen=True, kw_only=True):
     left: int
     whole: bool
     policy_failure: str | None
+    by_policy: bool = False
+
+    @property
+    def link_errors(self) -> int:
+        """Count what could not be linked, unlinked or looked at; first lines are another matter."""
+        return sum(each.step != "first_lines" for each in self.failed)
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether the run has looked at all log groups, and done all there was to do."""
+        return self.whole and not self.left and not self.link_errors
 
 
 class Tally:
@@ -171,6 +182,7 @@ class Tally:
             left=len(self._left),
             whole=self._found.whole,
             policy_failure=None if failure is None else f"{failure.why}: {failure.detail}",
+            by_policy=self.in_force is not None,
         )
 
     def _was_open(self, name: str) -> bool:

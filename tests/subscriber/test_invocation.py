@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from loki_shipper.subscriber.apply import Failed
-from loki_shipper.subscriber.handler import _record
+from loki_shipper.subscriber.invocation import _record
 from loki_shipper.subscriber.tally import Report
 from tests.conftest import SWEEP
 from tests.subscriber.fake_aws import configured
