@@ -3,11 +3,13 @@
 import sys
 from importlib import import_module
 from io import TextIOWrapper
-from typing import override
+from typing import Any, Final, override
 
 import click
 
 from loki_shipper import VERSION
+from loki_shipper.cli.errors import StoppedError, UnexpectedError
+from loki_shipper.cli.pipe import outlive_readers
 
 COMMANDS = {
     "demo": "Show it all on this machine: two functions that log, and Loki.",
@@ -26,6 +28,8 @@ COMMANDS = {
     "redrive": "Ship what could not be delivered, out of the bucket.",
 }
 
+_DEBUG: Final = f"{__name__}.debug"
+
 
 class LazyGroup(click.Group):
     """Commands of which `--help` shows one line each without importing them."""
@@ -42,6 +46,20 @@ class LazyGroup(click.Group):
         return command
 
     @override
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and end it with one sentence and an exit code whatever happens."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            raise StoppedError("stopped") from None
+        except (click.ClickException, click.exceptions.Exit) as error:
+            _debug(ctx, error)
+            raise
+        except Exception as error:  # noqa: BLE001 - a person gets a sentence for any fault of ours
+            _debug(ctx, error)
+            raise UnexpectedError(_unexpected(error)) from None
+
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -49,7 +67,13 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="%(prog)s %(version)s")
-def main() -> None:
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Show on stderr where an error comes from, and each request, without secrets and lines.",
+)
+@click.pass_context
+def main(ctx: click.Context, *, debug: bool) -> None:
     """Bring CloudWatch Logs into Grafana Loki, with the log group's tags as labels.
 
     \b
@@ -57,9 +81,30 @@ def main() -> None:
       loki-shipper invoke lambda
 
     Commands exit with 0 when all is well, with 1 when something was not delivered, with 2 when
-    they were called wrongly.
+    they were called wrongly, with 130 after Ctrl-C.
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     for stream in (sys.stdout, sys.stderr):
         # Log lines have every character, a terminal's encoding may not.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    outlive_readers()
+    ctx.meta[_DEBUG] = debug
+    if debug:
+        import_module(f"{__name__}.debug").show_requests()
+
+
+def _debug(ctx: click.Context, error: BaseException) -> None:
+    if ctx.meta.get(_DEBUG) and not isinstance(error, click.exceptions.Exit):
+        click.echo(import_module(f"{__name__}.debug").traceback_of(error), err=True)
+
+
+def _unexpected(error: BaseException) -> str:
+    """Say where a fault of our own is, and not what it is about: that may be a line or a secret."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = "" if where is None else f" at {where.tb_frame.f_code.co_filename}:{where.tb_lineno}"
+    return (
+        f"this is a fault of Loki-Shipper ({type(error).__name__}{place}): repeat the command with "
+        "--debug before its name, and report what it shows"
+    )

@@ -1,5 +1,10 @@
 """How a command fails: one sentence on stderr that says what to do, and an exit code."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, override
+
 import click
 
 
@@ -13,3 +18,31 @@ class NotDeliveredError(click.ClickException):
     """Raised when Loki did not take everything."""
 
     exit_code = 1
+
+
+class UnexpectedError(click.ClickException):
+    """Raised for a fault of Loki-Shipper itself."""
+
+    exit_code = 1
+
+
+class StoppedError(click.ClickException):
+    """Raised after Ctrl-C; the message says what is done and how to go on."""
+
+    exit_code = 130
+    """What a shell expects of a command that Ctrl-C ended."""
+
+    @override
+    def show(self, file: IO[Any] | None = None) -> None:
+        # A terminal has written ^C into the line.
+        begin = "\n" if sys.stderr.isatty() else ""
+        click.echo(f"{begin}{self.format_message()}", file=file, err=True)
+
+
+@contextmanager
+def stoppable(message: str) -> Iterator[None]:
+    """Say this when Ctrl-C ends the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StoppedError(message) from None

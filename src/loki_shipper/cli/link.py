@@ -6,7 +6,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.outcomes import show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
 from loki_shipper.cli.stack import Stack, found, selection_options
@@ -21,6 +21,8 @@ from loki_shipper.subscriber.settings import Settings
 from loki_shipper.subscriber.surroundings import read_memory, remember
 from loki_shipper.subscriber.survey import Survey, survey
 from loki_shipper.subscriber.tally import Report
+
+GOES_ON = "stopped: what is done is kept, and the same command goes on with the rest"
 
 
 @click.command()
@@ -108,7 +110,7 @@ def act(stack: Stack, job: Job, *, dry_run: bool, as_json: bool) -> Report | Non
         show_actions(actions, as_json=as_json)
         return None
     remember(job.lesson, stack.around)
-    with counting(len(job.seen.groups)) as count:
+    with stoppable(GOES_ON), counting(len(job.seen.groups)) as count:
         told = stack.telling(count)
         tally = reconcile(job.seen, ruled, memory, distrust, told)
         if tally.due:

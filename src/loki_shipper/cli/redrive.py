@@ -17,7 +17,7 @@ from msgspec import Struct, to_builtins
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.redriver.bucket import EVERYTHING, Bucket, BucketError, Stored, rejected, waiting
 from loki_shipper.redriver.effects import Effects, effects
@@ -122,7 +122,8 @@ def redrive(  # noqa: PLR0913 - each is an option
                 click.echo(_foretold(waits, now))
             return
         needed = _effects(_settings(function, loki, bucket), arn, store, now)
-        report = _run(stored, needed, limit=limit)
+        with stoppable("stopped: what was delivered is deleted, and the same command goes on"):
+            report = _run(stored, needed, limit=limit)
     if as_json:
         print_objects([_as_object(bucket, report)])
     else:

@@ -61,9 +61,6 @@ _SELECTION_OPTIONS = (
     ),
 )
 
-_STOPPED = 130
-"""What a shell expects of a command that Ctrl-C ended."""
-
 type Command = Callable[..., None]
 
 
@@ -132,9 +129,6 @@ def found(  # noqa: PLR0913 - each is an option
         session = boto3.Session(profile_name=profile, region_name=region)
         own, sweeps = _settings(session, stack, function)
         yield Stack(session, _surroundings(session, replace(own, **overrides)), own, sweeps)
-    except KeyboardInterrupt:
-        click.echo("stopped: what is done is kept, and the same command goes on", err=True)
-        raise click.exceptions.Exit(_STOPPED) from None
     except (BotoCoreError, ClientError, SettingsError) as error:
         raise InputError(f"{error}") from None
     except AwsError as error:

@@ -5,7 +5,8 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from loki_shipper.cli.link import act, by_name, finish, ordered
+from loki_shipper.cli.errors import stoppable
+from loki_shipper.cli.link import GOES_ON, act, by_name, finish, ordered
 from loki_shipper.cli.outcomes import show_actions
 from loki_shipper.cli.progress import counting
 from loki_shipper.cli.stack import Stack, found, selection_options
@@ -71,6 +72,6 @@ def _all(stack: Stack, *, dry_run: bool, as_json: bool) -> None:
         actions = planned(seen, rules(around.settings, memory), memory, always, around)
         show_actions(list(actions), as_json=as_json)
         return
-    with counting(total=None) as count:
+    with stoppable(GOES_ON), counting(total=None) as count:
         report = unlink_all(stack.telling(count))
     finish(count.outcomes, report, {}, as_json=as_json)

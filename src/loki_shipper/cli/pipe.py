@@ -1,0 +1,57 @@
+"""What happens to a command when the reader of its output goes, as `head` does."""
+
+import io
+import os
+import stat
+import sys
+from typing import TextIO, override
+
+
+class _UntilClosed(io.FileIO):
+    """A pipe into which everything can be written; what nobody reads any more is dropped."""
+
+    reader_is_gone = False
+
+    @override
+    def write(self, data: object, /) -> int:
+        if not self.reader_is_gone:
+            try:
+                return super().write(data)  # type: ignore[arg-type] # any buffer, as the base takes
+            except BrokenPipeError:
+                self.reader_is_gone = True
+        return len(memoryview(data))  # type: ignore[arg-type] # as above
+
+
+def outlive_readers() -> None:
+    """Let a command finish its work, and report it, when nobody reads its stdout or stderr.
+
+    Python would end it with a traceback at the next line that it prints.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and _is_pipe(stream):
+            setattr(sys, name, _outliving(stream))
+
+
+def reader_is_gone() -> bool:
+    """Tell whether nobody reads stdout any more: what prints without an end stops then."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return isinstance(raw, _UntilClosed) and raw.reader_is_gone
+
+
+def _is_pipe(stream: TextIO) -> bool:
+    try:
+        kind = os.fstat(stream.fileno()).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
+
+
+def _outliving(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    raw = _UntilClosed(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+    )
