@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import Batch, LogData
 from loki_shipper.redriver.bucket import EVERYTHING, Bucket, Fault, Share, Stored, rejected, waiting
-from loki_shipper.redriver.cursor import BEGINNING
+from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.redrive import Redriven, redrive
 from loki_shipper.shipper.answer import Answer, NoAnswer
 from tests.redriver.memory import (
@@ -34,6 +34,8 @@ from tests.redriver.memory import (
 )
 
 DAY = timedelta(days=1)
+SHORTEST = 10.0
+"""Seconds: with less than this left, a run begins nothing."""
 
 
 def old(world: World, *objects: tuple[str, bytes]) -> None:
@@ -174,16 +176,16 @@ def test_what_has_no_known_tenant_stays_as_it_is_and_is_no_new_object() -> None:
 
 def test_any_number_of_refused_tenants_holds_up_nobody() -> None:
     """Three log groups of one forbidden tenant stopped everybody, for days."""
-    refused = [f"/bad{n}/{g}" for n in range(30) for g in range(3)]
-    objects = [failed(f"09.00.{n:02}", group) for n, group in enumerate(refused)]
+    refused = [f"/bad{n}/{g}" for n in range(30) for g in range(40)]
+    objects = [failed(f"09.{n:06}", group) for n, group in enumerate(refused)]
     healthy = [failed(f"10.00.{n:02}", f"/good/{n}") for n in range(50)]
     world = World(*objects, *healthy)
     answers = [BLOCKED, Answer(403), Answer(401), Answer(404), Answer(400, "tenant id is bad")]
     kinds = {f"bad{n}": answers[n % len(answers)] for n in range(30)}
     world.decide = lambda batch: kinds.get(str(batch.stream.tenant), STORED)
     report = world.run()
-    assert (report.objects, report.left, report.ended) == (50, 90, "done")
-    assert len(world.memory.objects) == 90
+    assert (report.objects, report.left, report.ended) == (50, 1_200, "done")
+    assert len(world.memory.objects) == 1_200
 
 
 def test_a_tenant_that_is_refused_is_not_asked_for_again_in_the_run() -> None:
@@ -215,7 +217,7 @@ def test_when_loki_is_down_a_run_ends_long_before_it_has_read_everything() -> No
     world.decide = lambda _: NoAnswer("no_connection")
     report = world.run()
     assert (report.ended, report.objects) == ("loki_down", 0)
-    assert len(world.memory.reads) * 64 < 1_400
+    assert len([*chain(*world.memory.reads)]) < 1_400
     assert len(world.pushed) < 200
 
 
@@ -398,14 +400,24 @@ def test_what_cannot_be_read_for_a_day_is_set_aside_where_that_is_possible() -> 
 
 
 def test_a_bucket_that_lets_nothing_be_read_ends_the_run_and_the_next_one_goes_on() -> None:
-    world = World(*(of_lambda(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(500)))
+    world = World(*(of_lambda(f"09.{n:06}", f"/a/{n}") for n in range(11_000)))
     world.memory.put(*failed("10.00.00", "/good/g"))
     bad = world.memory.keys("aws/")
     world.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
     report = world.run()
     assert (report.ended, report.objects) == ("bucket", 0)
-    assert len([*chain(*world.memory.reads)]) < 500
+    assert len([*chain(*world.memory.reads)]) < 11_000
     assert world.run(cursor=report.cursor).objects == 1
+
+
+def test_a_backlog_under_a_key_that_is_gone_does_not_keep_the_rest_waiting() -> None:
+    """An outage of two hours in which the key changes leaves thousands of such objects."""
+    world = World(*(of_lambda(f"{n // 60:02}.{n % 60:02}.00", f"/a/{n}") for n in range(1_400)))
+    bad = world.memory.keys()
+    world.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
+    world.memory.put(*failed("23.00.00", "/a/g"))
+    report = world.run()
+    assert (report.ended, report.objects, report.left) == ("done", 1, 1_400)
 
 
 def test_a_bucket_that_takes_nothing_ends_the_run() -> None:
@@ -474,11 +486,74 @@ def test_by_hand_everything_is_looked_at() -> None:
 def test_begins_nothing_shortly_before_its_deadline() -> None:
     world = World(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(4)))
     needed = world.effects()
-    left = chain([100.0, 100.0, 50.0, 9.0], repeat(8.0))
+    left = chain([100.0, 100.0, 100.0, 50.0, 9.0], repeat(8.0))
     report = redrive(
         waiting(needed.bucket, NOW, share=EVERYTHING), replace(needed, remaining=lambda: next(left))
     )
     assert (report.ended, report.objects, report.left) == ("deadline", 2, 2)
+
+
+def test_what_is_no_record_is_set_aside_only_while_there_is_time() -> None:
+    world = World(*((f"failed/2026/11/20/{n:03}", b"garbage") for n in range(200)))
+    report = run_slowly(world, move=1.0)
+    assert (report.ended, world.time) == ("deadline", 61.0 - SHORTEST)
+    assert report.set_aside + report.left == 200
+    assert len(world.memory.keys("failed/")) == report.left > 0
+
+
+def test_what_failed_alone_is_set_aside_only_while_there_is_time() -> None:
+    world = World(failed("08.00.00", "/a/good"))
+    bad = [failed("09.00.00", f"/a/{n}") for n in range(100)]
+    old(world, *bad)
+    world.crashes = {f"/a/{n}" for n in range(100)}
+    report = run_slowly(world, move=1.0, cursor=Cursor(doubts={key: 11 for key, _ in bad}))
+    assert (report.ended, world.time) == ("deadline", 61.0 - SHORTEST)
+    left = [key for key, _ in bad if key in world.memory.objects]
+    assert report.set_aside == len(bad) - len(left)
+    # What there was no time for is set aside by the next run.
+    assert {key: report.cursor.doubts.get(key) for key in left} == dict.fromkeys(left, 12)
+
+
+def test_objects_are_read_only_while_there_is_time() -> None:
+    """Where S3 hardly answers, a read takes as long as its timeouts say."""
+    world = World(*(failed(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(256)))
+    report = run_slowly(world, read=14.0)
+    assert (report.ended, world.time) == ("deadline", 56.0)
+    assert (report.objects, report.left) == (0, 256)
+
+
+def test_rejected_are_taken_back_only_while_there_is_time() -> None:
+    world = World(*((f"rejected/2026/11/20/{n:03}", record(f"/a/{n}")) for n in range(200)))
+    report = run_slowly(world, move=1.0, is_rejected=True)
+    assert (report.ended, world.time) == ("deadline", 61.0 - SHORTEST)
+    assert len(world.memory.objects) == 200
+
+
+def run_slowly(
+    world: World,
+    *,
+    move: float = 0.0,
+    read: float = 0.0,
+    seconds: float = 60.0,
+    is_rejected: bool = False,
+    **options: Any,
+) -> Redriven:
+    """Run on a bucket in which a move, and a read of 32 objects, take so many seconds."""
+    world.seconds = seconds
+    needed = world.effects()
+
+    def moved(*arguments: str) -> Fault | None:
+        world.time += move
+        return needed.bucket.move(*arguments)
+
+    def bodies(keys: Sequence[str]) -> list[bytes | Fault | None]:
+        world.time += read * -(-len(keys) // 32)
+        return needed.bucket.read(keys)
+
+    bucket = replace(needed.bucket, move=moved, read=bodies)
+    objects = rejected(bucket) if is_rejected else waiting(bucket, NOW, share=EVERYTHING)
+    effects = replace(needed, bucket=bucket)
+    return redrive(objects, effects, is_patient=False, **options)
 
 
 def test_an_object_that_ran_out_of_time_is_no_failure_of_lokis() -> None:

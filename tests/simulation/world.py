@@ -35,7 +35,7 @@ DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
 RUN_SECONDS = 290.0
-RESERVE = 8.0
+RESERVE = 20.0
 
 GET, LIST, WRITE, PUSH = 0.030, 0.150, 0.060, 0.030
 """Seconds of a request. 16 objects are read at a time, and 1,000 deleted in a request."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from loki_shipper.redriver.bucket import Bucket
     from loki_shipper.redriver.redrive import Redriven
 
-_RESERVE = 8.0
+_RESERVE = 20.0
 """Seconds kept back from delivering, to empty the bucket and to say what was done."""
 
 

@@ -40,6 +40,10 @@ _TOGETHER = 256
 _TOGETHER_BYTES = 4 * 1024 * 1024
 """Most objects, and most bytes of objects, that are in memory at a time."""
 
+_READ_TOGETHER = 32
+"""Objects that are read between two looks at the clock. Where S3 hardly answers, a read takes 14
+seconds (redriver/s3.py), and 16 objects are read at a time."""
+
 _TEXT_BYTES = 8 * 1024 * 1024
 """Most text in memory at a time, beyond one payload: it may have been packed a hundredfold."""
 
@@ -55,10 +59,11 @@ _FAILED_RUNS = 12
 
 _MOST_DOUBTS = 1_000
 _MOST_STUCK = 1_000
-_MOST_FAULTS = 100
+_MOST_FAULTS = 10_000
 _MOST_UNKEPT = 3
 """How many doubts are remembered; and how many objects in a row end a run: stuck as if Loki were
-down, that S3 does not let be read, and of which the rest cannot be written."""
+down, that S3 does not let be read, and of which the rest cannot be written. A former key makes
+thousands of objects unreadable; a run looks at 10,000 of them in 20 seconds."""
 
 type Ending = Literal["done", "deadline", "limit", "loki_down", "bucket"]
 """Why a run took no more: there was no object, no time, as many as were asked for, no Loki, or no
@@ -152,14 +157,20 @@ class _Run:
             failures=dict(self._failures),
             faults=dict(self._faults),
             ended=self._ended,
-            cursor=Cursor(self._next(), dict(islice(self._doubts.items(), _MOST_DOUBTS))),
+            cursor=Cursor(self._next(), dict([*self._doubts.items()][-_MOST_DOUBTS:])),
         )
 
     def may_go_on(self) -> bool:
-        """Tell whether there is time for more, and end the run if there is none."""
-        if self._ended == "done" and self._effects.remaining() < _SHORTEST_TRY:
+        """Tell whether the run may take more objects; end it where there is no time."""
+        return self._has_time() and self._ended == "done"
+
+    def _has_time(self) -> bool:
+        """Tell whether there is time to begin something, and end the run if there is none."""
+        if self._effects.remaining() >= _SHORTEST_TRY:
+            return True
+        if self._ended == "done":
             self._ended = "deadline"
-        return self._ended == "done"
+        return False
 
     def take(self, chunk: list[Stored]) -> None:
         """Do with objects what is to be done with them in this run."""
@@ -172,7 +183,8 @@ class _Run:
         """Set aside what keeps failing alone; `beyond` is the first object over the limit."""
         for stored, stuck in self._alone:
             if self._has_accepted(stuck.tenants):
-                self._doubts[stored.key] = self._doubts.get(stored.key, 0) + 1
+                # At the end, so that those of objects that are gone are forgotten first.
+                self._doubts[stored.key] = self._doubts.pop(stored.key, 0) + 1
             is_old = self._now - stored.written > _PATIENCE
             if is_old and self._doubts.get(stored.key, 0) >= _FAILED_RUNS:
                 self._set_aside(stored, min(stuck.reasons))
@@ -194,6 +206,15 @@ class _Run:
     def _read(self, chunk: list[Stored]) -> Iterator[Item]:
         due = [stored for stored in chunk if self._has_its_turn(stored)]
         objects = [each for each in map(self._taken_back, due) if each is not None]
+        for start in range(0, len(objects), _READ_TOGETHER):
+            some = objects[start : start + _READ_TOGETHER]
+            if self._has_time():
+                yield from self._items_of(some)
+            else:
+                for stored in some:
+                    self._leave(stored)
+
+    def _items_of(self, objects: list[Stored]) -> Iterator[Item]:
         bodies = self._bucket.read([stored.key for stored in objects])
         for stored, body in zip(objects, bodies, strict=True):
             match body:
@@ -226,6 +247,9 @@ class _Run:
             return None
         if not stored.key.startswith(REJECTED):
             return stored
+        if not self._has_time():
+            self._leave(stored)
+            return None
         failed = replace(stored, key=FAILED + dated(stored.key), written=self._now)
         fault = self._bucket.move(stored.key, failed.key, "taken_back")
         if fault is None:
@@ -322,13 +346,15 @@ class _Run:
             self._leave(stored)
 
     def _set_aside(self, stored: Stored, reason: str) -> None:
-        self._doubts.pop(stored.key, None)
         if self._moved(stored, reason):
+            self._doubts.pop(stored.key, None)
             self._sum = replace(self._sum, set_aside=self._sum.set_aside + 1)
         else:
             self._leave(stored)
 
     def _moved(self, stored: Stored, reason: str) -> bool:
+        if not self._has_time():
+            return False
         fault = self._bucket.move(stored.key, REJECTED + dated(stored.key), reason)
         if fault is not None:
             self._faults[fault.code] += 1
