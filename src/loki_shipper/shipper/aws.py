@@ -74,7 +74,7 @@ class IndexReader:
         self._etags: dict[str, str] = {}
 
     def __call__(self, account: str) -> TagIndex | Unchanged | None:
-        """Read an account's index, once, for two seconds at most; None where there is none."""
+        """Read an account's index, once, for two seconds at most; None without a bucket."""
         if self._bucket is None or not account:
             return None
         from botocore.exceptions import BotoCoreError, ClientError
@@ -87,14 +87,13 @@ class IndexReader:
                 Bucket=self._bucket, Key=index_key(account, self._region), **condition
             )
             index = decode_index(got["Body"].read())
-        except ClientError as error:
-            # Who may not list a bucket is denied what is not there.
-            absent = error.response["Error"]["Code"] in {"NoSuchKey", "404", *_DENIED}
-            return None if absent else Unchanged()
-        except BotoCoreError:
+        except (BotoCoreError, ClientError):
+            # Without s3:ListBucket, S3 answers 403 in place of 404: one cannot be told from the
+            # other, and both may pass.
             return Unchanged()
-        if index is not None:
-            self._etags[account] = got["ETag"]
+        if index is None:
+            return Unchanged()
+        self._etags[account] = got["ETag"]
         return index
 
 

@@ -41,14 +41,14 @@ class Unavailable(Struct, frozen=True):
 
 
 class Unchanged(Struct, frozen=True):
-    """The index is the one that we know, or could not be read."""
+    """The index is the one that we know; or it is missing, or could not be read."""
 
 
 class Sources(Struct, frozen=True):
     """Who knows the tags.
 
     `ask(log group)` asks AWS once, with a short bound, for a log group of our own account.
-    `read_index(account)` reads an account's index, conditionally; None: there is none.
+    `read_index(account)` reads an account's index, conditionally; None: nobody keeps one.
     """
 
     ask: Callable[[str], Mapping[str, str] | Unavailable]
@@ -56,12 +56,17 @@ class Sources(Struct, frozen=True):
 
 
 class _Known(Struct, frozen=True):
-    tags: Mapping[str, str]
+    """Tags until they are asked for again; None: the log group was deleted before we asked."""
+
+    tags: Mapping[str, str] | None
     until: float
 
 
 class _Index(Struct, frozen=True):
+    """An index as it was last read; `index` None: we have no copy of it."""
+
     index: TagIndex | None
+    is_kept: bool
     read_at: float
     until: float
 
@@ -99,18 +104,20 @@ class Tags:
             return self._tags(owner, log_group, self._clock())
 
     def _tags(self, owner: str, log_group: str, now: float) -> LogGroupTags:
-        index = self._index(owner, log_group, now)
-        if index is not None and (tagged := index.groups.get(log_group)) is not None:
+        known = self._index(owner, log_group, now)
+        index = known.index or TagIndex()
+        if (tagged := index.groups.get(log_group)) is not None:
             return LogGroupTags(tagged.tags)
         own = self._own(log_group, now) if owner == self._account else None
-        # Where the subscriber keeps an index, a function's tags may stand in for missing ones.
-        is_open = index is not None and log_group.startswith(_OF_FUNCTIONS)
+        # Where the subscriber keeps an index, a function's tags may stand in for missing ones. That
+        # holds too while the index cannot be read.
+        is_open = known.is_kept and log_group.startswith(_OF_FUNCTIONS)
         if own is None or (not own and is_open):
             self.missing += 1
             return LogGroupTags({}, known=False)
         return LogGroupTags(own)
 
-    def _index(self, account: str, log_group: str, now: float) -> TagIndex | None:
+    def _index(self, account: str, log_group: str, now: float) -> _Index:
         known = self._indexes.get(account)
         if known is None or now >= known.until or _may_be_newer(known, log_group, now):
             answer = self._sources.read_index(account)
@@ -118,9 +125,10 @@ class Tags:
             index = None if known is None else known.index
             if isinstance(answer, TagIndex):
                 index = answer
+            is_kept = answer is not None or index is not None
             until = now + _INDEX_TTL + self._jitter(_INDEX_TTL / 2)
-            known = self._indexes[account] = _Index(index, now, until)
-        return known.index
+            known = self._indexes[account] = _Index(index, is_kept, now, until)
+        return known
 
     def _own(self, log_group: str, now: float) -> Mapping[str, str] | None:
         known = self._known.get(log_group)
@@ -135,7 +143,7 @@ class Tags:
         match answer:
             case Unavailable(gone=True):
                 # Lines of a deleted log group may still come; nobody else is to wait for that.
-                return self._remember(log_group, {} if known is None else known.tags, now)
+                return self._remember(log_group, None if known is None else known.tags, now)
             case Unavailable(denied=denied):
                 self.failures += 1
                 self._silent_until = now + (_BREAK if denied else _BACKOFF)
@@ -145,7 +153,7 @@ class Tags:
             case _:
                 assert_never(answer)
 
-    def _remember(self, log_group: str, tags: Mapping[str, str], now: float) -> _Known:
+    def _remember(self, log_group: str, tags: Mapping[str, str] | None, now: float) -> _Known:
         known = _Known(tags, now + _TTL + self._jitter(_TTL / 5))
         self._known[log_group] = known
         return known
@@ -156,6 +164,6 @@ def _may_be_newer(known: _Index, log_group: str, now: float) -> bool:
 
     The subscriber writes the tags of a new log group before it links the log group.
     """
-    if known.index is None or log_group in known.index.groups:
+    if known.index is not None and log_group in known.index.groups:
         return False
-    return now >= known.read_at + _INDEX_MISS
+    return known.is_kept and now >= known.read_at + _INDEX_MISS

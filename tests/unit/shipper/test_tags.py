@@ -141,6 +141,14 @@ def test_a_deleted_log_group_keeps_nobody_else_from_asking(world: World) -> None
     assert tags(ACCOUNT, "h") == known(team="h")
 
 
+def test_a_deleted_log_group_whose_tags_nobody_read_may_have_had_others(world: World) -> None:
+    """Its lines may still wait in the bucket, and are not for whoever has no tags."""
+    world.answer = Unavailable(gone=True)
+    tags = world.tags()
+    assert [tags(ACCOUNT, "g") for _ in range(2)] == [UNKNOWN] * 2
+    assert (world.asked, tags.missing, tags.failures) == (["g"], 2, 0)
+
+
 def test_the_index_is_read_again_after_its_time_and_kept_when_unchanged(world: World) -> None:
     world.indexes[ACCOUNT] = index_of(team="one")
     tags = world.tags()
@@ -224,6 +232,21 @@ def test_where_nobody_keeps_an_index_no_tags_of_its_own_is_the_truth(world: Worl
     world.answer = {}
     tags = world.tags()
     assert (tags(ACCOUNT, "/aws/lambda/new"), tags.missing) == (known(), 0)
+
+
+@pytest.mark.parametrize("group", ["/aws/lambda/new", "/aws/lambda/old"])
+def test_without_an_index_no_tags_of_its_own_is_not_the_truth_where_one_is_kept(
+    world: World, group: str
+) -> None:
+    """The index may be denied, deleted or broken: the tags of functions are only there."""
+    world.indexes[ACCOUNT] = Unchanged()
+    world.answer = {}
+    tags = world.tags()
+    assert tags(ACCOUNT, group) == UNKNOWN
+    assert tags(ACCOUNT, "/ecs/new") == known()
+    world.now += 5
+    world.indexes[ACCOUNT] = TagIndex({group: Tagged(2, {"team": "its function's"})})
+    assert tags(ACCOUNT, group) == known(team="its function's")
 
 
 class ThrottledApi:

@@ -1,0 +1,60 @@
+"""The tag index in a bucket, on S3's own protocol: what is not there is not "no tags"."""
+
+import uuid
+
+import boto3
+import pytest
+
+from loki_shipper.local.aws import LocalAws
+from loki_shipper.shipper.aws import IndexReader, _index_store
+from loki_shipper.shipper.tag_index import Tagged, TagIndex, encode_index, index_key
+from loki_shipper.shipper.tags import Unchanged
+
+ACCOUNT = "123456789012"
+INDEX = TagIndex({"/a": Tagged(1, {"team": "a"})}, 1)
+
+
+@pytest.fixture
+def bucket(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in aws.environ.items():
+        monkeypatch.setenv(name, value)
+    boto3.setup_default_session()
+    _index_store.cache_clear()
+    name = f"bucket-{uuid.uuid4().hex}"
+    aws.client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": aws.region}
+    )
+    return name
+
+
+def put(aws: LocalAws, bucket: str, body: bytes) -> None:
+    aws.client("s3").put_object(Bucket=bucket, Key=index_key(ACCOUNT, aws.region), Body=body)
+
+
+def test_an_index_is_sent_once_while_it_has_not_changed(aws: LocalAws, bucket: str) -> None:
+    put(aws, bucket, encode_index(INDEX))
+    read = IndexReader(bucket, aws.region)
+    assert [read(ACCOUNT), read(ACCOUNT)] == [INDEX, Unchanged()]
+
+
+def test_an_index_that_is_not_there_may_come(aws: LocalAws, bucket: str) -> None:
+    read = IndexReader(bucket, aws.region)
+    assert read(ACCOUNT) == Unchanged()
+    put(aws, bucket, encode_index(INDEX))
+    assert read(ACCOUNT) == INDEX
+
+
+def test_a_bucket_that_is_not_there_is_no_answer(aws: LocalAws, bucket: str) -> None:
+    assert IndexReader(f"{bucket}x", aws.region)(ACCOUNT) == Unchanged()
+
+
+def test_an_index_that_is_broken_is_read_again(aws: LocalAws, bucket: str) -> None:
+    put(aws, bucket, b"no index")
+    read = IndexReader(bucket, aws.region)
+    assert read(ACCOUNT) == Unchanged()
+    put(aws, bucket, encode_index(INDEX))
+    assert read(ACCOUNT) == INDEX
+
+
+def test_without_a_bucket_nobody_keeps_an_index() -> None:
+    assert IndexReader(None, "eu-central-1")(ACCOUNT) is None
