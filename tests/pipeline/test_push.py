@@ -18,6 +18,7 @@ from loki_shipper.local.receiver import Receiver
 from loki_shipper.model import Batch, Entry, LogEvent, Stream
 from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
 from loki_shipper.shipper.encode import encode
+from loki_shipper.shipper.judge import Misconfigured, judge
 from loki_shipper.shipper.push import Access, connect, push
 from tests.pipeline.servers import (
     Certificates,
@@ -173,8 +174,14 @@ def test_an_answer_whose_compression_is_broken_keeps_its_status(
     receiver: Receiver, pusher: Pusher
 ) -> None:
     receiver.script([Scripted(400, b"not gzip", {"Content-Encoding": "gzip"})])
-    assert pusher() == Answer(400, "")
+    assert pusher() == Answer(400, "\ufffd", is_page=True)
     assert pusher() == Answer(204)
+
+
+def test_a_200_that_cannot_be_unpacked_is_no_success(receiver: Receiver, pusher: Pusher) -> None:
+    """It may be a page, and only an empty body or one that is no page means success."""
+    receiver.script([Scripted(200, b"not gzip", {"Content-Encoding": "gzip"})])
+    assert judge(pusher()) == Misconfigured("not_loki")
 
 
 @pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8", "application/xhtml+xml"])

@@ -9,7 +9,7 @@ MAX_BODY = 16 * 1024
 class Answer(Struct, frozen=True):
     """Loki's or a gateway's answer: the beginning of its body, `retry_after` in seconds.
 
-    `is_page`: it says that its body is HTML.
+    `is_page`: it says that its body is HTML, or its body cannot be read and may be HTML.
     """
 
     status: int

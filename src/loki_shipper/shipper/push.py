@@ -4,9 +4,8 @@ import io
 import math
 import time
 import warnings
-from contextlib import suppress
 from http.client import HTTPResponse, parse_headers
-from typing import Any, override
+from typing import Any, NamedTuple, override
 
 import urllib3
 from msgspec import Struct
@@ -46,6 +45,13 @@ class Access(Struct, frozen=True):
     def __repr__(self) -> str:
         """Hide the headers."""
         return f"Access({self.url!r}, headers=***)"
+
+
+class Opened(NamedTuple):
+    """An access and the session that was opened with it."""
+
+    access: Access
+    session: requests.Session
 
 
 def connect(access: Access, *, connections: int = 1) -> requests.Session:
@@ -105,15 +111,17 @@ def _send(
 
 def _answer(response: requests.Response) -> Answer:
     body = b""
+    is_page = "html" in response.headers.get("Content-Type", "").lower()
     # Only a body that was read to its end leaves the connection for the next push. We ask for no
     # compression, and some gateways compress all the same.
-    with suppress(urllib3.exceptions.DecodeError):
+    try:
         while len(body) < MAX_BODY and (
             chunk := response.raw.read1(MAX_BODY - len(body), decode_content=True)
         ):
             body += chunk
+    except urllib3.exceptions.DecodeError:
+        body, is_page = body or b"\xff", True
     text = body[:MAX_BODY].decode("utf-8", "replace")
-    is_page = "html" in response.headers.get("Content-Type", "").lower()
     return Answer(response.status_code, text, _retry_after(response), is_page)
 
 
