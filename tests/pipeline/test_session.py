@@ -1,0 +1,37 @@
+"""Credentials that change while several threads push, as those of the redriver do."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from loki_shipper.local.receiver import Answer as Scripted
+from loki_shipper.local.receiver import Receiver
+from loki_shipper.model import Batch, Entry, LogEvent, Stream
+from loki_shipper.shipper.answer import Answer
+from loki_shipper.shipper.push import Access
+from loki_shipper.shipper.session import Session
+
+BATCH = Batch(Stream(None, (("app", "a"),)), [Entry(5, "hello", (), LogEvent("", 0, ""))])
+
+
+def test_what_another_thread_has_renewed_is_new_for_a_thread_that_was_refused(
+    receiver: Receiver,
+) -> None:
+    tokens = ["old", "new", "new"]
+    url = f"{receiver.url}/loki/api/v1/push"
+    receiver.script(lambda push: Scripted(204 if push.headers["authorization"] == "new" else 401))
+
+    def read(*, fresh: bool) -> Access:
+        assert fresh is (len(tokens) < 3)
+        return Access(url, {"Authorization": tokens.pop(0)})
+
+    session = Session(read, time.monotonic, connections=2)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        threads = (one, other)
+
+        def push() -> list[object]:
+            return [each.submit(session.send, BATCH, seconds=5.0).result() for each in threads]
+
+        assert push() == [Answer(401), Answer(401)]
+        assert [each.submit(session.renew).result() for each in threads] == [True, True]
+        assert push() == [Answer(204), Answer(204)]
+    assert tokens == ["new"]
