@@ -1,9 +1,16 @@
 """The nouns: what CloudWatch Logs sends and what Loki gets. Imports nothing of ours."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
+
+OWN_TAG: Final = "loki-shipper:own"
+"""Tag that marks log groups and functions of any Loki-Shipper; its value is the stack's name.
+
+What a shipper logs about a delivery must not be delivered in turn: two stacks would ship each
+other's log for ever.
+"""
 
 type Milliseconds = Annotated[int, Meta(ge=0, le=2**63 // 1_000_000 - 1)]
 """Since 1970, as far as Loki can count nanoseconds."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.model import LogGroup, Reason
 from loki_shipper.subscriber.select import Covered, Passed, Rules, Selected, select
 from loki_shipper.subscriber.settings import conditions
@@ -65,6 +66,13 @@ def test_takes_the_filter_pattern_from_the_tag_where_there_is_one() -> None:
 def test_never_chooses_our_own_whatever_is_said() -> None:
     ruled = rules({"/own": True}, include=("*",), own_log_groups=("/own",))
     assert select(group("/own"), ruled) == Passed(Reason.OWN)
+
+
+@pytest.mark.parametrize("link_mode", ["groups", "account"])
+def test_never_chooses_a_log_group_that_is_marked_whatever_is_said(link_mode: str) -> None:
+    ruled = rules({"/ecs/marked": True}, include=("*",), link_mode=link_mode)
+    marked = group("/ecs/marked", **{OWN_TAG: ""})
+    assert select(marked, ruled) == Passed(Reason.OWN)
 
 
 def test_follows_what_was_ordered_by_hand() -> None:

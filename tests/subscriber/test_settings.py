@@ -85,3 +85,15 @@ def test_refuses_what_is_no_condition(text: str) -> None:
 def test_refuses_a_shipper_that_is_no_function() -> None:
     with pytest.raises(SettingsError, match="SHIPPER_ARN is not the ARN of a function"):
         settings({"SHIPPER_ARN": "loki-shipper"})
+
+
+def test_the_log_group_that_lambda_would_make_for_the_subscriber_is_our_own() -> None:
+    environ = {
+        "SHIPPER_ARN": SHIPPER,
+        "OWN_LOG_GROUPS": "/a",
+        "AWS_LAMBDA_FUNCTION_NAME": "loki-shipper-SubscriberFunction-1a2b",
+    }
+    assert settings(environ).own_log_groups == (
+        "/a",
+        "/aws/lambda/loki-shipper-SubscriberFunction-1a2b",
+    )

@@ -10,6 +10,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import get_session
 
+from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.request import GroupsChanged, Sweep, request
 from loki_shipper.subscriber.settings import Settings, settings, variables
 from tests.subscriber.fake_aws import SHIPPER
@@ -115,13 +116,41 @@ def test_no_policy_lets_it_link_our_own_log_groups(template: dict[str, Any]) -> 
         for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Logs::LogGroup"
     }
-    [denied] = [s for s in statements(template) if s["Effect"] == "Deny"]
+    [denied] = [s for s in statements(template) if s["Sid"] == "NeverOurOwn"]
     assert denied["Action"] == "logs:PutSubscriptionFilter"
     named = {re.search(r"log-group:\${(\w+)}:\*$", each["Fn::Sub"]) for each in denied["Resource"]}
     assert {match[1] for match in named if match} == ours
     environ = properties(template, "SubscriberFunction")["Environment"]["Variables"]
-    comma, refs = environ["OWN_LOG_GROUPS"]["Fn::Join"]
-    assert (comma, {ref["Ref"] for ref in refs}) == (",", ours)
+    comma, own = environ["OWN_LOG_GROUPS"]["Fn::Join"]
+    assert comma == ","
+    assert {each["Ref"] for each in own if "Ref" in each} == ours
+    # Lambda's own names for them; the subscriber cannot name itself here, and adds its own.
+    assert [each["Fn::Sub"] for each in own if "Fn::Sub" in each] == [
+        "/aws/lambda/${ShipperFunction}",
+        "/aws/lambda/${RedriverFunction}",
+    ]
+
+
+def test_every_log_group_and_function_is_marked_as_a_loki_shippers(
+    template: dict[str, Any],
+) -> None:
+    stack = {"Ref": "AWS::StackName"}
+    resources = template["Resources"].values()
+    groups = [r["Properties"] for r in resources if r["Type"] == "AWS::Logs::LogGroup"]
+    functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Serverless::Function"]
+    assert len(groups) == len(functions) == 3
+    assert [group["Tags"] for group in groups] == [[{"Key": OWN_TAG, "Value": stack}]] * 3
+    assert [function["Tags"] for function in functions] == [{OWN_TAG: stack}] * 3
+    # What CloudWatch Logs takes as the key of a tag.
+    assert re.fullmatch(r"(?!aws:)[\w .:/=+@-]{1,128}", OWN_TAG)
+
+
+def test_no_policy_lets_it_link_what_is_marked(template: dict[str, Any]) -> None:
+    [denied] = [s for s in statements(template) if s["Sid"] == "NeverThatOfAnotherStack"]
+    assert (denied["Effect"], denied["Action"]) == ("Deny", "logs:PutSubscriptionFilter")
+    assert denied["Resource"]["Fn::Sub"].endswith(":log-group:*")
+    # The deny holds where the tag is there.
+    assert denied["Condition"] == {"Null": {f"aws:ResourceTag/{OWN_TAG}": "false"}}
 
 
 def test_it_gets_every_setting_from_its_parameter_or_the_stack(template: dict[str, Any]) -> None:

@@ -151,7 +151,8 @@ def _settings(session: boto3.Session, stack: str, function: str | None) -> tuple
     configuration: Any = session.client("lambda").get_function_configuration(FunctionName=name)
     environ: Mapping[str, str] = configuration.get("Environment", {}).get("Variables", {})
     if "SHIPPER_ARN" in environ:
-        return settings(environ), True
+        named = {"AWS_LAMBDA_FUNCTION_NAME": configuration["FunctionName"]}
+        return settings({**environ, **named}), True
     own = configuration.get("LoggingConfig", {}).get("LogGroup")
     arn = configuration["FunctionArn"]
     return settings(

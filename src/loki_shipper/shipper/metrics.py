@@ -4,16 +4,20 @@ from collections.abc import Iterator
 
 from loki_shipper.shipper.outcome import Report
 
+_OF_SHIPPERS = ("own_log_group", "shipper_log_group")
+
 
 def metrics(report: Report, *, now: float) -> Iterator[tuple[str, str, float]]:
     """Give each metric's name, CloudWatch unit and value; `now` is in seconds since 1970.
 
-    Every counter is there every time, so that an alarm never waits for its first fault.
+    `LinesOfShippers` are among the dropped: they come from log groups of Loki-Shippers. Every
+    counter is there every time, so that an alarm never waits for its first fault.
     """
     yield "LinesReceived", "Count", report.received
     yield "LinesDelivered", "Count", report.delivered
     yield "LinesLate", "Count", report.late
     yield "LinesDropped", "Count", sum(report.dropped.values())
+    yield "LinesOfShippers", "Count", sum(report.dropped.get(each, 0) for each in _OF_SHIPPERS)
     yield "LinesRejected", "Count", sum(report.rejected.values())
     yield "LinesDeferred", "Count", sum(report.deferred.values())
     yield "LinesErrored", "Count", sum(report.errored.values())

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.model import Batch, Entry, LogData, Stream
+from loki_shipper.model import OWN_TAG, Batch, Entry, LogData, Stream
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.batch import batch
 from loki_shipper.shipper.decode import decode
@@ -109,6 +109,9 @@ def _prepare(data: LogData, around: Surroundings) -> _Prepared:
         # Its lines are about deliveries: shipping them would never end.
         return _Prepared(Shipped(data, dropped={"own_log_group": len(events)}))
     found = around.tags(data.owner, data.log_group)
+    if OWN_TAG in found.tags:
+        # The log of another stack, which an account policy delivers until it excludes it by name.
+        return _Prepared(Shipped(data, dropped={"shipper_log_group": len(events)}))
     labelled = label(data, found.tags, region=around.region, settings=settings, known=found.known)
     try:
         transformed = transform(

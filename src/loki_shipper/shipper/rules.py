@@ -26,7 +26,7 @@ ACTIONS = (
     "tenant",
     "preset",
 )
-RESERVED = ("empty", "own_log_group")
+RESERVED = ("empty", "own_log_group", "shipper_log_group")
 """Reasons for dropping a line that are not rules."""
 
 _MOST_RULES = 200

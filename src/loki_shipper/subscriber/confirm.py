@@ -13,7 +13,10 @@ from loki_shipper.subscriber.plan import Action, Delete, Put, plan
 from loki_shipper.subscriber.select import Passed, Rules, Verdict
 from loki_shipper.subscriber.settings import Settings
 
-_BY_TAGS = {Reason.TAGS, Reason.NO_TENANT}
+_BY_TAGS = {Reason.OWN, Reason.TAGS, Reason.NO_TENANT}
+
+_NEW_MS = 600_000
+"""How long GetResources may not show the tags of a new log group, in ms."""
 
 
 class FreshTags:
@@ -24,12 +27,12 @@ class FreshTags:
 
     def __init__(self, tags: Callable[[str], dict[str, str]], now: Callable[[], int]) -> None:
         self._tags = tags
-        self._now = now
+        self.now = now
         self.read: dict[str, Tagged] = {}
 
     def __call__(self, group: LogGroup) -> LogGroup:
         """Give a log group with its fresh tags. Raises AwsError."""
-        now = self._now()
+        now = self.now()
         tags = self._tags(group.name)
         self.read[group.name] = Tagged(now, tags)
         return structs.replace(group, tags=tags)
@@ -45,19 +48,19 @@ def confirm(seen: Seen, action: Action, rules: Rules, fresh: FreshTags) -> tuple
 
     Raises AwsError.
     """
-    if not _hangs_on_tags(action, rules.settings):
+    if not _hangs_on_tags(seen.group, action, rules.settings, fresh.now()):
         return seen, action
     again = Seen(fresh(seen.group), seen.filters)
     [action] = plan([again], rules)
     return again, action
 
 
-def _hangs_on_tags(action: Action, settings: Settings) -> bool:
+def _hangs_on_tags(group: LogGroup, action: Action, settings: Settings, now: int) -> bool:
     match action:
         case Delete(reason=reason):
             return reason in _BY_TAGS
         case Put():
-            # The pattern decides which lines are delivered.
-            return settings.filter_pattern_tag is not None
+            # The pattern decides which lines are delivered; a mark, whether any are.
+            return settings.filter_pattern_tag is not None or now - group.created < _NEW_MS
         case _:
             return False

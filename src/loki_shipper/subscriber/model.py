@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from loki_shipper.model import OWN_TAG
+
 EFFECTIVE_MS = 60_000
 """How long a new subscription filter or account policy may take to become effective, in ms.
 
@@ -82,7 +84,10 @@ class Reason(StrEnum):
 
 _WORDS = {
     Reason.LINKED: "linked already",
-    Reason.OWN: "a log group of Loki-Shipper itself: shipping it would never end",
+    Reason.OWN: (
+        f"a log group of a Loki-Shipper, by its name or its tag {OWN_TAG}: shipping it would never "
+        "end"
+    ),
     Reason.NOT_INCLUDED: "no include pattern matches its name",
     Reason.EXCLUDED: "an exclude pattern matches its name",
     Reason.TAGS: "its tags do not meet the conditions",

@@ -7,6 +7,7 @@ from functools import cache
 
 from msgspec import Struct, structs
 
+from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.model import LogGroup, Reason
 from loki_shipper.subscriber.settings import Condition, Settings
 
@@ -49,8 +50,8 @@ type Verdict = Selected | Covered | Passed
 def select(group: LogGroup, rules: Rules) -> Verdict:
     """Decide about one log group.
 
-    In this order: our own never; nothing at all, where so ordered; by hand, else by exclude,
-    include and tags; by log class; by tenant.
+    In this order: those of Loki-Shippers never; nothing at all, where so ordered; by hand, else by
+    exclude, include and tags; by log class; by tenant.
     """
     settings = rules.settings
     reason = _passed_over(group, rules)
@@ -77,7 +78,7 @@ def filter_pattern(group: LogGroup, settings: Settings) -> str:
 
 def _passed_over(group: LogGroup, rules: Rules) -> Reason | None:
     settings = rules.settings
-    if group.name in settings.own_log_groups:
+    if group.name in settings.own_log_groups or OWN_TAG in group.tags:
         return Reason.OWN
     if rules.stopped:
         return Reason.STOPPED

@@ -6,7 +6,7 @@ One declaration, as for the shipper: the template's parameters are compared with
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loki_shipper.settings import Variable, declared, one_of, read, switch
 
@@ -174,5 +174,14 @@ def variables() -> dict[str, Variable]:
 
 
 def settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from an environment. Raises SettingsError, which names every fault."""
-    return read(Settings, environ)
+    """Read the settings from an environment. Raises SettingsError, which names every fault.
+
+    `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets, names one more log group of our own: the one that
+    Lambda makes where the function's own log group is not there.
+    """
+    found = read(Settings, environ)
+    function = environ.get("AWS_LAMBDA_FUNCTION_NAME")
+    if function is None:
+        return found
+    own = (*found.own_log_groups, f"/aws/lambda/{function}")
+    return structs.replace(found, own_log_groups=own)

@@ -2,10 +2,10 @@ from loki_shipper.shipper.metrics import metrics
 from loki_shipper.shipper.outcome import Report
 
 REPORT = Report(
-    received=24,
+    received=28,
     delivered=6,
     late=2,
-    dropped={"empty": 1, "own_log_group": 2},
+    dropped={"empty": 1, "own_log_group": 2, "shipper_log_group": 4},
     rejected={"too_old": 3, "too_long": 1},
     deferred={"too_new": 2, "tenant_unknown": 1},
     errored={"tls": 4, "denied": 4},
@@ -15,10 +15,11 @@ REPORT = Report(
 
 def test_each_count_is_a_metric_whatever_the_reason() -> None:
     assert {name: value for name, _, value in metrics(REPORT, now=1_795_206_170.5)} == {
-        "LinesReceived": 24,
+        "LinesReceived": 28,
         "LinesDelivered": 6,
         "LinesLate": 2,
-        "LinesDropped": 3,
+        "LinesDropped": 7,
+        "LinesOfShippers": 6,
         "LinesRejected": 4,
         "LinesDeferred": 3,
         "LinesErrored": 8,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loki_shipper.local.sample import Call, from_lines, invocation_event, log_data
-from loki_shipper.model import Batch, LogData, LogEvent
+from loki_shipper.model import OWN_TAG, Batch, LogData, LogEvent
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.answer import Answer, NoAnswer
 from loki_shipper.shipper.decode import decode
@@ -134,6 +134,22 @@ def test_a_payload_without_log_events_pushes_nothing() -> None:
     empty = invocation_event(LogData("DATA_MESSAGE", "1", "g", "s", []))
     assert world.ship(empty) == Report()
     assert world.batches == []
+
+
+def test_the_log_of_another_loki_shipper_is_dropped_and_counted() -> None:
+    world = World()
+    world.tags = {"team": "payments", OWN_TAG: "loki-shipper-drill"}
+    assert world.ship(event("shipped", "shipped", log_group="/aws/lambda/drill")) == Report(
+        received=2, dropped={"shipper_log_group": 2}, newest=NOW
+    )
+    assert world.batches == []
+    assert world.bucket == {}
+
+
+def test_a_mark_that_was_read_last_counts_while_aws_does_not_answer() -> None:
+    world = World()
+    world.tags, world.tags_are_known = {OWN_TAG: "loki-shipper-drill"}, False
+    assert world.ship(event("shipped")).dropped == {"shipper_log_group": 1}
 
 
 def test_our_own_log_group_is_never_shipped() -> None:

@@ -324,4 +324,4 @@ def test_whatever_a_table_holds_it_is_read_or_refused(table: dict[str, Any]) -> 
 
 
 def test_reserved_names_are_the_reasons_that_are_no_rules() -> None:
-    assert RESERVED == ("empty", "own_log_group")
+    assert RESERVED == ("empty", "own_log_group", "shipper_log_group")

@@ -1,0 +1,127 @@
+"""Two stacks in one account and Region never ship each other's log."""
+
+import pytest
+
+from loki_shipper.model import OWN_TAG
+from loki_shipper.subscriber.account_policy import read_policy
+from loki_shipper.subscriber.model import Reason
+from loki_shipper.subscriber.observe import never
+from loki_shipper.subscriber.plan import Skip
+from loki_shipper.subscriber.reconcile import planned, rules
+from loki_shipper.subscriber.request import GroupsChanged, Sweep
+from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.survey import survey
+from tests.subscriber.fake_aws import ACCOUNT, BUCKET, NAME, REGION, FakeAws, configured
+
+DRILL = "loki-shipper-drill"
+MARK = {OWN_TAG: "any"}
+
+
+def own(stack: str) -> tuple[str, ...]:
+    return tuple(f"/aws/lambda/{stack}-{name}" for name in ("shipper", "redriver", "subscriber"))
+
+
+def stack(name: str, link_mode: str = "groups") -> Settings:
+    return configured(
+        shipper_arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}-shipper:live",
+        # The fake has one bucket; a stack without remembers nothing and looks at everything.
+        bucket=BUCKET if name == NAME else None,
+        filter_name=name,
+        own_log_groups=own(name),
+        link_mode=link_mode,
+    )
+
+
+@pytest.fixture
+def both(fake: FakeAws) -> FakeAws:
+    for name in own(NAME) + own(DRILL):
+        fake.group(name, **MARK)
+    fake.group("/aws/lambda/shop")
+    return fake
+
+
+def sweep(fake: FakeAws, settings: Settings) -> None:
+    respond(Sweep(), fake.surroundings(settings))
+
+
+def filters(fake: FakeAws, name: str) -> set[str]:
+    return set(fake.groups[name]["filters"])
+
+
+def test_neither_links_the_others_log(both: FakeAws) -> None:
+    for _ in range(2):
+        for name in (NAME, DRILL):
+            sweep(both, stack(name))
+    assert filters(both, "/aws/lambda/shop") == {NAME, DRILL}
+    assert [name for name in own(NAME) + own(DRILL) if filters(both, name)] == []
+
+
+def test_an_account_policy_excludes_the_others_log(both: FakeAws) -> None:
+    sweep(both, stack(NAME, "account"))
+    assert both.policy is not None
+    policy = read_policy(both.policy["policyDocument"], both.policy["selectionCriteria"])
+    assert policy is not None
+    assert policy.excluded == {*own(NAME), *own(DRILL)}
+
+
+def test_an_account_policy_excludes_a_stack_that_comes_later(fake: FakeAws) -> None:
+    sweep(fake, stack(NAME, "account"))
+    for name in own(DRILL):
+        fake.group(name, age=0, **MARK)
+    respond(GroupsChanged(own(DRILL)), fake.surroundings(stack(NAME, "account")))
+    assert fake.policy is not None
+    policy = read_policy(fake.policy["policyDocument"], fake.policy["selectionCriteria"])
+    assert policy is not None
+    assert policy.excluded == {*own(NAME), *own(DRILL)}
+
+
+def test_what_was_linked_before_it_was_marked_is_unlinked(fake: FakeAws) -> None:
+    """An older release marked nothing."""
+    for name in own(DRILL):
+        fake.group(name)
+    sweep(fake, stack(NAME))
+    assert all(filters(fake, name) == {NAME} for name in own(DRILL))
+    for name in own(DRILL):
+        fake.groups[name]["tags"] = MARK
+    sweep(fake, stack(NAME))
+    assert [name for name in own(DRILL) if filters(fake, name)] == []
+
+
+def test_a_mark_that_getresources_does_not_show_yet_counts(fake: FakeAws) -> None:
+    group, *_ = own(DRILL)
+    fake.group(group, age=60, **MARK)
+    fake.stale_tags = {group: {}}
+    sweep(fake, stack(NAME))
+    assert not filters(fake, group)
+
+
+def test_old_log_groups_are_not_asked_for_their_mark_one_by_one(fake: FakeAws) -> None:
+    for number in range(20):
+        fake.group(f"/aws/lambda/{number}", age=3600)
+    sweep(fake, stack(NAME))
+    assert fake.calls["ListTagsForResource"] == 0
+
+
+def test_a_marked_function_marks_the_log_group_that_lambda_names_after_it(fake: FakeAws) -> None:
+    """Where a function's log group is not the one that the stack makes for it."""
+    group = "/aws/lambda/loki-shipper-drill-ShipperFunction-1a2b3c"
+    fake.group(group)
+    fake.function_tags = {"loki-shipper-drill-ShipperFunction-1a2b3c": MARK}
+    sweep(fake, stack(NAME))
+    assert not filters(fake, group)
+
+
+def test_a_log_group_that_is_made_to_be_shipped_is_linked(both: FakeAws) -> None:
+    both.group("/aws/lambda/loki-shipper-drill-canary", team="shop")
+    sweep(both, stack(NAME))
+    assert filters(both, "/aws/lambda/loki-shipper-drill-canary") == {NAME}
+
+
+def test_plan_says_why_in_plain_words(both: FakeAws) -> None:
+    around = both.surroundings(stack(NAME))
+    found = survey(around.aws, around.clock.now(), own(DRILL))
+    memory = both.memory
+    actions = planned(found, rules(around.settings, memory), memory, never, around)
+    assert {*actions} == {Skip(name, Reason.OWN) for name in own(DRILL)}
+    assert OWN_TAG in Reason.OWN.words
