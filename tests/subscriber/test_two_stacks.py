@@ -33,10 +33,15 @@ def stack(name: str, link_mode: str = "groups") -> Settings:
     )
 
 
+def marked(fake: FakeAws, *names: str, age: float = 3600) -> None:
+    for name in names:
+        fake.group(name, age=age)
+        fake.groups[name]["tags"] = MARK
+
+
 @pytest.fixture
 def both(fake: FakeAws) -> FakeAws:
-    for name in own(NAME) + own(DRILL):
-        fake.group(name, **MARK)
+    marked(fake, *own(NAME), *own(DRILL))
     fake.group("/aws/lambda/shop")
     return fake
 
@@ -67,8 +72,7 @@ def test_an_account_policy_excludes_the_others_log(both: FakeAws) -> None:
 
 def test_an_account_policy_excludes_a_stack_that_comes_later(fake: FakeAws) -> None:
     sweep(fake, stack(NAME, "account"))
-    for name in own(DRILL):
-        fake.group(name, age=0, **MARK)
+    marked(fake, *own(DRILL), age=0)
     respond(GroupsChanged(own(DRILL)), fake.surroundings(stack(NAME, "account")))
     assert fake.policy is not None
     policy = read_policy(fake.policy["policyDocument"], fake.policy["selectionCriteria"])
@@ -90,7 +94,7 @@ def test_what_was_linked_before_it_was_marked_is_unlinked(fake: FakeAws) -> None
 
 def test_a_mark_that_getresources_does_not_show_yet_counts(fake: FakeAws) -> None:
     group, *_ = own(DRILL)
-    fake.group(group, age=60, **MARK)
+    marked(fake, group, age=60)
     fake.stale_tags = {group: {}}
     sweep(fake, stack(NAME))
     assert not filters(fake, group)
