@@ -1,6 +1,7 @@
 """A log group with a past, and a shipper that remembers what it was given of it."""
 
 import re
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,6 @@ def log(here: Deployment, log_stream: str, *ages: timedelta) -> list[str]:
 
 
 def rest(result: Result) -> list[str]:
-    """Give the words with which a command said it is to be continued."""
-    [words] = re.findall(r"say (--from \S+ --until \S+) in place of --since", result.stderr)
-    return str(words).split()
+    """Give the words of the command with which a command said it is to be continued."""
+    [command] = re.findall(r"go on with: loki-shipper (.*)$", result.stderr, re.MULTILINE)
+    return shlex.split(command)

@@ -1,6 +1,7 @@
 """`loki-shipper backfill` ships the past, says what it did not, and goes on."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -140,7 +141,7 @@ def test_counts_as_shipped_only_what_is_in_loki(here: Deployment, shipper: Shipp
     assert result.stdout == "7 lines shipped, 0 of them late; rules dropped 2 lines\n"
     assert "1 line waits in the bucket, under failed/ or later/" in result.stderr
     result = here.run("backfill", GROUP, "--since", "1d", "--json")
-    assert (result.exit_code, json.loads(result.stdout)["deferred"]) == (1, 1)
+    assert (result.exit_code, json.loads(result.stdout)[0]["deferred"]) == (1, 1)
 
 
 def test_says_that_nothing_was_kept_where_the_invocation_failed_and_how_to_go_on(
@@ -156,11 +157,11 @@ def test_says_that_nothing_was_kept_where_the_invocation_failed_and_how_to_go_on
     shipper.report = down
     result = here.run("backfill", GROUP, "--since", "1d")
     assert result.exit_code == 1
-    assert "5 lines shipped, 0 of them late; not at the end" in result.stderr
+    assert "Z: 5 lines shipped, 0 of them late; go on with: loki-shipper" in result.stderr
     assert "DeliveryError: not delivered: no_connection" in result.stderr
     assert "not in the bucket" in result.stderr
     shipper.report = lambda _: {}
-    assert here.run("backfill", GROUP, *rest(result)).exit_code == 0
+    assert here.run(*rest(result)).exit_code == 0
     assert sorted(set(shipper.lines)) == sorted(lines)
 
 
@@ -232,6 +233,66 @@ def test_goes_at_a_megabyte_a_second_at_most(here: Deployment, shipper: Shipper)
     assert skipping.skipped <= 1.5
 
 
+def test_says_that_the_filter_has_delivered_the_rest(here: Deployment) -> None:
+    here.run("link", GROUP)
+    clock = Skipping()
+    clock.clock.sleep(3 * 3600)
+    result = here.run("backfill", GROUP, "--since", "1h", clock=clock.clock)
+    assert result.exit_code == 2
+    assert f"nothing to ship: {GROUP} is linked, and its lines since 20" in result.stderr
+    assert "--until ships some of them again" in result.stderr
+
+
+def test_until_in_the_future_means_now(here: Deployment, shipper: Shipper) -> None:
+    lines = log(here, "a", HOUR)
+    words = ("backfill", GROUP, "--since", "2h", "--until", "2100-01-01", "--json")
+    [shown] = json.loads(here.run(*words).stdout)
+    assert shipper.lines == lines
+    assert datetime.fromisoformat(shown["until"]) <= datetime.now(UTC)
+
+
+def test_ctrl_c_says_what_is_done_and_the_command_that_goes_on(
+    here: Deployment, shipper: Shipper
+) -> None:
+    lines = log(here, "a", *(HOUR * n - timedelta(minutes=5) for n in range(1, 10)))
+
+    def ctrl_c() -> None:
+        if len(shipper.lines) > 4:
+            raise KeyboardInterrupt
+
+    words = ("backfill", GROUP, "--since", "1d", "--max-age", "3d", "--region", "eu-west-1")
+    result = here.run(*words, clock=Skipping(before_sleep=ctrl_c).clock)
+    assert result.exit_code == 130
+    assert result.stdout == ""
+    [said] = result.stderr.splitlines()
+    assert re.match(r"stopped: up to 20\S+Z: [45] lines shipped, 0 of them late; go on ", said)
+    command = rest(result)
+    assert command[:2] == ["backfill", GROUP]
+    assert command[6:] == ["--max-age", "3d", "--region", "eu-west-1", "--stack", here.name]
+    assert here.run(*command).exit_code == 0
+    assert sorted(set(shipper.lines)) == sorted(lines)
+    # What was not complete is repeated, and nothing else.
+    assert len(shipper.lines) <= len(lines) + 1
+
+
+def test_the_bar_shows_hours_lines_and_a_rate(here: Deployment) -> None:
+    log(here, "a", HOUR, HOUR * 2)
+
+    def shown_of(since: str) -> str:
+        return here.run(
+            *("backfill", GROUP, "--since", since),
+            FORCE_COLOR="1",
+            TERM="xterm",
+            COLUMNS="60",
+            NO_COLOR="1",
+        ).stderr
+
+    shown = shown_of("5h")
+    assert re.search(r"[\d.]+ of 5\.0 hours, 2 lines, [\d,]+/s", shown)
+    assert "left" in shown
+    assert "of 3.0 days" in shown_of("3d")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -239,7 +300,13 @@ def test_goes_at_a_megabyte_a_second_at_most(here: Deployment, shipper: Shipper)
         ([GROUP, "--since", "1d", "--from", "2026-11-20T00:00:00Z"], "say how far back"),
         ([GROUP, "--from", "yesterday"], "'yesterday' is not a time"),
         (["/aws/lambda/none", "--since", "1d"], "there is no log group /aws/lambda/none"),
-        ([GROUP, "--from", "2100-01-01"], "nothing to ship"),
+        ([GROUP, "--from", "2100-01-01"], "--from 2100-01-01T00:00:00.000Z is in the future: it"),
+        (
+            [GROUP, "--from", "2026-01-02", "--until", "2026-01-01"],
+            "--from 2026-01-02T00:00:00.000Z is not before --until 2026-01-01T00:00:00.000Z",
+        ),
+        ([GROUP, "--since", "1h", "--until", "2026-01-01"], "is not before --until 2026-01-01T"),
+        ([GROUP, "--from", "2026-01-01", "--until", "2026-01-02"], "older than --max-age"),
     ],
 )
 def test_says_what_is_wrong(here: Deployment, words: list[str], said: str) -> None:

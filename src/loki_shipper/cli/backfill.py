@@ -1,17 +1,20 @@
 """`loki-shipper backfill`: a log group's past, shipped."""
 
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, override
 
 import click
+from click.core import ParameterSource
 from msgspec import to_builtins
 
-from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.errors import InputError, NotDeliveredError, StoppedError
 from loki_shipper.cli.objects import print_objects, time_text
-from loki_shipper.cli.progress import shown
+from loki_shipper.cli.progress import through_time
 from loki_shipper.cli.redrive import Age
 from loki_shipper.cli.stack import Stack, found, stack_options
+from loki_shipper.model import LogData
 from loki_shipper.subscriber.backfill import Progress, Span
 from loki_shipper.subscriber.backfill import backfill as steps
 from loki_shipper.subscriber.catch_up import OLDEST_DAYS
@@ -25,6 +28,8 @@ from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
 
 _MS = timedelta(milliseconds=1)
+_GIVEN = ParameterSource.COMMANDLINE
+_SPAN = {"group", "since", "start", "end"}
 
 
 class Time(click.ParamType[int]):
@@ -46,7 +51,10 @@ class Time(click.ParamType[int]):
 @click.option("--since", type=Age(), help="How far back, such as 12h or 2d.")
 @click.option("--from", "start", type=Time(), help="In place of --since: from when.")
 @click.option(
-    "--until", "end", type=Time(), help="To when.  [default: when it was linked, else now]"
+    "--until",
+    "end",
+    type=Time(),
+    help="To when, now at most.  [default: when it was linked, else now]",
 )
 @click.option(
     "--max-age",
@@ -75,7 +83,7 @@ def backfill(  # noqa: PLR0913 - each is an option
     at most. Lines that your Loki would refuse for their age are left out. Lines that are older than
     45 minutes get the label `late`, so Loki holds those twice that it has without it.
 
-    Stop it at any time: it then says how to go on.
+    Stop it at any time: it then says which command goes on.
 
     \b
     Ship the last two days from before the log group was linked:
@@ -90,13 +98,11 @@ def backfill(  # noqa: PLR0913 - each is an option
             raise InputError(f"there is no log group {group}: check it and --region")
         [known] = seen.groups
         begin = start if start is not None else now - (since or timedelta()) // _MS
-        asked = Span(begin, _end(stack, known, now) if end is None else end)
+        _check(begin, end, now, is_time=start is not None)
+        asked = Span(begin, _end(stack, known, now) if end is None else min(end, now))
         span = _taken(asked, oldest=now - max_age // _MS)
         if span.start >= span.end:
-            linked = time_text(asked.end)
-            raise InputError(
-                f"nothing to ship: {group} is linked since {linked}, or the time is over"
-            )
+            raise InputError(f"nothing to ship: {_why_empty(group, asked, span, end)}")
         progress = _run(stack, known, span, dry_run=dry_run)
     if as_json:
         print_objects([_as_object(group, span.start, progress)])
@@ -117,6 +123,26 @@ def _end(stack: Stack, group: LogGroup, now: int) -> int:
     return min([now, *(time + EFFECTIVE_MS for time in times)])
 
 
+def _check(begin: int, end: int | None, now: int, *, is_time: bool) -> None:
+    """Refuse a span that cannot be meant."""
+    option = f"--from {time_text(begin)}" if is_time else f"--since, which is {time_text(begin)},"
+    if begin > now:
+        raise click.UsageError(f"{option} is in the future: it is {time_text(now)} now")
+    if end is not None and begin >= end:
+        raise click.UsageError(f"{option} is not before --until {time_text(end)}")
+
+
+def _why_empty(group: str, asked: Span, taken: Span, end: int | None) -> str:
+    if asked.start < asked.end:
+        oldest = time_text(taken.start)
+        return f"all of it is older than --max-age, which is {oldest}, so Loki would refuse it"
+    assert end is None
+    return (
+        f"{group} is linked, and its lines since {time_text(asked.end)} were delivered as they "
+        "came; --until ships some of them again"
+    )
+
+
 def _taken(asked: Span, oldest: int) -> Span:
     """Leave out what Loki would refuse, and say so."""
     if asked.start < oldest:
@@ -131,30 +157,69 @@ def _run(stack: Stack, group: LogGroup, span: Span, *, dry_run: bool) -> Progres
     around = stack.around
     settings = around.settings
     pattern = filter_pattern(group, settings)
-    running = steps(
-        span,
-        Origin(settings.origin.account, group.name, settings.filter_name),
-        read=lambda start, end: around.aws.events(
-            group.name, start=start, end=end, pattern=pattern
-        ),
-        ship=(lambda _: {}) if dry_run else _ship(stack),
-    )
+    ship: Ship = (lambda _: {}) if dry_run else _ship(stack)
     progress = Progress(span.start)
     try:
-        with shown() as bar:
-            task = bar.add_task("", total=span.end - span.start)
+        with through_time(span.start, span.end, around.clock.now) as bar:
+
+            def ship_and_show(data: LogData) -> dict[str, Any]:
+                report = ship(data)
+                bar.add(len(data.log_events))
+                return report
+
+            running = steps(
+                span,
+                Origin(settings.origin.account, group.name, settings.filter_name),
+                read=lambda start, end: around.aws.events(
+                    group.name, start=start, end=end, pattern=pattern
+                ),
+                ship=ship_and_show,
+            )
             for progress in running:
-                bar.update(
-                    task,
-                    completed=progress.until - span.start,
-                    description=f"{progress.lines:,} lines, up to {time_text(progress.until)}",
-                )
-    finally:
-        if progress.until < span.end:
-            rest = f"--from {time_text(progress.until)} --until {time_text(span.end)}"
-            click.echo(f"{_counts(progress)}; not at the end", err=True)
-            click.echo(f"to go on, say {rest} in place of --since", err=True)
+                bar.reach(progress.until)
+    except KeyboardInterrupt:
+        raise StoppedError(f"stopped: {_so_far(progress, span, dry_run=dry_run)}") from None
+    except Exception:
+        click.echo(_so_far(progress, span, dry_run=dry_run), err=True)
+        raise
     return progress
+
+
+def _so_far(progress: Progress, span: Span, *, dry_run: bool) -> str:
+    """Say what is done, and with which command the rest."""
+    rest = f"go on with: {_rest(progress.until, span)}"
+    if progress.until == span.start:
+        return f"no half hour is complete; {rest}"
+    counts = f"{_lines(progress.lines)} to ship" if dry_run else _counts(progress)
+    return f"up to {time_text(progress.until)}: {counts}; {rest}"
+
+
+def _rest(begin: int, span: Span) -> str:
+    """Write the command that goes on, with the options that were given."""
+    context = click.get_current_context()
+    words = ["loki-shipper", "backfill", context.params["group"]]
+    words += ["--from", time_text(begin), "--until", time_text(span.end)]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        is_given = context.get_parameter_source(parameter.name or "") is _GIVEN
+        match value:
+            case _ if not is_given or parameter.name in _SPAN:
+                pass
+            case True:
+                words.append(parameter.opts[-1])
+            case timedelta():
+                words += [parameter.opts[-1], _age_text(value)]
+            case _:
+                words += [parameter.opts[-1], str(value)]
+    return shlex.join(words)
+
+
+def _age_text(age: timedelta) -> str:
+    """Write an age as `Age` reads it."""
+    for name, unit in (("d", timedelta(days=1)), ("h", timedelta(hours=1))):
+        if not age % unit:
+            return f"{age // unit}{name}"
+    return f"{age // timedelta(minutes=1)}m"
 
 
 def _ship(stack: Stack) -> Ship:
@@ -167,7 +232,7 @@ def _ship(stack: Stack) -> Ship:
                 raise
             raise NotDeliveredError(
                 f"the shipper failed ({error.code}: {error}), so the lines that it was given last "
-                "are not in the bucket: put that right, then go on as said above"
+                "are not in the bucket: put that right, then go on with the command above"
             ) from None
 
     return shipping(invoke, stack.around.clock)

@@ -1,12 +1,22 @@
 """How far a command has come, for people at a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from loki_shipper.subscriber.apply import Done, Outcome
+
+_MINUTE = 60_000
+_UNITS = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", _MINUTE))
 
 
 class Counting:
@@ -33,20 +43,68 @@ class Counting:
 @contextmanager
 def counting(total: int | None, what: str = "log groups") -> Iterator[Counting]:
     """Show a bar on stderr as long as the block lasts, if that is a terminal."""
-    with shown() as bar:
-        yield Counting(bar, total, what)
-
-
-@contextmanager
-def shown() -> Iterator[Progress]:
-    """Make a bar on stderr that goes when the block ends."""
-    console = Console(stderr=True)
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.description}"),
         TimeRemainingColumn(),
     )
+    with _shown(*columns) as bar:
+        yield Counting(bar, total, what)
+
+
+class ThroughTime:
+    """Shows how much of a span of time is done, how many lines, how fast, and when it ends."""
+
+    def __init__(self, bar: Progress, start: int, end: int, now: Callable[[], int]) -> None:
+        self._bar, self._start, self._end, self._now = bar, start, end, now
+        self._began = now()
+        self._lines = 0
+        self._task = bar.add_task("", total=end - start)
+
+    def add(self, lines: int) -> None:
+        """Count lines that are done."""
+        self._lines += lines
+        self._show()
+
+    def reach(self, until: int) -> None:
+        """Say that everything before a time in ms since 1970 is done."""
+        self._bar.update(self._task, completed=until - self._start)
+        self._show()
+
+    def _show(self) -> None:
+        done = self._bar.tasks[self._task].completed
+        seconds = max(1, self._now() - self._began) / 1000
+        text = f"{_of(done, self._end - self._start)}, {self._lines:,} lines"
+        self._bar.update(self._task, description=f"{text}, {self._lines / seconds:,.0f}/s")
+
+
+def _of(done: float, total: float) -> str:
+    """Write how much of a time is done, both in ms, in the unit that suits the whole."""
+    name, unit = next((name, unit) for name, unit in _UNITS if total >= 2 * unit or unit == _MINUTE)
+    return f"{done / unit:.1f} of {total / unit:.1f} {name}"
+
+
+@contextmanager
+def through_time(start: int, end: int, now: Callable[[], int]) -> Iterator[ThroughTime]:
+    """Show a bar on stderr as long as the block lasts, if that is a terminal.
+
+    `start`, `end` and `now` are times in ms since 1970.
+    """
+    columns = (
+        BarColumn(bar_width=10),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with _shown(*columns) as bar:
+        yield ThroughTime(bar, start, end, now)
+
+
+@contextmanager
+def _shown(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Make a bar on stderr that goes when the block ends."""
+    console = Console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
