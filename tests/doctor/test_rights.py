@@ -1,88 +1,154 @@
-"""The doctor asks for rights that the stack's roles really have."""
+"""The doctor asks for every right that the template grants, as it is in the deployment."""
 
-import json
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # it ships no types
 
-from loki_shipper.doctor.stack import Function, Kind, Right, rights
-from loki_shipper.settings import settings
+from loki_shipper.doctor.template import Deployment, Right, granted, read_template
 
-TEMPLATE, _ = decode(str(Path(__file__).resolve().parents[2] / "template.yaml"))
-RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
-SETTINGS = settings({"LOKI_URL": "http://loki", "LOKI_SECRET": "team/loki", "BUCKET": "b"})
-NAMES = {
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = read_template(ROOT / "template.yaml")
+HERE = "eu-central-1:123456789012"
+SECRET = f"arn:aws:secretsmanager:{HERE}:secret:loki-a1b2c3"
+KEY = f"arn:aws:kms:{HERE}:key/1234abcd"
+PSEUDO = {
     "AWS::Partition": "aws",
-    "AWS::Region": "r",
-    "AWS::AccountId": "1",
-    "Bucket.Arn": "arn:aws:s3:::b",
-    "LokiSecret": "team/loki",
-    "ShipperLogGroup": "/g",
-    "RedriverLogGroup": "/g",
-    "SubscriberLogGroup": "/g",
+    "AWS::Region": "eu-central-1",
+    "AWS::AccountId": "123456789012",
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::StackId": f"arn:aws:cloudformation:{HERE}:stack/loki-shipper/1",
+    "AWS::StackName": "loki-shipper",
 }
+PHYSICAL = {
+    "AWS::S3::Bucket": "b",
+    "AWS::Lambda::Alias": f"arn:aws:lambda:{HERE}:function:shipper:live",
+    "AWS::SQS::Queue": "https://sqs.eu-central-1.amazonaws.com/123456789012/q",
+    "AWS::Logs::LogGroup": "/aws/lambda/own",
+}
+RESOURCES = {
+    name: PHYSICAL.get(each["Type"], f"physical-{name}")
+    for name, each in TEMPLATE["Resources"].items()
+}
+EVERYTHING = {
+    "LokiSecret": SECRET,
+    "LokiCaCert": "/loki/ca",
+    "LokiClientCert": "loki-cert",
+    "LokiClientKey": f"arn:aws:ssm:{HERE}:parameter/loki/key",
+    "KmsKeyArn": KEY,
+    "FormerKmsKeyArns": f"{KEY}5,{KEY}6",
+    "Rules": "s3://ours/rules.toml",
+    "SubnetIds": "subnet-1,subnet-2",
+    "SecurityGroupIds": "sg-1",
+    "LinkMode": "account",
+}
+ROLES = ["ShipperRole", "RedriverRole", "SubscriberRole"]
 
 
-def granted(role: str) -> list[tuple[str, str]]:
-    """Give each allowed action and resource of a role, whatever the parameters are."""
-    own = [policy["PolicyDocument"] for policy in RESOURCES[role]["Properties"]["Policies"]]
-    shared = [
-        resource["Properties"]["PolicyDocument"]
-        for resource in RESOURCES.values()
-        if resource["Type"] == "AWS::IAM::Policy"
-        and {"Ref": role} in resource["Properties"]["Roles"]
-    ]
-    return [
-        (action, _resource(resource))
-        for document in own + shared
-        for statement in map(_chosen, document["Statement"])
-        if statement["Effect"] == "Allow"
-        for action in _flat(statement["Action"])
-        for resource in _flat(statement["Resource"])
-    ]
+def rights(role: str, **parameters: str) -> list[Right]:
+    return list(granted(TEMPLATE, role, Deployment(parameters, RESOURCES, PSEUDO)))
 
 
-def _chosen(value: Any) -> Any:
-    """Take the first branch of a condition."""
-    return value["Fn::If"][1] if isinstance(value, dict) and "Fn::If" in value else value
+def asked(role: str, **parameters: str) -> set[tuple[str, str]]:
+    return {(each.action, each.resource) for each in rights(role, **parameters)}
 
 
-def _flat(value: Any) -> list[Any]:
-    if isinstance(value, list):
-        return [each for item in value for each in _flat(item)]
-    if isinstance(value, dict) and "Fn::If" in value:
-        return _flat(value["Fn::If"][1:])
-    return [value]
+def actions(role: str) -> set[str]:
+    """Every action that the template allows a role, whatever the parameters are."""
+    template, _ = decode(str(ROOT / "template.yaml"))
+    found: set[str] = set()
+
+    def walk(value: Any) -> None:
+        match value:
+            case {"Effect": "Allow", "Action": action, "Sid": _}:
+                found.update(texts(action))
+            case dict():
+                for each in value.values():
+                    walk(each)
+            case list():
+                for each in value:
+                    walk(each)
+
+    walk(template["Resources"][role]["Properties"]["Policies"])
+    for resource in template["Resources"].values():
+        if (
+            resource["Type"] == "AWS::IAM::Policy"
+            and {"Ref": role} in resource["Properties"]["Roles"]
+        ):
+            walk(resource["Properties"]["PolicyDocument"])
+    return found
 
 
-def _resource(value: Any) -> str:
+def texts(value: Any) -> list[str]:
     match value:
-        case {"Fn::Sub": str(text)}:
-            for name, stands_for in NAMES.items():
-                text = text.replace(f"${{{name}}}", stands_for)
-            return text
-        case {"Fn::GetAtt": parts}:
-            return NAMES.get(".".join(parts), json.dumps(value))
-        case str():
-            return value
+        case {"Fn::If": [_, *branches]}:
+            return texts(branches)
+        case list():
+            return [text for each in value for text in texts(each)]
         case _:
-            return json.dumps(value)
+            return [str(value)]
 
 
-@pytest.mark.parametrize("kind", ["shipper", "redriver", "subscriber"])
-def test_each_right_is_granted_by_the_template(kind: Kind) -> None:
-    arn = f"arn:aws:lambda:r:1:function:{kind}"
-    function = Function(kind, arn, "role", "/g", {}, in_vpc=False, trouble="")
-    allowed = granted(f"{kind.capitalize()}Role")
-    missing = [right for right in rights(function, SETTINGS) if not _is_granted(right, allowed)]
-    assert missing == []
+@pytest.mark.parametrize("role", ROLES)
+def test_no_right_of_the_template_is_forgotten(role: str) -> None:
+    found = {each.action for each in rights(role, **EVERYTHING)}
+    assert found == actions(role)
+    assert all("${" not in each.resource for each in rights(role, **EVERYTHING))
 
 
-def _is_granted(right: Right, allowed: list[tuple[str, str]]) -> bool:
-    return any(
-        action == right.action and fnmatchcase(right.resource, resource)
-        for action, resource in allowed
-    )
+def test_what_was_forgotten_before_is_asked_for() -> None:
+    assert ("s3:GetObject", "arn:aws:s3:::ours/rules.toml") in asked("ShipperRole", **EVERYTHING)
+    subscriber = {action for action, _ in asked("SubscriberRole")}
+    assert {"logs:FilterLogEvents", "lambda:InvokeFunction"} <= subscriber
+
+
+def test_a_statement_that_is_new_in_the_template_is_asked_for(tmp_path: Path) -> None:
+    text = (ROOT / "template.yaml").read_text("utf-8")
+    new = "- { Sid: New, Effect: Allow, Action: sns:Publish, Resource: !GetAtt Bucket.Arn }"
+    before, place, after = text.partition("              - Sid: TakeWhatWaits\n")
+    assert place
+    (tmp_path / "template.yaml").write_text(f"{before}              {new}\n{place}{after}", "utf-8")
+    template = read_template(tmp_path / "template.yaml")
+    found = granted(template, "RedriverRole", Deployment({}, RESOURCES, PSEUDO))
+    assert Right("sns:Publish", "arn:aws:s3:::b") in [*found]
+
+
+def test_conditions_are_those_of_the_parameters() -> None:
+    tags = "logs:ListTagsForResource"
+    assert tags in {action for action, _ in asked("ShipperRole")}
+    assert tags not in {action for action, _ in asked("ShipperRole", TagLabels="none")}
+    assert tags in {action for action, _ in asked("ShipperRole", TagLabels="none", TenantTag="t")}
+    assert "logs:PutAccountPolicy" not in {action for action, _ in asked("SubscriberRole")}
+
+
+@pytest.mark.parametrize(
+    ("reference", "action", "resource"),
+    [
+        (SECRET, "secretsmanager:GetSecretValue", SECRET),
+        ("team/loki", "ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter/team/loki"),
+        ("/team/loki", "ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter/team/loki"),
+        ("arn:aws:ssm:x:1:parameter/a", "ssm:GetParameter", "arn:aws:ssm:x:1:parameter/a"),
+    ],
+)
+def test_a_secret_is_asked_for_by_its_own_arn_only(
+    reference: str, action: str, resource: str
+) -> None:
+    found = asked("ShipperRole", LokiSecret=reference) - asked("ShipperRole")
+    assert {each for each in found if each[0] != "kms:Decrypt"} == {(action, resource)}
+
+
+def test_a_right_under_a_condition_is_asked_for_with_what_the_condition_wants() -> None:
+    [decrypt] = [
+        each for each in rights("ShipperRole", LokiSecret=SECRET) if each.action == "kms:Decrypt"
+    ]
+    assert decrypt.resource == f"arn:aws:kms:{HERE}:key/doctor"
+    assert ("kms:EncryptionContext:SecretARN", SECRET) in decrypt.context
+    assert ("kms:ViaService", "secretsmanager.eu-central-1.amazonaws.com") in decrypt.context
+
+
+def test_what_is_not_known_of_a_deployment_is_left_out() -> None:
+    """Without its stack, a function tells of its own log group, its bucket and its settings."""
+    known = Deployment({}, {"ShipperLogGroup": "/own"}, PSEUDO)
+    found = [*granted(TEMPLATE, "ShipperRole", known)]
+    assert {each.action.partition(":")[0] for each in found} == {"logs"}

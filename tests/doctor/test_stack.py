@@ -42,10 +42,14 @@ class Iam:
         self.asked: list[tuple[str, str, str]] = []
 
     def simulate_principal_policy(self, **asked: Any) -> dict[str, Any]:
-        [action], [resource] = asked["ActionNames"], asked["ResourceArns"]
-        self.asked.append((asked["PolicySourceArn"], action, resource))
-        denied = f"{action} {resource}".startswith(self.denied) and self.denied
-        return {"EvaluationResults": [{"EvalDecision": "implicitDeny" if denied else "allowed"}]}
+        [resource] = asked["ResourceArns"]
+        results = []
+        for action in asked["ActionNames"]:
+            self.asked.append((asked["PolicySourceArn"], action, resource))
+            denied = f"{action} {resource}".startswith(self.denied) and self.denied
+            decision = "implicitDeny" if denied else "allowed"
+            results.append({"EvalActionName": action, "EvalDecision": decision})
+        return {"EvaluationResults": results}
 
 
 class Functions:
@@ -70,6 +74,35 @@ class Functions:
 
     def list_aliases(self, **_: Any) -> dict[str, Any]:
         return {"Aliases": []}
+
+
+class Cloudformation:
+    """A stack with one function, a bucket, and these parameters."""
+
+    def __init__(self, function: str, **parameters: str) -> None:
+        self._function = function
+        self._parameters = parameters
+
+    def get_paginator(self, _: str) -> Any:
+        return self
+
+    def paginate(self, **_: Any) -> Any:
+        found = {
+            "ShipperFunction": ("AWS::Lambda::Function", self._function),
+            "Bucket": ("AWS::S3::Bucket", "the-stacks-bucket"),
+        }
+        yield {
+            "StackResourceSummaries": [
+                {"LogicalResourceId": name, "ResourceType": kind, "PhysicalResourceId": physical}
+                for name, (kind, physical) in found.items()
+            ]
+        }
+
+    def describe_stacks(self, **_: Any) -> Any:
+        given = [{"ParameterKey": k, "ParameterValue": v} for k, v in self._parameters.items()]
+        return {
+            "Stacks": [{"StackId": "arn:aws:cloudformation:r:1:stack/s/1", "Parameters": given}]
+        }
 
 
 class Stack(Struct):
@@ -168,34 +201,32 @@ def test_who_may_not_simulate_learns_that(stack: Stack) -> None:
     assert "AccessDenied" in found["iam"].says
 
 
-def test_without_tags_nothing_is_asked_of_them(stack: Stack) -> None:
-    stack.check(tag_labels=())
-    assert not [action for _, action, _ in stack.clients.iam.asked if "Tags" in action]
-    assert "index" not in stack.check(tag_labels=())
-
-
-@pytest.mark.parametrize(
-    ("name", "arn"),
-    [
-        ("team/loki", "arn:aws:ssm:eu-central-1:123456789012:parameter/team/loki"),
-        ("/team/loki", "arn:aws:ssm:eu-central-1:123456789012:parameter/team/loki"),
-        ("arn:aws:ssm:x:1:parameter/a", "arn:aws:ssm:x:1:parameter/a"),
-    ],
-)
-def test_a_parameter_is_a_right_by_its_arn(stack: Stack, name: str, arn: str) -> None:
-    wanted = rights(stack.function, replace(stack.configured, loki_secret=name))
-    assert [each.resource for each in wanted if each.action == "ssm:GetParameter"] == [arn]
-
-
-def test_each_function_has_rights_of_its_own(stack: Stack) -> None:
-    wanted = {
-        kind: {each.action for each in rights(replace(stack.function, kind=kind), stack.configured)}
-        for kind in ("shipper", "redriver", "subscriber")
+def test_the_rights_are_those_of_the_functions_own_settings(stack: Stack) -> None:
+    stack.clients.functions.update_function_configuration(
+        FunctionName=stack.bucket,
+        Environment={"Variables": stack.function.environ | {"TAG_LABELS": "none"}},
+    )
+    with_tags = {right.action for right in rights(stack.function)}
+    without = {right.action for right in rights(shipper(stack.function.arn, stack.clients))}
+    assert with_tags - without == {
+        "logs:ListTagsForResource",
+        "logs:ListTagsLogGroup",
+        "s3:GetObject",
     }
-    assert "s3:DeleteObject" in wanted["redriver"]
-    assert "s3:DeleteObject" not in wanted["shipper"] | wanted["subscriber"]
-    assert "logs:PutSubscriptionFilter" in wanted["subscriber"]
-    assert "secretsmanager:GetSecretValue" not in wanted["subscriber"]
+
+
+def test_the_rights_are_those_of_the_stacks_own_parameters(stack: Stack) -> None:
+    """A function's environment does not name the key."""
+    key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"
+    clients = stack.clients._replace(cloudformation=Cloudformation(stack.bucket, KmsKeyArn=key))
+    [function] = functions_of("loki-shipper", clients)
+    found = {(right.action, right.resource) for right in rights(function)}
+    assert ("kms:GenerateDataKey", key) in found
+    assert ("s3:PutObject", "arn:aws:s3:::the-stacks-bucket/failed/doctor") in found
+
+
+def test_without_tags_there_is_no_index_to_look_at(stack: Stack) -> None:
+    assert "index" not in stack.check(tag_labels=())
 
 
 def test_the_function_ships_a_line_of_its_own(stack: Stack) -> None:

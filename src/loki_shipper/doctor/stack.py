@@ -5,7 +5,7 @@ person's rights are not the stack's.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -13,13 +13,17 @@ from typing import Any, Literal, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from loki_shipper.bundle import bundled
 from loki_shipper.doctor.finding import Finding, green, red, yellow
+from loki_shipper.doctor.template import Deployment, Right, granted, read_template
 from loki_shipper.local.sample import from_lines, invocation_event
-from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
+from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA
 from loki_shipper.settings import Settings
+from loki_shipper.settings import variables as of_shipper
 from loki_shipper.shipper.tag_index import decode_index, index_key
 from loki_shipper.subscriber.memory import decode_memory, memory_key
 from loki_shipper.subscriber.settings import Origin
+from loki_shipper.subscriber.settings import variables as of_subscriber
 
 type Kind = Literal["shipper", "redriver", "subscriber"]
 
@@ -56,6 +60,7 @@ class Function(Struct, frozen=True):
     environ: dict[str, str]
     in_vpc: bool
     trouble: str
+    deployment: Deployment
 
     @property
     def origin(self) -> Origin:
@@ -68,23 +73,16 @@ class NoStackError(Exception):
     """Raised when the stack or the function cannot be looked at; the message may be shown."""
 
 
-class Right(Struct, frozen=True):
-    """Something that a function has to be allowed."""
-
-    action: str
-    resource: str
-
-
 def functions_of(stack: str, clients: Clients) -> list[Function]:
     """List our functions of a stack. Raises NoStackError."""
-    pages = clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    names = [
-        resource["PhysicalResourceId"]
-        for page in _pages(pages, f"the stack {stack}")
-        for resource in page["StackResourceSummaries"]
-        if resource["ResourceType"] == "AWS::Lambda::Function"
+    resources = _resources(stack, clients)
+    physical = {name: each["PhysicalResourceId"] for name, each in resources.items()}
+    known = _Stack(physical, *_chosen(stack, clients))
+    found = [
+        _function(physical[name], clients, known)
+        for name, each in resources.items()
+        if each["ResourceType"] == "AWS::Lambda::Function"
     ]
-    found = [_function(name, clients) for name in names]
     ours = [function for function in found if function is not None]
     if not any(function.kind == "shipper" for function in ours):
         raise NoStackError(f"the stack {stack} has no shipper: is it Loki-Shipper's?")
@@ -93,13 +91,42 @@ def functions_of(stack: str, clients: Clients) -> list[Function]:
 
 def shipper(name: str, clients: Clients) -> Function:
     """Look at a shipper, by name or ARN. Raises NoStackError."""
-    function = _function(name, clients)
+    function = _function(name, clients, None)
     if function is None or function.kind != "shipper":
         raise NoStackError(f"{name} is not a shipper of Loki-Shipper")
     return function
 
 
-def _function(name: str, clients: Clients) -> Function | None:
+class _Stack(NamedTuple):
+    """What is known of a stack: resources by logical id, parameters by name, and its id."""
+
+    resources: dict[str, str]
+    parameters: dict[str, str]
+    stack_id: str | None
+
+
+def _resources(stack: str, clients: Clients) -> dict[str, Any]:
+    pages = clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    return {
+        resource["LogicalResourceId"]: resource
+        for page in _pages(pages, f"the stack {stack}")
+        for resource in page["StackResourceSummaries"]
+        # A resource that is being made has none yet.
+        if "PhysicalResourceId" in resource
+    }
+
+
+def _chosen(stack: str, clients: Clients) -> tuple[dict[str, str], str | None]:
+    """Read a stack's parameters and id; what may not be read is not known."""
+    try:
+        [found] = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except (ClientError, BotoCoreError):
+        return {}, None
+    given = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", ())}
+    return given, found["StackId"]
+
+
+def _function(name: str, clients: Clients, stack: _Stack | None) -> Function | None:
     """Look at a function; None where it is not ours."""
     try:
         found = clients.functions.get_function_configuration(FunctionName=name)
@@ -110,17 +137,56 @@ def _function(name: str, clients: Clients) -> Function | None:
         return None
     states = (found.get("State", "Active"), found.get("LastUpdateStatus", "Successful"))
     well = states[0] in {"Active", "Inactive"} and states[1] == "Successful"
+    log_group = found.get("LoggingConfig", {}).get(
+        "LogGroup", f"/aws/lambda/{found['FunctionName']}"
+    )
+    environ = found.get("Environment", {}).get("Variables", {})
+    in_vpc = bool(found.get("VpcConfig", {}).get("SubnetIds"))
+    own = _Stack({f"{kind.capitalize()}LogGroup": log_group}, _parameters(kind, environ), None)
+    if in_vpc:
+        own.parameters["SubnetIds"] = "in-a-vpc"
     return Function(
         kind=kind,
         arn=found["FunctionArn"],
         role=found["Role"],
-        log_group=found.get("LoggingConfig", {}).get(
-            "LogGroup", f"/aws/lambda/{found['FunctionName']}"
-        ),
-        environ=found.get("Environment", {}).get("Variables", {}),
-        in_vpc=bool(found.get("VpcConfig", {}).get("SubnetIds")),
+        log_group=log_group,
+        environ=environ,
+        in_vpc=in_vpc,
         trouble="" if well else found.get("StateReason") or " and ".join(states),
+        deployment=_deployment(found["FunctionArn"], environ, own, stack),
     )
+
+
+def _parameters(kind: Kind, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the stack's parameters that a function's environment repeats."""
+    variables = of_subscriber() if kind == "subscriber" else of_shipper()
+    return {
+        variable.parameter: environ.get(name, "")
+        for name, variable in variables.items()
+        if variable.parameter
+    }
+
+
+def _deployment(
+    arn: str, environ: Mapping[str, str], own: _Stack, stack: _Stack | None
+) -> Deployment:
+    """Join what a function itself says with what its stack says, if that is known."""
+    _, partition, _, region, account, *_ = arn.split(":")
+    pseudo = {
+        "AWS::Partition": partition,
+        "AWS::Region": region,
+        "AWS::AccountId": account,
+        "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
+    }
+    named = {"Bucket": "BUCKET", "ShipperAlias": "SHIPPER_ARN"}
+    resources = own.resources | {
+        name: environ[variable] for name, variable in named.items() if environ.get(variable)
+    }
+    if stack is None:
+        return Deployment(own.parameters, resources, pseudo)
+    if stack.stack_id is not None:
+        pseudo["AWS::StackId"] = stack.stack_id
+    return Deployment(own.parameters | stack.parameters, resources | stack.resources, pseudo)
 
 
 def _pages(pages: Any, what: str) -> Iterator[Any]:
@@ -137,7 +203,7 @@ def check_stack(
     first = functions[0]
     for function in functions:
         yield _state(function)
-        yield _guarded("iam", partial(_iam, function, settings, clients))
+        yield _guarded("iam", partial(_iam, function, clients))
     yield _guarded("ship", lambda: _ship(first, clients, now))
     yield from _bucket(first, settings, clients, now)
     yield _guarded("permission", lambda: _permission(first, clients))
@@ -164,81 +230,50 @@ def _state(function: Function) -> Finding:
     return green(function.kind, f"{function.arn.split(':')[6]} is ready")
 
 
-def rights(function: Function, settings: Settings) -> list[Right]:
-    """List what a function has to be allowed, one example for each kind of thing."""
-    where = function.origin
-    logs = f"arn:{where.partition}:logs:{where.region}:{where.account}:log-group:"
-    found = [Right("logs:PutLogEvents", f"{logs}{function.log_group}:log-stream:doctor")]
-    bucket = f"arn:{where.partition}:s3:::{settings.bucket}"
-
-    def objects(action: str, *folders: str) -> list[Right]:
-        return [Right(action, f"{bucket}/{folder}doctor") for folder in folders if settings.bucket]
-
-    match function.kind:
-        case "shipper" | "redriver":
-            tagged = settings.tag_labels != () or settings.tenant_tag is not None
-            found += objects("s3:PutObject", REJECTED, FAILED)
-            found += objects("s3:GetObject", "tags/") if tagged else []
-            found += [Right("logs:ListTagsForResource", f"{logs}any")] if tagged else []
-            found += [_secret(name, where) for name in _secrets(settings)]
-        case "subscriber":
-            group = f"{logs}any"
-            found += [
-                Right("logs:DescribeLogGroups", group),
-                Right("logs:DescribeSubscriptionFilters", group),
-                Right("logs:PutSubscriptionFilter", group),
-                Right("logs:DeleteSubscriptionFilter", group),
-                Right("tag:GetResources", "*"),
-            ]
-            found += objects("s3:GetObject", "tags/", "links/")
-            found += objects("s3:PutObject", "tags/", "links/")
-    if function.kind == "shipper":
-        found += objects("s3:PutObject", OF_LAMBDA)
-    if function.kind == "redriver":
-        found += objects("s3:GetObject", FAILED, OF_LAMBDA)
-        found += objects("s3:DeleteObject", FAILED, OF_LAMBDA)
-    if settings.bucket:
-        found.append(Right("s3:ListBucket", bucket))
-    return found
+def rights(function: Function) -> list[Right]:
+    """List what the template grants a function, one example for each kind of resource."""
+    template = read_template(bundled("template.yaml"))
+    role = f"{function.kind.capitalize()}Role"
+    return list(dict.fromkeys(granted(template, role, function.deployment)))
 
 
-def _secrets(settings: Settings) -> list[str]:
-    key = settings.loki_client_key
-    named = (
-        settings.loki_secret,
-        settings.loki_ca_cert,
-        settings.loki_client_cert,
-        None if key is None else key.value,
-    )
-    return [name for name in named if name is not None and "-----BEGIN " not in name]
-
-
-def _secret(name: str, where: Origin) -> Right:
-    if ":secretsmanager:" in name:
-        return Right("secretsmanager:GetSecretValue", name)
-    path = name if name.startswith("/") else f"/{name}"
-    arn = f"arn:{where.partition}:ssm:{where.region}:{where.account}:parameter{path}"
-    return Right("ssm:GetParameter", name if name.startswith("arn:") else arn)
-
-
-def _iam(function: Function, settings: Settings, clients: Clients) -> Finding:
+def _iam(function: Function, clients: Clients) -> Finding:
     """Ask IAM what it would decide, policies of buckets, keys and the organization apart."""
-    wanted = rights(function, settings)
-    denied = [each for each in wanted if not _allowed(function.role, each, clients.iam)]
+    wanted = rights(function)
+    together: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
+    for each in wanted:
+        together.setdefault((each.resource, each.context), []).append(each.action)
+    denied = [
+        f"{action} on {resource}"
+        for (resource, context), actions in together.items()
+        for action in _denied(function.role, actions, resource, context, clients.iam)
+    ]
     title = f"the {function.kind}'s role"
     if denied:
-        says = ", ".join(f"{each.action} on {each.resource}" for each in denied)
-        return red("iam", f"{title} may not {says}", "deploy the stack again; see docs/security.md")
+        says = f"{title} may not {', '.join(denied)}"
+        return red("iam", says, "deploy the stack again; see docs/security.md")
     return green("iam", f"{title} may do all {len(wanted)} things that it has to")
 
 
-def _allowed(role: str, right: Right, iam: Any) -> bool:
+def _denied(
+    role: str, actions: list[str], resource: str, context: tuple[tuple[str, str], ...], iam: Any
+) -> list[str]:
+    """Give those of the actions on a resource that a role may not do."""
     answer = iam.simulate_principal_policy(
-        PolicySourceArn=role, ActionNames=[right.action], ResourceArns=[right.resource]
+        PolicySourceArn=role,
+        ActionNames=actions,
+        ResourceArns=[resource],
+        ContextEntries=[
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in context
+        ],
     )
-    [result] = answer["EvaluationResults"]
-    # A condition on something that only the real call has says nothing.
-    return result["EvalDecision"] == "allowed" or bool(result.get("MissingContextValues"))
+    return [
+        result["EvalActionName"]
+        for result in answer["EvaluationResults"]
+        # A condition on something that only the real call has says nothing.
+        if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues")
+    ]
 
 
 def _ship(shipper: Function, clients: Clients, now: datetime) -> Finding:
