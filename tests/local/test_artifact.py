@@ -1,5 +1,6 @@
 """What was built is kept for as long as its sources stay as they are."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,12 +68,20 @@ def test_whatever_changes_is_built_again(clone: Path, environ: dict[str, str], n
     assert (second.function / "app.py").read_text() == (clone / "src/app.py").read_text()
 
 
+def test_two_at_once_build_once(clone: Path, environ: dict[str, str]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        built = [*pool.map(lambda _: build_artifact(environ, silent, clone), range(2))]
+    assert built[0] == built[1]
+    assert builds(environ) == 1
+
+
 def test_a_build_that_fails_says_why_and_leaves_nothing(
     clone: Path, environ: dict[str, str]
 ) -> None:
     with pytest.raises(BuildError, match="no network"):
         build_artifact(environ | {"FAIL": "yes"}, silent, clone)
-    assert list(Path(environ["XDG_CACHE_HOME"], "loki-shipper").iterdir()) == []
+    left = Path(environ["XDG_CACHE_HOME"], "loki-shipper").iterdir()
+    assert [each.name for each in left] == ["artifact.lock"]
     build_artifact(environ, silent, clone)
 
 

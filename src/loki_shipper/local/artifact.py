@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from loki_shipper.local.lock import locked
 from loki_shipper.local.progress import Tell, clock_face
 
 CLONE: Final = Path(__file__).parents[3]
@@ -34,10 +35,15 @@ class BuildError(Exception):
 
 
 class Artifact(Struct, frozen=True):
-    """A build: `function` is what Lambda unpacks to /var/task, `layer` what it unpacks to /opt."""
+    """A build: `function` is what Lambda unpacks to /var/task, `layer` what it unpacks to /opt.
 
+    `folder` has them and the template, which `sam deploy` takes; `architecture` is its parameter.
+    """
+
+    folder: Path
     function: Path
     layer: Path
+    architecture: str
 
     @property
     def paths(self) -> tuple[Path, Path]:
@@ -59,10 +65,12 @@ def build_artifact(environ: Mapping[str, str], tell: Tell, clone: Path = CLONE) 
     cache.mkdir(parents=True, exist_ok=True)
     folder = _place(cache, clone)
     if not folder.exists():
-        folder = _build(cache, clone, environ, tell)
+        with locked(cache / "artifact.lock", "another build of what is deployed", tell):
+            folder = folder if folder.exists() else _build(cache, clone, environ, tell)
     os.utime(folder)
     _forget(cache)
-    return Artifact(folder / "ShipperFunction", folder / LAYERS[_architecture()])
+    architecture = _architecture()
+    return Artifact(folder, folder / "ShipperFunction", folder / LAYERS[architecture], architecture)
 
 
 def _place(cache: Path, clone: Path) -> Path:

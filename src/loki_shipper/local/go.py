@@ -1,18 +1,17 @@
 """Builds Loki with Go from the module in `tests/loki`, once a version."""
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from loki_shipper.bundle import bundled
+from loki_shipper.local.lock import locked
 from loki_shipper.local.progress import Tell, clock_face
 
 MODULE: Final = bundled("tests/loki")
@@ -39,8 +38,7 @@ def build_loki(environ: Mapping[str, str], tell: Tell, module: Path = MODULE) ->
     if executable.exists():
         return executable
     _check_go(module, environ)
-    executable.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(executable.with_suffix(".lock"), tell):
+    with locked(executable.with_suffix(".lock"), "another build of Loki", tell):
         if not executable.exists():
             _build(executable, module, environ, tell)
     return executable
@@ -72,21 +70,6 @@ def _check_go(module: Path, environ: Mapping[str, str]) -> None:
 def _version_of(text: str) -> tuple[int, ...]:
     match = _VERSION.search(text)
     return tuple(map(int, match[1].split("."))) if match else (0,)
-
-
-@contextmanager
-def _alone(lock: Path, tell: Tell) -> Iterator[None]:
-    """Hold the lock file; the system lets go of it even when we are killed."""
-    with lock.open("w") as file:
-        began = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                tell(f"waiting for another build of Loki: {clock_face(time.monotonic() - began)}")
-                time.sleep(0.5)
-        yield
 
 
 def _build(executable: Path, module: Path, environ: Mapping[str, str], tell: Tell) -> None:

@@ -186,30 +186,42 @@ def _function_error(body: bytes) -> FunctionError:
     )
 
 
+class Interpreter(Struct, frozen=True):
+    """A Python for a handler: its executable, and a folder that `runtime_alone` filled."""
+
+    python: Path
+    runtime: Path
+
+
 @contextmanager
-def run_sandbox(
+def run_sandbox(  # noqa: PLR0913 - each is a part of what Lambda is told
     handler: str,
     *,
     paths: Sequence[Path] = (),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     alone: bool = False,
+    interpreter: Interpreter | None = None,
 ) -> Iterator[Sandbox]:
     """Run a handler (`package.module.function`) as long as the block lasts.
 
     `paths` come first on the import path, as the function's folder and its layer's `python/` do
     on Lambda; `env` is added to what Lambda sets. With `alone` the process sees `paths`, the
     standard library and `awslambdaric`, but nothing else of this environment: what a deployment
-    lacks is then missing here too.
+    lacks is then missing here too. An `interpreter` is another Python, in which the handler is
+    alone as well.
     """
     with tempfile.TemporaryDirectory(prefix="loki-shipper-sandbox-") as name:
         directory = Path(name)
         region = (env or {}).get("AWS_REGION", "eu-central-1")
         sandbox = Sandbox(directory / "log", region)
+        if alone and interpreter is None:
+            interpreter = Interpreter(Path(sys.executable), runtime_alone(directory / "runtime"))
         with _serve(sandbox) as address:
-            found = [*paths, *([runtime_alone(directory / "runtime")] if alone else [])]
+            found = [*paths, *([interpreter.runtime] if interpreter else [])]
+            python = [os.fspath(interpreter.python), "-S"] if interpreter else [sys.executable]
             sandbox.run(
-                [sys.executable, *(["-S"] if alone else []), "-m", "awslambdaric", handler],
+                [*python, "-m", "awslambdaric", handler],
                 cwd or directory,
                 {**lambda_environment(address, region, found), **(env or {})},
             )

@@ -1,0 +1,175 @@
+"""The whole life of a stack, from the first deployment to its deletion, with a real Loki."""
+
+import io
+import os
+import shutil
+import socket
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from loki_shipper.local.artifact import Artifact
+from loki_shipper.local.loki import (
+    Executable,
+    Image,
+    Line,
+    NotFound,
+    Running,
+    find_loki,
+    query_range,
+    start,
+)
+from loki_shipper.local.progress import Tell
+from tests.cloud.cloud import Cloud
+from tests.cloud.stack import Stack, awaited
+from tests.conftest import not_here
+
+CHECKOUT = "/aws/lambda/checkout"
+THEIRS = "/aws/lambda/theirs"
+HOUR_NS = 3_600_000_000_000
+
+
+class LokiWithOutages:
+    """A real Loki that can be stopped and started again, with what it had taken."""
+
+    def __init__(self, found: Executable | Image, directory: Path, tell: Tell) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._made = (found, directory, tell)
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        found, directory, tell = self._made
+        self._running.enter_context(
+            start(found, directory, profile="durable", port=self.port, tell=tell)
+        )
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def lines(self, selector: str, tenant: str) -> list[Line]:
+        now = time.time_ns()
+        return query_range(
+            self.url,
+            selector,
+            start_ns=now - HOUR_NS,
+            end_ns=now + HOUR_NS,
+            tenant=tenant,
+            limit=5000,
+        )
+
+
+@pytest.fixture
+def outages(tmp_path: Path, tell: Tell) -> Iterator[LokiWithOutages]:
+    environ = {name: value for name, value in os.environ.items() if name != "LOKI_URL"}
+    match find_loki(environ, tell):
+        case NotFound(why):
+            not_here(why)
+        case Running():
+            raise AssertionError
+        case Executable() | Image() as found:
+            loki = LokiWithOutages(found, tmp_path / "loki", tell)
+            loki.start()
+            try:
+                yield loki
+            finally:
+                loki.stop()
+
+
+def test_the_whole_life_of_a_stack(
+    cloud: Cloud, built: Artifact, outages: LokiWithOutages, tmp_path: Path, tenant: str
+) -> None:
+    stack = Stack(cloud, "loki-shipper", "eu-west-1")
+
+    def held(selector: str) -> list[str]:
+        return sorted(line.line for line in outages.lines(selector, tenant))
+
+    # Somebody else has a filter on a log group of theirs, and one on a log group of ours.
+    foreign = stack.create_foreign_function("foreign", _code())
+    stack.create_log_group("/aws/lambda/foreign")
+    stack.create_log_group(CHECKOUT, team="payments")
+    stack.create_log_group(THEIRS)
+    for group in (CHECKOUT, THEIRS):
+        stack.client("logs").put_subscription_filter(
+            logGroupName=group, filterName="theirs", filterPattern="", destinationArn=foreign
+        )
+
+    # Deploying links what is there: the custom resource does it.
+    stack.deploy(
+        built.folder,
+        Architecture=built.architecture,
+        LokiUrl=outages.url,
+        LokiTenant=tenant,
+        ExcludeLogGroups=f"{THEIRS},/aws/lambda/foreign",
+        RedriveSchedule="off",
+        Timeout="30",
+    )
+    shipper = stack.physical("ShipperAlias")
+    assert stack.filters(CHECKOUT) == {"theirs": foreign, "loki-shipper": shipper}
+    assert stack.filters(THEIRS) == {"theirs": foreign}
+
+    # Its lines are in Loki under its tag; so are those of a log group that is linked later.
+    stack.log(CHECKOUT, ["first", "second"])
+    awaited(lambda: held('{team="payments"}') == ["first", "second"])
+    stack.create_log_group("/aws/lambda/search", team="search")
+    assert "/aws/lambda/search" in stack.command("link", "--all")
+    stack.log("/aws/lambda/search", ["third"])
+    awaited(lambda: held('{team="search"}') == ["third"])
+
+    # Loki is away: after three tries the event is in the bucket, and comes back from there.
+    outages.stop()
+    stack.log(CHECKOUT, ["while Loki was away"])
+    [key] = awaited(lambda: stack.keys("aws/lambda/async/"))
+    assert key.startswith(f"aws/lambda/async/{stack.physical('ShipperFunction')}/")
+    outages.start()
+    stack.run_schedule("RedriveRule")
+    assert held('{team="payments"}') == ["first", "second", "while Loki was away"]
+    assert stack.keys("aws/lambda/async/") == []
+
+    # A parameter changes, and then the code; no line is missed.
+    stack.deploy(built.folder, StaticLabels="env=test")
+    stack.log(CHECKOUT, ["of a changed stack"])
+    awaited(lambda: held('{env="test", team="payments"}') == ["of a changed stack"])
+    stack.deploy(_newer(built, tmp_path / "newer"))
+    stack.log(CHECKOUT, ["of new code"])
+    awaited(lambda: held('{env="test", team="payments"}') == ["of a changed stack", "of new code"])
+    awaited(lambda: "the new code runs" in stack.own_log("/aws/lambda/loki-shipper-shipper"))
+    assert stack.physical("ShipperAlias") == shipper
+
+    # It is deleted: no filter of ours is left, and none of theirs is touched.
+    stack.command("unlink", CHECKOUT)
+    assert stack.filters(CHECKOUT) == {"theirs": foreign}
+    bucket = stack.physical("Bucket")
+    stack.delete()
+    assert {group: stack.filters(group) for group in stack.log_groups()} == {
+        CHECKOUT: {"theirs": foreign},
+        THEIRS: {"theirs": foreign},
+        "/aws/lambda/foreign": {},
+        "/aws/lambda/search": {},
+    }
+    assert bucket in [each["Name"] for each in stack.client("s3").list_buckets()["Buckets"]]
+
+
+def _code() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("app.py", "def handle(event, context): ...")
+    return content.getvalue()
+
+
+def _newer(built: Artifact, folder: Path) -> Path:
+    """Copy a build, with a function that says of itself that it is new."""
+    shutil.copytree(built.folder, folder)
+    for function in folder.glob("*Function"):
+        handler = function / "loki_shipper/shipper/handler.py"
+        handler.write_text(handler.read_text() + '\nprint("the new code runs")\n')
+        # It would be taken in place of the source.
+        for stale in handler.parent.glob("__pycache__/handler.*"):
+            stale.unlink()
+    return folder
