@@ -1,6 +1,27 @@
 # What `sam build` runs, in a copy of the resource's folder; the why is in
 # docs/decisions/makefile-build.md. People run `sam build`, not this.
 
+.SILENT:
+
+define help
+SAM runs this Makefile: people run one of these instead.
+
+  ./scripts/deploy     build, deploy, link log groups, show them
+  ./scripts/sam build  build only, into .aws-sam/
+  ./scripts/test       run the tests
+  ./scripts/release    write what is published of a version into dist/
+endef
+export help
+
+.PHONY: help
+help:
+	printf '%s\n' "$$help"
+
+ifneq ($(filter build-%,$(MAKECMDGOALS)),)
+ifeq ($(ARTIFACTS_DIR),)
+$(error $(MAKECMDGOALS) is a target for SAM, which sets ARTIFACTS_DIR: run ./scripts/sam build)
+endif
+
 # A version manager finds its .python-version here, not in the copy. The first Python on PATH may be
 # that of a virtual environment without pip, so all are tried.
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
@@ -11,6 +32,7 @@ PYTHON := $(shell cd '$(ROOT)' && IFS=: && for folder in $$PATH; do \
 	done; done)
 ifeq ($(PYTHON),)
 $(error sam build needs Python 3.13 with pip on PATH)
+endif
 endif
 
 # Lambda cannot write bytecode beside the code, and a zip's times make ordinary bytecode look stale.

@@ -4,6 +4,7 @@ The same sources give the same bytes with the same Python: names are sorted, tim
 bytecode names no place of this machine. Another Python 3.13.x may compile and compress otherwise.
 """
 
+import argparse
 import hashlib
 import os
 import sys
@@ -109,8 +110,20 @@ def _sha256(path: Path) -> str:
 
 
 def main() -> None:
-    """Write a release into the folder that is named, or `dist`; list its files."""
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else CLONE / "dist"
+    """Write a release into a folder, and list its files."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/release",
+        description="Write what is published of a version: zips for both architectures, the "
+        "template that uses them, and checksums.",
+    )
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=CLONE / "dist",
+        help="new or empty folder to write into (default: dist)",
+    )
+    target = parser.parse_args().folder
     try:
         files = release(target, os.environ, on_stream())
     except BuildError as error:
