@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.subscriber.delivery import Delivery, delivery
+from loki_shipper.cli.stack import Stack
+from loki_shipper.cli.status import rows
+from loki_shipper.subscriber.delivery import Delivery, delivery, policy_delivery
+from loki_shipper.subscriber.request import Sweep
+from loki_shipper.subscriber.respond import respond
 from tests.subscriber.deployment import NAME, Deployment, Skipping, deployed
+from tests.subscriber.fake_aws import FakeAws, configured
 
 
 @pytest.fixture
@@ -98,3 +103,59 @@ def test_asks_for_many_log_groups_in_few_calls_and_follows_pages() -> None:
     assert found == dict.fromkeys(groups, Delivery(last, lines=3))
     assert len(asked) == 4
     assert max(len(each["MetricDataQueries"]) for each in asked) <= 500
+
+
+@pytest.mark.parametrize("stack", ["ours", None])
+def test_shows_what_the_shipper_received_under_an_account_policy(stack: str | None) -> None:
+    """CloudWatch Logs measures filters by log group only."""
+    with deployed() as here:
+        when = datetime.now(UTC) - timedelta(minutes=30)
+        cloudwatch = here.aws.client("cloudwatch")
+        own = {"service": "loki-shipper"} | ({} if stack is None else {"stack": stack})
+        name_of_function = f"shipper-of-{stack}"
+        function = {"FunctionName": name_of_function}
+        for namespace, name, dimensions, value in (
+            ("LokiShipper", "LinesReceived", own, 7),
+            ("LokiShipper", "LinesReceived", {**own, "stack": "another"}, 100),
+            ("AWS/Lambda", "Errors", function, 2),
+            ("AWS/Lambda", "Throttles", function, 1),
+            ("AWS/Lambda", "Errors", {"FunctionName": "another"}, 100),
+        ):
+            cloudwatch.put_metric_data(
+                Namespace=namespace,
+                MetricData=[
+                    {
+                        "MetricName": name,
+                        "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+                        "Timestamp": when,
+                        "Value": value,
+                    }
+                ],
+            )
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        found = policy_delivery(
+            name_of_function, stack, now, get_metric_data=cloudwatch.get_metric_data
+        )
+        assert (found.lines, found.errors, found.throttled) == (7, 2, 1)
+        assert found.last is not None
+        assert timedelta(minutes=20) <= timedelta(milliseconds=now - found.last)
+
+
+def test_in_a_mode_of_account_the_policy_has_a_row_with_its_deliveries(fake: FakeAws) -> None:
+    when = datetime.fromtimestamp(fake.time, UTC)
+    lines = {"Id": "m0", "Timestamps": [when], "Values": [7.0]}
+
+    class Session:
+        def client(self, name: str) -> Any:
+            assert name == "cloudwatch"
+            return self
+
+        def get_metric_data(self, **_: Any) -> Any:
+            return {"MetricDataResults": [lines]}
+
+    settings = configured(link_mode="account", stack=NAME)
+    respond(Sweep(), fake.surroundings(settings))
+    session: Any = Session()
+    [row] = rows(Stack(session, fake.surroundings(settings), settings, sweeps=True))
+    assert (row.linked, row.delivery.lines) == (True, 7)
+    assert row.delivery.last is not None

@@ -17,7 +17,7 @@ from loki_shipper.model import LogData, Pairs
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.label import label
 from loki_shipper.subscriber.account_policy import read_policy
-from loki_shipper.subscriber.delivery import Delivery, delivery
+from loki_shipper.subscriber.delivery import Delivery, delivery, policy_delivery
 from loki_shipper.subscriber.keep_policy import POLICY
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
 from loki_shipper.subscriber.observe import Sight, never, observe
@@ -131,7 +131,14 @@ def _policy(stack: Stack) -> Row:
     texts = stack.around.aws.account_policy()
     policy = None if texts is None else read_policy(texts.document, texts.criteria)
     note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
-    return Row(POLICY, policy is not None, note, None, (), Delivery())
+    settings = stack.around.settings
+    measured = policy_delivery(
+        settings.shipper_arn.split(":")[6],
+        settings.stack,
+        stack.around.clock.now(),
+        get_metric_data=stack.client("cloudwatch").get_metric_data,
+    )
+    return Row(POLICY, policy is not None, note, None, (), measured)
 
 
 def _shipper(stack: Stack) -> Settings:

@@ -1,9 +1,9 @@
 """What CloudWatch measured of our filters."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import batched, product
-from typing import Any
+from itertools import batched
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -36,18 +36,62 @@ def delivery(
 ) -> dict[str, Delivery]:
     """Ask for log groups' deliveries; `now` is in ms since 1970."""
     found: dict[str, Delivery] = {}
-    end = datetime.fromtimestamp(now / 1000, UTC)
     for some in batched(groups, _GROUPS_A_CALL, strict=False):
-        queries = {f"m{number}": each for number, each in enumerate(product(some, _METRICS))}
-        results = _results(
-            get_metric_data,
-            MetricDataQueries=[_query(name, *each, filter_name) for name, each in queries.items()],
-            StartTime=end - _DAY,
-            EndTime=end,
-        )
-        measured = {queries[each["Id"]]: each for each in results}
-        found |= {group: _delivery(group, measured) for group in some}
+        asked = {group: _of_filter(group, filter_name) for group in some}
+        found |= _deliveries(asked, now, get_metric_data)
     return found
+
+
+def policy_delivery(
+    function: str, stack: str | None, now: int, *, get_metric_data: Callable[..., Any]
+) -> Delivery:
+    """Ask for the deliveries of the account policy; `now` is in ms since 1970.
+
+    CloudWatch Logs measures filters by log group only. So the lines are those that the shipper of
+    the stack has received, errors and throttles those of the function.
+    """
+    own = {"service": "loki-shipper"} | ({} if stack is None else {"stack": stack})
+    asked = (
+        _Metric("LokiShipper", "LinesReceived", own),
+        _Metric("AWS/Lambda", "Errors", {"FunctionName": function}),
+        _Metric("AWS/Lambda", "Throttles", {"FunctionName": function}),
+    )
+    return _deliveries({function: asked}, now, get_metric_data)[function]
+
+
+class _Metric(NamedTuple):
+    """A metric of CloudWatch."""
+
+    namespace: str
+    name: str
+    dimensions: Mapping[str, str]
+
+
+type _Metrics = tuple[_Metric, _Metric, _Metric]
+"""Lines, errors and throttles."""
+
+
+def _of_filter(group: str, filter_name: str) -> _Metrics:
+    of = {"LogGroupName": group, "DestinationType": "Lambda", "FilterName": filter_name}
+    lines, errors, throttles = (_Metric("AWS/Logs", name, of) for name in _METRICS)
+    return lines, errors, throttles
+
+
+def _deliveries(
+    asked: Mapping[str, _Metrics], now: int, get_metric_data: Callable[..., Any]
+) -> dict[str, Delivery]:
+    """Ask for what was measured of each name in one call, and its pages."""
+    end = datetime.fromtimestamp(now / 1000, UTC)
+    metrics = [(name, place, each) for name, m in asked.items() for place, each in enumerate(m)]
+    queries = {f"m{number}": each for number, each in enumerate(metrics)}
+    results = _results(
+        get_metric_data,
+        MetricDataQueries=[_query(query, metric) for query, (_, _, metric) in queries.items()],
+        StartTime=end - _DAY,
+        EndTime=end,
+    )
+    measured = {queries[each["Id"]][:2]: each for each in results}
+    return {name: _delivery(*(measured.get((name, place)) for place in range(3))) for name in asked}
 
 
 def _results(get_metric_data: Callable[..., Any], **asked: Any) -> list[Any]:
@@ -61,15 +105,14 @@ def _results(get_metric_data: Callable[..., Any], **asked: Any) -> list[Any]:
         token = {"NextToken": page["NextToken"]}
 
 
-def _query(name: str, group: str, metric: str, filter_name: str) -> dict[str, Any]:
-    dimensions = {"LogGroupName": group, "DestinationType": "Lambda", "FilterName": filter_name}
+def _query(name: str, metric: _Metric) -> dict[str, Any]:
     return {
         "Id": name,
         "MetricStat": {
             "Metric": {
-                "Namespace": "AWS/Logs",
-                "MetricName": metric,
-                "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+                "Namespace": metric.namespace,
+                "MetricName": metric.name,
+                "Dimensions": [{"Name": k, "Value": v} for k, v in metric.dimensions.items()],
             },
             "Period": _PERIOD,
             "Stat": "Sum",
@@ -77,15 +120,14 @@ def _query(name: str, group: str, metric: str, filter_name: str) -> dict[str, An
     }
 
 
-def _delivery(group: str, measured: dict[tuple[str, str], Any]) -> Delivery:
-    lines, errors, throttled = (
-        int(sum(measured[group, metric]["Values"])) if (group, metric) in measured else 0
-        for metric in _METRICS
-    )
+def _delivery(lines: Any, errors: Any, throttles: Any) -> Delivery:
     last = None
-    if lines:
-        forwarded = measured[group, _METRICS[0]]
-        times = zip(forwarded["Timestamps"], forwarded["Values"], strict=True)
+    if lines is not None and any(lines["Values"]):
+        times = zip(lines["Timestamps"], lines["Values"], strict=True)
         newest = max(when for when, value in times if value)
         last = int(newest.timestamp() + _PERIOD) * 1000
-    return Delivery(last, lines, errors, throttled)
+    return Delivery(last, *map(_total, (lines, errors, throttles)))
+
+
+def _total(measured: Any) -> int:
+    return 0 if measured is None else int(sum(measured["Values"]))
