@@ -43,6 +43,7 @@ RUN: dict[str, tuple[str, ...]] = {
     "backfill": (GROUP, "--since", "2h", "--stack", "STACK"),
     "doctor": ("--loki", "http://127.0.0.1:9"),
     "redrive": ("--bucket", "BUCKET"),
+    "completion": ("bash",),
 }
 """Words with which each command prints something, and ends."""
 
@@ -107,7 +108,9 @@ def ended_well(ended: Ended, exit_codes: set[int]) -> None:
 
 
 def test_every_command_is_run() -> None:
-    assert RUN.keys() == BLOCKED.keys() == COMMANDS.keys()
+    assert RUN.keys() == COMMANDS.keys()
+    # What only prints a text waits for nothing.
+    assert BLOCKED.keys() == COMMANDS.keys() - {"completion"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -139,7 +142,7 @@ def test_a_dumb_terminal_gets_no_escape_codes(
     assert "\x1b" not in ended.stdout
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", BLOCKED)
 def test_ctrl_c_ends_a_command_in_one_sentence(command: str, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

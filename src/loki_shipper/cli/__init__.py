@@ -1,11 +1,13 @@
 """The command line, `loki-shipper`: one file a command, imported only when it is called."""
 
+import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any, Final, override
+from typing import Any, Final, NoReturn, override
 
 import click
+from click.shell_completion import CompletionItem, shell_complete
 
 from loki_shipper import VERSION
 from loki_shipper.cli.errors import StoppedError, UnexpectedError
@@ -26,7 +28,12 @@ COMMANDS = {
     "backfill": "Ship a log group's past.",
     "doctor": "Say what is wrong between here and Loki, and what to do about it.",
     "redrive": "Ship what could not be delivered, out of the bucket.",
+    "completion": "Let the shell complete commands and names of log groups.",
 }
+
+PROGRAM: Final = "loki-shipper"
+COMPLETE: Final = "_LOKI_SHIPPER_COMPLETE"
+"""Variable in which the script of `loki-shipper completion` asks what may come next."""
 
 _DEBUG: Final = f"{__name__}.debug"
 
@@ -58,6 +65,32 @@ class LazyGroup(click.Group):
         except Exception as error:  # noqa: BLE001 - a person gets a sentence for any fault of ours
             _debug(ctx, error)
             raise UnexpectedError(_unexpected(error)) from None
+
+    @override
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command without importing them all, or an option."""
+        commands = [
+            CompletionItem(name, help=text)
+            for name, text in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    @override
+    def main(self, *args: Any, **named: Any) -> Any:
+        """Run the command line, or answer the shell's question of what may come next."""
+        if instruction := os.environ.get(COMPLETE):
+            self._complete(instruction)
+        return super().main(*args, **named)
+
+    def _complete(self, instruction: str) -> NoReturn:
+        # Whatever happens, nothing is written into the line in which somebody types.
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, sys.stderr.fileno())
+        try:
+            sys.exit(shell_complete(self, {}, PROGRAM, COMPLETE, instruction))
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001 - as it says
+            sys.exit(1)
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from msgspec import to_builtins
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError, StoppedError
+from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.cli.progress import through_time
 from loki_shipper.cli.redrive import Age
@@ -47,7 +48,7 @@ class Time(click.ParamType[int]):
 
 
 @click.command()
-@click.argument("group")
+@click.argument("group", shell_complete=complete_log_groups)
 @click.option("--since", type=Age(), help="How far back, such as 12h or 2d.")
 @click.option("--from", "start", type=Time(), help="In place of --since: from when.")
 @click.option(

@@ -15,6 +15,7 @@ from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.fates import Explained, Row, changes, explained
 from loki_shipper.cli.invoke import Tag
+from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.objects import print_objects
 from loki_shipper.cli.stack import Stack, found, stack_options
 from loki_shipper.model import LogData
@@ -49,7 +50,7 @@ class _Known(Struct, frozen=True):
 
 
 @click.command()
-@click.argument("group", required=False)
+@click.argument("group", required=False, shell_complete=complete_log_groups)
 @stack_options
 @click.option(
     "--event", type=EventFile(), metavar="EVENT", help="Explain this event; AWS is not asked."

@@ -7,6 +7,7 @@ import click
 from msgspec import Struct
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
+from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.outcomes import show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
 from loki_shipper.cli.stack import Stack, found, selection_options
@@ -26,7 +27,7 @@ GOES_ON = "stopped: what is done is kept, and the same command goes on with the 
 
 
 @click.command()
-@click.argument("groups", nargs=-1, metavar="[GROUP]...")
+@click.argument("groups", nargs=-1, metavar="[GROUP]...", shell_complete=complete_log_groups)
 @click.option("--all", "all_of_them", is_flag=True, help="Do what `plan` shows.")
 @selection_options
 @click.option("--fresh", is_flag=True, help="Look at every log group again, four a second.")

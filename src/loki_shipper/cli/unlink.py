@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from loki_shipper.cli.errors import stoppable
 from loki_shipper.cli.link import GOES_ON, act, by_name, finish, ordered
+from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.outcomes import show_actions
 from loki_shipper.cli.progress import counting
 from loki_shipper.cli.stack import Stack, found, selection_options
@@ -20,7 +21,7 @@ from loki_shipper.subscriber.unlink import unlink as unlink_all
 
 
 @click.command()
-@click.argument("groups", nargs=-1, metavar="[GROUP]...")
+@click.argument("groups", nargs=-1, metavar="[GROUP]...", shell_complete=complete_log_groups)
 @click.option("--all", "everything", is_flag=True, help="Every log group that is linked.")
 @selection_options
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
