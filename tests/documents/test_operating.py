@@ -26,5 +26,6 @@ def test_the_files_that_it_names_exist() -> None:
 
 def test_the_words_to_replace_in_the_permissions_are_all_there() -> None:
     permissions = (ROOT / "docs/deploy-permissions.json").read_text("utf-8")
-    assert {"ACCOUNT", "REGION", "STACK"} == {*re.findall(r"\b[A-Z]{5,}\b", permissions)}
-    assert all(f"s/{word}/" in OPERATING for word in ("ACCOUNT", "REGION", "STACK"))
+    words = {"ACCOUNT", "BUCKET", "PARTITION", "REGION", "STACK"}
+    assert {*re.findall(r"\b[A-Z]{5,}\b", permissions)} == words
+    assert all(f"s/{word}/" in OPERATING for word in words)

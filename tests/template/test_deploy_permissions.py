@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.template.test_subscriber import called
+
 ROOT = Path(__file__).parents[2]
 POLICY: dict[str, Any] = json.loads((ROOT / "docs/deploy-permissions.json").read_text("utf-8"))
 ALLOWED = {
@@ -85,15 +87,46 @@ NOT_USED = {
 }
 """Actions for what our resources do not have. Reading is never left out: see `needed`."""
 
-OF_SAM = {
-    "cloudformation:*": "change sets, and how they come along",
+OF_TOOLS = {
+    "cloudformation:*": "stacks and change sets, and how they come along",
     "lambda:ListVersionsByFunction": "sam deploy",
     "s3:PutBucketVersioning": "the bucket to which sam deploy uploads has versions",
-    "s3:GetObject": "uploads, and reading them",
+    "s3:DeleteObject": "sam delete takes its uploads away, Terraform those of an older release",
+    "s3:DeleteObjectVersion": "likewise, where the bucket has versions",
+    "s3:ListBucketVersions": "likewise",
+    "s3:GetBucketLocation": "Terraform finds the Region of your bucket",
+    "s3:GetObject": "uploads, the templates among them, and what is remembered of links",
     "s3:GetObjectVersion": "likewise",
-    "s3:PutObject": "likewise",
+    "s3:GetObjectTagging": "Terraform reads tags of its uploads",
+    "s3:PutObject": "uploads, and what is remembered of links",
+    "s3:PutObjectTagging": "default tags of a Terraform provider",
+    "cloudwatch:GetMetricData": "status, which deploy shows, and what linking would cost",
+    "secretsmanager:CreateSecret": "deploy stores the credentials that it asks for",
+    "secretsmanager:DescribeSecret": "likewise",
+    "secretsmanager:PutSecretValue": "likewise",
+    "secretsmanager:RestoreSecret": "likewise, where the secret is to be deleted",
+    "secretsmanager:TagResource": "likewise, where your tools tag what is made",
 }
-"""What `sam deploy --resolve-s3` asks for beside the resources."""
+"""What `sam`, `loki-shipper deploy` and the Terraform module ask for beside the resources."""
+
+LINKING = {
+    *("logs:DescribeLogGroups", "logs:FilterLogEvents", "lambda:InvokeFunction"),
+    *("logs:ListTagsForResource", "logs:ListTagsLogGroup", "tag:GetResources"),
+}
+"""What `loki-shipper deploy` and `deploy --delete` do beside calls on filters and policies."""
+
+WORDS = {
+    "PARTITION": "aws-us-gov",
+    "ACCOUNT": "123456789012",
+    "REGION": "us-gov-west-1",
+    "STACK": "loki-shipper",
+    "BUCKET": "a-bucket-with-a-name-of-some-length",
+}
+"""The words that are to be replaced, with long values."""
+
+
+BOUND = r"STACK|aws-sam-cli-managed-default|loki-shipper-artifacts|:::BUCKET|transform/Serverless"
+"""The stack, and where its code is uploaded."""
 
 
 @pytest.fixture(scope="session")
@@ -141,8 +174,26 @@ def test_it_allows_what_the_resources_need(needed: set[str]) -> None:
     assert denied == set()
 
 
+def linking() -> set[str]:
+    """Give the actions of a person who links or unlinks: those of the subscriber's own calls."""
+    return {each for each in called() if not each.startswith("s3:")}
+
+
+def test_it_allows_linking_and_unlinking() -> None:
+    assert linking() >= LINKING
+    assert linking() <= ALLOWED
+
+
+def test_it_is_for_every_partition() -> None:
+    text = json.dumps(POLICY)
+    assert "arn:aws" not in text
+    arns = re.findall(r"arn:[^\"]+", text)
+    assert arns
+    assert [arn for arn in arns if not arn.startswith("arn:PARTITION:")] == []
+
+
 def test_it_allows_nothing_else(needed: set[str]) -> None:
-    reasons = needed | OF_SAM.keys()
+    reasons = needed | OF_TOOLS.keys() | linking()
     unfounded = {
         action
         for action in ALLOWED
@@ -158,11 +209,16 @@ def test_only_reading_is_allowed_by_pattern() -> None:
 def test_what_writes_is_bound_to_the_stack() -> None:
     for statement in POLICY["Statement"]:
         resources = statement["Resource"]
+        if statement["Sid"] == "Linking":
+            # Whoever links log groups puts filters on those of others.
+            here = {"StringEquals": {"aws:RequestedRegion": "REGION"}}
+            assert (resources, statement["Condition"]) == ("*", here)
+            continue
         if resources == "*":
             assert all(re.match(r"\w+:(Get|Describe)", each) for each in statement["Action"])
             continue
         for resource in [resources] if isinstance(resources, str) else resources:
-            assert re.search(r"STACK|aws-sam-cli-managed-default|transform/Serverless", resource)
+            assert re.search(BOUND, resource)
 
 
 def test_roles_are_passed_to_lambda_only() -> None:
@@ -184,5 +240,9 @@ def test_its_names_are_those_that_the_template_gives(template: dict[str, Any]) -
         assert name.startswith("/aws/lambda/${AWS::StackName}-")
 
 
-def test_iam_takes_it_as_one_policy() -> None:
-    assert len(re.sub(r"\s", "", json.dumps(POLICY))) <= 6144
+def test_iam_takes_it_as_an_inline_policy_of_a_role() -> None:
+    """Of a managed policy it takes 6,144 characters."""
+    text = re.sub(r"\s", "", json.dumps(POLICY))
+    for word, value in WORDS.items():
+        text = text.replace(word, value)
+    assert len(text) <= 10_240
