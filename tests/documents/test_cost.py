@@ -1,0 +1,100 @@
+"""The figures of docs/cost.md follow from its prices, the template and the functions' metrics."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from loki_shipper.doctor.template import read_template
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/cost.md").read_text("utf-8")
+ALARMS = [
+    each["Properties"]
+    for each in read_template(ROOT / "template.yaml")["Resources"].values()
+    if each["Type"] == "AWS::CloudWatch::Alarm"
+]
+LINE_BYTES = 200
+SECONDS = {10: 0.031, 100: 0.031, 1_000: 0.066}
+"""Billed at 256 MB; of 10 log events as of 100."""
+PUSHED = {10: 960, 100: 6_247, 1_000: 59_381}
+"""Bytes of a push's body, measured with the benchmark's lines."""
+OVERHEAD = 500
+
+
+def table(name: str) -> list[list[str]]:
+    [part] = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", TEXT, re.DOTALL)
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in part.splitlines()[2:]]
+
+
+PRICES = {what: float(dollars) for what, dollars, *_ in table("prices")}
+
+
+def accounts() -> list[tuple[float, int, int]]:
+    """Give GB a month, log events of an invocation, and linked log groups of each account."""
+    gb, events, groups = (
+        [cell.replace(",", "") for cell in row[1:]] for row in table("accounts")[:3]
+    )
+    return [(float(g), int(e), int(n)) for g, e, n in zip(gb, events, groups, strict=True)]
+
+
+def expected(gb: float, events: int, groups: int, metrics: int) -> dict[str, float]:
+    """Work out a month in dollars."""
+    invocations = gb * 1e9 / LINE_BYTES / events
+    queries = sum("Metrics" in alarm for alarm in ALARMS)
+    found = {
+        "Lambda": invocations
+        * (
+            PRICES["Lambda: a request"] + SECONDS[events] / 4 * PRICES["Lambda: a GB-second, arm64"]
+        ),
+        "the shipper's own log": invocations * 1_500 / 1e9 * PRICES["CloudWatch Logs: a GB"],
+        "data transfer out": invocations
+        * (PUSHED[events] + OVERHEAD)
+        / 1e9
+        * PRICES["data transfer out: a GB"],
+        "metrics": metrics * PRICES["CloudWatch: a metric"],
+        "alarms on one metric": (len(ALARMS) - queries) * PRICES["CloudWatch: an alarm's metric"],
+        "alarms on all filters": queries * groups * PRICES["CloudWatch: an alarm's metric"],
+        "dashboard": PRICES["CloudWatch: a dashboard"],
+        "secret": PRICES["Secrets Manager: a secret"],
+    }
+    return found | {"total": sum(found.values())}
+
+
+@pytest.fixture
+def metrics(measured: set[tuple[str, str, str]]) -> int:
+    return len({(service, name) for space, service, name in measured if space == "LokiShipper"})
+
+
+def test_it_counts_the_metrics_and_alarms_that_the_stack_makes(metrics: int) -> None:
+    queries = sum("Metrics" in alarm for alarm in ALARMS)
+    assert f"{metrics} metrics" in TEXT
+    assert f"{len(ALARMS)} alarms" in TEXT
+    assert f"{len(ALARMS) - queries} of them look at one metric" in TEXT
+
+
+def test_a_month_of_three_accounts_follows_from_the_prices(metrics: int) -> None:
+    rows = {row[0].strip("*"): row[1:] for row in table("accounts")[3:]}
+    for place, (gb, events, groups) in enumerate(accounts()):
+        figures = expected(gb, events, groups, metrics)
+        told = {name: row[place].strip("*") for name, row in rows.items()}
+        assert told == {
+            **{name: f"{dollars:,.2f}" for name, dollars in figures.items()},
+            "a GB": f"{figures['total'] / gb:,.2f}",
+            "a GB, without alarms": f"{_without_alarms(figures) / gb:,.2f}",
+        }
+
+
+def _without_alarms(figures: dict[str, float]) -> float:
+    return sum(
+        dollars
+        for name, dollars in figures.items()
+        if name != "total" and not name.startswith("alarms")
+    )
+
+
+def test_prices_have_a_region_a_source_and_a_date() -> None:
+    assert "us-east-1" in TEXT
+    for what, _, source, date in table("prices"):
+        assert re.search(r"\]\(https://aws\.amazon\.com/", source), what
+        assert re.fullmatch(r"2026-\d\d-\d\d", date), what
