@@ -9,12 +9,12 @@ import click
 from click.core import ParameterSource
 from msgspec import to_builtins
 
+from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, NotDeliveredError, StoppedError
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.cli.progress import through_time
 from loki_shipper.cli.redrive import Age
-from loki_shipper.cli.stack import Stack, found, stack_options
 from loki_shipper.model import LogData
 from loki_shipper.subscriber.backfill import Progress, Span
 from loki_shipper.subscriber.backfill import backfill as steps
@@ -64,7 +64,7 @@ class Time(click.ParamType[int]):
     show_default=True,
     help="Oldest that your Loki takes.",
 )
-@stack_options
+@deployment_options
 @click.option("--dry-run", is_flag=True, help="Only count the lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def backfill(  # noqa: PLR0913 - each is an option
@@ -92,19 +92,19 @@ def backfill(  # noqa: PLR0913 - each is an option
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if (since is None) is (start is None):
         raise click.UsageError("say how far back: --since 2d, or --from TIME")
-    with found(**which) as stack:
-        now = stack.around.clock.now()
-        seen = survey(stack.around.aws, now, [group])
+    with open_deployment(**which) as deployment:
+        now = deployment.around.clock.now()
+        seen = survey(deployment.around.aws, now, [group])
         if seen.missing:
             raise InputError(f"there is no log group {group}: check it and --region")
         [known] = seen.groups
         begin = start if start is not None else now - (since or timedelta()) // _MS
         _check(begin, end, now, is_time=start is not None)
-        asked = Span(begin, _end(stack, known, now) if end is None else min(end, now))
+        asked = Span(begin, _end(deployment, known, now) if end is None else min(end, now))
         span = _taken(asked, oldest=now - max_age // _MS)
         if span.start >= span.end:
             raise InputError(f"nothing to ship: {_why_empty(group, asked, span, end)}")
-        progress = _run(stack, known, span, dry_run=dry_run)
+        progress = _run(deployment, known, span, dry_run=dry_run)
     if as_json:
         print_objects([_as_object(group, span.start, progress)])
     else:
@@ -113,12 +113,12 @@ def backfill(  # noqa: PLR0913 - each is an option
         raise NotDeliveredError(trouble)
 
 
-def _end(stack: Stack, group: LogGroup, now: int) -> int:
+def _end(deployment: Deployment, group: LogGroup, now: int) -> int:
     """Give the time from which the lines of a log group have been delivered as they came."""
-    known = recall(read_memory(stack.around), group)
+    known = recall(read_memory(deployment.around), group)
     times = [] if known is None or known.since is None else [known.since]
-    if stack.around.settings.link_mode == "groups":
-        ours = stack.around.aws.filters(group.name).ours
+    if deployment.around.settings.link_mode == "groups":
+        ours = deployment.around.aws.filters(group.name).ours
         # Somebody may have deleted the filter of which the memory knows.
         times = [] if ours is None else [*times, ours.since]
     return min([now, *(time + EFFECTIVE_MS for time in times)])
@@ -154,11 +154,11 @@ def _taken(asked: Span, oldest: int) -> Span:
     return Span(max(asked.start, oldest), asked.end)
 
 
-def _run(stack: Stack, group: LogGroup, span: Span, *, dry_run: bool) -> Progress:
-    around = stack.around
+def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) -> Progress:
+    around = deployment.around
     settings = around.settings
     pattern = filter_pattern(group, settings)
-    ship: Ship = (lambda _: {}) if dry_run else _ship(stack)
+    ship: Ship = (lambda _: {}) if dry_run else _ship(deployment)
     progress = Progress(span.start)
     try:
         with through_time(span.start, span.end, around.clock.now) as bar:
@@ -223,10 +223,10 @@ def _age_text(age: timedelta) -> str:
     return f"{age // timedelta(minutes=1)}m"
 
 
-def _ship(stack: Stack) -> Ship:
+def _ship(deployment: Deployment) -> Ship:
     def invoke(event: dict[str, Any]) -> dict[str, Any]:
         try:
-            return stack.around.aws.ship(event)
+            return deployment.around.aws.ship(event)
         except AwsError as error:
             # Lambda keeps the event of an invocation that fails only if nobody waits for it.
             if error.kind != "refused":
@@ -236,7 +236,7 @@ def _ship(stack: Stack) -> Ship:
                 "are not in the bucket: put that right, then go on with the command above"
             ) from None
 
-    return shipping(invoke, stack.around.clock)
+    return shipping(invoke, deployment.around.clock)
 
 
 def _as_object(group: str, start: int, progress: Progress) -> dict[str, Any]:

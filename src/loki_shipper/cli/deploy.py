@@ -6,13 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import click
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from loki_shipper.cli.aws import aws_errors, open_session
+from loki_shipper.cli.deployment import open_deployment
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.cli.link import act, everything
-from loki_shipper.cli.stack import found
 from loki_shipper.cli.status import status
 from loki_shipper.cli.unlink import unlink
 
@@ -78,23 +78,22 @@ def deploy(  # noqa: PLR0913 - each is an option
 
 
 def _link(which: dict[str, Any], *, dry_run: bool, unchanged: bool) -> None:
-    with found(**which) as stack:
-        report = act(stack, everything(stack), dry_run=dry_run, as_json=False)
+    with open_deployment(**which) as deployment:
+        report = act(deployment, everything(deployment), dry_run=dry_run, as_json=False)
     if unchanged and report is not None and not report.put + report.deleted:
         click.echo("nothing has changed")
 
 
 def _changed_at(stack: str, *, profile: str | None, region: str | None) -> datetime | None:
     """Tell when a stack was made or changed last; None where there is none."""
-    try:
-        client = boto3.Session(profile_name=profile, region_name=region).client("cloudformation")
-        [described] = client.describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationError":
-            return None
-        raise InputError(f"AWS does not say whether there is a stack {stack}: {error}") from None
-    except BotoCoreError as error:
-        raise InputError(f"AWS does not know you, or is out of reach: {error}") from None
+    with aws_errors():
+        try:
+            client = open_session(profile, region).client("cloudformation")
+            [described] = client.describe_stacks(StackName=stack)["Stacks"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":
+                return None
+            raise
     changed: datetime = described.get("LastUpdatedTime", described["CreationTime"])
     return changed
 

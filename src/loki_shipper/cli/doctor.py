@@ -3,10 +3,11 @@
 import os
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
-import boto3
 import click
 from botocore.exceptions import BotoCoreError
 from msgspec.structs import replace
@@ -14,18 +15,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loki_shipper.cli.aws import Session, aws_errors, open_session
+from loki_shipper.cli.deployment import (
+    Deployment,
+    NoDeploymentError,
+    deployment_options,
+    is_given,
+    open_deployment,
+)
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.objects import print_objects
+from loki_shipper.deployed_functions import Function
 from loki_shipper.doctor.finding import Finding, Level, green, red, yellow
 from loki_shipper.doctor.loki import check_loki
-from loki_shipper.doctor.stack import (
-    Clients,
-    Function,
-    NoStackError,
-    check_stack,
-    functions_of,
-    shipper,
-)
+from loki_shipper.doctor.stack import Clients, check_stack
 from loki_shipper.doctor.way import way
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper import aws
@@ -37,98 +40,89 @@ _FROM_HERE = {"dns", "tcp", "tls", "write"}
 """Checks that fail here where only the function's network reaches Loki."""
 
 _ENDLESS = 100_000
+_SERVICES = ("cloudformation", "lambda", "iam", "logs", "s3")
 
 
 @click.command()
-@click.option("--loki", metavar="URL", help="Loki's URL.  [default: the function's, or LOKI_URL]")
-@click.option("--stack", metavar="NAME", help="Check this stack, too.")
-@click.option("--function", metavar="ARN", help="Check this shipper, too: its name or ARN.")
-@click.option("--profile", metavar="NAME", help="AWS profile.")
-@click.option("--region", metavar="NAME", help="AWS Region.")
+@deployment_options
+@click.option("--loki", metavar="URL", help="Loki's URL.  [default: the deployment's]")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(  # noqa: PLR0913 - each is an option
-    *,
-    loki: str | None,
-    stack: str | None,
-    function: str | None,
-    profile: str | None,
-    region: str | None,
-    as_json: bool,
-) -> None:
+def doctor(*, loki: str | None, as_json: bool, **which: Any) -> None:
     """Say what is wrong between here and Loki, and what to do about it.
 
     Pushes a line of its own to Loki, under service_name="loki-shipper-doctor", and reads it back.
-    Of a stack it also looks at functions, rights, bucket, filters and tag index, and lets the
-    function ship a line. Settings are the function's, else the environment's.
+    Then it looks at the deployment's functions, rights, bucket, filters and tag index, and lets the
+    function ship a line. The settings are the function's.
+
+    With --loki alone it looks at that Loki, with the settings of this environment, and asks nothing
+    about a deployment.
 
     \b
     Before anything is deployed, then after:
       loki-shipper doctor --loki https://loki.example
-      loki-shipper doctor --stack loki-shipper
-
-    Exits with 0 when nothing is wrong, with 1 when something is, with 2 when called wrongly.
+      loki-shipper doctor
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    if stack is not None and function is not None:
-        raise InputError("give --stack or --function, not both")
-    if profile is not None or region is not None or stack is not None or function is not None:
-        _use(profile, region)
-    found = _findings(loki, stack, function)
+    if loki is not None and not (is_given("stack") or is_given("function")):
+        with aws_errors():
+            _report(_findings_of_loki(loki, which["profile"], which["region"]), as_json=as_json)
+        return
+    try:
+        with open_deployment(**which) as deployment:
+            _report(_findings(loki, deployment), as_json=as_json)
+    except NoDeploymentError as error:
+        advice = "; before anything is deployed, look at a Loki with --loki URL"
+        raise InputError(f"{error.message}{advice}") from None
+
+
+def _report(found: Iterator[Finding], *, as_json: bool) -> None:
+    """Print the findings; the command ends with 1 where one is red."""
     if as_json:
         findings = list(found)
         print_objects(map(_as_object, findings))
     else:
         findings = list(_shown(found))
     if any(finding.level is Level.RED for finding in findings):
-        sys.exit(1)
+        raise click.exceptions.Exit(1)
 
 
-def _use(profile: str | None, region: str | None) -> None:
+def _findings_of_loki(loki: str, profile: str | None, region: str | None) -> Iterator[Finding]:
     try:
-        boto3.setup_default_session(profile_name=profile, region_name=region)
-    except BotoCoreError as error:
-        raise InputError(f"{error}: correct --profile") from None
+        configured = settings({**os.environ, "LOKI_URL": loki})
+    except SettingsError as error:
+        yield red("settings", str(error), "correct --loki and the variables of this environment")
+        return
+    yield green("settings", configured.loki_url)
+    # A Loki without secrets needs no AWS.
+    fetch = partial(_fetch_secret, lambda: open_session(profile, region))
+    yield from _of_loki(configured, [], fetch)
 
 
-def _findings(loki: str | None, stack: str | None, function: str | None) -> Iterator[Finding]:
-    deployed = _deployed(stack, function)
-    environ = {**(deployed[0].environ if deployed else os.environ)}
-    if loki is not None:
-        environ["LOKI_URL"] = loki
+def _findings(loki: str | None, deployment: Deployment) -> Iterator[Finding]:
+    first = deployment.shipper
+    functions = [first, *(each for each in deployment.functions if each.kind != "shipper")]
+    environ = first.environ if loki is None else {**first.environ, "LOKI_URL": loki}
     try:
         configured = settings(environ)
-        yield green("settings", configured.loki_url)
     except SettingsError as error:
-        yield red("settings", str(error), "correct them" if deployed else "see docs/settings.md")
+        advice = f"correct the parameters of {deployment.name}: loki-shipper deploy"
+        yield red("settings", str(error), advice)
         return
-    yield from _of_loki(configured, deployed)
-    if deployed:
-        clients = _clients()
-        yield from check_stack(deployed, configured, clients, now=datetime.now(UTC))
+    yield green("settings", configured.loki_url)
+    fetch = partial(_fetch_secret, lambda: deployment.session)
+    yield from _of_loki(configured, functions, fetch)
+    clients = Clients(*map(deployment.client, _SERVICES))
+    yield from check_stack(functions, configured, clients, now=datetime.now(UTC))
 
 
-def _deployed(stack: str | None, function: str | None) -> list[Function]:
+def _fetch_secret(session: Callable[[], Session], reference: str) -> str:
+    return aws.fetch_secret(reference, session=session())
+
+
+def _of_loki(
+    configured: Settings, deployed: list[Function], fetch: Callable[[str], str]
+) -> Iterator[Finding]:
     try:
-        if stack is not None:
-            return functions_of(stack, _clients())
-        if function is not None:
-            return [shipper(function, _clients())]
-    except NoStackError as error:
-        raise InputError(
-            f"{error}: check --stack or --function, --region, and your rights"
-        ) from None
-    except BotoCoreError as error:
-        raise InputError(f"AWS is not to be reached as you: {error}") from None
-    return []
-
-
-def _clients() -> Clients:
-    names = ("cloudformation", "lambda", "iam", "logs", "s3")
-    return Clients(*(boto3.client(name) for name in names))  # type: ignore[call-overload] # of a name not known here
-
-
-def _of_loki(configured: Settings, deployed: list[Function]) -> Iterator[Finding]:
-    try:
-        access = credentials(configured, aws.fetch_secret)
+        access = credentials(configured, fetch)
     except (SettingsError, BotoCoreError) as error:
         says = str(error) if isinstance(error, SettingsError) else type(error).__name__
         if deployed:

@@ -15,7 +15,7 @@ class InputError(click.ClickException):
 
 
 class NotDeliveredError(click.ClickException):
-    """Raised when Loki did not take everything."""
+    """Raised when something was not done, or Loki did not take everything."""
 
     exit_code = 1
 

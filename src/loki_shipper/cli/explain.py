@@ -11,13 +11,13 @@ from msgspec import Struct, to_builtins
 from rich.console import Console
 from rich.text import Text
 
+from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.fates import Explained, Row, changes, explained
 from loki_shipper.cli.invoke import Tag
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.objects import print_objects
-from loki_shipper.cli.stack import Stack, found, stack_options
 from loki_shipper.model import LogData
 from loki_shipper.settings import SettingsError, settings, variables
 from loki_shipper.shipper.decode import decode
@@ -51,7 +51,7 @@ class _Known(Struct, frozen=True):
 
 @click.command()
 @click.argument("group", required=False, shell_complete=complete_log_groups)
-@stack_options
+@deployment_options
 @click.option(
     "--event", type=EventFile(), metavar="EVENT", help="Explain this event; AWS is not asked."
 )
@@ -94,8 +94,8 @@ def explain(
     if event is not None:
         known = _of_event(event, dict(tags))
     else:
-        with found(**which) as stack:
-            known = _of_group(stack, str(group))
+        with open_deployment(**which) as deployment:
+            known = _of_group(deployment, str(group))
     now = _explained(known, {})
     then = _explained(known, dict(diff)) if diff else None
     if as_json:
@@ -117,27 +117,24 @@ def _of_event(file: BinaryIO, tags: dict[str, str]) -> _Known:
     return _Known(data, tags, region, os.environ, None)
 
 
-def _of_group(stack: Stack, name: str) -> _Known:
-    around = stack.around
+def _of_group(deployment: Deployment, name: str) -> _Known:
+    around = deployment.around
     seen = survey(around.aws, around.clock.now(), [name])
     if seen.missing:
         raise InputError(f"there is no log group {name}: check its name and --region")
     [group] = seen.groups
     where = around.settings.origin
-    shipper: Any = stack.client("lambda").get_function_configuration(
-        FunctionName=around.settings.shipper_arn
-    )
-    environ = shipper.get("Environment", {}).get("Variables", {})
+    environ = deployment.shipper.environ
     data = LogData("DATA_MESSAGE", where.account, name, "", [])
-    return _Known(data, group.tags, where.region, environ, _linking(stack, group))
+    return _Known(data, group.tags, where.region, environ, _linking(deployment, group))
 
 
-def _linking(stack: Stack, group: LogGroup) -> str:
-    around = stack.around
+def _linking(deployment: Deployment, group: LogGroup) -> str:
+    around = deployment.around
     filters = around.aws.filters(group.name)
     verdict = select(group, rules(around.settings, read_memory(around)))
     unwanted = _unwanted(verdict)
-    return f"{_filter(filters)}; {_next(filters, unwanted, sweeps=stack.sweeps)}"
+    return f"{_filter(filters)}; {_next(filters, unwanted, sweeps=deployment.sweeps)}"
 
 
 def _unwanted(verdict: Verdict) -> str | None:

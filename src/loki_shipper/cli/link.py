@@ -6,11 +6,11 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from loki_shipper.cli.deployment import Deployment, open_deployment, selection_options
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.outcomes import show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
-from loki_shipper.cli.stack import Stack, found, selection_options
 from loki_shipper.subscriber.apply import Outcome
 from loki_shipper.subscriber.catch_up import CaughtUp
 from loki_shipper.subscriber.first_lines import ship_first_lines
@@ -59,10 +59,14 @@ def link(
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if all_of_them is bool(groups):
         raise click.UsageError("name log groups, or say --all")
-    with found(**which) as stack:
-        job = by_name(stack, groups, linked=True) if groups else everything(stack, fresh=fresh)
-        act(stack, job, dry_run=dry_run, as_json=as_json)
-    if all_of_them and stack.sweeps and stack.chosen and not dry_run:
+    with open_deployment(**which) as deployment:
+        job = (
+            by_name(deployment, groups, linked=True)
+            if groups
+            else everything(deployment, fresh=fresh)
+        )
+        act(deployment, job, dry_run=dry_run, as_json=as_json)
+    if all_of_them and deployment.sweeps and deployment.chosen and not dry_run:
         click.echo("the stack's next sweep goes by its own selection again", err=True)
 
 
@@ -76,43 +80,43 @@ class Job(Struct, frozen=True):
     fresh: bool
 
 
-def by_name(stack: Stack, groups: tuple[str, ...], *, linked: bool) -> Job:
+def by_name(deployment: Deployment, groups: tuple[str, ...], *, linked: bool) -> Job:
     """Link or unlink these log groups."""
-    if stack.chosen:
+    if deployment.chosen:
         raise click.UsageError("--include, --exclude and --tag go with --all")
-    seen = survey(stack.around.aws, stack.around.clock.now(), groups)
+    seen = survey(deployment.around.aws, deployment.around.clock.now(), groups)
     if seen.missing:
         raise InputError(f"there is no log group {', '.join(seen.missing)}: check it and --region")
-    return ordered(stack, seen, linked=linked)
+    return ordered(deployment, seen, linked=linked)
 
 
-def ordered(stack: Stack, seen: Survey, *, linked: bool) -> Job:
+def ordered(deployment: Deployment, seen: Survey, *, linked: bool) -> Job:
     """Link or unlink what was seen, as ordered by hand."""
-    memory = read_memory(stack.around)
-    lesson = orders(seen.groups, rules(stack.own, memory), linked=linked)
-    return Job(seen, stack.own, memory, lesson, fresh=True)
+    memory = read_memory(deployment.around)
+    lesson = orders(seen.groups, rules(deployment.own, memory), linked=linked)
+    return Job(seen, deployment.own, memory, lesson, fresh=True)
 
 
-def everything(stack: Stack, *, fresh: bool = False) -> Job:
+def everything(deployment: Deployment, *, fresh: bool = False) -> Job:
     """Link all that is selected, and unlink what no longer is."""
-    now = stack.around.clock.now()
-    memory = read_memory(stack.around)
-    seen = survey(stack.around.aws, now)
-    return Job(seen, stack.around.settings, memory, Lesson(stopped=False), fresh)
+    now = deployment.around.clock.now()
+    memory = read_memory(deployment.around)
+    seen = survey(deployment.around.aws, now)
+    return Job(seen, deployment.around.settings, memory, Lesson(stopped=False), fresh)
 
 
-def act(stack: Stack, job: Job, *, dry_run: bool, as_json: bool) -> Report | None:
+def act(deployment: Deployment, job: Job, *, dry_run: bool, as_json: bool) -> Report | None:
     """Do a job, and print what was done; None where it is a dry run."""
     memory = learn(job.memory, job.lesson)
     ruled = rules(job.settings, memory)
     distrust = always if job.fresh else never
     if dry_run:
-        actions = list(planned(job.seen, ruled, memory, distrust, stack.around))
+        actions = list(planned(job.seen, ruled, memory, distrust, deployment.around))
         show_actions(actions, as_json=as_json)
         return None
-    remember(job.lesson, stack.around)
+    remember(job.lesson, deployment.around)
     with stoppable(GOES_ON), counting(len(job.seen.groups)) as count:
-        told = stack.telling(count)
+        told = deployment.telling(count)
         tally = reconcile(job.seen, ruled, memory, distrust, told)
         if tally.due:
             click.echo("shipping first lines, once their filters are effective: a minute", err=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
+from loki_shipper.cli.deployment import open_deployment, selection_options
 from loki_shipper.cli.outcomes import show_actions
-from loki_shipper.cli.stack import found, selection_options
 from loki_shipper.subscriber.observe import always, never
 from loki_shipper.subscriber.reconcile import planned, rules
 from loki_shipper.subscriber.surroundings import read_memory
@@ -29,8 +29,8 @@ def plan(*, fresh: bool, as_json: bool, **which: Any) -> None:
     See what another selection would do:
       loki-shipper plan --include '/ecs/*' --tag team=payments --tag '!internal'
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    with found(**which) as stack:
-        around = stack.around
+    with open_deployment(**which) as deployment:
+        around = deployment.around
         memory = read_memory(around)
         seen = survey(around.aws, around.clock.now())
         ruled = rules(around.settings, memory)

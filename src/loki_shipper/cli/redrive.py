@@ -4,19 +4,26 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, override
 
-import boto3
 import click
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 from msgspec import Struct, to_builtins
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from loki_shipper.cli.aws import Session, aws_errors, open_session
+from loki_shipper.cli.confirm import confirm, yes_option
+from loki_shipper.cli.deployment import (
+    Deployment,
+    deployment_options,
+    is_given,
+    open_deployment,
+)
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.redriver.bucket import EVERYTHING, Bucket, BucketError, Stored, rejected, waiting
@@ -24,7 +31,7 @@ from loki_shipper.redriver.effects import Effects, effects
 from loki_shipper.redriver.redrive import Redriven
 from loki_shipper.redriver.redrive import redrive as run
 from loki_shipper.redriver.s3 import s3
-from loki_shipper.settings import Settings, SettingsError, settings
+from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
 from loki_shipper.shipper.sandbox import Sandbox
 
 _SECONDS = 120.0
@@ -67,48 +74,56 @@ class Age(click.ParamType[timedelta]):
 
 
 @click.command()
-@click.option("--bucket", required=True, metavar="NAME", help="The stack's output BucketName.")
+@deployment_options
+@click.option("--bucket", metavar="NAME", help="Bucket to empty.  [default: the deployment's]")
 @click.option("--dry-run", is_flag=True, help="Only say what waits.")
 @click.option("--since", type=Age(), help="Only what came within this time, such as 12h or 2d.")
 @click.option("--rejected", "refused", is_flag=True, help="Instead, what Loki refused for good.")
 @click.option("--limit", type=click.IntRange(min=1), help="No more than so many objects.")
 @click.option(
-    "--function",
-    metavar="NAME",
-    help="Take the settings of this function, labels and redaction included.",
+    "--local-settings",
+    is_flag=True,
+    help="Take the settings of this environment, not the function's.",
 )
-@click.option("--loki", metavar="URL", help="Ship to this Loki.  [default: LOKI_URL]")
+@click.option("--loki", metavar="URL", help="Ship to this Loki.  [default: the settings' LOKI_URL]")
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def redrive(  # noqa: PLR0913 - each is an option
     *,
-    bucket: str,
+    bucket: str | None,
     dry_run: bool,
     since: timedelta | None,
     refused: bool,
     limit: int | None,
-    function: str | None,
+    local_settings: bool,
     loki: str | None,
+    yes: bool,
     as_json: bool,
+    **which: Any,
 ) -> None:
     """Ship what could not be delivered, oldest first, and empty the bucket of it.
 
-    The stack does so every few minutes; this is for those who do not want to wait, and for what
-    Loki refused, which never comes back by itself.
+    The stack does so every few minutes. Use this command if you do not want to wait, and for lines
+    that Loki refused, which never come back by themselves. --rejected asks first on a terminal.
 
-    Settings are those of --function, else of the environment. The latter must be as the function's
-    are: lines that Lambda kept are as they were logged, and only RULES redacts them.
+    The settings are those of the deployed function. With --local-settings they come from this
+    environment, and must be as the function's are: Lambda kept the lines as they were logged, and
+    only RULES redacts them.
 
     \b
     See what waits, then ship it:
-      loki-shipper redrive --bucket my-bucket --dry-run
-      loki-shipper redrive --bucket my-bucket --function my-redriver
+      loki-shipper redrive --dry-run
+      loki-shipper redrive
     \b
     Loki takes older lines now: ship what it refused in the last two days.
-      loki-shipper redrive --bucket my-bucket --rejected --since 2d
+      loki-shipper redrive --rejected --since 2d
+    \b
+    See what a deleted stack has left in its bucket:
+      loki-shipper redrive --bucket my-bucket --dry-run
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     now = datetime.now(UTC)
-    with _explained():
-        arn, store = _function_arn(bucket), s3(bucket)
+    with _opened(bucket, which, local_settings=local_settings, dry_run=dry_run) as place:
+        store = s3(place.bucket, place.session)
 
         def stored() -> Iterator[Stored]:
             found = rejected(store) if refused else waiting(store, now, share=EVERYTHING)
@@ -117,65 +132,129 @@ def redrive(  # noqa: PLR0913 - each is an option
         if dry_run:
             waits = _waits(islice(stored(), limit))
             if as_json:
-                print_objects([_as_object(bucket, waits)])
+                print_objects([_as_object(place.bucket, waits)])
             else:
                 click.echo(_foretold(waits, now))
             return
-        needed = _effects(_settings(function, loki, bucket), arn, store, now)
+        needed = _effects(place, loki, store, now)
+        if refused:
+            waits = _waits(islice(stored(), limit))
+            question = f"Loki refused this before: {_foretold(waits, now)}. Ship it again?"
+            confirm(question, yes=yes or not waits.objects)
         with stoppable("stopped: what was delivered is deleted, and the same command goes on"):
             report = _run(stored, needed, limit=limit)
     if as_json:
-        print_objects([_as_object(bucket, report)])
+        print_objects([_as_object(place.bucket, report)])
     else:
         click.echo(_told(report))
     if report.left:
         raise NotDeliveredError(_blame(report, now))
 
 
+class Place(Struct, frozen=True):
+    """Where the lines wait, and the settings with which they are shipped.
+
+    `function_arn` tells whose log groups are ours. `whose` says whose settings they are.
+    """
+
+    bucket: str
+    session: Session
+    function_arn: str
+    environ: Mapping[str, str]
+    whose: str
+
+
 @contextmanager
-def _explained() -> Iterator[None]:
+def _opened(
+    bucket: str | None, which: Mapping[str, Any], *, local_settings: bool, dry_run: bool
+) -> Iterator[Place]:
+    """Find bucket and settings; what goes wrong until the block ends is said in one line."""
+    is_named = is_given("stack") or is_given("function")
+    with _bucket_errors():
+        if bucket is not None and (local_settings or dry_run) and not is_named:
+            # The deployment may be gone.
+            with aws_errors():
+                yield _alone(bucket, which["profile"], which["region"])
+        else:
+            with open_deployment(**which) as deployment:
+                yield _of_deployment(bucket, deployment, local_settings=local_settings)
+
+
+@contextmanager
+def _bucket_errors() -> Iterator[None]:
     try:
         yield
-    except SettingsError as error:
-        raise InputError(f"correct --loki or the environment: {error}") from None
     except BucketError as error:
         raise InputError(f"{error}: check --bucket and your rights") from None
-    except (BotoCoreError, ClientError) as error:
-        raise InputError(f"AWS does not know you, or is out of reach: {error}") from None
 
 
-def _settings(function: str | None, loki: str | None, bucket: str) -> Settings:
-    environ = {**(os.environ if function is None else _environ(function)), "BUCKET": bucket}
+def _alone(bucket: str, profile: str | None, region: str | None) -> Place:
+    """Make a place of a bucket alone. Tags and secrets are where the bucket is."""
+    found = _region(bucket, open_session(profile, region))
+    if found is None:
+        raise InputError(f"S3 does not say in which Region {bucket} is: give --region")
+    session = open_session(profile, found)
+    me = session.client("sts").get_caller_identity()
+    partition = me["Arn"].split(":")[1]
+    arn = f"arn:{partition}:lambda:{found}:{me['Account']}:function:loki-shipper"
+    return Place(bucket, session, arn, os.environ, "this environment")
+
+
+def _of_deployment(bucket: str | None, deployment: Deployment, *, local_settings: bool) -> Place:
+    function = deployment.redriver
+    name = bucket or function.environ.get("BUCKET")
+    if not name:
+        raise InputError(f"{deployment.name} has no bucket: name one with --bucket")
+    _region(name, deployment.session)
+    if local_settings:
+        return Place(name, deployment.session, function.arn, os.environ, "this environment")
+    return Place(name, deployment.session, function.arn, function.environ, deployment.name)
+
+
+def _region(bucket: str, session: Session) -> str | None:
+    """Find a bucket's Region: S3's answer, else the session's. Raises InputError."""
+    try:
+        answer = session.client("s3").head_bucket(Bucket=bucket)
+    except ParamValidationError:
+        raise InputError(f"{bucket!r} is not the name of a bucket: correct --bucket") from None
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        raise InputError(
+            f"there is no bucket {bucket}: correct --bucket (the stack's output BucketName)"
+        ) from None
+    # A storage that only speaks as S3 does may leave it out.
+    region: str | None = answer.get("BucketRegion", session.region_name)
+    return region
+
+
+def _settings(place: Place, loki: str | None) -> Settings:
+    environ = {**place.environ, "BUCKET": place.bucket}
     return settings(environ if loki is None else {**environ, "LOKI_URL": loki})
 
 
-def _environ(function: str) -> dict[str, str]:
-    found: Any = boto3.client("lambda").get_function_configuration(FunctionName=function)
-    environ: dict[str, str] = found.get("Environment", {}).get("Variables", {})
-    return environ
-
-
-def _function_arn(bucket: str) -> str:
-    """Give an ARN as the stack's functions have it, which tells whose log groups are ours."""
+def _effects(place: Place, loki: str | None, bucket: Bucket, now: datetime) -> Effects:
     try:
-        region = boto3.client("s3").head_bucket(Bucket=bucket)["BucketRegion"]
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        raise BucketError(f"the bucket {bucket} cannot be found: {code}") from None
-    # Tags and secrets are where the bucket is, wherever the person is.
-    boto3.setup_default_session(region_name=region)
-    me = boto3.client("sts").get_caller_identity()
-    partition = me["Arn"].split(":")[1]
-    return f"arn:{partition}:lambda:{region}:{me['Account']}:function:loki-shipper"
-
-
-def _effects(configured: Settings, function_arn: str, bucket: Bucket, now: datetime) -> Effects:
-    # What the function logs at its start is for people: stdout may be a program's.
-    with redirect_stdout(sys.stderr):
-        sandbox = Sandbox(configured, function_arn)
-    # People stop a command themselves.
-    around = sandbox.surroundings(lambda: _SECONDS)
+        configured = _settings(place, loki)
+        _refuse_file_of_function(configured.rules, place)
+        # What the function logs at its start is for people: stdout may be a program's.
+        with redirect_stdout(sys.stderr):
+            sandbox = Sandbox(configured, place.function_arn, aws_session=place.session)
+        # People stop a command themselves.
+        around = sandbox.surroundings(lambda: _SECONDS)
+    except SettingsError as error:
+        raise InputError(f"correct --loki or the settings of {place.whose}: {error}") from None
     return effects(around, bucket, workers=1, clock=time.monotonic, now=now)
+
+
+def _refuse_file_of_function(rules: str | None, place: Place) -> None:
+    """Ship nothing by other rules than the function's: they hold its redaction."""
+    is_file = rules not in {None, NO_RULES} and not str(rules).startswith("s3://")
+    if is_file and place.environ is not os.environ:
+        raise InputError(
+            f"RULES of {place.whose} names {rules}, a file of the function that is not here: keep "
+            "the rules in S3, or set all settings here and say --local-settings"
+        )
 
 
 def _run(stored: Callable[[], Iterator[Stored]], needed: Effects, *, limit: int | None) -> Redriven:

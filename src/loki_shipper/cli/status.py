@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.objects import print_objects, time_text
-from loki_shipper.cli.stack import Stack, found, stack_options
 from loki_shipper.model import LogData, Pairs
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.label import label
@@ -43,7 +43,7 @@ class Row(Struct, frozen=True):
 
 
 @click.command()
-@stack_options
+@deployment_options
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.option("--watch", is_flag=True, help="Show it anew every 15 seconds, until Ctrl-C.")
 def status(*, as_json: bool, watch: bool, **which: Any) -> None:
@@ -56,25 +56,25 @@ def status(*, as_json: bool, watch: bool, **which: Any) -> None:
     Watch log groups come and go:
       loki-shipper status --watch
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    with found(**which) as stack:
+    with open_deployment(**which) as deployment:
         if as_json:
-            print_objects(map(_as_object, rows(stack)))
+            print_objects(map(_as_object, rows(deployment)))
             return
         console = Console(highlight=False)
         if not watch:
-            console.print(_table(rows(stack), stack.around.clock.now()))
+            console.print(_table(rows(deployment), deployment.around.clock.now()))
             return
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                live.update(_table(rows(stack), stack.around.clock.now()), refresh=True)
-                stack.around.clock.sleep(_EVERY)
+                live.update(_table(rows(deployment), deployment.around.clock.now()), refresh=True)
+                deployment.around.clock.sleep(_EVERY)
 
 
-def rows(stack: Stack) -> list[Row]:
+def rows(deployment: Deployment) -> list[Row]:
     """Join log groups, filters, labels and deliveries; by name."""
-    around = stack.around
+    around = deployment.around
     if around.settings.link_mode == "account":
-        return [_policy(stack)]
+        return [_policy(deployment)]
     memory = read_memory(around)
     seen = survey(around.aws, around.clock.now())
     sight = Sight(around.aws.filters, around.clock.remaining)
@@ -88,11 +88,11 @@ def rows(stack: Stack) -> list[Row]:
         noted,
         around.settings.filter_name,
         around.clock.now(),
-        get_metric_data=stack.client("cloudwatch").get_metric_data,
+        get_metric_data=deployment.client("cloudwatch").get_metric_data,
     )
-    shipper = _shipper(stack)
+    shipper = _shipper(deployment)
     return [
-        _row(each, note, _labels(each.group, shipper, stack), measured[name])
+        _row(each, note, _labels(each.group, shipper, deployment), measured[name])
         for name, (each, note) in sorted(noted.items())
     ]
 
@@ -127,8 +127,8 @@ def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> Row:
     return Row(seen.group.name, ours is not None, note, since, labels, measured)
 
 
-def _policy(stack: Stack) -> Row:
-    texts = stack.around.aws.account_policy()
+def _policy(deployment: Deployment) -> Row:
+    texts = deployment.around.aws.account_policy()
     policy = None if texts is None else read_policy(texts.document, texts.criteria)
     note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
     settings = stack.around.settings
@@ -141,17 +141,15 @@ def _policy(stack: Stack) -> Row:
     return Row(POLICY, policy is not None, note, None, (), measured)
 
 
-def _shipper(stack: Stack) -> Settings:
-    arn = stack.around.settings.shipper_arn
-    configuration = stack.client("lambda").get_function_configuration(FunctionName=arn)
+def _shipper(deployment: Deployment) -> Settings:
     try:
-        return settings(configuration.get("Environment", {}).get("Variables", {}))
+        return settings(deployment.shipper.environ)
     except SettingsError as error:
         raise InputError(f"the shipper's settings are wrong: {error}") from None
 
 
-def _labels(group: LogGroup, shipper: Settings, stack: Stack) -> Pairs:
-    where = stack.around.settings.origin
+def _labels(group: LogGroup, shipper: Settings, deployment: Deployment) -> Pairs:
+    where = deployment.around.settings.origin
     data = LogData("DATA_MESSAGE", where.account, group.name, "", [])
     labels = label(data, group.tags, region=where.region, settings=shipper).stream.labels
     return tuple(pair for pair in labels if pair[0] not in _SAME_FOR_ALL)

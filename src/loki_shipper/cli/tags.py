@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
+from loki_shipper.cli.deployment import deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
-from loki_shipper.cli.stack import found, stack_options
 from loki_shipper.subscriber.index import index
 from loki_shipper.subscriber.survey import survey
 
@@ -16,7 +16,7 @@ def tags() -> None:
 
 
 @tags.command()
-@stack_options
+@deployment_options
 @click.option("--dry-run", is_flag=True, help="Only read the tags.")
 def sync(*, dry_run: bool, **which: Any) -> None:
     """Read the tags of all log groups and write them to the index in the bucket.
@@ -28,8 +28,8 @@ def sync(*, dry_run: bool, **which: Any) -> None:
     Write the index of a shipper that is managed by something else:
       loki-shipper tags sync --function arn:aws:lambda:eu-central-1:123456789012:function:shipper
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    with found(**which) as stack:
-        around = stack.around
+    with open_deployment(**which) as deployment:
+        around = deployment.around
         if around.settings.bucket is None:
             raise InputError("the function has no BUCKET, in which the index would be: set one")
         seen = survey(around.aws, around.clock.now())

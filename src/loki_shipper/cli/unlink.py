@@ -5,12 +5,12 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
+from loki_shipper.cli.deployment import Deployment, open_deployment, selection_options
 from loki_shipper.cli.errors import stoppable
 from loki_shipper.cli.link import GOES_ON, act, by_name, finish, ordered
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.outcomes import show_actions
 from loki_shipper.cli.progress import counting
-from loki_shipper.cli.stack import Stack, found, selection_options
 from loki_shipper.subscriber.memory import Lesson, learn
 from loki_shipper.subscriber.observe import always
 from loki_shipper.subscriber.reconcile import planned, rules
@@ -46,27 +46,27 @@ def unlink(
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if everything is bool(groups):
         raise click.UsageError("name log groups, or say --all")
-    with found(**which) as stack:
+    with open_deployment(**which) as deployment:
         if groups:
-            job = by_name(stack, groups, linked=False)
-            act(stack, job, dry_run=dry_run, as_json=as_json)
-        elif stack.chosen:
-            job = ordered(stack, _chosen(stack), linked=False)
-            act(stack, job, dry_run=dry_run, as_json=as_json)
+            job = by_name(deployment, groups, linked=False)
+            act(deployment, job, dry_run=dry_run, as_json=as_json)
+        elif deployment.chosen:
+            job = ordered(deployment, _chosen(deployment), linked=False)
+            act(deployment, job, dry_run=dry_run, as_json=as_json)
         else:
-            _all(stack, dry_run=dry_run, as_json=as_json)
+            _all(deployment, dry_run=dry_run, as_json=as_json)
 
 
-def _chosen(stack: Stack) -> Survey:
-    seen = survey(stack.around.aws, stack.around.clock.now())
+def _chosen(deployment: Deployment) -> Survey:
+    seen = survey(deployment.around.aws, deployment.around.clock.now())
     # What is named by includes is meant, also where an account policy knows none.
-    ruled = Rules(settings=replace(stack.around.settings, link_mode="groups"))
+    ruled = Rules(settings=replace(deployment.around.settings, link_mode="groups"))
     chosen = [each for each in seen.groups if isinstance(select(each, ruled), Selected)]
     return replace(seen, groups=chosen, whole=False)
 
 
-def _all(stack: Stack, *, dry_run: bool, as_json: bool) -> None:
-    around = stack.around
+def _all(deployment: Deployment, *, dry_run: bool, as_json: bool) -> None:
+    around = deployment.around
     if dry_run:
         memory = learn(read_memory(around), Lesson(stopped=True))
         seen = survey(around.aws, around.clock.now())
@@ -74,5 +74,5 @@ def _all(stack: Stack, *, dry_run: bool, as_json: bool) -> None:
         show_actions(list(actions), as_json=as_json)
         return
     with stoppable(GOES_ON), counting(total=None) as count:
-        report = unlink_all(stack.telling(count))
+        report = unlink_all(deployment.telling(count))
     finish(count.outcomes, report, {}, as_json=as_json)

@@ -275,7 +275,8 @@ def _written(answer: Answer | NoAnswer) -> Finding | None:
         case Busy(reason=reason):
             return red("write", f"Loki fails ({reason}){said}", "look into its log")
         case Refused() | TooLarge() | MetadataRefused() | Denied():
-            return red("write", f"Loki refuses the canary{said}", "see docs/troubleshooting.md")
+            advice = "raise the limit that Loki names, or correct what it says of the line"
+            return red("write", f"Loki refuses the canary{said}", advice)
 
 
 def _metadata(settings: Settings, found: dict[str, str] | Finding, *, disallowed: bool) -> Finding:
@@ -336,8 +337,9 @@ def _labels(settings: Settings, way: Way, canary: Canary) -> Finding:
         return red("labels", says, advice)
     if isinstance(judge(answer), Stored):
         return green("labels", f"a stream may have {most}, as MAX_LABELS says")
-    says = f"a stream of {most} labels was not taken"
-    return yellow("labels", says, "try again; see docs/troubleshooting.md for Loki's answer")
+    said = answer.reason if isinstance(answer, NoAnswer) else _excerpt(answer.body)
+    says = f"a stream of {most} labels was not taken: {said}"
+    return yellow("labels", says, "run doctor again; if it stays so, set a lower MAX_LABELS")
 
 
 def _duration(seconds: float) -> str:

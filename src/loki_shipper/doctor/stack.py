@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
-from msgspec import Struct
 
 from loki_shipper.bundle import bundled
+from loki_shipper.deployed_functions import Function, Kind
 from loki_shipper.doctor.finding import Finding, green, red, yellow
 from loki_shipper.doctor.template import Deployment, Right, granted, read_template
 from loki_shipper.local.sample import from_lines, invocation_event
@@ -22,21 +22,14 @@ from loki_shipper.settings import Settings
 from loki_shipper.settings import variables as of_shipper
 from loki_shipper.shipper.tag_index import decode_index, index_key
 from loki_shipper.subscriber.memory import decode_memory, memory_key
-from loki_shipper.subscriber.settings import Origin
 from loki_shipper.subscriber.settings import variables as of_subscriber
-
-type Kind = Literal["shipper", "redriver", "subscriber"]
 
 LOG_GROUP = "/loki-shipper/doctor"
 """Log group of the line that the function itself ships; there is none of this name."""
 
-_HANDLERS: dict[str, Kind] = {
-    "loki_shipper.shipper.handler.handle": "shipper",
-    "loki_shipper.redriver.handler.handle": "redriver",
-    "loki_shipper.subscriber.handler.handle": "subscriber",
-}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 _GONE = {"NoSuchBucket", "404", "NoSuchKey", "ResourceNotFoundException"}
+_DEPLOY = "deploy the stack again, with `loki-shipper deploy`"
 _HOUR = timedelta(hours=1)
 
 
@@ -50,54 +43,7 @@ class Clients(NamedTuple):
     s3: Any
 
 
-class Function(Struct, frozen=True):
-    """A function of the stack, as it is deployed."""
-
-    kind: Kind
-    arn: str
-    role: str
-    log_group: str
-    environ: dict[str, str]
-    in_vpc: bool
-    trouble: str
-    deployment: Deployment
-
-    @property
-    def origin(self) -> Origin:
-        """Where it runs."""
-        _, partition, _, region, account, *_ = self.arn.split(":")
-        return Origin(partition, region, account)
-
-
-class NoStackError(Exception):
-    """Raised when the stack or the function cannot be looked at; the message may be shown."""
-
-
-def functions_of(stack: str, clients: Clients) -> list[Function]:
-    """List our functions of a stack. Raises NoStackError."""
-    resources = _resources(stack, clients)
-    physical = {name: each["PhysicalResourceId"] for name, each in resources.items()}
-    known = _Stack(physical, *_chosen(stack, clients))
-    found = [
-        _function(physical[name], clients, known)
-        for name, each in resources.items()
-        if each["ResourceType"] == "AWS::Lambda::Function"
-    ]
-    ours = [function for function in found if function is not None]
-    if not any(function.kind == "shipper" for function in ours):
-        raise NoStackError(f"the stack {stack} has no shipper: is it Loki-Shipper's?")
-    return sorted(ours, key=lambda function: [*_HANDLERS.values()].index(function.kind))
-
-
-def shipper(name: str, clients: Clients) -> Function:
-    """Look at a shipper, by name or ARN. Raises NoStackError."""
-    function = _function(name, clients, None)
-    if function is None or function.kind != "shipper":
-        raise NoStackError(f"{name} is not a shipper of Loki-Shipper")
-    return function
-
-
-class _Stack(NamedTuple):
+class DeployedStack(NamedTuple):
     """What is known of a stack: resources by logical id, parameters by name, and its id."""
 
     resources: dict[str, str]
@@ -105,15 +51,17 @@ class _Stack(NamedTuple):
     stack_id: str | None
 
 
-def _resources(stack: str, clients: Clients) -> dict[str, Any]:
+def read_stack(stack: str, clients: Clients) -> DeployedStack:
+    """Read what is known of a stack. Raises what the client of CloudFormation raises."""
     pages = clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    return {
-        resource["LogicalResourceId"]: resource
-        for page in _pages(pages, f"the stack {stack}")
+    resources = {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for page in pages
         for resource in page["StackResourceSummaries"]
         # A resource that is being made has none yet.
         if "PhysicalResourceId" in resource
     }
+    return DeployedStack(resources, *_chosen(stack, clients))
 
 
 def _chosen(stack: str, clients: Clients) -> tuple[dict[str, str], str | None]:
@@ -126,37 +74,6 @@ def _chosen(stack: str, clients: Clients) -> tuple[dict[str, str], str | None]:
     return given, found["StackId"]
 
 
-def _function(name: str, clients: Clients, stack: _Stack | None) -> Function | None:
-    """Look at a function; None where it is not ours."""
-    try:
-        found = clients.functions.get_function_configuration(FunctionName=name)
-    except (ClientError, BotoCoreError) as error:
-        raise NoStackError(f"the function {name} cannot be read: {_code(error)}") from None
-    kind = _HANDLERS.get(found.get("Handler", ""))
-    if kind is None:
-        return None
-    states = (found.get("State", "Active"), found.get("LastUpdateStatus", "Successful"))
-    well = states[0] in {"Active", "Inactive"} and states[1] == "Successful"
-    log_group = found.get("LoggingConfig", {}).get(
-        "LogGroup", f"/aws/lambda/{found['FunctionName']}"
-    )
-    environ = found.get("Environment", {}).get("Variables", {})
-    in_vpc = bool(found.get("VpcConfig", {}).get("SubnetIds"))
-    own = _Stack({f"{kind.capitalize()}LogGroup": log_group}, _parameters(kind, environ), None)
-    if in_vpc:
-        own.parameters["SubnetIds"] = "in-a-vpc"
-    return Function(
-        kind=kind,
-        arn=found["FunctionArn"],
-        role=found["Role"],
-        log_group=log_group,
-        environ=environ,
-        in_vpc=in_vpc,
-        trouble="" if well else found.get("StateReason") or " and ".join(states),
-        deployment=_deployment(found["FunctionArn"], environ, own, stack),
-    )
-
-
 def _parameters(kind: Kind, environ: Mapping[str, str]) -> dict[str, str]:
     """Give the stack's parameters that a function's environment repeats."""
     variables = of_subscriber() if kind == "subscriber" else of_shipper()
@@ -167,43 +84,42 @@ def _parameters(kind: Kind, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _deployment(
-    arn: str, environ: Mapping[str, str], own: _Stack, stack: _Stack | None
-) -> Deployment:
+def _deployment(function: Function, stack: DeployedStack | None) -> Deployment:
     """Join what a function itself says with what its stack says, if that is known."""
-    _, partition, _, region, account, *_ = arn.split(":")
+    where, environ = function.origin, function.environ
     pseudo = {
-        "AWS::Partition": partition,
-        "AWS::Region": region,
-        "AWS::AccountId": account,
-        "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
+        "AWS::Partition": where.partition,
+        "AWS::Region": where.region,
+        "AWS::AccountId": where.account,
+        "AWS::URLSuffix": "amazonaws.com.cn" if where.partition == "aws-cn" else "amazonaws.com",
     }
+    parameters = _parameters(function.kind, environ)
+    if function.in_vpc:
+        parameters["SubnetIds"] = "in-a-vpc"
     named = {"Bucket": "BUCKET", "ShipperAlias": "SHIPPER_ARN"}
-    resources = own.resources | {
+    resources = {f"{function.kind.capitalize()}LogGroup": function.log_group} | {
         name: environ[variable] for name, variable in named.items() if environ.get(variable)
     }
     if stack is None:
-        return Deployment(own.parameters, resources, pseudo)
+        return Deployment(parameters, resources, pseudo)
     if stack.stack_id is not None:
         pseudo["AWS::StackId"] = stack.stack_id
-    return Deployment(own.parameters | stack.parameters, resources | stack.resources, pseudo)
-
-
-def _pages(pages: Any, what: str) -> Iterator[Any]:
-    try:
-        yield from pages
-    except (ClientError, BotoCoreError) as error:
-        raise NoStackError(f"{what} cannot be read: {_code(error)}") from None
+    return Deployment(parameters | stack.parameters, resources | stack.resources, pseudo)
 
 
 def check_stack(
-    functions: list[Function], settings: Settings, clients: Clients, *, now: datetime
+    functions: list[Function],
+    settings: Settings,
+    clients: Clients,
+    *,
+    stack: DeployedStack | None,
+    now: datetime,
 ) -> Iterator[Finding]:
-    """Check what is deployed, one finding after the other."""
+    """Check what is deployed, one finding after the other; the shipper is the first function."""
     first = functions[0]
     for function in functions:
         yield _state(function)
-        yield _guarded("iam", partial(_iam, function, clients))
+        yield _guarded("iam", partial(_iam, function, stack, clients))
     yield _guarded("ship", lambda: _ship(first, clients, now))
     yield from _bucket(first, settings, clients, now)
     yield _guarded("permission", lambda: _permission(first, clients))
@@ -227,19 +143,19 @@ def _state(function: Function) -> Finding:
         return red(
             function.kind, f"not ready: {function.trouble}", "look at it in Lambda's console"
         )
-    return green(function.kind, f"{function.arn.split(':')[6]} is ready")
+    return green(function.kind, f"{function.name} is ready")
 
 
-def rights(function: Function) -> list[Right]:
+def rights(function: Function, stack: DeployedStack | None) -> list[Right]:
     """List what the template grants a function, one example for each kind of resource."""
     template = read_template(bundled("template.yaml"))
     role = f"{function.kind.capitalize()}Role"
-    return list(dict.fromkeys(granted(template, role, function.deployment)))
+    return list(dict.fromkeys(granted(template, role, _deployment(function, stack))))
 
 
-def _iam(function: Function, clients: Clients) -> Finding:
+def _iam(function: Function, stack: DeployedStack | None, clients: Clients) -> Finding:
     """Ask IAM what it would decide, policies of buckets, keys and the organization apart."""
-    wanted = rights(function)
+    wanted = rights(function, stack)
     together: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for each in wanted:
         together.setdefault((each.resource, each.context), []).append(each.action)
@@ -251,7 +167,7 @@ def _iam(function: Function, clients: Clients) -> Finding:
     title = f"the {function.kind}'s role"
     if denied:
         says = f"{title} may not {', '.join(denied)}"
-        return red("iam", says, "deploy the stack again; see docs/security.md")
+        return red("iam", says, _DEPLOY)
     return green("iam", f"{title} may do all {len(wanted)} things that it has to")
 
 
@@ -298,7 +214,8 @@ def _ship(shipper: Function, clients: Clients, now: datetime) -> Finding:
         reason for what in ("rejected", "deferred", "errored") for reason in report.get(what, ())
     ]
     says = f"the function did not deliver a line: {', '.join(reasons) or 'it gave no report'}"
-    return red("ship", says, "see docs/troubleshooting.md for the reason")
+    advice = "correct what the checks of Loki above name; the function's log has the answer"
+    return red("ship", says, advice)
 
 
 def _bucket(
@@ -322,7 +239,7 @@ def _there(bucket: str, clients: Clients) -> Finding:
     except ClientError as error:
         if _code(error) not in _GONE:
             raise
-        advice = "deploy the stack again, or set BUCKET to one that is there"
+        advice = f"{_DEPLOY}, or set BUCKET to one that is there"
         return red("bucket", f"{bucket} is not there: what fails cannot be kept", advice)
     return _there_green(bucket)
 
@@ -341,7 +258,7 @@ def _destination(shipper: Function, bucket: str, clients: Clients) -> Finding:
     ]
     if any(each.endswith(f":::{bucket}") for each in kept):
         return green("kept", "events of failed invocations go to the bucket")
-    advice = "deploy the stack again: its on-failure destination is the bucket"
+    advice = f"{_DEPLOY}: its on-failure destination is the bucket"
     return red("kept", "events of failed invocations are lost", advice)
 
 
@@ -374,7 +291,7 @@ def _permission(shipper: Function, clients: Clients) -> Finding:
             continue
         if "logs.amazonaws.com" in policy:
             return green("permission", "CloudWatch Logs may invoke the function")
-    advice = "deploy the stack again: nothing is delivered without it"
+    advice = f"{_DEPLOY}: nothing is delivered without it"
     return red("permission", "CloudWatch Logs may not invoke the function", advice)
 
 

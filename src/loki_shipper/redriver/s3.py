@@ -11,6 +11,7 @@ from loki_shipper.redriver.bucket import Bucket, BucketError, Fault, Stored
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from boto3 import Session
     from mypy_boto3_s3 import S3Client
 
 _AT_ONCE = 16
@@ -22,8 +23,8 @@ _A_CALL = 1000
 _GONE = {"NoSuchKey", "404"}
 
 
-def s3(name: str) -> Bucket:
-    """Give the bucket of this name."""
+def s3(name: str, session: Session | None = None) -> Bucket:
+    """Give the bucket of this name; `session` says who asks S3, by default the function itself."""
     import boto3
     from botocore.config import Config
 
@@ -34,7 +35,7 @@ def s3(name: str) -> Bucket:
         read_timeout=5,
         max_pool_connections=_AT_ONCE,
     )
-    calls = _Calls(boto3.client("s3", config=config), name)
+    calls = _Calls((session or boto3).client("s3", config=config), name)
     return Bucket(calls.objects, calls.read, calls.delete, calls.move)
 
 

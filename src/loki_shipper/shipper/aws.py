@@ -1,4 +1,8 @@
-"""What the shipper asks of AWS; boto3, slow to load, is imported only when a call is due."""
+"""What the shipper asks of AWS; boto3, slow to load, is imported only when a call is due.
+
+A `session` says whose credentials and which Region count: on Lambda there is none, and the
+function's own do.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_lambda_powertools.utilities.parameters import BaseProvider
+    from boto3 import Session
     from botocore.config import Config
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
@@ -44,12 +49,14 @@ def origin(function_arn: str) -> Origin:
             return Origin("aws", "", "")
 
 
-def fetch_tags(log_group: str, origin: Origin) -> Mapping[str, str] | Unavailable:
+def fetch_tags(
+    log_group: str, origin: Origin, session: Session | None = None
+) -> Mapping[str, str] | Unavailable:
     """Ask CloudWatch Logs for a log group's tags, once, for two seconds at most."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return _list_tags(_logs(), log_group, origin)
+        return _list_tags(_logs(session), log_group, origin)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         return Unavailable(denied=code in _DENIED, gone=code == "ResourceNotFoundException")
@@ -68,9 +75,10 @@ def _list_tags(logs: CloudWatchLogsClient, log_group: str, origin: Origin) -> Ma
 class IndexReader:
     """Reads tag indexes from the bucket; one that has not changed is not sent again."""
 
-    def __init__(self, bucket: str | None, region: str) -> None:
+    def __init__(self, bucket: str | None, region: str, session: Session | None = None) -> None:
         self._bucket = bucket
         self._region = region
+        self._session = session
         self._etags: dict[str, str] = {}
 
     def __call__(self, account: str) -> TagIndex | Unchanged | None:
@@ -83,7 +91,7 @@ class IndexReader:
         if etag := self._etags.get(account):
             condition = {"IfNoneMatch": etag}
         try:
-            got = _index_store().get_object(
+            got = _index_store(self._session).get_object(
                 Bucket=self._bucket, Key=index_key(account, self._region), **condition
             )
             index = decode_index(got["Body"].read())
@@ -97,24 +105,24 @@ class IndexReader:
         return index
 
 
-def put_object(bucket: str, key: str, body: bytes) -> None:
+def put_object(bucket: str, key: str, body: bytes, session: Session | None = None) -> None:
     """Write an object. Raises SpillError."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        _s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+        _s3(session).put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
     except (BotoCoreError, ClientError) as error:
         raise SpillError(f"the bucket cannot be written: {type(error).__name__}") from None
 
 
-def fetch_secret(reference: str, *, fresh: bool = False) -> str:
+def fetch_secret(reference: str, *, fresh: bool = False, session: Session | None = None) -> str:
     """Read a secret from Secrets Manager (an ARN of it) or SSM (a parameter's name or ARN).
 
     Kept for five minutes, unless `fresh` asks for the store itself. Raises SettingsError.
     """
     from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-    store, options = _secret_store(reference)
+    store, options = _secret_store(reference, session)
     try:
         got = store.get(reference, max_age=_SECRET_SECONDS, force_fetch=fresh, **options)
         return str(got)
@@ -123,49 +131,51 @@ def fetch_secret(reference: str, *, fresh: bool = False) -> str:
         raise SettingsError("a secret that the settings refer to cannot be read") from None
 
 
-def _secret_store(reference: str) -> tuple[BaseProvider, dict[str, Any]]:
+def _secret_store(reference: str, session: Session | None) -> tuple[BaseProvider, dict[str, Any]]:
     """Give the store that a reference is of, and what it has to be told."""
     if ":secretsmanager:" in reference:
-        return _secrets_manager(), {}
-    return _parameter_store(), {"decrypt": True}
+        return _secrets_manager(session), {}
+    return _parameter_store(session), {"decrypt": True}
 
 
 @cache
-def _secrets_manager() -> BaseProvider:
+def _secrets_manager(session: Session | None) -> BaseProvider:
     from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
-    return SecretsProvider(boto_config=_config(attempts=2, connect=1, read=2))
+    return SecretsProvider(
+        boto3_session=session, boto_config=_config(attempts=2, connect=1, read=2)
+    )
 
 
 @cache
-def _parameter_store() -> BaseProvider:
+def _parameter_store(session: Session | None) -> BaseProvider:
     from aws_lambda_powertools.utilities.parameters import SSMProvider
 
-    return SSMProvider(boto_config=_config(attempts=2, connect=1, read=2))
+    return SSMProvider(boto3_session=session, boto_config=_config(attempts=2, connect=1, read=2))
 
 
 @cache
-def _logs() -> CloudWatchLogsClient:
+def _logs(session: Session | None) -> CloudWatchLogsClient:
     import boto3
 
     with _MAKING:
-        return boto3.client("logs", config=_config(attempts=1, connect=1, read=1))
+        return (session or boto3).client("logs", config=_config(attempts=1, connect=1, read=1))
 
 
 @cache
-def _index_store() -> S3Client:
+def _index_store(session: Session | None) -> S3Client:
     import boto3
 
     with _MAKING:
-        return boto3.client("s3", config=_config(attempts=1, connect=1, read=1))
+        return (session or boto3).client("s3", config=_config(attempts=1, connect=1, read=1))
 
 
 @cache
-def _s3() -> S3Client:
+def _s3(session: Session | None) -> S3Client:
     import boto3
 
     with _MAKING:
-        return boto3.client("s3", config=_config(attempts=2, connect=1, read=2))
+        return (session or boto3).client("s3", config=_config(attempts=2, connect=1, read=2))
 
 
 def _config(*, attempts: int, connect: int, read: int) -> Config:

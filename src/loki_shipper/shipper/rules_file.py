@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING, Any
 from loki_shipper.shipper.rulebook import Copy, Unchanged, Unreadable
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from mypy_boto3_s3 import S3Client
 
 _S3 = "s3://"
 _NOT_UTF_8 = "it is not UTF-8"
 
 
-def rules_file(reference: str, etag: str | None) -> Copy | Unchanged | Unreadable:
+def rules_file(
+    reference: str, etag: str | None, session: "Session | None" = None
+) -> Copy | Unchanged | Unreadable:
     """Read a rules file, once, for a few seconds at most.
 
     `reference` is `s3://bucket/key`, or a path, relative to the function's folder, of which the
     working directory is one on Lambda. An object that still has this etag is not sent again.
+    `session` says who asks S3; by default boto3's own does.
     """
     if reference.startswith(_S3):
         bucket, _, key = reference.removeprefix(_S3).partition("/")
-        return _object(bucket, key, etag)
+        return _object(bucket, key, etag, session)
     try:
         return Copy(Path(reference).read_text("utf-8"), None)
     except UnicodeDecodeError:
@@ -30,12 +34,14 @@ def rules_file(reference: str, etag: str | None) -> Copy | Unchanged | Unreadabl
         return Unreadable(error.strerror or type(error).__name__)
 
 
-def _object(bucket: str, key: str, etag: str | None) -> Copy | Unchanged | Unreadable:
+def _object(
+    bucket: str, key: str, etag: str | None, session: "Session | None"
+) -> Copy | Unchanged | Unreadable:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in aws.py
 
     condition: dict[str, Any] = {} if etag is None else {"IfNoneMatch": etag}
     try:
-        got = _s3().get_object(Bucket=bucket, Key=key, **condition)
+        got = _s3(session).get_object(Bucket=bucket, Key=key, **condition)
         return Copy(got["Body"].read().decode(), got["ETag"])
     except ClientError as error:
         code = error.response["Error"]["Code"]
@@ -47,10 +53,10 @@ def _object(bucket: str, key: str, etag: str | None) -> Copy | Unchanged | Unrea
 
 
 @cache
-def _s3() -> "S3Client":
+def _s3(session: "Session | None") -> "S3Client":
     import boto3  # noqa: PLC0415 - as in aws.py
     from botocore.config import Config  # noqa: PLC0415 - likewise
 
     # Nothing is shipped without the rules, so it is worth a second try.
     config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
-    return boto3.client("s3", config=config)
+    return (session or boto3).client("s3", config=config)

@@ -26,6 +26,8 @@ from loki_shipper.shipper.transform import Book
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import boto3
+
     from loki_shipper.settings import Settings
     from loki_shipper.shipper.outcome import Report
     from loki_shipper.shipper.push import Access
@@ -35,21 +37,34 @@ class Sandbox:
     """The shipper, wired to AWS and Loki; made once and used for every invocation.
 
     `function_arn` names the partition, region and account that log groups are taken to be in.
-    `connections` is how many threads may push at a time. Raises SettingsError where a secret cannot
-    be read.
+    `connections` is how many threads may push at a time. `aws_session` says who asks AWS, by
+    default the function itself. Raises SettingsError where a secret cannot be read.
     """
 
-    def __init__(self, settings: Settings, function_arn: str, *, connections: int = 1) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        function_arn: str,
+        *,
+        connections: int = 1,
+        aws_session: boto3.Session | None = None,
+    ) -> None:
         self._settings = settings
+        self._aws_session = aws_session
         self._origin = aws.origin(function_arn)
         self._logger = Logger(service="loki-shipper", level=settings.log_level)
         self._metrics = function_metrics("loki-shipper", settings.stack)
         self._plain: set[str | None] = set()
         self._label_values: dict[tuple[str, str], set[str]] = {}
-        self._rulebook = Rulebook(settings.rules, rules_file, clock=time.monotonic, jitter=_jitter)
+        self._rulebook = Rulebook(
+            settings.rules,
+            partial(rules_file, session=aws_session),
+            clock=time.monotonic,
+            jitter=_jitter,
+        )
         sources = Sources(
-            ask=partial(aws.fetch_tags, origin=self._origin),
-            read_index=aws.IndexReader(settings.bucket, self._origin.region),
+            ask=partial(aws.fetch_tags, origin=self._origin, session=aws_session),
+            read_index=aws.IndexReader(settings.bucket, self._origin.region, aws_session),
         )
         self._tags = Tags(self._origin.account, sources, clock=time.monotonic, jitter=_jitter)
         self._session = Session(self._access, time.monotonic, connections=connections)
@@ -108,7 +123,11 @@ class Sandbox:
             own_log_group=os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
             tags=self._tags_of,
             sink=sink,
-            put=None if bucket is None else partial(aws.put_object, bucket),
+            put=(
+                None
+                if bucket is None
+                else partial(aws.put_object, bucket, session=self._aws_session)
+            ),
         )
 
     def _tags_of(self, owner: str, log_group: str) -> LogGroupTags:
@@ -116,7 +135,9 @@ class Sandbox:
         return self._tags(owner, log_group) if wanted else LogGroupTags({})
 
     def _access(self, *, fresh: bool) -> Access:
-        return credentials(self._settings, partial(aws.fetch_secret, fresh=fresh))
+        return credentials(
+            self._settings, partial(aws.fetch_secret, fresh=fresh, session=self._aws_session)
+        )
 
     def _record(self, report: Report, **counts: int) -> None:
         for name, unit, value in metrics(report, now=time.time()):
