@@ -1,10 +1,11 @@
 """Whatever is wrong with AWS, each command says it in one line, with what to do about it."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -26,10 +27,6 @@ COMMANDS = {
     "redrive": ["redrive"],
     "redrive from a bucket": ["redrive", "--bucket", "b", "--dry-run"],
     "redrive with local settings": ["redrive", "--bucket", "b", "--local-settings"],
-}
-WAYS = {
-    "by stack": [],
-    "by function": ["--function", "shipper"],
 }
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 HERE = CREDENTIALS | {"AWS_REGION": "eu-west-1", "AWS_MAX_ATTEMPTS": "1"}
@@ -58,7 +55,9 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def answering(status: int, kind: str, body: bytes) -> Iterator[str]:
+def answering(
+    status: int, kind: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
     """Run a server that has one answer to everything."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -69,6 +68,8 @@ def answering(status: int, kind: str, body: bytes) -> Iterator[str]:
             self.send_response_only(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
@@ -104,22 +105,32 @@ def words(request: pytest.FixtureRequest) -> list[str]:
     return COMMANDS[request.param]
 
 
+def test_a_page_of_a_proxy(run: Run, words: list[str]) -> None:
+    with answering(*ANSWERS["a page"]) as url:
+        is_one_line(run(*words, AWS_ENDPOINT_URL=url, **HERE), "AWS_ENDPOINT_URL", "HTTPS_PROXY")
+
+
 @pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["plan"], id="CloudFormation"),
+        pytest.param(["status", "--function", "shipper"], id="Lambda"),
+        pytest.param(["redrive", "--bucket", "b", "--dry-run"], id="S3"),
+    ],
+)
 def test_an_endpoint_that_is_not_aws(run: Run, words: list[str], answer: str) -> None:
     with answering(*ANSWERS[answer]) as url:
         is_one_line(run(*words, AWS_ENDPOINT_URL=url, **HERE), "AWS_ENDPOINT_URL", "HTTPS_PROXY")
 
 
-def test_a_function_at_an_endpoint_that_is_not_aws(run: Run) -> None:
-    with answering(*ANSWERS["JSON of something else"]) as url:
-        result = run("status", "--function", "shipper", AWS_ENDPOINT_URL=url, **HERE)
-    is_one_line(result, "AWS_ENDPOINT_URL", "HTTPS_PROXY")
+def test_a_nonsense_endpoint(run: Run, words: list[str]) -> None:
+    is_one_line(run(*words, AWS_ENDPOINT_URL="nonsense", **HERE), "AWS_ENDPOINT_URL")
 
 
-@pytest.mark.parametrize("endpoint", ["nonsense", "http://", "localhost:4566", "http://a:b"])
-def test_a_nonsense_endpoint(run: Run, words: list[str], endpoint: str) -> None:
-    is_one_line(run(*words, AWS_ENDPOINT_URL=endpoint, **HERE), "AWS_ENDPOINT_URL")
+@pytest.mark.parametrize("endpoint", ["http://", "localhost:4566", "http://a:b", "http://[::1"])
+def test_an_endpoint_that_is_no_url(run: Run, endpoint: str) -> None:
+    is_one_line(run("plan", AWS_ENDPOINT_URL=endpoint, **HERE), "AWS_ENDPOINT_URL")
 
 
 def test_an_endpoint_at_which_nobody_listens(run: Run, words: list[str]) -> None:
@@ -139,13 +150,15 @@ def test_half_of_the_credentials(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [words for words in COMMANDS.values() if "--bucket" not in words],
-    ids=[name for name, words in COMMANDS.items() if "--bucket" not in words],
+    # A bucket's Region is S3's to say.
+    [each for each in COMMANDS.values() if "--bucket" not in each],
+    ids=" ".join,
 )
 def test_a_missing_region(run: Run, words: list[str]) -> None:
     is_one_line(run(*words, **CREDENTIALS), "--region", "AWS_REGION")
 
 
+@pytest.mark.parametrize("words", [["plan"], COMMANDS["redrive from a bucket"]])
 def test_a_region_that_is_none(run: Run, words: list[str]) -> None:
     result = run(*words, **HERE | {"AWS_REGION": "eu west"})
     is_one_line(result, "eu west", "--region", "AWS_REGION")
@@ -155,6 +168,37 @@ def test_a_profile_that_is_not_there(run: Run, words: list[str]) -> None:
     is_one_line(run(*words, "--profile", "nobody", **HERE), "nobody", "--profile", "AWS_PROFILE")
 
 
-def test_a_configuration_that_cannot_be_read(run: Run, words: list[str], tmp_path: Path) -> None:
+def test_a_configuration_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("no section\n")
-    is_one_line(run(*words, **HERE), str(tmp_path / "config"))
+    is_one_line(run("plan", **HERE), str(tmp_path / "config"))
+
+
+@pytest.mark.parametrize(
+    ("code", "remedies"),
+    [
+        ("AccessDenied", ("cloudformation:ListStackResources on x", "get the right", "--profile")),
+        ("ExpiredToken", ("log in to AWS", "--profile")),
+        ("InvalidClientTokenId", ("log in to AWS", "--profile")),
+        ("Throttling", ("repeat the command later",)),
+        ("Odd", ("--region",)),
+    ],
+)
+def test_an_answer_of_aws_that_is_an_error(run: Run, code: str, remedies: tuple[str, ...]) -> None:
+    message = "User: me is not authorized to perform: cloudformation:ListStackResources on x"
+    body = (
+        f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>"
+        "</Error><RequestId>1</RequestId></ErrorResponse>"
+    )
+    with answering(400, "text/xml", body.encode(), {"x-amzn-RequestId": "1"}) as url:
+        is_one_line(run("plan", AWS_ENDPOINT_URL=url, **HERE), *remedies)
+
+
+def test_a_bucket_whose_region_s3_does_not_say(run: Run) -> None:
+    words = ["redrive", "--bucket", "b", "--dry-run"]
+    with answering(200, "text/xml", b"", {"x-amz-request-id": "1"}) as url:
+        is_one_line(run(*words, AWS_ENDPOINT_URL=url, **CREDENTIALS), "--region")
+
+
+def test_what_cannot_be_read_is_not_aws_either(run: Run) -> None:
+    with answering(200, "text/xml", PAGE, {"x-amzn-RequestId": "1"}) as url:
+        is_one_line(run("plan", AWS_ENDPOINT_URL=url, **HERE), "AWS_ENDPOINT_URL")

@@ -1,5 +1,6 @@
 """`loki-shipper doctor` names what is wrong, against a real Loki: healthy, and broken in turn."""
 
+import ast
 import base64
 import json
 import os
@@ -13,17 +14,22 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from click.testing import Result
+from click.testing import CliRunner, Result
 from moto.iam.responses import IamResponse
 
+import loki_shipper.doctor as doctor_package
+from loki_shipper.cli import main
+from loki_shipper.doctor.finding import Finding, red, yellow
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.loki import Loki
 from loki_shipper.local.receiver import Answer, Receiver
 from loki_shipper.settings import variables
+from tests.subscriber.deployment import deployed
 
 type Run = Callable[..., Result]
 
@@ -229,10 +235,43 @@ def test_bad_settings_are_all_that_is_said(run: Run) -> None:
     assert "MAX_LABELS must be" in told(result, "settings")
 
 
-def test_no_loki_at_all_is_a_setting_that_is_missing(run: Run) -> None:
-    result = run("doctor")
-    assert result.exit_code == 1
-    assert "LOKI_URL is not set" in result.stdout
+def test_without_a_deployment_it_says_how_to_look_at_a_loki(run: Run, aws: LocalAws) -> None:
+    result = run("doctor", **aws.environ)
+    assert result.exit_code == 2
+    assert "there is no stack loki-shipper here (eu-central-1)" in result.stderr
+    assert "before anything is deployed, look at a Loki with --loki URL" in result.stderr
+
+
+@pytest.mark.usefixtures("allowed")
+def test_without_arguments_it_looks_at_the_default_stack(stock_loki: Loki, tenant: str) -> None:
+    with deployed() as here:
+        here.name = "loki-shipper"
+        here.make_stack()
+        environ = {"LOKI_URL": stock_loki.url, "LOKI_TENANT": tenant, "BUCKET": here.bucket}
+        here.aws.client("lambda").update_function_configuration(
+            FunctionName=here.shipper, Environment={"Variables": environ}
+        )
+        result = CliRunner(env=here.aws.environ).invoke(main, ["doctor", "--json"])
+        here.aws.client("cloudformation").delete_stack(StackName=here.name)
+    found = levels(result)
+    assert result.exit_code == 1, result.output
+    assert told(result, "settings").startswith(stock_loki.url)
+    assert (found["shipper"], found["subscriber"], found["bucket"]) == ("green",) * 3
+
+
+def test_a_loki_that_is_named_needs_no_deployment_and_no_aws(run: Run, receiver: Receiver) -> None:
+    result = run("doctor", "--json", "--loki", receiver.url, AWS_PROFILE="nobody")
+    assert result.exit_code == 0, result.output
+    assert "shipper" not in levels(result)
+
+
+def test_a_loki_that_is_named_with_a_function_takes_the_place_of_its_own(
+    run: Run, aws: LocalAws, function: str, receiver: Receiver
+) -> None:
+    words = ["--function", function, "--loki", receiver.url]
+    result = run("doctor", "--json", *words, **aws.environ)
+    assert told(result, "settings").startswith(receiver.url)
+    assert levels(result)["shipper"] == "green"
 
 
 def test_a_pipe_gets_plain_lines_and_a_sum(run: Run, stock_loki: Loki, tenant: str) -> None:
@@ -289,11 +328,15 @@ ALLOWED = """<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><Ev
 
 
 @pytest.fixture
-def function(aws: LocalAws, stock_loki: Loki, tenant: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A shipper on an AWS of this machine, whose bucket was deleted."""
-
-    # moto has no simulation at all.
+def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let IAM allow everything: moto has no simulation at all."""
     monkeypatch.setattr(IamResponse, "simulate_principal_policy", lambda _: ALLOWED, raising=False)
+
+
+@pytest.fixture
+def function(aws: LocalAws, stock_loki: Loki, tenant: str, request: pytest.FixtureRequest) -> str:
+    """A shipper on an AWS of this machine, whose bucket was deleted."""
+    request.getfixturevalue("allowed")
     name = f"doctor-{uuid.uuid4().hex[:12]}"
     arn = aws.create_function(name, lambda _: None)
     environ = {"LOKI_URL": stock_loki.url, "LOKI_TENANT": tenant, "BUCKET": f"{name}-gone"}
@@ -330,10 +373,30 @@ def test_what_is_not_deployed_cannot_be_checked(
 ) -> None:
     result = run("doctor", *words, **aws.environ)
     assert result.exit_code == 2
-    assert f"{words[1]} cannot be read" in result.stderr
+    assert f"there is no {words[0][2:]} {words[1]} here" in result.stderr
 
 
-def test_stack_and_function_exclude_each_other(run: Run) -> None:
-    result = run("doctor", "--stack", "a", "--function", "b")
-    assert result.exit_code == 2
-    assert "not both" in result.stderr
+def strings(path: Path) -> Iterator[str]:
+    """Give every text of a module that is no docstring."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant()):
+                pass
+            case ast.Constant(value=str(text)):
+                yield text
+
+
+@pytest.mark.parametrize("name", ["limits.py", "loki.py", "stack.py"])
+def test_no_next_step_needs_the_clone(name: str) -> None:
+    texts = [*strings(Path(doctor_package.__file__).parent / name)]
+    assert any("loki-shipper" in text for text in texts) or name == "limits.py"
+    named = ("docs/", "README", "scripts/", "template.yaml", "make ")
+    assert [text for text in texts if any(each in text for each in named)] == []
+
+
+@pytest.mark.parametrize("make", [yellow, red])
+def test_what_is_not_fine_has_a_next_step(make: Callable[[str, str, str], Finding]) -> None:
+    assert make("check", "it is broken", "mend it").advice == "mend it"
+    with pytest.raises(ValueError, match="next step"):
+        make("check", "it is broken", "")

@@ -24,7 +24,11 @@ def log_group(aws: LocalAws) -> str:
 
 @pytest.fixture
 def shipper(aws: LocalAws) -> str:
-    return aws.create_function(f"shipper-{uuid4().hex}", lambda _event: None)
+    arn = aws.create_function(f"shipper-{uuid4().hex}", lambda _event: None)
+    aws.client("lambda").update_function_configuration(
+        FunctionName=arn, Environment={"Variables": {"LOKI_URL": "http://loki:3100"}}
+    )
+    return arn
 
 
 def test_an_event_is_explained_without_aws(run: Run) -> None:

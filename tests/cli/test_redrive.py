@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import boto3
 import pytest
@@ -10,8 +10,8 @@ from click.testing import Result
 
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.receiver import Answer, Receiver
-from loki_shipper.shipper import aws as shippers
 from tests.redriver.memory import failed, of_lambda, record
+from tests.subscriber.deployment import deployed
 
 type Run = Callable[..., Result]
 type Put = Callable[[str, bytes], None]
@@ -44,23 +44,31 @@ def keys(aws: LocalAws, bucket: str) -> Callable[[], list[str]]:
 
 
 @pytest.fixture
-def redrive(run: Run, aws: LocalAws, receiver: Receiver, bucket: str) -> Iterator[Run]:
-    """Run the command on the bucket, with the receiver as its Loki."""
+def redrive(run: Run, aws: LocalAws, receiver: Receiver, bucket: str) -> Run:
+    """Run the command on the bucket, with settings of this environment: the receiver is Loki."""
 
     def redrive(*words: str, **environ: str) -> Result:
         given = aws.environ | {"LOKI_URL": receiver.url} | environ
-        return run("redrive", "--bucket", bucket, *words, **given)
+        return run("redrive", "--bucket", bucket, "--local-settings", *words, **given)
 
-    forget()
-    yield redrive
-    forget()
+    return redrive
 
 
-def forget() -> None:
-    """Clients are kept, with the environment that they were made in."""
-    boto3.setup_default_session()
-    for kept in (shippers._logs, shippers._s3, shippers._index_store):
-        kept.cache_clear()
+@pytest.fixture
+def by_function(run: Run, aws: LocalAws, receiver: Receiver, bucket: str) -> Run:
+    """Run the command on a redriver with these settings, the bucket and the receiver."""
+
+    def by_function(settings: dict[str, str], *words: str, **here: str) -> Result:
+        function = aws.create_function(f"redriver-{uuid.uuid4().hex}", lambda _event: None)
+        own = {"LOKI_URL": receiver.url, "BUCKET": bucket} | settings
+        aws.client("lambda").update_function_configuration(
+            FunctionName=function,
+            Handler="loki_shipper.redriver.handler.handle",
+            Environment={"Variables": own},
+        )
+        return run("redrive", "--function", function, *words, **aws.environ, **here)
+
+    return by_function
 
 
 def lines(receiver: Receiver) -> list[str]:
@@ -193,7 +201,7 @@ def test_wrong_settings_are_named(redrive: Run) -> None:
 def test_a_bucket_that_is_not_there_is_a_wrong_call(run: Run, aws: LocalAws) -> None:
     result = run("redrive", "--bucket", "nobody-has-this", "--dry-run", **aws.environ)
     assert result.exit_code == 2
-    assert "the bucket nobody-has-this cannot be found: 404: check --bucket" in result.stderr
+    assert "there is no bucket nobody-has-this: correct --bucket" in result.stderr
 
 
 def test_the_bar_is_for_terminals(redrive: Run, put: Put) -> None:
@@ -203,22 +211,97 @@ def test_the_bar_is_for_terminals(redrive: Run, put: Put) -> None:
     assert "1/1" in redrive(FORCE_COLOR="1", TERM="xterm").stderr
 
 
-def test_settings_are_those_of_the_function_that_is_named(
-    redrive: Run, put: Put, aws: LocalAws, receiver: Receiver
+@pytest.mark.parametrize("name", ["s3://bucket", "Bucket!"])
+def test_a_name_that_no_bucket_has_is_a_wrong_call(run: Run, aws: LocalAws, name: str) -> None:
+    result = run("redrive", "--bucket", name, "--dry-run", **aws.environ)
+    assert result.exit_code == 2
+    assert f"{name!r} is not the name of a bucket" in result.stderr
+
+
+# The deployment's own settings
+
+
+def test_settings_and_bucket_are_the_functions(
+    by_function: Run, put: Put, receiver: Receiver
 ) -> None:
-    function = aws.create_function(f"redriver-{uuid.uuid4().hex}", lambda _event: None)
-    aws.client("lambda").update_function_configuration(
-        FunctionName=function,
-        Environment={"Variables": {"LOKI_URL": receiver.url, "STATIC_LABELS": "env=prod"}},
-    )
     put(*failed("09.00.02", "/ecs/shop", "one"))
-    result = redrive("--function", function, LOKI_URL="http://nobody.invalid")
+    here = {"LOKI_URL": "http://nobody.invalid", "STATIC_LABELS": "env=here"}
+    result = by_function({"STATIC_LABELS": "env=prod"}, **here)
     assert (result.exit_code, result.stderr) == (0, "")
     [push] = receiver.pushes
     assert [stream.labels["env"] for stream in push.streams] == ["prod"]
 
 
-def test_a_function_that_is_not_there_is_said(redrive: Run) -> None:
-    result = redrive("--function", "nobody")
+def test_a_stack_is_enough(receiver: Receiver) -> None:
+    with deployed() as here:
+        here.make_stack()
+        shipper = {"LOKI_URL": receiver.url, "BUCKET": here.bucket, "STATIC_LABELS": "env=prod"}
+        here.aws.client("lambda").update_function_configuration(
+            FunctionName=here.shipper, Environment={"Variables": shipper}
+        )
+        key, body = failed("09.00.02", "/ecs/shop", "one")
+        here.aws.client("s3").put_object(Bucket=here.bucket, Key=key, Body=body)
+        assert here.run("redrive", "--dry-run").stdout.startswith("1 object,")
+        result = here.run("redrive")
+    assert (result.exit_code, result.stderr) == (0, "")
+    [push] = receiver.pushes
+    assert [stream.labels["env"] for stream in push.streams] == ["prod"]
+
+
+def test_lines_are_redacted_by_the_functions_rules_and_not_by_those_of_here(
+    by_function: Run, put: Put, receiver: Receiver, bucket: str
+) -> None:
+    rules = "[[rule]]\nname = 'secrets'\nreplace = 'glc_[a-z]+'\nwith = '[gone]'\n"
+    put("rules.toml", rules.encode())
+    put(*failed("09.00.02", "/ecs/shop", "token glc_secret"))
+    result = by_function({"RULES": f"s3://{bucket}/rules.toml"}, RULES="none")
+    assert (result.exit_code, lines(receiver)) == (0, ["token [gone]"]), result.output
+
+
+def test_a_rules_file_of_the_function_is_not_replaced_by_one_of_here(
+    by_function: Run, put: Put, receiver: Receiver
+) -> None:
+    put(*failed("09.00.02", "/ecs/shop", "token glc_secret"))
+    result = by_function({"RULES": "rules.toml"})
     assert result.exit_code == 2
-    assert "ResourceNotFoundException" in result.stderr
+    assert "names rules.toml, a file of the function that is not here" in result.stderr
+    assert receiver.attempts == []
+
+
+def test_settings_of_here_only_when_asked_for(
+    by_function: Run, put: Put, receiver: Receiver
+) -> None:
+    put(*failed("09.00.02", "/ecs/shop", "one"))
+    here = {"LOKI_URL": receiver.url, "STATIC_LABELS": "env=here"}
+    result = by_function({"STATIC_LABELS": "env=prod"}, "--local-settings", **here)
+    assert result.exit_code == 0, result.output
+    [push] = receiver.pushes
+    assert [stream.labels["env"] for stream in push.streams] == ["here"]
+
+
+def test_another_bucket_is_emptied_with_the_functions_settings(
+    by_function: Run, put: Put, keys: Callable[[], list[str]], bucket: str
+) -> None:
+    put(*failed("09.00.02", "/ecs/shop", "one"))
+    result = by_function({"BUCKET": "gone"}, "--bucket", bucket)
+    assert (result.exit_code, result.stderr, keys()) == (0, "", [])
+
+
+def test_a_function_without_a_bucket_is_said(by_function: Run) -> None:
+    result = by_function({"BUCKET": ""})
+    assert result.exit_code == 2
+    assert "has no bucket: name one with --bucket" in result.stderr
+
+
+def test_a_function_that_is_not_there_is_said(run: Run, aws: LocalAws) -> None:
+    result = run("redrive", "--function", "nobody", **aws.environ)
+    assert result.exit_code == 2
+    assert "there is no function nobody here" in result.stderr
+
+
+def test_boto3s_own_session_stays_as_it_is(redrive: Run) -> None:
+    before = boto3.DEFAULT_SESSION
+    redrive("--dry-run")
+    run_elsewhere = redrive("--region", "us-east-1")
+    assert run_elsewhere.exit_code == 0
+    assert boto3.DEFAULT_SESSION is before

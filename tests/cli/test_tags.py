@@ -24,7 +24,7 @@ def bucket(aws: LocalAws) -> str:
 def shipper(aws: LocalAws, **environ: str) -> str:
     arn = aws.create_function(f"shipper-{uuid4().hex}", lambda _event: None)
     aws.client("lambda").update_function_configuration(
-        FunctionName=arn, Environment={"Variables": environ}
+        FunctionName=arn, Environment={"Variables": {"LOKI_URL": "http://loki:3100"} | environ}
     )
     return arn
 

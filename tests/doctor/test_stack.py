@@ -11,16 +11,14 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
+from loki_shipper.deployed_functions import Function, function_named
 from loki_shipper.doctor.finding import Finding, Level
 from loki_shipper.doctor.stack import (
     LOG_GROUP,
     Clients,
-    Function,
-    NoStackError,
     check_stack,
-    functions_of,
+    read_stack,
     rights,
-    shipper,
 )
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.settings import Settings, settings
@@ -115,7 +113,7 @@ class Stack(Struct):
 
     def check(self, **changed: Any) -> dict[str, Finding]:
         configured = replace(self.configured, **changed)
-        found = check_stack([self.function], configured, self.clients, now=NOW)
+        found = check_stack([self.function], configured, self.clients, stack=None, now=NOW)
         return {finding.check: finding for finding in found}
 
     def put(self, key: str, body: bytes) -> None:
@@ -148,7 +146,7 @@ def stack(aws: LocalAws) -> Stack:
     clients = Clients(
         aws.client("cloudformation"), functions, Iam(), aws.client("logs"), aws.client("s3")
     )
-    return Stack(name, shipper(arn, clients), settings(environ), clients)
+    return Stack(name, function_named(arn, functions), settings(environ), clients)
 
 
 def reds(found: dict[str, Finding]) -> list[str]:
@@ -206,8 +204,9 @@ def test_the_rights_are_those_of_the_functions_own_settings(stack: Stack) -> Non
         FunctionName=stack.bucket,
         Environment={"Variables": stack.function.environ | {"TAG_LABELS": "none"}},
     )
-    with_tags = {right.action for right in rights(stack.function)}
-    without = {right.action for right in rights(shipper(stack.function.arn, stack.clients))}
+    with_tags = {right.action for right in rights(stack.function, None)}
+    function = function_named(stack.function.arn, stack.clients.functions)
+    without = {right.action for right in rights(function, None)}
     assert with_tags - without == {
         "logs:ListTagsForResource",
         "logs:ListTagsLogGroup",
@@ -219,8 +218,8 @@ def test_the_rights_are_those_of_the_stacks_own_parameters(stack: Stack) -> None
     """A function's environment does not name the key."""
     key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"
     clients = stack.clients._replace(cloudformation=Cloudformation(stack.bucket, KmsKeyArn=key))
-    [function] = functions_of("loki-shipper", clients)
-    found = {(right.action, right.resource) for right in rights(function)}
+    known = read_stack("loki-shipper", clients)
+    found = {(right.action, right.resource) for right in rights(stack.function, known)}
     assert ("kms:GenerateDataKey", key) in found
     assert ("s3:PutObject", "arn:aws:s3:::the-stacks-bucket/failed/doctor") in found
 
@@ -273,7 +272,7 @@ def test_what_has_waited_long_is_worth_a_look(stack: Stack) -> None:
     stack.put("failed/2026/01/01/a.json", b"{}")
     assert stack.check()["waiting"].level is Level.GREEN
     later = NOW + timedelta(hours=3)
-    found = check_stack([stack.function], stack.configured, stack.clients, now=later)
+    found = check_stack([stack.function], stack.configured, stack.clients, stack=None, now=later)
     [waiting] = [finding for finding in found if finding.check == "waiting"]
     assert waiting.level is Level.YELLOW
     assert waiting.advice == f"loki-shipper redrive --bucket {stack.bucket}"
@@ -300,14 +299,3 @@ def test_linked_log_groups_are_counted_and_one_is_looked_at(stack: Stack, aws: L
     aws.subscribe(group, stack.function.arn)
     found = stack.check()["filters"]
     assert (found.level, found.says[:12]) == (Level.GREEN, "1 log groups")
-
-
-def test_a_function_that_is_not_ours_is_no_shipper(aws: LocalAws, stack: Stack) -> None:
-    arn = aws.create_function(f"other-{stack.bucket}", lambda _: None)
-    with pytest.raises(NoStackError, match="is not a shipper"):
-        shipper(arn, stack.clients)
-
-
-def test_a_stack_that_is_not_there_is_named(stack: Stack) -> None:
-    with pytest.raises(NoStackError, match="the stack nowhere cannot be read"):
-        functions_of("nowhere", stack.clients)

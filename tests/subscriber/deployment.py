@@ -63,12 +63,12 @@ class Deployment:
         self._stack("update_stack", **environ)
 
     def _stack(self, action: str, **environ: str) -> None:
-        role = self.aws.client("iam").get_role(RoleName=f"{self.name}-shipper")["Role"]["Arn"]
+        shipper = self.aws.client("lambda").get_function_configuration(FunctionName=self.shipper)
         function = {
             "Type": "AWS::Lambda::Function",
             "Properties": {
                 "Runtime": "python3.13",
-                "Role": role,
+                "Role": shipper["Role"],
                 "Handler": "none.none",
                 "Code": {"ZipFile": "none"},
                 "Environment": {"Variables": self.environ | environ},

@@ -59,6 +59,9 @@ class _Request(BaseHTTPRequestHandler):
 
     def _send(self, status: int, headers: Any, content: bytes) -> None:
         self.send_response_only(status)
+        if "x-amzn-RequestId" not in headers:
+            # Each answer of AWS has one.
+            self.send_header("x-amzn-RequestId", "none")
         for name, value in headers.items():
             if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
                 self.send_header(name, value)

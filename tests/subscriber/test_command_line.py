@@ -13,7 +13,7 @@ from loki_shipper.cli import main
 from loki_shipper.cli.errors import NotDeliveredError
 from loki_shipper.cli.link import finish
 from tests.conftest import SWEEP
-from tests.subscriber.deployment import NAME, OWN, Deployment, deployed
+from tests.subscriber.deployment import NAME, OWN, REGION, Deployment, deployed
 
 FULL = {f"/aws/lambda/full-{number}" for number in range(10)}
 CHOSEN = {f"/aws/lambda/f{number:03}" for number in range(120)} | {"/aws/lambda/odd#1"}
@@ -220,7 +220,7 @@ def test_wants_names_or_all_and_not_both(here: Deployment, command: str) -> None
 def test_says_what_to_do_where_there_is_no_stack(here: Deployment, command: str) -> None:
     result = here.run(command)
     assert result.exit_code == 2
-    assert f"there is no stack {here.name} of Loki-Shipper that you may see here" in result.stderr
+    assert f"there is no stack {here.name} here ({REGION}): name the deployment" in result.stderr
 
 
 def test_wants_a_selection_with_all_only(here: Deployment) -> None:

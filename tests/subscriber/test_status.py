@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from loki_shipper.cli.stack import Stack
 from loki_shipper.cli.status import rows
 from loki_shipper.subscriber.delivery import Delivery, delivery, policy_delivery
 from loki_shipper.subscriber.request import Sweep
@@ -155,7 +155,7 @@ def test_in_a_mode_of_account_the_policy_has_a_row_with_its_deliveries(fake: Fak
 
     settings = configured(link_mode="account", stack=NAME)
     respond(Sweep(), fake.surroundings(settings))
-    session: Any = Session()
-    [row] = rows(Stack(session, fake.surroundings(settings), settings, sweeps=True))
+    deployment: Any = SimpleNamespace(around=fake.surroundings(settings), client=Session().client)
+    [row] = rows(deployment)
     assert (row.linked, row.delivery.lines) == (True, 7)
     assert row.delivery.last is not None

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, override
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import (
@@ -72,10 +73,15 @@ class Session(boto3.Session):
     def client(self, *args: Any, **kwargs: Any) -> Any:
         """Make a client. Raises EndpointError, BotoCoreError."""
         try:
-            return super().client(*args, **kwargs)
+            client = super().client(*args, **kwargs)
+            # A port that is no number is found only when it is asked for.
+            _ = urlsplit(client.meta.endpoint_url).port
+        except BotoCoreError:
+            raise
         except ValueError as error:
             # botocore says so of an endpoint that is no URL.
             raise EndpointError(reason=error) from None
+        return client
 
 
 def open_session(profile: str | None = None, region: str | None = None) -> Session:
@@ -175,6 +181,8 @@ def _remedy(error: AwsError) -> str:
         case "expired":
             return _LOG_IN
         case "unreachable":
+            return _CHECK_THE_WAY
+        case "refused" if error.code == NotAwsError.__name__:
             return _CHECK_THE_WAY
         case "throttled":
             return "others use up AWS's limits: repeat the command later"

@@ -92,23 +92,28 @@ class Selection(Struct, frozen=True):
 class Deployment:
     """A deployment that was found: its functions, and the session in which AWS is asked.
 
-    `name` says which one it is, to a person. Properties that need an answer of AWS raise as its
-    clients do, and InputError where the deployment lacks something.
+    `stack` is its name, None where a function was named instead. Properties that need an answer of
+    AWS raise as its clients do, and InputError where the deployment lacks something.
     """
 
     def __init__(
         self,
-        name: str,
+        stack: str | None,
         session: Session,
         functions: list[Function],
         selection: Selection,
         clock: Clock,
     ) -> None:
-        self.name = name
+        self.stack = stack
         self.session = session
         self.functions = functions
         self._selection = selection
         self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """Which one it is, to a person."""
+        return f"the stack {self.stack}" if self.stack else f"the function {self.functions[0].arn}"
 
     @property
     def sweeps(self) -> bool:
@@ -226,9 +231,9 @@ def open_deployment(  # noqa: PLR0913 - each is an option
         raise click.UsageError("give --stack or --function, not both")
     with aws_errors():
         session = open_session(profile, region or _region(function))
-        name = f"the stack {stack}" if function is None else f"the function {function}"
         found = _functions(session, stack, function)
-        yield Deployment(name, session, found, selection, clock)
+        named = stack if function is None else None
+        yield Deployment(named, session, found, selection, clock)
 
 
 def _region(function: str | None) -> str | None:

@@ -28,7 +28,7 @@ from loki_shipper.cli.objects import print_objects
 from loki_shipper.deployed_functions import Function
 from loki_shipper.doctor.finding import Finding, Level, green, red, yellow
 from loki_shipper.doctor.loki import check_loki
-from loki_shipper.doctor.stack import Clients, check_stack
+from loki_shipper.doctor.stack import Clients, check_stack, read_stack
 from loki_shipper.doctor.way import way
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper import aws
@@ -111,7 +111,9 @@ def _findings(loki: str | None, deployment: Deployment) -> Iterator[Finding]:
     fetch = partial(_fetch_secret, lambda: deployment.session)
     yield from _of_loki(configured, functions, fetch)
     clients = Clients(*map(deployment.client, _SERVICES))
-    yield from check_stack(functions, configured, clients, now=datetime.now(UTC))
+    name = deployment.stack
+    stack = None if name is None else read_stack(name, clients)
+    yield from check_stack(functions, configured, clients, stack=stack, now=datetime.now(UTC))
 
 
 def _fetch_secret(session: Callable[[], Session], reference: str) -> str:

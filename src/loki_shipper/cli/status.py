@@ -131,12 +131,12 @@ def _policy(deployment: Deployment) -> Row:
     texts = deployment.around.aws.account_policy()
     policy = None if texts is None else read_policy(texts.document, texts.criteria)
     note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
-    settings = stack.around.settings
+    settings = deployment.around.settings
     measured = policy_delivery(
         settings.shipper_arn.split(":")[6],
         settings.stack,
-        stack.around.clock.now(),
-        get_metric_data=stack.client("cloudwatch").get_metric_data,
+        deployment.around.clock.now(),
+        get_metric_data=deployment.client("cloudwatch").get_metric_data,
     )
     return Row(POLICY, policy is not None, note, None, (), measured)
 

@@ -14,12 +14,19 @@ class Level(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One check's result; `advice` says what to do, where there is something to do."""
+    """One check's result; `advice` says what to do next, and is there unless all is well.
+
+    Raises ValueError where it is missing.
+    """
 
     check: str
     level: Level
     says: str
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        if self.level is not Level.GREEN and not self.advice:
+            raise ValueError(f"{self.check} says no next step")
 
 
 def green(check: str, says: str) -> Finding:
