@@ -102,7 +102,7 @@ def test_a_region_in_an_arn_counts(here: Deployment) -> None:
     here.group("/aws/lambda/a")
     words = [*LISTING, "--function", here.shipper]
     result = here.run(*words, AWS_REGION="us-east-1", AWS_DEFAULT_REGION="us-east-1")
-    assert [each["group"] for each in listed(result)] == ["/aws/lambda/a"]
+    assert [each["log_group"] for each in listed(result)] == ["/aws/lambda/a"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_region_is_the_options_then_the_environments(
 ) -> None:
     here.group("/aws/lambda/a")
     result = here.run(*LISTING, *words, AWS_REGION=region, AWS_DEFAULT_REGION=default)
-    assert [each["group"] for each in listed(result)] == ["/aws/lambda/a"]
+    assert [each["log_group"] for each in listed(result)] == ["/aws/lambda/a"]
 
 
 def test_a_stack_of_something_else_is_refused(run: Run, aws: LocalAws) -> None:

@@ -256,7 +256,7 @@ def test_without_arguments_it_looks_at_the_default_stack(stock_loki: Loki, tenan
     found = levels(result)
     assert result.exit_code == 1, result.output
     assert told(result, "settings").startswith(stock_loki.url)
-    assert (found["shipper"], found["subscriber"], found["bucket"]) == ("green",) * 3
+    assert (found["shipper"], found["subscriber"], found["bucket"]) == ("ok",) * 3
 
 
 def test_a_loki_that_is_named_needs_no_deployment_and_no_aws(run: Run, receiver: Receiver) -> None:
@@ -271,7 +271,7 @@ def test_a_loki_that_is_named_with_a_function_takes_the_place_of_its_own(
     words = ["--function", function, "--loki", receiver.url]
     result = run("doctor", "--json", *words, **aws.environ)
     assert told(result, "settings").startswith(receiver.url)
-    assert levels(result)["shipper"] == "green"
+    assert levels(result)["shipper"] == "ok"
 
 
 def test_a_pipe_gets_plain_lines_and_a_sum(run: Run, stock_loki: Loki, tenant: str) -> None:

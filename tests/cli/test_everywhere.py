@@ -42,7 +42,7 @@ RUN: dict[str, tuple[str, ...]] = {
     "status": ("--stack", "STACK"),
     "backfill": (GROUP, "--since", "2h", "--stack", "STACK"),
     "doctor": ("--loki", "http://127.0.0.1:9"),
-    "redrive": ("--bucket", "BUCKET"),
+    "redrive": ("--bucket", "BUCKET", "--local-settings"),
     "completion": ("bash",),
 }
 """Words with which each command prints something, and ends."""

@@ -98,7 +98,7 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
 
     put()
     checked = alone("check", "--event", LAMBDA)
-    redrive = ("redrive", "--bucket", here.bucket)
+    redrive = ("redrive", "--bucket", here.bucket, "--local-settings")
     dry = alone(*redrive, "--dry-run")
     receiver.script([Answer(status=401)] * 9)
     left = alone(*redrive)

@@ -1,13 +1,14 @@
 """Completes names of log groups in the shell, from AWS, in two seconds and without a word."""
 
-import os
 import threading
 from typing import Any, Final
 
-import boto3
 import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from loki_shipper.cli.aws import open_session
 
 _SECONDS: Final = 2.0
 _MOST: Final = 50
@@ -18,7 +19,7 @@ def complete_log_groups(
 ) -> list[str]:
     """List the log groups whose names begin so; none where AWS does not say in time."""
     found: list[str] = []
-    region = ctx.params.get("region") or os.environ.get("AWS_REGION")
+    region = ctx.params.get("region")
     asking = threading.Thread(
         target=_ask, args=(ctx.params.get("profile"), region, incomplete, found), daemon=True
     )
@@ -32,8 +33,8 @@ def _ask(profile: str | None, region: str | None, prefix: str, found: list[str])
     config = Config(connect_timeout=1, read_timeout=_SECONDS, retries={"total_max_attempts": 1})
     asked: dict[str, Any] = {"logGroupNamePrefix": prefix} if prefix else {}
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
+        session = open_session(profile, region)
         answer = session.client("logs", config=config).describe_log_groups(limit=_MOST, **asked)
         found += [group["logGroupName"] for group in answer["logGroups"]]
-    except (BotoCoreError, ClientError, ValueError, KeyError):
+    except (BotoCoreError, ClientError, ResponseParserError, KeyError):
         return
