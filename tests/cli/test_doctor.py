@@ -389,7 +389,9 @@ def strings(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["limits.py", "loki.py", "stack.py"])
 def test_no_next_step_needs_the_clone(name: str) -> None:
-    texts = [*strings(Path(doctor_package.__file__).parent / name)]
+    # A text for a person has words.
+    said = strings(Path(doctor_package.__file__).parent / name)
+    texts = [text for text in said if " " in text]
     assert any("loki-shipper" in text for text in texts) or name == "limits.py"
     named = ("docs/", "README", "scripts/", "template.yaml", "make ")
     assert [text for text in texts if any(each in text for each in named)] == []
