@@ -56,6 +56,6 @@ build-DependenciesLayerArm64 build-DependenciesLayerX8664:
 build-ShipperFunction build-RedriverFunction build-SubscriberFunction:
 	mkdir -p '$(ARTIFACTS_DIR)'
 	cp -R loki_shipper '$(ARTIFACTS_DIR)'
-	rm -rf $(addprefix '$(ARTIFACTS_DIR)'/loki_shipper/,bundle.py cli doctor local)
+	rm -rf $(addprefix '$(ARTIFACTS_DIR)'/loki_shipper/,bundle.py cli deployment doctor local)
 	find '$(ARTIFACTS_DIR)' -name __pycache__ -prune -exec rm -rf {} +
 	$(call compile,/var/task)

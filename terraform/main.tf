@@ -12,12 +12,21 @@ resource "aws_s3_object" "zip" {
   key         = "${local.folder}/${each.value}"
   source      = "${var.release}/${each.value}"
   source_hash = filesha256("${var.release}/${each.value}")
+
+  # New zips come before the stack changes, and old ones go afterwards: a rollback needs them.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "aws_s3_object" "template" {
   bucket  = data.aws_s3_bucket.artifacts.id
   key     = local.template_key
   content = local.template
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "aws_cloudformation_stack" "this" {

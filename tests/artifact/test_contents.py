@@ -25,7 +25,7 @@ def test_the_function_is_its_own_code_without_the_rooms_of_peoples_machines(
     assert names(artifact.function) == {"loki_shipper"}
     rooms = names(artifact.function / "loki_shipper")
     assert "shipper" in rooms
-    assert not rooms & {"bundle.py", "cli", "doctor", "local"}
+    assert not rooms & {"bundle.py", "cli", "deployment", "doctor", "local"}
 
 
 def test_the_layer_has_what_the_function_imports_and_no_tools(artifact: Artifact) -> None:

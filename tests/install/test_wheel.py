@@ -13,6 +13,13 @@ import pytest
 
 from loki_shipper import VERSION
 from loki_shipper.cli import COMMANDS
+from loki_shipper.deployment.artifact import (
+    find_compiler,
+    function_artifact,
+    layer_artifact,
+    write_artifact,
+)
+from loki_shipper.local.aws import run_aws
 
 CLONE = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.12", "3.13")
@@ -98,6 +105,41 @@ def test_shows_the_demo(command: Path, tmp_path: Path) -> None:
     counts = re.search(r"^(\d+) lines logged, (\d+) lines held$", shown, re.MULTILINE)
     assert counts
     assert int(counts[1]) == int(counts[2]) > 0
+
+
+def test_says_what_a_deployment_would_do(command: Path, tmp_path: Path) -> None:
+    with run_aws("eu-west-1") as aws:
+        aws.create_log_group("/aws/lambda/checkout", {})
+        words = ("deploy", "--dry-run", "--loki-url", "https://loki.example")
+        shown = run(command, *words, cwd=tmp_path, **aws.environ).stdout
+        assert aws.client("s3").list_buckets()["Buckets"] == []
+    assert "Creates the stack loki-shipper in eu-west-1, account 123456789012" in shown
+    assert "1 of 1 log groups: /aws/lambda/checkout" in shown
+    assert "Nothing was changed." in shown
+
+
+def test_makes_the_functions_and_the_layer_of_what_the_wheel_has(
+    command: Path, tmp_path: Path
+) -> None:
+    """Whatever Python runs the command, and where the clone is not: the same bytes everywhere."""
+    script = """
+import os, sys
+from pathlib import Path
+from loki_shipper.deployment.artifact import *
+compiler = find_compiler(os.environ)
+artifacts = [function_artifact(compiler, os.environ), layer_artifact("arm64", compiler, os.environ)]
+for artifact in artifacts:
+    print(write_artifact(artifact, Path()).name)
+"""
+    python = Path(interpreter("3.13")).parent
+    path = f"{python}:{os.environ['PATH']}" if python.is_absolute() else os.environ["PATH"]
+    made = run(command.with_name("python"), "-c", script, cwd=tmp_path, PATH=path).stdout
+    compiler = find_compiler({**os.environ, "PATH": path})
+    function = function_artifact(compiler, os.environ)
+    names = [function.name, layer_artifact("arm64", compiler, os.environ).name]
+    assert made.splitlines() == names
+    here = write_artifact(function, tmp_path / "here")
+    assert (tmp_path / function.name).read_bytes() == here.read_bytes()
 
 
 def test_the_wheel_brings_what_commands_read(wheel: Path) -> None:

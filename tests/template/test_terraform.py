@@ -48,6 +48,21 @@ def test_it_deploys_the_files_of_this_version() -> None:
     ]
 
 
+def test_new_uploads_come_before_the_stack_changes_and_old_ones_go_afterwards() -> None:
+    resources = re.findall(
+        r'^resource "(\w+)" "\w+" \{\n(.*?)^\}', TEXT["main.tf"], re.MULTILINE | re.DOTALL
+    )
+    uploads = [body for kind, body in resources if kind == "aws_s3_object"]
+    (stack,) = [body for kind, body in resources if kind == "aws_cloudformation_stack"]
+    assert len(uploads) == 2
+    for body in uploads:
+        assert "create_before_destroy = true" in body
+        # Other contents have another key, which is another object.
+        assert re.search(r"key += (\"\$\{local\.folder\}/|local\.template_key)", body)
+    assert "aws_s3_object.zip" in stack
+    assert "aws_s3_object.template.key" in stack
+
+
 def test_its_outputs_are_the_stacks(template: dict[str, Any]) -> None:
     named = re.findall(r'outputs\["(\w+)"\]', TEXT["outputs.tf"])
     assert named

@@ -20,7 +20,7 @@ COMMANDS = {
     "check": "Check settings and rules, and try the rules on events.",
     "explain": "Say why a log group is linked or not, and why it has its labels.",
     "tags": "Keep the tag index, from which the shipper takes its labels.",
-    "deploy": "Build, deploy and link; again whenever something has changed.",
+    "deploy": "Deploy or upgrade the stack, link, and prove that lines arrive.",
     "plan": "Show which log groups would be linked or unlinked, and why.",
     "link": "Link log groups to Loki, named ones or all that are selected.",
     "unlink": "Unlink log groups, named ones or all.",

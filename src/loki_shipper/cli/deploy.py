@@ -1,114 +1,495 @@
-"""`loki-shipper deploy`: build, deploy, link, show; or take it all away."""
+"""`loki-shipper deploy`: makes or updates a stack, and proves that it ships; or deletes it."""
 
-import subprocess
+import os
 import sys
-from datetime import datetime
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, override
 
 import click
-from botocore.exceptions import ClientError
+from msgspec.structs import replace
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from loki_shipper.cli.aws import aws_errors, open_session
-from loki_shipper.cli.deployment import open_deployment
+from loki_shipper.cli.aws import Session, aws_errors, open_session
+from loki_shipper.cli.confirm import confirm, yes_option
+from loki_shipper.cli.deployment import DEFAULT_STACK, Deployment, open_deployment, real_clock
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.cli.link import act, everything
 from loki_shipper.cli.status import status
 from loki_shipper.cli.unlink import unlink
+from loki_shipper.deployment.artifact import ArtifactError
+from loki_shipper.deployment.bucket import BucketError
+from loki_shipper.deployment.cost import Cost, monthly_cost, monthly_gb, read_volume
+from loki_shipper.deployment.parameters import faults, missing
+from loki_shipper.deployment.plan import (
+    Clients,
+    Plan,
+    clear_the_way,
+    code_changes,
+    make_change,
+    make_plan,
+    prepare_change,
+    upload_code,
+)
+from loki_shipper.deployment.preview import Preview, preview, selection
+from loki_shipper.deployment.proof import (
+    NotReadError,
+    NotShippedError,
+    explore_url,
+    make_line,
+    read_back,
+    ship,
+)
+from loki_shipper.deployment.secret import Credentials, Password, Token, secret_name, store
+from loki_shipper.deployment.stack import Event, Stack, StackError, delete, read_stack, wait
+from loki_shipper.deployment.template import read_template
+from loki_shipper.doctor.way import way
+from loki_shipper.local.progress import on_stream
+from loki_shipper.settings import SettingsError, settings
+from loki_shipper.shipper.aws import fetch_secret
+from loki_shipper.shipper.credentials import credentials
+from loki_shipper.subscriber.clock import Clock
+from loki_shipper.subscriber.pace import AwsError
 
-_CLONE = Path(__file__).parents[3]
 _ALL: dict[str, Any] = {"include": (), "exclude": (), "tags": (), "as_json": False}
+_SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
+_SHOWN_GROUPS = 5
+_METRICS = 38
+"""Metrics of our own that the stack makes (docs/cost.md)."""
+
+_ENDLESS = 100_000
+_ENDED = {
+    "CREATE_COMPLETE": ("created", "green"),
+    "UPDATE_COMPLETE": ("updated", "green"),
+    "DELETE_COMPLETE": ("deleted", "yellow"),
+    "DELETE_SKIPPED": ("kept", "yellow"),
+}
+
+
+class Assignment(click.ParamType[tuple[str, str]]):
+    """A parameter of the stack and its value, written `KEY=VALUE`; the value may hold `=`."""
+
+    name = "KEY=VALUE"
+
+    @override
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} is not a parameter: write KEY=VALUE", param, ctx)
+        return key, text
 
 
 @click.command()
+@click.option("--loki-url", metavar="URL", help="URL of Loki: the parameter LokiUrl.")
+@click.option(
+    "--secret",
+    metavar="NAME",
+    help="Where the credentials are: ARN of Secrets Manager, or SSM parameter (LokiSecret).",
+)
+@click.option(
+    "--set",
+    "sets",
+    type=Assignment(),
+    multiple=True,
+    help="Another parameter of the stack, as docs/settings.md lists them; repeat it.",
+)
 @click.option("--profile", metavar="NAME", help="Profile of your AWS configuration.")
 @click.option("--region", metavar="REGION", help="Region to deploy to.")
-@click.option("--stack", default="loki-shipper", show_default=True, metavar="NAME", help="Stack.")
-@click.option("--delete", is_flag=True, help="Unlink everything and delete the stack.")
-@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--stack", default=DEFAULT_STACK, show_default=True, metavar="NAME", help="Stack.")
 @click.option(
-    "--sam",
-    default=str(_CLONE / "scripts" / "sam"),
-    metavar="PATH",
-    help="SAM CLI to use.  [default: scripts/sam]",
+    "--bucket",
+    metavar="NAME",
+    help="Upload the code to this bucket of yours.  [default: one that is made for it]",
 )
-@click.pass_context
+@click.option(
+    "--grafana",
+    envvar="GRAFANA_URL",
+    metavar="URL",
+    help="Grafana, whose Explore shows the line that is shipped as proof.",
+)
+@click.option("--delete", "deletes", is_flag=True, help="Unlink everything and delete the stack.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@yes_option
 def deploy(  # noqa: PLR0913 - each is an option
-    ctx: click.Context,
     *,
+    loki_url: str | None,
+    secret: str | None,
+    sets: tuple[tuple[str, str], ...],
     profile: str | None,
     region: str | None,
     stack: str,
-    delete: bool,
+    bucket: str | None,
+    grafana: str | None,
+    deletes: bool,
     dry_run: bool,
-    sam: str,
+    yes: bool,
 ) -> None:
-    """Deploy this clone as a stack, link log groups, and show what is linked.
+    """Deploy Loki-Shipper as a stack, link log groups, and prove that lines arrive.
 
-    The first time it asks for the settings, and SAM keeps the answers in samconfig.toml. After
-    that it changes only what has changed. Repeat it at any time.
+    It asks for what is missing, shows what it will do and about what that costs, and asks once.
+    Repeat it at any time, with a newer Loki-Shipper or after a failure: what is set stays as it
+    is, unless you give another value, and what is done is not done again.
 
     \b
     Deploy, or bring what is deployed up to date:
-      loki-shipper deploy --region eu-central-1
+      loki-shipper deploy --loki-url https://loki.example --region eu-central-1
     \b
-    Take it all away but the bucket, which may hold lines:
+    See what that would do:
+      loki-shipper deploy --loki-url https://loki.example --dry-run
+    \b
+    Change one parameter:
+      loki-shipper deploy --set IncludeLogGroups='/aws/lambda/*,/ecs/*'
+    \b
+    Take it all away but the buckets, which may hold lines:
       loki-shipper deploy --delete
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    if not (_CLONE / "template.yaml").is_file():
-        raise InputError("there is no template.yaml: run it in a clone of Loki-Shipper")
-    place = {"profile": profile, "region": region}
-    words = ["--stack-name", stack]
-    words += [word for name, value in place.items() if value for word in (f"--{name}", value)]
-    was = _changed_at(stack, **place)
-    if not delete:
-        _run(sam, "build")
-        _run(sam, "deploy", *words, *_manner(first=was is None, dry_run=dry_run))
-    which = {**place, "stack": stack, "function": None}
-    if delete and was is None:
-        click.echo(f"there is no stack {stack}: nothing to delete")
-    elif delete:
-        ctx.invoke(unlink, groups=(), everything=True, dry_run=dry_run, **which, **_ALL)
-        if not dry_run:
-            _run(sam, "delete", "--no-prompts", *words)
-            click.echo("no filter is left; the bucket stays, as it may hold lines")
-    elif not (dry_run and was is None):
-        _link(which, dry_run=dry_run, unchanged=was == _changed_at(stack, **place))
-        ctx.invoke(status, as_json=False, watch=False, **which)
-
-
-def _link(which: dict[str, Any], *, dry_run: bool, unchanged: bool) -> None:
-    with open_deployment(**which) as deployment:
-        report = act(deployment, everything(deployment), dry_run=dry_run, as_json=False)
-    if unchanged and report is not None and not report.put + report.deleted:
-        click.echo("nothing has changed")
-
-
-def _changed_at(stack: str, *, profile: str | None, region: str | None) -> datetime | None:
-    """Tell when a stack was made or changed last; None where there is none."""
+    chosen = dict(sets)
+    chosen |= {
+        name: value
+        for name, value in (("LokiUrl", loki_url), ("LokiSecret", secret))
+        if value is not None
+    }
     with aws_errors():
+        session = open_session(profile, region)
+        place = {"profile": profile, "region": region, "stack": stack, "function": None}
+        if deletes:
+            _delete(session, place, dry_run=dry_run, yes=yes)
+            return
+        _deploy(session, place, chosen, bucket=bucket, grafana=grafana, dry_run=dry_run, yes=yes)
+
+
+def _deploy(  # noqa: PLR0913 - each is an option
+    session: Session,
+    place: dict[str, Any],
+    chosen: dict[str, str],
+    *,
+    bucket: str | None,
+    grafana: str | None,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    clients = Clients(session.client("cloudformation"), session.client("s3"))
+    clock = _clock()
+    declared = read_template()["Parameters"]
+    if wrong := faults(declared, chosen):
+        raise InputError("\n".join(wrong))
+    account = session.client("sts").get_caller_identity()["Account"]
+    before = _settled(
+        clients.cloudformation, read_stack(clients.cloudformation, place["stack"]), clock
+    )
+    previous = {} if before.phase == "absent" else before.parameters
+    asks = sys.stdin.isatty() and not yes
+    given = _ask_for_missing(declared, previous, chosen, asks=asks)
+    try:
+        plan = make_plan(
+            before,
+            chosen,
+            clients,
+            account=account,
+            region=str(session.region_name),
+            bucket=bucket,
+            environ=os.environ,
+        )
+    except BucketError as error:
+        raise InputError(f"{error}") from None
+    console = _console()
+    console.print(*_shown(plan, session, account, clock, stores=given is not None), sep="\n")
+    if not plan.is_first and not plan.changed and not code_changes(plan, clients.cloudformation):
+        console.print("The stack is up to date.")
+    elif dry_run:
+        console.print("Nothing was changed.")
+    else:
+        confirm("Deploy this?", yes=yes)
+        if given is not None:
+            arn = store(session.client("secretsmanager"), place["stack"], given)
+            plan = replace(plan, chosen={**plan.chosen, "LokiSecret": arn})
+        _change(plan, clients, clock, console)
+    if not dry_run:
+        _after(place, grafana, console)
+
+
+def _clock() -> Clock:
+    return click.get_current_context().find_object(Clock) or real_clock()
+
+
+def _console() -> Console:
+    # In a pipe nothing is folded.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _ENDLESS)
+
+
+def _settled(cloudformation: Any, stack: Stack, clock: Clock) -> Stack:
+    if stack.phase == "busy":
+        click.echo(
+            f"the stack {stack.name} is {stack.status}: waiting until that has ended", err=True
+        )
+    return wait(cloudformation, stack, clock.sleep)
+
+
+def _ask_for_missing(
+    declared: Mapping[str, Any],
+    previous: Mapping[str, str],
+    chosen: dict[str, str],
+    *,
+    asks: bool,
+) -> Credentials | None:
+    """Put what a person answers into `chosen`; return credentials that are to be stored."""
+    without = missing(declared, previous, chosen)
+    if without and not asks:
+        raise InputError(
+            f"the stack needs {', '.join(without)}: give --loki-url, or --set KEY=VALUE"
+        )
+    for name in without:
+        chosen[name] = click.prompt(
+            "URL of Loki, such as https://logs-prod-012.grafana.net",
+            value_proc=partial(_valid, declared, name),
+            err=True,
+        )
+    if not asks or previous or "LokiSecret" in chosen:
+        return None
+    click.echo("How does Loki know the shipper?", err=True)
+    for key, what in (
+        ("none", "it asks for no credentials"),
+        ("name", "they are in Secrets Manager or SSM already: give the name"),
+        ("password", "with a user and a password: store them in Secrets Manager"),
+        ("token", "with a token: store it in Secrets Manager"),
+    ):
+        click.echo(f"  {key:<10}{what}", err=True)
+    choices = click.Choice(["none", "name", "password", "token"])
+    match click.prompt("Credentials", type=choices, default="none", err=True):
+        case "name":
+            chosen["LokiSecret"] = click.prompt(
+                "ARN of the secret, or name of the SSM parameter",
+                value_proc=partial(_valid, declared, "LokiSecret"),
+                err=True,
+            )
+        case "password":
+            user = click.prompt("User (of Grafana Cloud: a number)", err=True)
+            return Password(user, click.prompt("Password", hide_input=True, err=True))
+        case "token":
+            return Token(click.prompt("Token", hide_input=True, err=True))
+    return None
+
+
+def _valid(declared: Mapping[str, Any], name: str, value: str) -> str:
+    if wrong := faults(declared, {name: value.strip()}):
+        raise click.UsageError("\n".join(wrong))
+    return value.strip()
+
+
+def _shown(
+    plan: Plan, session: Session, account: str, clock: Clock, *, stores: bool
+) -> Iterator[Table | Text]:
+    """Say what the deployment is going to do."""
+    name, region = plan.stack.name, plan.place.region
+    verb = "Creates" if plan.is_first else "Updates"
+    yield Text(f"{verb} the stack {name} in {region}, account {account}", style="bold")
+    if plan.stack.phase in {"broken", "stuck"}:
+        yield _row("first", f"clears away an earlier deployment that is {plan.stack.status}")
+    if plan.is_first:
+        parts = [
+            f"{count} {what}" if count > 1 else f"a {what}" for what, count in plan.parts.items()
+        ]
+        yield _row("makes", ", ".join(parts))
+    if plan.makes_bucket:
+        yield _row("makes", f"the bucket {plan.place.bucket}, for code")
+    if stores:
+        yield _row("stores", f"the credentials in Secrets Manager, as {secret_name(name)}")
+    shown = plan.values if plan.is_first else {}
+    for parameter in _SHOWN_PARAMETERS:
+        if shown.get(parameter) and parameter not in plan.changed:
+            yield _row(parameter, shown[parameter])
+    for parameter, (old, new) in plan.changed.items():
+        yield _row(parameter, new if plan.is_first else f"{old or 'empty'} → {new or 'empty'}")
+    if not plan.has_bytecode:
+        yield _row(
+            "note",
+            "no Python 3.13 and no uv here: code is not compiled, which makes cold starts longer",
+        )
+    linking = {"LinkMode", "IncludeLogGroups", "ExcludeLogGroups", "TagConditions"}
+    if plan.is_first or linking & plan.changed.keys():
+        yield from _effects(plan, session, account, clock, secrets=int(stores))
+
+
+def _effects(
+    plan: Plan, session: Session, account: str, clock: Clock, *, secrets: int
+) -> Iterator[Table]:
+    """Say which log groups will be linked, and about what that costs a month."""
+    try:
+        chosen = selection(plan.values, plan.stack.name, plan.place.region, account)
+        seen = preview(session, chosen, clock)
+    except SettingsError as error:
+        raise InputError(f"correct the parameters: {error}") from None
+    except AwsError as error:
+        yield _row("links", f"log groups that could not be listed: {error.code}")
+        return
+    yield _row("links", _groups(seen))
+    now = datetime.fromtimestamp(clock.now() / 1000, UTC)
+    volume = read_volume(session.client("cloudwatch"), seen.selected, now)
+    cost = monthly_cost(
+        volume,
+        architecture=plan.values["Architecture"],
+        memory_mb=int(plan.values["MemorySize"]),
+        metrics=_METRICS,
+        secrets=secrets,
+    )
+    yield _row("costs", f"about ${cost.total:,.2f} a month: {_shares(cost)}")
+    yield _row(
+        "",
+        f"they took in {monthly_gb(volume):,.2f} GB a month, by the last 14 days; without data "
+        "transfer, NAT gateways and Loki itself (docs/cost.md)",
+    )
+
+
+def _groups(seen: Preview) -> str:
+    named = seen.selected[:_SHOWN_GROUPS]
+    rest = len(seen.selected) - len(named)
+    more = [f"{rest:,} more"] if rest else []
+    which = f": {', '.join([*named, *more])}" if named else ""
+    return f"{len(seen.selected):,} of {seen.total:,} log groups{which}"
+
+
+def _shares(cost: Cost) -> str:
+    shares = (
+        ("metrics", cost.metrics),
+        ("Lambda", cost.functions),
+        ("its own log", cost.own_log),
+        ("the secret", cost.secret),
+    )
+    return ", ".join(f"{what} ${dollars:,.2f}" for what, dollars in shares if dollars)
+
+
+def _change(plan: Plan, clients: Clients, clock: Clock, console: Console) -> None:
+    tell = on_stream()
+    try:
+        for step in upload_code(plan, clients.s3, _cache(os.environ)):
+            tell(step)
+        _print_events(clear_the_way(plan, clients.cloudformation, clock.sleep), 0, console)
+        tell("asking CloudFormation what changes")
+        change_set = prepare_change(plan, clients, clock.sleep)
+        tell("")
+        if change_set is None:
+            console.print("The stack is up to date.")
+            return
+        events = make_change(plan, change_set, clients.cloudformation, clock.sleep)
+        _print_events(events, len(change_set.changes), console)
+    except ArtifactError as error:
+        raise NotDeliveredError(f"{error}") from None
+    except StackError as error:
+        raise NotDeliveredError(f"{error}") from None
+    finally:
+        tell("")
+
+
+def _cache(environ: Mapping[str, str]) -> Path:
+    home = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~"), ".cache").expanduser()
+    return Path(home, "loki-shipper")
+
+
+def _print_events(events: Iterable[Event], total: int, console: Console) -> None:
+    """Print each resource once it is done, and meanwhile what is being worked on."""
+    tell, done = on_stream(), 0
+    for event in events:
+        word, style = _ENDED.get(event.status, ("", ""))
+        if event.failed:
+            word, style = "failed", "red"
+        if not word:
+            tell(f"{done} of {total}: {event.resource} …" if total else f"{event.resource} …")
+            continue
+        done += 1
+        tell("")
+        why = f": {event.reason}" if event.failed else ""
+        console.print(Text.assemble((f"{word:<9}", style), f"{event.resource}{why}"))
+    tell("")
+
+
+def _after(place: dict[str, Any], grafana: str | None, console: Console) -> None:
+    """Link what is selected, show it, and prove that a line arrives."""
+    with open_deployment(**place) as deployment:
         try:
-            client = open_session(profile, region).client("cloudformation")
-            [described] = client.describe_stacks(StackName=stack)["Stacks"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ValidationError":
-                return None
-            raise
-    changed: datetime = described.get("LastUpdatedTime", described["CreationTime"])
-    return changed
+            act(deployment, everything(deployment), dry_run=False, as_json=False)
+        except AwsError as error:
+            if error.kind != "refused":
+                raise
+            console.print(f"You may not link log groups ({error.code}): the stack does it.")
+        click.get_current_context().invoke(status, as_json=False, watch=False, **place)
+        _prove(deployment, grafana, console)
 
 
-def _manner(*, first: bool, dry_run: bool) -> list[str]:
-    """Say how SAM deploys: asking a person whatever it has to ask."""
-    person = sys.stdin.isatty()
+def _prove(deployment: Deployment, grafana: str | None, console: Console) -> None:
+    try:
+        configured = settings(deployment.shipper.environ)
+    except SettingsError as error:
+        raise InputError(f"correct the settings of {deployment.name}: {error}") from None
+    if configured.tenant_tag is not None and configured.loki_tenant is None:
+        console.print(
+            "No line was shipped as proof: with TenantTag, a line of no log group has no tenant."
+        )
+        return
+    name, now = uuid.uuid4().hex, _clock().now()
+    line = make_line(configured, str(deployment.session.region_name), name, now)
+    try:
+        ship(deployment.client("lambda"), deployment.shipper.arn, line)
+    except NotShippedError as error:
+        _fail_proof(f"{error}", deployment)
+    console.print(Text("The function shipped a line to Loki.", style="green"))
+    try:
+        access = credentials(
+            configured, lambda reference: fetch_secret(reference, session=deployment.session)
+        )
+        read_back(way(access, configured.loki_tenant), line)
+        console.print(Text("Loki gave it back.", style="green"))
+    except (NotReadError, SettingsError) as error:
+        console.print(f"It was not read back from here: {error}. Look for it in Grafana.")
+    console.print(_row("query", line.query))
+    console.print(_row("Explore", explore_url(grafana or "https://GRAFANA", line.query)))
+
+
+def _fail_proof(why: str, deployment: Deployment) -> NoReturn:
+    stack = deployment.name.removeprefix("the stack ")
+    raise NotDeliveredError(f"{why}\nloki-shipper doctor --stack {stack} says what to do")
+
+
+def _delete(session: Session, place: dict[str, Any], *, dry_run: bool, yes: bool) -> None:
+    cloudformation, clock, console = session.client("cloudformation"), _clock(), _console()
+    stack = _settled(cloudformation, read_stack(cloudformation, place["stack"]), clock)
+    if stack.phase == "absent" and not stack.arn:
+        console.print(f"There is no stack {stack.name}: nothing to delete.")
+        return
+    kept = stack.outputs.get("BucketName", "the stack's bucket")
+    console.print(Text(f"Deletes the stack {stack.name} in {session.region_name}", style="bold"))
+    console.print(_row("unlinks", "every log group that it has linked"))
+    console.print(
+        _row("deletes", "its functions, roles, alarms, dashboard and the functions' logs")
+    )
+    console.print(_row("keeps", f"{kept}, which may hold lines; the bucket of the code; secrets"))
+    if not dry_run:
+        confirm(f"Delete the stack {stack.name}?", yes=yes)
+    if stack.phase == "ready":
+        context = click.get_current_context()
+        context.invoke(unlink, groups=(), everything=True, dry_run=dry_run, **place, **_ALL)
     if dry_run:
-        return ["--no-execute-changeset", "--no-fail-on-empty-changeset"]
-    if first and person:
-        return ["--guided"]
-    return ["--no-fail-on-empty-changeset", *([] if person else ["--no-confirm-changeset"])]
+        console.print("Nothing was changed.")
+        return
+    try:
+        _print_events(delete(cloudformation, stack, clock.sleep), 0, console)
+    except StackError as error:
+        raise NotDeliveredError(f"{error}") from None
+    console.print(f"The stack is deleted. The bucket stays: {kept}")
 
 
-def _run(*command: str) -> None:
-    ended = subprocess.run(command, cwd=_CLONE, check=False)  # noqa: S603 - it is SAM
-    if ended.returncode:
-        raise NotDeliveredError(f"sam {command[1]} failed: see above, and repeat the command")
+def _row(title: str, text: str) -> Table:
+    """Put a title before a text; where the text is folded, it stays in its column."""
+    row = Table.grid(padding=(0, 2, 0, 0))
+    row.add_column(style="dim", no_wrap=True, min_width=9)
+    row.add_column(overflow="fold")
+    row.add_row(title, Text(text))
+    return row

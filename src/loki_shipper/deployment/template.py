@@ -1,0 +1,69 @@
+"""The template as data, and the one whose code lies in a bucket."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import yaml
+
+from loki_shipper.bundle import bundled
+
+LAYERS: Final = {"arm64": "DependenciesLayerArm64", "x86_64": "DependenciesLayerX8664"}
+"""The layer of each processor: CloudFormation makes the one that Architecture asks for."""
+
+FUNCTION_TYPE: Final = "AWS::Serverless::Function"
+LAYER_TYPE: Final = "AWS::Serverless::LayerVersion"
+
+type Template = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms in their long one: `!Ref X` is `{"Ref": "X"}`."""
+
+
+def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    match node:
+        case yaml.ScalarNode():
+            value: Any = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            value = loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            value = loader.construct_mapping(node, deep=True)
+        case _:
+            raise yaml.constructor.ConstructorError(None, None, f"!{suffix} of nothing")
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _long_form)
+
+
+def read_template() -> Template:
+    """Read the template that this version deploys."""
+    text = bundled("template.yaml").read_text("utf-8")
+    template: Template = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    return template
+
+
+def with_code(template: Template, function: str, layers: Mapping[str, str]) -> Template:
+    """Name where code lies: the functions' zip, and each processor's layer, as `s3://…` or a path.
+
+    The result is not to be built any more.
+    """
+    resources = dict(template["Resources"])
+    for name in _of_type(template, FUNCTION_TYPE):
+        resources[name] = _pointed(resources[name], CodeUri=function)
+    for architecture, name in LAYERS.items():
+        resources[name] = _pointed(resources[name], ContentUri=layers[architecture])
+    return {**template, "Resources": resources}
+
+
+def _pointed(resource: Mapping[str, Any], **place: str) -> dict[str, Any]:
+    built = {name: value for name, value in resource.items() if name != "Metadata"}
+    return {**built, "Properties": resource["Properties"] | place}
+
+
+def _of_type(template: Template, kind: str) -> Iterator[str]:
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == kind:
+            yield name

@@ -1,0 +1,68 @@
+"""The bucket of uploads is made where it is missing, closed, and never somebody else's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from loki_shipper.deployment.bucket import (
+    BucketError,
+    Place,
+    artifacts_bucket,
+    bucket_exists,
+    is_uploaded,
+    make_bucket,
+    s3_uri,
+    s3_url,
+    upload,
+)
+from loki_shipper.local.aws import ACCOUNT, LocalAws, run_aws
+
+
+@pytest.fixture
+def aws() -> Iterator[LocalAws]:
+    with run_aws("eu-west-1") as aws:
+        yield aws
+        aws.reset()
+
+
+PLACE = Place(artifacts_bucket(ACCOUNT, "eu-west-1"), ACCOUNT, "eu-west-1")
+
+
+def test_a_bucket_is_made_once_and_closed(aws: LocalAws) -> None:
+    s3 = aws.client("s3")
+    assert not bucket_exists(s3, PLACE)
+    make_bucket(s3, PLACE)
+    make_bucket(s3, PLACE)
+    assert bucket_exists(s3, PLACE)
+    block = s3.get_public_access_block(Bucket=PLACE.bucket)["PublicAccessBlockConfiguration"]
+    assert set(block.values()) == {True}
+    where = s3.get_bucket_location(Bucket=PLACE.bucket)["LocationConstraint"]
+    assert where == "eu-west-1"
+
+
+def test_an_upload_is_found_by_name(aws: LocalAws, tmp_path: Path) -> None:
+    s3 = aws.client("s3")
+    make_bucket(s3, PLACE)
+    assert not is_uploaded(s3, PLACE, "one.zip")
+    (tmp_path / "one.zip").write_bytes(b"zip")
+    upload(s3, PLACE, "one.zip", tmp_path / "one.zip")
+    upload(s3, PLACE, "two.json", b"{}")
+    assert is_uploaded(s3, PLACE, "one.zip")
+    held = s3.get_object(Bucket=PLACE.bucket, Key="loki-shipper/one.zip")["Body"].read()
+    assert held == b"zip"
+    assert s3_uri(PLACE, "one.zip") == f"s3://{PLACE.bucket}/loki-shipper/one.zip"
+    assert s3_url(s3, PLACE, "one.zip") == f"{aws.url}/{PLACE.bucket}/loki-shipper/one.zip"
+
+
+class ForeignBucket:
+    """An S3 in which the bucket is another account's."""
+
+    def head_bucket(self, **_: str) -> None:
+        raise ClientError({"Error": {"Code": "403"}}, "HeadBucket")
+
+
+def test_a_bucket_of_another_account_is_not_used() -> None:
+    with pytest.raises(BucketError, match=r"another account.*--bucket"):
+        bucket_exists(ForeignBucket(), PLACE)
