@@ -71,7 +71,7 @@ def test_every_shell_gets_its_form(shell: str) -> None:
     assert "plan" in completed.stdout
 
 
-@pytest.mark.parametrize("command", ["link", "unlink", "explain", "backfill"])
+@pytest.mark.parametrize("command", ["link", "unlink", "explain", "backfill", "tail"])
 def test_log_groups_are_completed(command: str, aws: LocalAws, groups: list[str]) -> None:
     assert names(complete(command, groups[0][:30], **aws.environ)) == groups
     assert names(complete(command, groups[1][:-2], **aws.environ)) == [groups[1]]

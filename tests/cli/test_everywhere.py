@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.cli.processes import (
     running,
     silent_server,
 )
+from tests.cli.queries import found, queried
 from tests.redriver.memory import failed
 from tests.subscriber.deployment import Deployment, deployed
 from tests.subscriber.moto_gaps import real_event_ids
@@ -42,6 +44,7 @@ RUN: dict[str, tuple[str, ...]] = {
     "status": ("--stack", "STACK"),
     "backfill": (GROUP, "--since", "2h", "--stack", "STACK"),
     "doctor": ("--loki", "http://127.0.0.1:9"),
+    "tail": (GROUP, "--loki", "QUERIED", "--stack", "STACK", "--for", "1s"),
     "redrive": ("--bucket", "BUCKET", "--local-settings"),
     "completion": ("bash",),
 }
@@ -60,6 +63,7 @@ BLOCKED: dict[str, tuple[str, ...]] = {
     "unlink": ("--all",),
     "status": (),
     "backfill": (GROUP, "--since", "2h"),
+    "tail": (GROUP,),
     "doctor": ("--loki", "SILENT"),
     "redrive": ("--bucket", "kept-lines"),
 }
@@ -82,8 +86,10 @@ def here() -> Iterator[Deployment]:
 def environ(here: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """AWS and a Loki on loopback; the demo finds none and shows its stand-in."""
     empty = os.fspath(tmp_path_factory.mktemp("empty"))
-    with run_receiver() as receiver:
+    line = found({"log_group": GROUP}, (time.time_ns(), "a line"))
+    with run_receiver() as receiver, queried([line]) as url:
         yield {
+            "QUERIED": url,
             **here.aws.environ,
             "LOKI_URL": receiver.url,
             "PATH": empty,
@@ -91,9 +97,9 @@ def environ(here: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Itera
         }
 
 
-def words(command: str, here: Deployment) -> list[str]:
-    given = [here.name if word == "STACK" else word for word in RUN[command]]
-    return [command, *(here.bucket if word == "BUCKET" else word for word in given)]
+def words(command: str, here: Deployment, environ: dict[str, str]) -> list[str]:
+    places = {"STACK": here.name, "BUCKET": here.bucket, "QUERIED": environ["QUERIED"]}
+    return [command, *(places.get(word, word) for word in RUN[command])]
 
 
 def without_loki(command: str, environ: dict[str, str]) -> dict[str, str]:
@@ -117,7 +123,7 @@ def test_every_command_is_run() -> None:
 def test_a_command_does_its_work_when_its_reader_goes(
     command: str, here: Deployment, environ: dict[str, str]
 ) -> None:
-    ended = in_closed_pipe(words(command, here), without_loki(command, environ))
+    ended = in_closed_pipe(words(command, here, environ), without_loki(command, environ))
     ended_well(ended, {1} if command == "doctor" else {0})
 
 
@@ -126,7 +132,7 @@ def test_a_narrow_terminal_without_colours_is_fine(
     command: str, here: Deployment, environ: dict[str, str]
 ) -> None:
     given = {"TERM": "xterm", "NO_COLOR": "1", **without_loki(command, environ)}
-    ended = on_terminal(words(command, here), COLUMNS, given)
+    ended = on_terminal(words(command, here, environ), COLUMNS, given)
     ended_well(ended, {1} if command == "doctor" else {0})
     assert ended.stdout.strip()
     styles = re.findall(r"\x1b\[([\d;]*)m", ended.stdout)
@@ -137,7 +143,7 @@ def test_a_narrow_terminal_without_colours_is_fine(
 def test_a_dumb_terminal_gets_no_escape_codes(
     command: str, here: Deployment, environ: dict[str, str]
 ) -> None:
-    ended = on_terminal(words(command, here), COLUMNS, {"TERM": "dumb", **environ})
+    ended = on_terminal(words(command, here, environ), COLUMNS, {"TERM": "dumb", **environ})
     ended_well(ended, {1} if command == "doctor" else {0})
     assert "\x1b" not in ended.stdout
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "unlink": "Unlink log groups, named ones or all.",
     "status": "Show what is linked, since when, and how deliveries go.",
     "backfill": "Ship a log group's past.",
+    "tail": "Show lines as they arrive in Loki, and which have not.",
     "doctor": "Say what is wrong between here and Loki, and what to do about it.",
     "redrive": "Ship what could not be delivered, out of the bucket.",
     "completion": "Let the shell complete commands and names of log groups.",

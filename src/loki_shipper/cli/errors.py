@@ -1,7 +1,7 @@
 """How a command fails: one sentence on stderr that says what to do, and an exit code."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, override
 
@@ -40,9 +40,9 @@ class StoppedError(click.ClickException):
 
 
 @contextmanager
-def stoppable(message: str) -> Iterator[None]:
+def stoppable(message: str | Callable[[], str]) -> Iterator[None]:
     """Say this when Ctrl-C ends the block."""
     try:
         yield
     except KeyboardInterrupt:
-        raise StoppedError(message) from None
+        raise StoppedError(message if isinstance(message, str) else message()) from None

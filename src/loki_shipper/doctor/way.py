@@ -65,8 +65,8 @@ class Way(Struct, frozen=True):
     sleep: Callable[[float], None] = time.sleep
 
 
-def way(access: Access, tenant: str | None) -> Way:
-    """Open the way to a Loki."""
+def way(access: Access, tenant: str | None, headers: Mapping[str, str] | None = None) -> Way:
+    """Open the way to a Loki; queries have these headers too."""
     session = connect(access)
     proxy = select_proxy(access.url, session.proxies)
     target = _target(proxy or access.url, proxied=proxy is not None)
@@ -79,7 +79,10 @@ def way(access: Access, tenant: str | None) -> Way:
             encode(batch), batch.stream.tenant, session=session, url=url, seconds=_SECONDS
         ),
         get=lambda path, params: _get(
-            session, access.url.removesuffix(PUSH_PATH) + path, params, tenant
+            session,
+            access.url.removesuffix(PUSH_PATH) + path,
+            params,
+            {**(headers or {}), "Content-Type": None, "X-Scope-OrgID": tenant},
         ),
     )
 
@@ -137,9 +140,11 @@ _NOT_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHIL
 
 
 def _get(
-    session: requests.Session, url: str, params: Mapping[str, str], tenant: str | None
+    session: requests.Session,
+    url: str,
+    params: Mapping[str, str],
+    headers: Mapping[str, str | None],
 ) -> Reply | NoAnswer:
-    headers = {"Content-Type": None, "X-Scope-OrgID": tenant}
     try:
         answer = session.get(
             url,

@@ -1,0 +1,102 @@
+"""Reads lines back from Loki, in pages, and says in one sentence why it cannot."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from loki_shipper.doctor.way import Reply
+from loki_shipper.local.loki import Line
+from loki_shipper.shipper.answer import NoAnswer
+
+HEADERS = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
+"""Makes Loki give structured metadata apart from the labels of a stream."""
+
+_PATH = "/loki/api/v1/query_range"
+_PAGE = 1_000
+"""Lines of one answer: an answer beyond gRPC's 4 MiB comes back empty, with status 200 (3.7.8)."""
+
+_MOST_PAGES = 20
+_LONGEST_BODY = 200
+_DENIED = {401, 403}
+_BUSY = 429
+_FAILING = 500
+
+type Get = Callable[[str, Mapping[str, str]], Reply | NoAnswer]
+"""Sends a query: a path next to the push path, and its parameters."""
+
+
+class QueryError(Exception):
+    """Raised when Loki gives no lines; the message may be shown.
+
+    `may_pass`: the same query may succeed later.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+def read_lines(get: Get, selector: str, start: int, end: int) -> tuple[list[Line], bool]:
+    """Read the lines of a stream selector from `start` to before `end`, in ns since 1970.
+
+    The lines are in the order of their time. True: there are more than are read at once. Raises
+    QueryError.
+    """
+    lines: list[Line] = []
+    for _ in range(_MOST_PAGES):
+        page = sorted(_page(get, selector, start, end), key=lambda line: line.timestamp)
+        lines += page
+        if len(page) < _PAGE:
+            return lines, False
+        # The last nanosecond may have more lines than the page had room for.
+        newest = page[-1].timestamp
+        start = newest if newest > start else newest + 1
+    return lines, True
+
+
+def _page(get: Get, selector: str, start: int, end: int) -> Iterator[Line]:
+    asked = {
+        "query": selector,
+        "start": str(start),
+        "end": str(end),
+        "limit": str(_PAGE),
+        "direction": "forward",
+    }
+    for stream in _result(get(_PATH, asked)):
+        for at, line, *rest in stream["values"]:
+            metadata = (rest or [{}])[0].get("structuredMetadata", {})
+            yield Line(stream["stream"], int(at), line, metadata)
+
+
+def _result(reply: Reply | NoAnswer) -> list[Any]:
+    match reply:
+        case NoAnswer(reason=reason):
+            raise QueryError(f"Loki does not answer ({reason})", may_pass=True)
+        case Reply(status=200, body=body):
+            return _streams(body)
+        case Reply(status=status) if status in _DENIED:
+            raise QueryError(
+                f"Loki refuses to be read with these credentials ({status}): they may be for "
+                "writing only; give --loki URL, and LOKI_USERNAME and LOKI_PASSWORD, or "
+                "LOKI_TOKEN, in the environment",
+                may_pass=False,
+            )
+        case Reply(status=status, body=body):
+            said = f"Loki answers {status}: {_excerpt(body)}"
+            raise QueryError(said, may_pass=status == _BUSY or status >= _FAILING)
+
+
+def _streams(body: str) -> list[Any]:
+    try:
+        streams: list[Any] = json.loads(body)["data"]["result"]
+    except (ValueError, KeyError, TypeError):
+        raise QueryError(
+            "what answers is not Loki: correct the URL, or log in to what is before Loki",
+            may_pass=False,
+        ) from None
+    return streams
+
+
+def _excerpt(body: str) -> str:
+    text = " ".join(body.split())
+    return "".join(each if each.isprintable() else " " for each in text)[:_LONGEST_BODY]
