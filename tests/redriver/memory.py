@@ -118,6 +118,12 @@ class World:
         self.seconds = 300.0
         self.crashes: set[str] = set()
         self.unknown: set[str] = set()
+        self.untagged: set[str] = set()
+        self.settings = Settings(
+            loki_url="http://loki",
+            tenant_tag="tenant",
+            builtin_labels=(("log_group", "log_group"),),
+        )
 
     def run(
         self,
@@ -142,14 +148,10 @@ class World:
             jitter=lambda longest: longest,
             renew=lambda: False,
             plain=set(),
-            late_minutes=30,
+            late_minutes=self.settings.late_stream_minutes,
         )
         around = Surroundings(
-            settings=Settings(
-                loki_url="http://loki",
-                tenant_tag="tenant",
-                builtin_labels=(("log_group", "log_group"),),
-            ),
+            settings=self.settings,
             book=Book(Rules(), {}),
             region="eu-central-1",
             own_log_group=None,
@@ -166,6 +168,8 @@ class World:
             raise KeyError("a line of a user")
         if log_group in self.unknown:
             return LogGroupTags({}, known=False)
+        if log_group in self.untagged:
+            return LogGroupTags({})
         return LogGroupTags({"tenant": log_group.strip("/").split("/")[0]})
 
     def _send(self, batch: Batch) -> Reply:

@@ -40,8 +40,8 @@ RESERVE = 20.0
 GET, LIST, WRITE, PUSH = 0.030, 0.150, 0.060, 0.030
 """Seconds of a request. 16 objects are read at a time, and 1,000 deleted in a request."""
 
-CPU = 0.004
-"""Seconds of an object: 2.2 ms of a core, of which 1,024 MB of memory have 0.58."""
+CPU = 0.009
+"""Seconds of an object: 1.3 ms of a core (scripts/redrive-rate), of which 256 MB have 0.145."""
 
 PRICES = {"LIST": 5.4e-6, "PUT": 5.4e-6, "GET": 0.43e-6, "DELETE": 0.0}
 """Dollars of a request to S3 in eu-central-1, November 2026."""
@@ -401,6 +401,6 @@ class Simulation:
 
     @property
     def dollars(self) -> float:
-        """Give what the requests to S3 cost, and Lambda at 1,024 MB on arm64."""
-        lambda_ = self.minutes_of_lambda * 60 * 0.0000133334
+        """Give what the requests to S3 cost, and Lambda at 256 MB on arm64."""
+        lambda_ = self.minutes_of_lambda * 60 * 0.25 * 0.0000133334
         return lambda_ + sum(PRICES[name] * count for name, count in self.s3.requests.items())
