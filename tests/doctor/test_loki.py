@@ -96,6 +96,14 @@ def test_metadata_that_vanishes_is_that_of_an_old_loki(stock_loki: Loki) -> None
     assert "before 2.9" in found["metadata"].says
 
 
+def test_where_log_groups_name_the_tenant_none_is_missed(stock_loki: Loki) -> None:
+    configured = settings({"LOKI_URL": stock_loki.url, "TENANT_TAG": "team"})
+    found = checked(configured)
+    assert found["tenant"].level is Level.YELLOW
+    assert "TENANT_TAG" in found["tenant"].says
+    assert "LOKI_TENANT" in found["tenant"].advice
+
+
 @pytest.mark.parametrize(
     ("answer", "check", "level"),
     [

@@ -258,6 +258,15 @@ def test_a_function_that_does_not_deliver_says_why(
     assert says in found["ship"].says
 
 
+def test_a_function_whose_log_groups_name_the_tenant_is_given_no_line(stack: Stack) -> None:
+    """No tag says whose the doctor's line is, so it would wait in the bucket for ever."""
+    found = stack.check(tenant_tag="team", loki_tenant="all")
+    assert found["ship"].level is Level.YELLOW
+    assert "TENANT_TAG" in found["ship"].says
+    assert isinstance(stack.clients.functions, Functions)
+    assert stack.clients.functions.invoked == []
+
+
 def test_events_that_nobody_keeps_are_named(stack: Stack) -> None:
     stack.clients.functions.kept = "arn:aws:sqs:eu-central-1:123456789012:other"
     assert reds(stack.check()) == ["kept"]

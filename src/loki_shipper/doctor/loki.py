@@ -202,6 +202,9 @@ def _refusal(
     if "http request to an https server" in body:
         return red("tls", "the port speaks TLS", "write https:// in LOKI_URL")
     match judge(answer):
+        case Denied() if "no org id" in body and settings.tenant_tag is not None:
+            says = "Loki asks for a tenant, and with TENANT_TAG each log group has its own"
+            return yellow("tenant", says, "name one in LOKI_TENANT to check the rest with it")
         case Denied() if "no org id" in body:
             return red("tenant", "Loki asks for a tenant, and none is set", "set LOKI_TENANT")
         case Misconfigured(reason="tenant"):
