@@ -120,3 +120,20 @@ def test_nothing_is_ever_too_far_behind_though_loki_remembers_every_stream(
         [part] = split_late(one, now=NOW + at, minutes=minutes)
         newest[part.stream] = max(newest.get(part.stream, 0), NOW + time)
         assert NOW + time >= newest[part.stream] - 2 * minutes * MINUTE
+
+
+@given(pushes(), st.lists(st.sampled_from([5, 15, 30]), min_size=1))
+def test_nothing_is_too_far_behind_either_where_the_length_is_changed_meanwhile(
+    given_: tuple[int, list[tuple[int, int]]], lengths: list[int]
+) -> None:
+    """Streams of both lengths may have the same label; Loki's window fits the longest."""
+    newest: dict[Stream, int] = {}
+    for number, (at, time) in enumerate(given_[1]):
+        one = Batch(STREAM, [Entry(NOW + time, "", (), LogEvent("", 0, ""))])
+        minutes = lengths[number % len(lengths)]
+        [part] = split_late(one, now=NOW + at, minutes=minutes)
+        if time - at > 10 * MINUTE:
+            # Loki refuses it, and it moves no window on.
+            continue
+        newest[part.stream] = max(newest.get(part.stream, 0), NOW + time)
+        assert NOW + time >= newest[part.stream] - 60 * MINUTE
