@@ -2,7 +2,7 @@
 
 import pytest
 
-from loki_shipper.model import Batch, Entry, LogEvent, Stream
+from loki_shipper.model import Batch, Entry, LogEvent, Pairs, Stream
 from loki_shipper.redriver.pace import STREAM_RATE, Pace
 from loki_shipper.shipper.answer import Answer, NoAnswer
 
@@ -33,7 +33,7 @@ class World:
         self.now += seconds
 
     def send(self, batch: Batch) -> Answer:
-        size = sum(len(entry.line) for entry in batch.entries)
+        size = sum(map(as_loki_counts, batch.entries))
         self.tokens = min(self.limit, self.tokens + (self.now - self.refilled) * self.limit)
         self.refilled = self.now
         if size > self.tokens:
@@ -48,8 +48,17 @@ class World:
         return sum(size for _, size in self.pushed) / self.now
 
 
-def batch(stream: str = "a", tenant: str = "t", size: int = 100_000) -> Batch:
-    entry = Entry(0, "x" * size, (), LogEvent("", 0, ""))
+def as_loki_counts(entry: Entry) -> int:
+    """Give an entry's size as Loki's limits count it (EntryTotalSize in its pkg/util)."""
+    return len(entry.line.encode()) + sum(
+        len(text.encode()) for pair in entry.metadata for text in pair
+    )
+
+
+def batch(
+    stream: str = "a", tenant: str = "t", size: int = 100_000, *, metadata: Pairs = ()
+) -> Batch:
+    entry = Entry(0, "x" * size, metadata, LogEvent("", 0, ""))
     return Batch(Stream(tenant, (("app", stream),)), [entry])
 
 
@@ -59,6 +68,21 @@ def test_one_stream_stays_below_the_rate_at_which_loki_shards_it(workers: int) -
     for _ in range(400):
         assert world.pace(batch()) == STORED
     assert world.rate == pytest.approx(STREAM_RATE / workers, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        batch(size=40_000, metadata=(("log_stream", "é" * 29_995),)),
+        Batch(batch().stream, [Entry(0, "é" * 50_000, (), LogEvent("", 0, ""))]),
+    ],
+    ids=["metadata", "characters"],
+)
+def test_the_rate_is_in_bytes_as_loki_counts_them(one: Batch) -> None:
+    world = World()
+    for _ in range(400):
+        world.pace(one)
+    assert world.rate == pytest.approx(STREAM_RATE, rel=0.02)
 
 
 def test_many_streams_may_have_more_together() -> None:

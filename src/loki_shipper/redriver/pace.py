@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from threading import Lock
 
-from loki_shipper.model import Batch, Stream
+from loki_shipper.model import Batch, Entry, Stream
 from loki_shipper.shipper.answer import Answer, NoAnswer
+from loki_shipper.shipper.batch import size
 
 STREAM_RATE = 1_000_000
-"""Bytes of lines a second for one stream, all workers together. Stock Loki divides a stream into
-shards at 1,536 KB a second (`shard_streams.desired_rate`), and then hides what it refuses."""
+"""Bytes a second for one stream, all workers together, as Loki counts them. Stock Loki divides a
+stream into shards at 1,536 KB a second (`shard_streams.desired_rate`), and then hides what it
+refuses."""
 
 _FIRST_RATE = 2_000_000
 """Bytes a second for one tenant at first: half of stock Loki's `ingestion_rate_mb`."""
@@ -70,9 +72,9 @@ class Pace:
         turn = max(now, self._stream_turns.get(stream, 0.0), self._tenant_turns.get(tenant, 0.0))
         if turn - now > self._remaining():
             return None
-        size = sum(len(entry.line) for entry in batch.entries)
-        self._stream_turns[stream] = turn + size / self._stream_rate
-        self._tenant_turns[tenant] = turn + size / self._rate(tenant)
+        counted = sum(map(_counted, batch.entries))
+        self._stream_turns[stream] = turn + counted / self._stream_rate
+        self._tenant_turns[tenant] = turn + counted / self._rate(tenant)
         return turn - now
 
     def _rate(self, tenant: str | None) -> float:
@@ -80,3 +82,8 @@ class Pace:
 
     def _adapt(self, tenant: str | None, factor: float) -> None:
         self._rates[tenant] = max(_LEAST_RATE, self._rate(tenant) * factor)
+
+
+def _counted(entry: Entry) -> int:
+    """Give an entry's bytes as Loki's limits count them: its line and its structured metadata."""
+    return size(entry.line) + sum(size(name) + size(value) for name, value in entry.metadata)
