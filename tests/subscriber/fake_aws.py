@@ -33,6 +33,7 @@ ACCOUNT, REGION = "123456789012", "eu-central-1"
 SHIPPER = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:loki-shipper-shipper"
 OTHERS = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:somebody-elses"
 BUCKET = "loki-shipper-bucket"
+QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/loki-shipper-changes"
 NAME = "loki-shipper"
 BEGIN = 1_790_000_000.0
 """When the fake's time begins, in seconds since 1970."""
@@ -80,6 +81,8 @@ class FakeAws:
         """What GetResources says of log groups in place of the truth."""
         self.policy: dict[str, Any] | None = None
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.queue: list[str] = []
+        """Messages that were put on the queue."""
         self.shipped: list[dict[str, Any]] = []
         self.report: dict[str, Any] = {}
         """What the shipper says of each invocation."""
@@ -91,6 +94,8 @@ class FakeAws:
         """How time passes; runs that take place at once take turns."""
         self.calls = Counter[str]()
         self.throttled = Counter[str]()
+        self.conflicts = 0
+        """How often somebody else had written an object meanwhile."""
         self.before: dict[str, Callable[[dict[str, Any]], object]] = {}
         """What happens just before a call is answered, by operation; it may raise `error`."""
         self._listed: dict[str, list[Any]] = {}
@@ -194,23 +199,31 @@ class FakeAws:
         return decode_memory(None if found is None else found[0])
 
     def surroundings(
-        self, settings: Settings | None = None, *, seconds: float = 840
+        self,
+        settings: Settings | None = None,
+        *,
+        seconds: float = 840,
+        stack_status: Callable[[], str | None] = lambda: None,
+        share: float = 1.0,
+        jitter: Callable[[float], float] = lambda _: 0.0,
     ) -> Surroundings:
-        """A run that may take so many seconds."""
+        """A run that may take so many seconds, and make such a share of the calls."""
         settings = configured() if settings is None else settings
         end = self.time + seconds
         pace = Pace(
             clock=lambda: self.time,
             sleep=self.sleep,
             remaining=lambda: end - self.time,
-            jitter=lambda _: 0.0,
+            jitter=jitter,
+            share=share,
         )
         clock = Clock(lambda: int(self.time * 1000), self.sleep, lambda: end - self.time)
-        return Surroundings(Aws(self.clients(), settings, pace), settings, clock)
+        aws = Aws(self.clients(), settings, pace)
+        return Surroundings(aws, settings, clock, stack_status=stack_status)
 
     def clients(self) -> Clients:
         """Clients of this AWS."""
-        services = "logs", "resourcegroupstaggingapi", "s3", "lambda"
+        services = "logs", "resourcegroupstaggingapi", "s3", "lambda", "sqs"
         return Clients(*(Client(self, service) for service in services))
 
     def sleep(self, seconds: float) -> None:
@@ -434,9 +447,15 @@ class FakeAws:
         assert Bucket == BUCKET
         _, etag = self.objects.get(Key, (b"", ""))
         if (IfNoneMatch and etag) or (IfMatch and IfMatch != etag):
+            self.conflicts += 1
             raise error("PreconditionFailed", "", 412)
         self.objects[Key] = Body, f'"{self.calls["PutObject"]}"'
         return {"ETag": self.objects[Key][1]}
+
+    def _send_message(self, QueueUrl: str, MessageBody: str) -> Any:
+        assert QueueUrl == QUEUE
+        self.queue.append(MessageBody)
+        return {"MessageId": str(self.calls["SendMessage"])}
 
     def _group(self, name: str) -> dict[str, Any]:
         if name not in self.groups:

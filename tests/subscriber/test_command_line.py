@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
@@ -12,8 +13,9 @@ from msgspec import structs
 from loki_shipper.cli import main
 from loki_shipper.cli.errors import NotDeliveredError
 from loki_shipper.cli.link import finish
+from loki_shipper.cli.unlink import unlink
 from tests.conftest import SWEEP
-from tests.subscriber.deployment import NAME, OWN, REGION, Deployment, deployed
+from tests.subscriber.deployment import NAME, OWN, REGION, Deployment, Skipping, deployed
 
 FULL = {f"/aws/lambda/full-{number}" for number in range(10)}
 CHOSEN = {f"/aws/lambda/f{number:03}" for number in range(120)} | {"/aws/lambda/odd#1"}
@@ -173,6 +175,27 @@ def test_works_with_a_shipper_that_something_else_deployed(here: Deployment) -> 
     here.group(f"/aws/lambda/{here.name}-shipper")
     assert here.run("link", "--all", "--function", here.shipper).exit_code == 0
     assert here.linked == {"/aws/lambda/a"}
+
+
+def test_before_a_deletion_it_unlinks_also_without_the_bucket(
+    here: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.make_stack()
+    here.group("/aws/lambda/a", foreign=1)
+    here.run("link", "--all")
+    s3 = here.aws.client("s3")
+    for each in s3.list_objects_v2(Bucket=here.bucket)["Contents"]:
+        s3.delete_object(Bucket=here.bucket, Key=each["Key"])
+    s3.delete_bucket(Bucket=here.bucket)
+    assert here.run("unlink", "--all").exit_code == 1
+    for name, value in here.aws.environ.items():
+        monkeypatch.setenv(name, value)
+    options = dict.fromkeys(("profile", "region", "function"))
+    options |= dict.fromkeys(("include", "exclude", "tags"), ())
+    asked = {"groups": (), "everything": True, "dry_run": False, "as_json": False}
+    with click.Context(unlink, obj=Skipping().clock) as context:
+        context.invoke(unlink, deletion=True, stack=here.name, **asked, **options)
+    assert here.filters == {"/aws/lambda/a": ["foreign-0"]}
 
 
 def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:

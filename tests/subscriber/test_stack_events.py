@@ -1,5 +1,6 @@
 """The function as CloudFormation's custom resource, on sockets."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,3 +105,63 @@ def test_answers_before_its_time_is_up(here: Deployment) -> None:
     assert isinstance(result, Response), result
     assert result.payload["left"] > 0
     assert [each["Status"] for each in server.came] == ["SUCCESS"]
+
+
+def records(*bodies: str) -> dict[str, Any]:
+    """Messages of the queue, as Lambda hands them over."""
+    found = [{"messageId": str(number), "body": body} for number, body in enumerate(bodies)]
+    return {"Records": [{**each, "eventSource": "aws:sqs"} for each in found]}
+
+
+def test_takes_changes_of_log_groups_from_its_queue(here: Deployment) -> None:
+    here.group("/aws/lambda/a", foreign=1, team="pay")
+    here.group("/aws/lambda/b", foreign=2)
+    created = [
+        {
+            "source": "aws.logs",
+            "detail": {"eventName": "CreateLogGroup", "requestParameters": {"logGroupName": name}},
+        }
+        for name in ("/aws/lambda/a", "/aws/lambda/b", "/aws/lambda/gone")
+    ]
+    env = {**here.aws.environ, **here.environ}
+    with run_sandbox(HANDLER, env=env) as function:
+        messages = records(*map(json.dumps, created), "no JSON", "{}")
+        result = function.invoke(messages, deadline_ms=120_000)
+    # What is no change of a log group ends in the dead-letter queue.
+    failures = [{"itemIdentifier": "3"}, {"itemIdentifier": "4"}]
+    assert result == Response({"batchItemFailures": failures}), function.log_lines
+    assert here.linked == {"/aws/lambda/a"}
+
+
+def test_a_deletion_that_time_was_up_for_goes_on_by_way_of_the_queue(here: Deployment) -> None:
+    sqs = here.aws.client("sqs")
+    queue = sqs.create_queue(QueueName=f"{here.name}-changes")["QueueUrl"]
+    for number in range(12):
+        here.group(f"/aws/lambda/{number:02}")
+        here.aws.subscribe(f"/aws/lambda/{number:02}", here.shipper)
+    env = {**here.aws.environ, **here.environ, "BUCKET": "", "QUEUE_URL": queue}
+    with answers() as server, run_sandbox(HANDLER, env=env) as function:
+        # A minute is kept back: two seconds are for unlinking.
+        result = function.invoke(stack_event("Delete", server.url, here.name), deadline_ms=62_000)
+        assert isinstance(result, Response), result
+        assert here.linked
+        assert server.came == []
+        [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
+        result = function.invoke(records(message["Body"]), deadline_ms=120_000)
+    assert result == Response({"batchItemFailures": []}), function.log_lines
+    assert here.linked == set()
+    [answer] = server.came
+    assert (answer["Status"], answer["RequestId"]) == ("SUCCESS", "Delete")
+
+
+def test_a_deletion_that_cannot_go_on_is_answered_at_once(here: Deployment) -> None:
+    for number in range(12):
+        here.group(f"/aws/lambda/{number:02}")
+        here.aws.subscribe(f"/aws/lambda/{number:02}", here.shipper)
+    gone = f"{here.aws.url}/123456789012/gone"
+    env = {**here.aws.environ, **here.environ, "BUCKET": "", "QUEUE_URL": gone}
+    with answers() as server, run_sandbox(HANDLER, env=env) as function:
+        function.invoke(stack_event("Delete", server.url, here.name), deadline_ms=62_000)
+    [answer] = server.came
+    assert answer["Status"] == "FAILED"
+    assert "log groups left: delete the stack again to go on" in answer["Reason"]

@@ -175,8 +175,11 @@ def test_it_allows_what_the_resources_need(needed: set[str]) -> None:
 
 
 def linking() -> set[str]:
-    """Give the actions of a person who links or unlinks: those of the subscriber's own calls."""
-    return {each for each in called() if not each.startswith("s3:")}
+    """Give the actions of a person who links or unlinks: those of the subscriber's own calls.
+
+    Only the function itself puts messages on its queue.
+    """
+    return {each for each in called() if not each.startswith(("s3:", "sqs:"))}
 
 
 def test_it_allows_linking_and_unlinking() -> None:
@@ -214,8 +217,15 @@ def test_what_writes_is_bound_to_the_stack() -> None:
             here = {"StringEquals": {"aws:RequestedRegion": "REGION"}}
             assert (resources, statement["Condition"]) == ("*", here)
             continue
+        if "STACK" in json.dumps(statement.get("Condition", {})):
+            continue
         if resources == "*":
             assert all(re.match(r"\w+:(Get|Describe)", each) for each in statement["Action"])
+            continue
+        if "event-source-mapping" in resources:
+            # Their ids are AWS's own, and tags give nobody access.
+            reads_or_tags = r"lambda:(Get|List|Tag|Untag)"
+            assert all(re.match(reads_or_tags, each) for each in statement["Action"])
             continue
         for resource in [resources] if isinstance(resources, str) else resources:
             assert re.search(BOUND, resource)

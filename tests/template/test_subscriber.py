@@ -11,6 +11,7 @@ from botocore import xform_name
 from botocore.session import get_session
 
 from loki_shipper.model import OWN_TAG
+from loki_shipper.subscriber.invocation import _SHARE
 from loki_shipper.subscriber.request import GroupsChanged, Sweep, request
 from loki_shipper.subscriber.settings import Settings, settings, variables
 from tests.subscriber.fake_aws import SHIPPER
@@ -24,6 +25,7 @@ SERVICES = {
     "tagging": ("resourcegroupstaggingapi", "tag"),
     "s3": ("s3", "s3"),
     "functions": ("lambda", "lambda"),
+    "queues": ("sqs", "sqs"),
     "cloudformation": ("cloudformation", "cloudformation"),
 }
 """By the names of `Clients`: boto3's service, and IAM's."""
@@ -31,7 +33,14 @@ SERVICES = {
 ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 """Calls that IAM knows by another name."""
 
-UNCALLED = {"logs:CreateLogStream", "logs:PutLogEvents", "s3:ListBucket"}
+UNCALLED = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "s3:ListBucket",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+}
 """What Lambda does for the function, and what tells an absent object from a denied one."""
 
 
@@ -160,6 +169,7 @@ def test_it_gets_every_setting_from_its_parameter_or_the_stack(template: dict[st
     given |= {
         "SHIPPER_ARN": {"Ref": "ShipperAlias"},
         "BUCKET": {"Ref": "Bucket"},
+        "QUEUE_URL": {"Ref": "ChangesQueue"},
         "STACK": {"Ref": "AWS::StackName"},
         "FILTER_NAME": {"Ref": "AWS::StackName"},
     }
@@ -191,6 +201,8 @@ def test_links_go_before_anything_that_a_filter_needs(template: dict[str, Any]) 
     """CloudFormation deletes in the opposite order of what depends on what."""
     links = template["Resources"]["Links"]
     assert {"ShipperPermission", "ShipperInvocation"} <= set(links["DependsOn"])
+    # A deletion goes on by way of the queue.
+    assert "ChangesMapping" in links["DependsOn"]
     assert links["Properties"]["Destination"] == {"Ref": "ShipperAlias"}
     assert links["Properties"]["ServiceToken"] == {"Fn::GetAtt": ["SubscriberFunction", "Arn"]}
 
@@ -218,13 +230,38 @@ def test_cloudformation_waits_longer_than_the_function_runs(template: dict[str, 
     assert properties(template, "Links")["ServiceTimeout"] > timeout
 
 
+def test_changes_wait_in_a_queue_for_few_runs_at_a_time(template: dict[str, Any]) -> None:
+    [target] = properties(template, "ChangesRule")["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["ChangesQueue", "Arn"]}
+    [sends] = properties(template, "ChangesQueuePolicy")["PolicyDocument"]["Statement"]
+    assert sends["Principal"] == {"Service": "events.amazonaws.com"}
+    assert sends["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["ChangesRule", "Arn"]}}
+    }
+    mapping = properties(template, "ChangesMapping")
+    assert mapping["FunctionName"] == {"Ref": "SubscriberFunction"}
+    assert mapping["MaximumBatchingWindowInSeconds"] > 0
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] == 1 / _SHARE
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_a_change_that_keeps_failing_is_kept_and_told(template: dict[str, Any]) -> None:
+    queue = properties(template, "ChangesQueue")
+    # Lambda takes no queue whose messages come again before the function has ended.
+    assert queue["VisibilityTimeout"] >= properties(template, "SubscriberFunction")["Timeout"]
+    dead = queue["RedrivePolicy"]["deadLetterTargetArn"]
+    assert dead == {"Fn::GetAtt": ["DeadChangesQueue", "Arn"]}
+    [dimension] = properties(template, "ChangesNotFollowed")["Dimensions"]
+    assert dimension["Value"] == {"Fn::GetAtt": ["DeadChangesQueue", "QueueName"]}
+
+
 def test_it_hears_of_log_groups_and_looks_at_all_of_them_every_hour(
     template: dict[str, Any],
 ) -> None:
     events = properties(template, "SubscriberFunction")["Events"]
     assert events["Hourly"]["Properties"]["Schedule"] == "rate(1 hour)"
     assert request({"source": "aws.events", "detail-type": "Scheduled Event"}) == Sweep()
-    pattern = events["LogGroupChanged"]["Properties"]["Pattern"]
+    pattern = properties(template, "ChangesRule")["EventPattern"]
     parameters = {
         "logGroupName": "/a",
         "resourceArn": "arn:aws:logs:eu-central-1:123456789012:log-group:/a",

@@ -23,6 +23,9 @@ OF_LAMBDA = {
 OF_FILTERS = {"DeliveryErrors", "DeliveryThrottling", "ForwardedLogEvents"}
 """CloudWatch Logs has them by LogGroupName, DestinationType and FilterName only."""
 
+OF_QUEUES = {"ApproximateNumberOfMessagesVisible"}
+QUEUES = {"${ChangesQueue.QueueName}", "${DeadChangesQueue.QueueName}"}
+
 type Metric = tuple[str, str]
 
 
@@ -85,6 +88,11 @@ def test_every_alarm_watches_a_metric_that_there_is(
                 assert service["Name"] == "service"
                 assert (service["Value"], name) in measured
                 assert stack == {"Name": "stack", "Value": {"Ref": "AWS::StackName"}}
+            case {"Namespace": "AWS/SQS", "MetricName": name, "Dimensions": [dimension]}:
+                assert name in OF_QUEUES
+                queue, attribute = dimension["Value"]["Fn::GetAtt"]
+                assert template["Resources"][queue]["Type"] == "AWS::SQS::Queue"
+                assert (dimension["Name"], attribute) == ("QueueName", "QueueName")
             case other:
                 pytest.fail(f"nobody measures {other}")
 
@@ -107,6 +115,9 @@ def test_the_dashboard_shows_metrics_that_there_are(
                 assert stack == "${AWS::StackName}"
             case ["AWS/Lambda", name, "FunctionName", "${ShipperFunction}", {"stat": _}]:
                 assert name in OF_LAMBDA
+            case ["AWS/SQS", name, "QueueName", queue, {"stat": _}]:
+                assert name in OF_QUEUES
+                assert queue in QUEUES
             case [{"expression": query}]:
                 assert metric_of(query) in OF_FILTERS
             case other:

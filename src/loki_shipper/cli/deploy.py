@@ -475,7 +475,8 @@ def _delete(session: Session, place: dict[str, Any], *, dry_run: bool, yes: bool
         confirm(f"Delete the stack {stack.name}?", yes=yes)
     if stack.phase == "ready":
         context = click.get_current_context()
-        context.invoke(unlink, groups=(), everything=True, dry_run=dry_run, **place, **_ALL)
+        everything = {"groups": (), "everything": True, "deletion": True, "dry_run": dry_run}
+        context.invoke(unlink, **everything, **place, **_ALL)
     if dry_run:
         console.print("Nothing was changed.")
         return

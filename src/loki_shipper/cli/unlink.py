@@ -1,5 +1,6 @@
 """`loki-shipper unlink`: our filters are deleted, nobody else's."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -15,9 +16,11 @@ from loki_shipper.subscriber.memory import Lesson, learn
 from loki_shipper.subscriber.observe import always
 from loki_shipper.subscriber.reconcile import planned, rules
 from loki_shipper.subscriber.select import Rules, Selected, select
-from loki_shipper.subscriber.surroundings import read_memory
+from loki_shipper.subscriber.surroundings import Surroundings, read_memory
 from loki_shipper.subscriber.survey import Survey, survey
+from loki_shipper.subscriber.tally import Report
 from loki_shipper.subscriber.unlink import unlink as unlink_all
+from loki_shipper.subscriber.unlink import unlink_before_deletion
 
 
 @click.command()
@@ -27,7 +30,13 @@ from loki_shipper.subscriber.unlink import unlink as unlink_all
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
 def unlink(
-    *, groups: tuple[str, ...], everything: bool, dry_run: bool, as_json: bool, **which: Any
+    *,
+    groups: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+    as_json: bool,
+    deletion: bool = False,
+    **which: Any,
 ) -> None:
     """Unlink log groups from Loki: each GROUP, or all.
 
@@ -54,7 +63,9 @@ def unlink(
             job = ordered(deployment, _chosen(deployment), linked=False)
             act(deployment, job, dry_run=dry_run, as_json=as_json)
         else:
-            _all(deployment, dry_run=dry_run, as_json=as_json)
+            # `deploy --delete` goes on also where the bucket is gone; nobody will need the memory.
+            do = unlink_before_deletion if deletion else unlink_all
+            _all(deployment, do, dry_run=dry_run, as_json=as_json)
 
 
 def _chosen(deployment: Deployment) -> Survey:
@@ -65,7 +76,13 @@ def _chosen(deployment: Deployment) -> Survey:
     return replace(seen, groups=chosen, whole=False)
 
 
-def _all(deployment: Deployment, *, dry_run: bool, as_json: bool) -> None:
+def _all(
+    deployment: Deployment,
+    do: Callable[[Surroundings], Report],
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     around = deployment.around
     if dry_run:
         memory = learn(read_memory(around), Lesson(stopped=True))
@@ -74,5 +91,5 @@ def _all(deployment: Deployment, *, dry_run: bool, as_json: bool) -> None:
         show_actions(list(actions), as_json=as_json)
         return
     with stoppable(GOES_ON), counting(total=None) as count:
-        report = unlink_all(deployment.telling(count))
+        report = do(deployment.telling(count))
     finish(count.outcomes, report, {}, as_json=as_json)

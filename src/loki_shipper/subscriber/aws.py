@@ -31,6 +31,7 @@ class Clients(NamedTuple):
     tagging: Any
     s3: Any
     functions: Any
+    queues: Any
 
 
 def connect(session: Session | None = None) -> Clients:
@@ -49,6 +50,7 @@ def connect(session: Session | None = None) -> Clients:
         session.client("resourcegroupstaggingapi", config=once),
         session.client("s3", config=once),
         session.client("lambda", config=patient),
+        session.client("sqs", config=once),
     )
 
 
@@ -312,6 +314,19 @@ class Aws:
                 return False
             raise
         return True
+
+    def put_on_queue(self, message: str) -> None:
+        """Have another invocation of the subscriber take a message from its queue."""
+        self._call(
+            "SendMessage",
+            lambda: self._clients.queues.send_message(
+                QueueUrl=self._settings.queue_url, MessageBody=message
+            ),
+        )
+
+    def wait(self, tries: int) -> None:
+        """Wait for a random time after so many tries that failed."""
+        self._pace.wait(tries)
 
     def _pages(
         self,

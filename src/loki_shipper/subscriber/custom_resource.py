@@ -1,9 +1,39 @@
-"""From what a run did for the stack to whether CloudFormation's request has failed."""
+"""From what a run did for the stack to whether CloudFormation's request has failed, or goes on."""
 
-from typing import assert_never
+from typing import Any, assert_never
 
-from loki_shipper.subscriber.request import StackChanged
+from msgspec.structs import replace
+
+from loki_shipper.subscriber.request import StackChanged, goes_on
 from loki_shipper.subscriber.tally import Report
+
+_WAITS_MS = 3_500_000
+"""How long CloudFormation waits for an answer: an hour, from which the way here and back goes."""
+
+_LEAST_SECONDS = 150.0
+"""What is worth another invocation, which keeps a minute back to answer."""
+
+
+def begun(stack: StackChanged, now: int) -> StackChanged:
+    """Note when CloudFormation began to wait, in ms since 1970, unless an earlier run has."""
+    return stack if stack.began is not None else replace(stack, began=now)
+
+
+def seconds_left(stack: StackChanged, now: int) -> float:
+    """Give how long CloudFormation still waits for an answer to a request that has begun."""
+    assert stack.began is not None
+    return (stack.began + _WAITS_MS - now) / 1000
+
+
+def next_request(stack: StackChanged, report: Report, now: int) -> dict[str, Any] | None:
+    """Give the request with which another invocation goes on; None where there is no need or time.
+
+    Only a deletion goes on: after the others the sweeps do. `now` is in ms since 1970.
+    """
+    if stack.kind != "Delete" or not report.left or seconds_left(stack, now) < _LEAST_SECONDS:
+        return None
+    assert stack.began is not None
+    return goes_on(stack.event, stack.began, report.resume)
 
 
 def failure(stack: StackChanged, report: Report) -> str | None:
@@ -52,5 +82,8 @@ def _not_unlinked(report: Report) -> str | None:
             f"({first.why}): put that right and delete the stack again"
         )
     if report.left:
-        return f"time was up with {report.left} log groups left: delete the stack again to go on"
+        return (
+            f"time was up with {report.left} log groups left: delete the stack again to go on, or "
+            "run `loki-shipper deploy --delete`, which unlinks first for as long as it takes"
+        )
     return None

@@ -22,20 +22,22 @@ time stays in the index until the next sweep but one, which does no harm.
 """
 
 
-def index(found: Survey, origin: Origin, objects: Objects) -> None:
-    """Join a survey's tags with those that others wrote. Raises AwsError, ConflictError."""
+def index(found: Survey, fresh: Mapping[str, Tagged], origin: Origin, objects: Objects) -> None:
+    """Join tags with those that others wrote: a survey's, and those that were read again.
+
+    Raises AwsError, ConflictError.
+    """
     seen = found.began - _STALE_MS if found.whole else found.began
     groups = {group.name: Tagged(seen, group.tags) for group in found.groups}
-    _join(TagIndex(groups, seen if found.whole else 0), origin, objects)
+    _join(TagIndex(groups | dict(fresh), seen if found.whole else 0), origin, objects)
 
 
-def index_fresh(tags: Mapping[str, Tagged], origin: Origin, objects: Objects) -> None:
+def index_fresh(fresh: Mapping[str, Tagged], origin: Origin, objects: Objects) -> None:
     """Join tags that were read one by one with those that are there.
 
     Raises AwsError, ConflictError.
     """
-    if tags:
-        _join(TagIndex(dict(tags)), origin, objects)
+    _join(TagIndex(dict(fresh)), origin, objects)
 
 
 def _join(ours: TagIndex, origin: Origin, objects: Objects) -> None:

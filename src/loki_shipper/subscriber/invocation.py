@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from loki_shipper.emf import function_metrics
-from loki_shipper.subscriber.answer import Followed
+from loki_shipper.subscriber.answer import Followed, stack_status
 from loki_shipper.subscriber.aws import Aws, connect
 from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.custom_resource import failure
+from loki_shipper.subscriber.custom_resource import begun, failure, next_request, seconds_left
 from loki_shipper.subscriber.metrics import metrics
-from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.request import Ignored, StackChanged, request
-from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.pace import AwsError, Pace
+from loki_shipper.subscriber.request import Ignored, StackChanged, changes, request
+from loki_shipper.subscriber.respond import follow_changes, respond
 from loki_shipper.subscriber.settings import settings
 from loki_shipper.subscriber.surroundings import Surroundings
 
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from loki_shipper.subscriber.aws import Clients
-    from loki_shipper.subscriber.request import GroupsChanged, Sweep
     from loki_shipper.subscriber.settings import Settings
     from loki_shipper.subscriber.tally import Report
+
+_SHARE = 0.5
+"""Two batches of the queue are worked on at a time, and share the rates of calls."""
 
 _RESERVE = 60.0
 """Seconds kept back to finish what was begun, to remember it, and to answer CloudFormation."""
@@ -47,44 +50,92 @@ def run(event: Any, context: LambdaContext) -> dict[str, Any]:
         case Ignored():
             return {}
         case asked:
-            return asdict(_run(asked, settings(os.environ), context))
+            configured = settings(os.environ)
+            report = respond(asked, _surroundings(configured, context))
+            _record(report, configured)
+            return asdict(report)
 
 
-def follow(event: dict[str, Any], context: LambdaContext) -> Callable[[], Followed]:
-    """Prepare to link or unlink log groups as the stack is changed.
+def follow_queue(records: list[dict[str, Any]], context: LambdaContext) -> dict[str, Any]:
+    """Look at the log groups of a batch of messages from the queue.
 
-    Raises SettingsError, and then nothing was linked; what is returned raises AwsError and
-    ConflictError.
+    Returns which messages are to come again: those of log groups that there was no time for, and
+    those that cannot be read, which end in the dead-letter queue. Raises SettingsError, AwsError or
+    ConflictError, and then all of them come again.
     """
     configured = settings(os.environ)
-    stack = request(event)
-    assert isinstance(stack, StackChanged)
+    asked, unreadable = changes(records)
+    around = _surroundings(configured, context, share=_SHARE)
+    report, unfinished = follow_changes({n for names in asked.values() for n in names}, around)
+    _record(report, configured)
+    again = [message for message, names in asked.items() if unfinished.intersection(names)]
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in (*unreadable, *again)]}
+
+
+def follow_stack(event: dict[str, Any], context: LambdaContext) -> Callable[[], Followed]:
+    """Prepare to link or unlink log groups as the stack is changed.
+
+    Raises SettingsError, and then nothing was linked; what is returned raises AwsError,
+    ConflictError and DeletedError.
+    """
+    configured = settings(os.environ)
+    asked = request(event)
+    assert isinstance(asked, StackChanged)
+    stack = begun(asked, _now())
 
     def run() -> Followed:
-        report = _run(stack, configured, context)
-        return Followed(failure(stack, report), asdict(report))
+        around = _surroundings(configured, context, partial(seconds_left, stack))
+        around = replace(around, stack_status=partial(stack_status, str(event.get("StackId"))))
+        report = respond(stack, around)
+        _record(report, configured)
+        return Followed(
+            failure(stack, report),
+            asdict(report),
+            is_done=not _goes_on(next_request(stack, report, _now()), around),
+        )
 
     return run
 
 
-def _run(
-    asked: Sweep | GroupsChanged | StackChanged, configured: Settings, context: LambdaContext
-) -> Report:
-    report = respond(asked, _surroundings(configured, context))
-    _record(report, configured)
-    return report
+def _goes_on(event: dict[str, Any] | None, around: Surroundings) -> bool:
+    """Have another invocation go on, if there is anything to go on with."""
+    if event is None or around.settings.queue_url is None:
+        return False
+    try:
+        around.aws.put_on_queue(json.dumps(event))
+    except AwsError:
+        # CloudFormation hears what is left, and whoever deletes the stack goes on.
+        return False
+    return True
 
 
-def _surroundings(configured: Settings, context: LambdaContext) -> Surroundings:
+def _surroundings(
+    configured: Settings,
+    context: LambdaContext,
+    waits: Callable[[int], float] = lambda _: float("inf"),
+    share: float = 1.0,
+) -> Surroundings:
+    """Wire a run that ends before the function's time is up.
+
+    It ends also before `waits` is, which gives the seconds that somebody waits at a time, in ms
+    since 1970.
+    """
+
     def remaining() -> float:
-        return context.get_remaining_time_in_millis() / 1000 - _RESERVE
+        return min(context.get_remaining_time_in_millis() / 1000, waits(_now())) - _RESERVE
 
     def jitter(longest: float) -> float:
         return random.uniform(0, longest)  # noqa: S311 - it spreads load, it keeps no secret
 
-    pace = Pace(clock=time.monotonic, sleep=time.sleep, remaining=remaining, jitter=jitter)
-    clock = Clock(lambda: time.time_ns() // 1_000_000, time.sleep, remaining)
+    pace = Pace(
+        clock=time.monotonic, sleep=time.sleep, remaining=remaining, jitter=jitter, share=share
+    )
+    clock = Clock(_now, time.sleep, remaining)
     return Surroundings(Aws(_clients(), configured, pace), configured, clock)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @cache

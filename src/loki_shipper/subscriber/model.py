@@ -13,6 +13,10 @@ AWS gives no figure; what is delivered and read back folds, what is in neither i
 """
 
 
+type Turn = tuple[int, str]
+"""Orders log groups: the newest first."""
+
+
 class LogGroup(Struct, frozen=True):
     """A log group; `created` is in ms since 1970, `tags` are those that count for it."""
 
@@ -20,6 +24,11 @@ class LogGroup(Struct, frozen=True):
     created: int
     log_class: str = "STANDARD"
     tags: dict[str, str] = {}
+
+    @property
+    def turn(self) -> Turn:
+        """Its place among log groups."""
+        return -self.created, self.name
 
 
 class Filter(Struct, frozen=True, array_like=True):

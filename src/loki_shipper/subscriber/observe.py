@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 
 from loki_shipper.subscriber.memory import Memory, recall
-from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Seen, Unreadable
+from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Seen, Turn, Unreadable
 from loki_shipper.subscriber.pace import AwsError
 
 _HOUR_MS = 3_600_000
@@ -41,9 +41,9 @@ def observe(
     The newest come first each time. Raises AwsError where nothing can be read at all.
     """
 
-    def turn(group: LogGroup) -> tuple[bool, int, str]:
+    def turn(group: LogGroup) -> tuple[bool, Turn]:
         is_last = recall(memory, group) is None and not is_selected(group)
-        return is_last, -group.created, group.name
+        return is_last, group.turn
 
     doubted = []
     for group in sorted(groups, key=turn):

@@ -56,6 +56,9 @@ PER_SECOND = {
 }
 """Calls a second, four fifths of AWS's limit for an account and Region; others call too."""
 
+_FIRST_PAUSE = 0.1
+"""Seconds until an object that somebody else has changed is read again, at most; it doubles."""
+
 _SLOWEST = 8.0
 _TRIES = 8
 _PERMISSION_PAUSE = 5.0
@@ -68,7 +71,8 @@ class Pace:
 
     A throttled call doubles the pause between calls of its operation, each success takes a tenth of
     the surplus away. `remaining()` are the seconds that waiting must not go beyond; `jitter(x)`
-    gives up to x seconds.
+    gives up to x seconds. `share` is for runs that take place at once, each of which makes such a
+    share of the calls.
     """
 
     def __init__(
@@ -78,7 +82,9 @@ class Pace:
         sleep: Callable[[float], None],
         remaining: Callable[[], float],
         jitter: Callable[[float], float],
+        share: float = 1.0,
     ) -> None:
+        self._share = share
         self._clock = clock
         self._sleep = sleep
         self._remaining = remaining
@@ -103,6 +109,10 @@ class Pace:
                 return answer
         raise AssertionError
 
+    def wait(self, tries: int) -> None:
+        """Wait for a random time, longer after more tries that failed."""
+        self._sleep(self._jitter(min(_FIRST_PAUSE * 2.0 ** (tries - 1), _SLOWEST)))
+
     def _wait_for_turn(self, operation: str) -> None:
         now = self._clock()
         turn = max(now, self._next.get(operation, now))
@@ -111,7 +121,7 @@ class Pace:
         self._next[operation] = turn + self._pause(operation)
 
     def _pause(self, operation: str) -> float:
-        usual = 1 / PER_SECOND[operation] if operation in PER_SECOND else 0.0
+        usual = 1 / (self._share * PER_SECOND[operation]) if operation in PER_SECOND else 0.0
         return max(usual, self._pauses.get(operation, 0.0))
 
     def _faster(self, operation: str) -> None:

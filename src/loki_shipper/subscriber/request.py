@@ -1,8 +1,11 @@
 """From what the subscriber is invoked with to what is asked of it."""
 
+import json
 from typing import Any, Literal
 
 from msgspec import Struct
+
+from loki_shipper.subscriber.model import Turn
 
 
 class RequestError(Exception):
@@ -20,11 +23,17 @@ class GroupsChanged(Struct, frozen=True):
 
 
 class StackChanged(Struct, frozen=True):
-    """Follow the stack, and answer CloudFormation at `url` with the event's own ids."""
+    """Follow the stack, and answer CloudFormation at `url` with the event's own ids.
+
+    `began` and `resume` are of a deletion that goes on: when it began, in ms since 1970, and where
+    the invocation before it has ended.
+    """
 
     kind: Literal["Create", "Update", "Delete"]
     url: str
     event: dict[str, Any]
+    began: int | None = None
+    resume: Turn | None = None
 
 
 class Ignored(Struct, frozen=True):
@@ -44,7 +53,7 @@ def request(event: Any) -> Request:
     """
     match event:
         case {"RequestType": "Create" | "Update" | "Delete" as kind, "ResponseURL": str(url)}:
-            return StackChanged(kind, url, event)
+            return StackChanged(kind, url, event, *_progress(event))
         case {"source": "aws.events", "detail-type": "Scheduled Event"} | {"action": "sweep"}:
             return Sweep()
         case {"action": "look", "groups": [*names]} if all(isinstance(n, str) for n in names):
@@ -53,6 +62,40 @@ def request(event: Any) -> Request:
             return _called(name, detail)
         case _:
             raise RequestError("the event is no schedule, log group event, stack event or request")
+
+
+def goes_on(event: dict[str, Any], began: int, resume: Turn | None) -> dict[str, Any]:
+    """Give the event with which another invocation goes on with a deletion."""
+    return {**event, "LokiShipperBegan": began, "LokiShipperResume": resume}
+
+
+def _progress(event: dict[str, Any]) -> tuple[int | None, Turn | None]:
+    match event:
+        case {"LokiShipperBegan": int(began), "LokiShipperResume": [int(created), str(name)]}:
+            return began, (created, name)
+        case {"LokiShipperBegan": int(began)}:
+            return began, None
+        case _:
+            return None, None
+
+
+def changes(records: list[dict[str, Any]]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Read messages of the queue: the log groups by the message's id, and messages of nothing."""
+    named: dict[str, tuple[str, ...]] = {}
+    unreadable = []
+    for record in records:
+        try:
+            asked = request(json.loads(record["body"]))
+        except (ValueError, RequestError):
+            asked = None
+        match asked:
+            case GroupsChanged(names=names):
+                named[record["messageId"]] = names
+            case Ignored():
+                pass
+            case _:
+                unreadable.append(record["messageId"])
+    return named, unreadable
 
 
 def _called(name: str, detail: dict[str, Any]) -> Request:

@@ -12,27 +12,62 @@ from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
 from loki_shipper.subscriber.survey import survey
 from loki_shipper.subscriber.tally import Report, Tally
-from loki_shipper.subscriber.unlink import unlink
+from loki_shipper.subscriber.unlink import unlink_before_deletion
+
+
+class DeletedError(Exception):
+    """Raised when log groups are to be linked for a stack that is being deleted."""
 
 
 def respond(asked: Sweep | GroupsChanged | StackChanged, around: Surroundings) -> Report:
-    """Do what is asked, as far as time allows. Raises AwsError, ConflictError."""
+    """Do what is asked, as far as time allows. Raises AwsError, ConflictError, DeletedError."""
     match asked:
         case Sweep():
             tally = _run(around, hourly(around.clock.now()))
         case GroupsChanged(names=names):
             tally = _run(around, always, names)
-        case StackChanged(kind="Delete"):
-            return unlink(around)
+        case StackChanged(kind="Delete", resume=resume):
+            return unlink_before_deletion(around, resume)
         case StackChanged():
-            # A deployment starts again what was stopped by hand. First lines are left to the next
-            # sweep: CloudFormation waits for an answer.
-            remember(Lesson(stopped=False), around)
+            _start_again(asked, around)
+            # First lines are left to the next sweep: CloudFormation waits for an answer.
             return _run(around, never).report()
         case _:
             assert_never(asked)
     ship_first_lines(tally, around)
     return tally.report()
+
+
+def follow_changes(names: Iterable[str], around: Surroundings) -> tuple[Report, frozenset[str]]:
+    """Look at log groups that were made, deleted or tagged anew, many at a time.
+
+    They are linked first, and then written into the index and the memory, once for all of them.
+    Returns the names that are to be looked at again too, as time was up or AWS was busy. Raises
+    AwsError, ConflictError.
+    """
+    memory = read_memory(around)
+    # Where everything is unlinked, the stack is being deleted most likely: its time is short.
+    found = survey(around.aws, around.clock.now(), () if memory.stopped else names)
+    tally = reconcile(found, rules(around.settings, memory), memory, never, around)
+    if around.settings.bucket is not None:
+        index(found, tally.fresh_tags, around.settings.origin, around.aws)
+    ship_first_lines(tally, around)
+    return tally.report(), tally.unfinished
+
+
+def _start_again(stack: StackChanged, around: Surroundings) -> None:
+    """Let a deployment link again what was unlinked by hand; but not for a stack that goes.
+
+    The event may be a repeated one that CloudFormation has given up. The stack's status is read
+    after the order to unlink was taken back: a deletion that begins later gives it again.
+    """
+    remember(Lesson(stopped=False), around)
+    status = around.stack_status() or ""
+    # While an update is rolled back, what it has created is deleted.
+    over = ("DELETE", "ROLLBACK", *(["UPDATE_ROLLBACK"] if stack.kind == "Create" else []))
+    if status.startswith(over):
+        remember(Lesson(stopped=True), around)
+        raise DeletedError(f"the stack is in {status}: nothing is linked for it any more")
 
 
 def _run(around: Surroundings, distrust: Distrust, names: Iterable[str] | None = None) -> Tally:
@@ -41,8 +76,9 @@ def _run(around: Surroundings, distrust: Distrust, names: Iterable[str] | None =
     found = survey(around.aws, began, names)
     origin, has_index = around.settings.origin, around.settings.bucket is not None
     if has_index:
-        index(found, origin, around.aws)
+        # Before anything is linked, so that the shipper knows the tags: a first run takes minutes.
+        index(found, {}, origin, around.aws)
     tally = reconcile(found, rules(around.settings, memory), memory, distrust, around)
-    if has_index:
+    if has_index and tally.fresh_tags:
         index_fresh(tally.fresh_tags, origin, around.aws)
     return tally

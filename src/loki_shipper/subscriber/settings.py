@@ -146,6 +146,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     own_log_groups: Annotated[
         tuple[str, ...], Variable(_list, "Log groups of our own functions, never linked.", None)
     ] = ()
+    queue_url: Annotated[
+        str | None,
+        Variable(str, "Queue in which changes of log groups wait for the subscriber.", None),
+    ] = None
     bucket: Annotated[
         str | None, Variable(str, "Bucket for the tag index and for what is linked.", None)
     ] = None

@@ -21,13 +21,19 @@ class Objects(Protocol):
         """Write it; False: it is another one by now."""
         ...
 
+    def wait(self, tries: int) -> None:
+        """Wait for a random time after so many tries that failed."""
+        ...
+
 
 def update(key: str, change: Callable[[bytes | None], bytes], objects: Objects) -> None:
     """Read, change, write, and again if somebody else wrote meanwhile.
 
     Raises ConflictError, or AwsError.
     """
-    for _ in range(_TRIES):
+    for tries in range(_TRIES):
+        if tries:
+            objects.wait(tries)
         found = objects.read_object(key)
         body, etag = (None, None) if found is None else found
         changed = change(body)

@@ -20,12 +20,17 @@ from loki_shipper.subscriber.store import update
 
 
 class Surroundings(Struct, frozen=True):
-    """What a run needs of the world; `tell` hears of each outcome as it comes."""
+    """What a run needs of the world.
+
+    `tell` hears of each outcome as it comes. `stack_status` gives the status of the stack that a
+    run is for; None: it cannot be found out.
+    """
 
     aws: Aws
     settings: Settings
     clock: Clock
     tell: Callable[[Outcome], None] = lambda _: None
+    stack_status: Callable[[], str | None] = lambda: None
 
 
 def read_memory(around: Surroundings) -> Memory:

@@ -11,7 +11,7 @@ from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
 from loki_shipper.subscriber.catch_up import CaughtUp, is_expired, is_open
 from loki_shipper.subscriber.follow import follow
 from loki_shipper.subscriber.memory import Known, Lesson, Memory, recall
-from loki_shipper.subscriber.model import Filter, Filters, LogGroup, Reason, Seen
+from loki_shipper.subscriber.model import Filter, Filters, LogGroup, Reason, Seen, Turn
 from loki_shipper.subscriber.plan import Delete, Put
 from loki_shipper.subscriber.survey import Survey
 
@@ -24,6 +24,7 @@ class Report(Struct, frozen=True, kw_only=True):
     `waiting` counts those whose first lines wait for the next run. `left`: there was no time for so
     many; the next run begins with them. `whole`: it was a sweep. `policy_failure` says why the
     account policy is not in force, where it should be; `by_policy`: it is in force.
+    `resume`: where a deletion that cannot use the memory goes on.
     """
 
     seen: int
@@ -40,6 +41,7 @@ class Report(Struct, frozen=True, kw_only=True):
     whole: bool
     policy_failure: str | None
     by_policy: bool = False
+    resume: Turn | None = None
 
     @property
     def link_errors(self) -> int:
@@ -134,6 +136,22 @@ class Tally:
     def whole(self) -> bool:
         """Tell whether the run is about all log groups."""
         return self._found.whole
+
+    @property
+    def next_turn(self) -> Turn | None:
+        """Give the turn of the first log group that there was no time for."""
+        left = [group for group in self._found.groups if group.name in self._left]
+        return min((group.turn for group in left), default=None)
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """Name log groups for which there was no time, or AWS was too busy."""
+        busy = {
+            each.group
+            for each in self._outcomes
+            if isinstance(each, Failed) and each.is_temporary and each.step != "first_lines"
+        }
+        return frozenset(self._left | busy)
 
     @property
     def is_clean(self) -> bool:
