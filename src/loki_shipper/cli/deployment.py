@@ -207,6 +207,18 @@ def is_given(option: str) -> bool:
     return source is ParameterSource.COMMANDLINE
 
 
+def current_clock() -> Clock:
+    """Give the clock of the command that runs: tests bring one along, so that nobody waits."""
+    return click.get_current_context().find_object(Clock) or real_clock()
+
+
+def selection_of(
+    include: tuple[str, ...], exclude: tuple[str, ...], tags: tuple[str, ...]
+) -> Selection:
+    """Read the options of `selection_options`. Raises UsageError."""
+    return Selection(include, exclude, _conditions(tags))
+
+
 def real_clock() -> Clock:
     """Give a clock without an end: people stop a command themselves."""
     return Clock(lambda: time.time_ns() // 1_000_000, time.sleep, lambda: float("inf"))
@@ -224,9 +236,8 @@ def open_deployment(  # noqa: PLR0913 - each is an option
     tags: tuple[str, ...] = (),
 ) -> Iterator[Deployment]:
     """Find a deployment; what goes wrong with AWS until the block ends is said in one line."""
-    selection = Selection(include, exclude, _conditions(tags))
-    # Tests bring a clock along, so that nobody waits.
-    clock = click.get_current_context().find_object(Clock) or real_clock()
+    selection = selection_of(include, exclude, tags)
+    clock = current_clock()
     if function is not None and is_given("stack"):
         raise click.UsageError("give --stack or --function, not both")
     with aws_errors():

@@ -4,9 +4,21 @@ from typing import Any
 
 import click
 
-from loki_shipper.cli.deployment import open_deployment, selection_options
+from loki_shipper.cli.aws import aws_errors, open_session
+from loki_shipper.cli.deployment import (
+    NoDeploymentError,
+    current_clock,
+    is_given,
+    open_deployment,
+    selection_of,
+    selection_options,
+)
 from loki_shipper.cli.outcomes import show_actions
+from loki_shipper.deployment.parameters import effective
+from loki_shipper.deployment.preview import preview, selection
+from loki_shipper.deployment.template import read_template
 from loki_shipper.subscriber.observe import always, never
+from loki_shipper.subscriber.plan import Action
 from loki_shipper.subscriber.reconcile import planned, rules
 from loki_shipper.subscriber.surroundings import read_memory
 from loki_shipper.subscriber.survey import survey
@@ -19,20 +31,51 @@ from loki_shipper.subscriber.survey import survey
 def plan(*, fresh: bool, as_json: bool, **which: Any) -> None:
     """Show which log groups `link --all` would link or unlink, and why.
 
-    Nothing is changed. The selection is the stack's, unless options say otherwise. Whether a log
-    group has a place left for a filter shows only when it is linked.
+    Nothing is changed. The selection is the stack's, unless options say otherwise. Before anything
+    is deployed, it is that of a stack with default settings. Whether a log group has a place left
+    for a filter shows only when it is linked.
 
     \b
-    See what the stack's next sweep will do:
+    See what the stack's next sweep will do, or what a first stack would link:
       loki-shipper plan
     \b
     See what another selection would do:
       loki-shipper plan --include '/ecs/*' --tag team=payments --tag '!internal'
     """  # noqa: D301 - click keeps the lines after a backspace as they are
+    try:
+        actions = _by_deployment(which, fresh=fresh)
+    except NoDeploymentError:
+        if is_given("stack") or is_given("function"):
+            raise
+        actions = _before_deploying(**which)
+        click.echo("Nothing is deployed yet: loki-shipper deploy --loki-url URL", err=True)
+    show_actions(actions, as_json=as_json)
+
+
+def _by_deployment(which: dict[str, Any], *, fresh: bool) -> list[Action]:
     with open_deployment(**which) as deployment:
         around = deployment.around
         memory = read_memory(around)
         seen = survey(around.aws, around.clock.now())
         ruled = rules(around.settings, memory)
-        actions = list(planned(seen, ruled, memory, always if fresh else never, around))
-    show_actions(actions, as_json=as_json)
+        return list(planned(seen, ruled, memory, always if fresh else never, around))
+
+
+def _before_deploying(  # noqa: PLR0913 - each is an option
+    *,
+    profile: str | None,
+    region: str | None,
+    stack: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    tags: tuple[str, ...],
+    **_: object,
+) -> list[Action]:
+    """Say what a stack with default settings would do here."""
+    with aws_errors():
+        session = open_session(profile, region)
+        account = session.client("sts").get_caller_identity()["Account"]
+        defaults = effective(read_template()["Parameters"], {}, {})
+        settings = selection(defaults, stack, str(session.region_name), account)
+        chosen = selection_of(include, exclude, tags).applied(settings)
+        return preview(session, chosen, current_clock()).actions

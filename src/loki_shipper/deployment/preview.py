@@ -7,7 +7,9 @@ from msgspec import Struct
 
 from loki_shipper.subscriber.aws import Aws, connect
 from loki_shipper.subscriber.clock import Clock
+from loki_shipper.subscriber.model import Filters, Seen
 from loki_shipper.subscriber.pace import Pace
+from loki_shipper.subscriber.plan import Action, plan
 from loki_shipper.subscriber.select import Passed, Rules, select
 from loki_shipper.subscriber.settings import Settings, settings, variables
 from loki_shipper.subscriber.survey import survey
@@ -16,10 +18,18 @@ _FUNCTIONS = ("shipper", "redriver", "subscriber")
 
 
 class Preview(Struct, frozen=True):
-    """Log groups of the account and Region: those that would be linked, and how many there are."""
+    """What a stack would do with each log group of the account and Region, and which it selects.
 
+    Filters that are there already are not looked at: that takes a call for each log group.
+    """
+
+    actions: list[Action]
     selected: list[str]
-    total: int
+
+    @property
+    def total(self) -> int:
+        """How many log groups there are."""
+        return len(self.actions)
 
 
 def selection(parameters: Mapping[str, str], stack: str, region: str, account: str) -> Settings:
@@ -45,4 +55,5 @@ def preview(session: Any, chosen: Settings, clock: Clock) -> Preview:
     groups = survey(Aws(connect(session), chosen, pace), clock.now()).groups
     rules = Rules(settings=chosen)
     selected = [each.name for each in groups if not isinstance(select(each, rules), Passed)]
-    return Preview(sorted(selected), len(groups))
+    actions = plan((Seen(each, Filters()) for each in groups), rules)
+    return Preview([*actions], sorted(selected))
