@@ -4,6 +4,7 @@ What it needs is derived: the template's resource types, and the actions that AW
 schemas (cfn-lint brings them along) name for making, reading, changing and deleting each of them.
 """
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import xform_name
+from botocore.session import get_session
 
 from tests.template.test_subscriber import called
 
@@ -185,6 +188,48 @@ def linking() -> set[str]:
 def test_it_allows_linking_and_unlinking() -> None:
     assert linking() >= LINKING
     assert linking() <= ALLOWED
+
+
+IAM_NAMES = {
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "lambda:Invoke": "lambda:InvokeFunction",
+}
+"""Calls that IAM knows by another name."""
+
+
+def called_by_deploy() -> set[str]:
+    """Give the actions of the calls in the code of `loki-shipper deploy`, whatever the client."""
+    services = {"cloudformation", "cloudwatch", "lambda", "s3", "secretsmanager"}
+    actions = {
+        xform_name(operation): f"{service}:{operation}"
+        for service in sorted(services)
+        for operation in get_session().get_service_model(service).operation_names
+    }
+    files = [*(ROOT / "src/loki_shipper/deployment").glob("*.py")]
+    files += [ROOT / "src/loki_shipper/cli" / name for name in ("deploy.py", "deployment.py")]
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="get_paginator"), args=[ast.Constant(name)]):
+                    found.add(str(name))
+                case ast.Call(func=ast.Attribute(attr=name)):
+                    found.add(name)
+    named = {actions[name] for name in found & actions.keys()}
+    return {IAM_NAMES.get(action, action) for action in named}
+
+
+def test_it_allows_what_the_command_calls() -> None:
+    called_actions = called_by_deploy()
+    assert {"cloudformation:CreateChangeSet", "s3:PutObject"} <= called_actions
+    denied = {
+        action
+        for action in called_actions
+        if not any(fnmatchcase(action, pattern) for pattern in ALLOWED)
+    }
+    assert denied == set()
 
 
 def test_it_is_for_every_partition() -> None:
