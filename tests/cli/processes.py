@@ -9,7 +9,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -98,10 +98,17 @@ def running(words: Sequence[str], environ: Mapping[str, str]) -> Iterator[subpro
 
 
 def interrupted(process: subprocess.Popen[str]) -> Ended:
-    """Send Ctrl-C to a process, and wait for its end."""
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    return Ended(process.returncode, stdout, stderr)
+    """Send Ctrl-C to a process, and wait for its end.
+
+    Python does not see a signal that comes between its last look and a call that blocks, so what
+    has not ended gets another one, as from a person.
+    """
+    for _ in range(6):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            stdout, stderr = process.communicate(timeout=10)
+            return Ended(process.returncode, stdout, stderr)
+    raise TimeoutError(process.args)
 
 
 class Silent:

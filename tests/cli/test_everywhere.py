@@ -44,7 +44,7 @@ RUN: dict[str, tuple[str, ...]] = {
     "status": ("--stack", "STACK"),
     "backfill": (GROUP, "--since", "2h", "--stack", "STACK"),
     "doctor": ("--loki", "http://127.0.0.1:9"),
-    "tail": (GROUP, "--loki", "QUERIED", "--stack", "STACK", "--for", "1s"),
+    "tail": (GROUP, "--loki", "QUERIED", "--stack", "STACK", "--since", "1h", "--for", "1s"),
     "redrive": ("--bucket", "BUCKET", "--local-settings"),
     "completion": ("bash",),
 }
