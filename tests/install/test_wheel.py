@@ -142,6 +142,19 @@ for artifact in artifacts:
     assert (tmp_path / function.name).read_bytes() == here.read_bytes()
 
 
+def test_the_doctor_reads_the_rights_out_of_the_template(command: Path, tmp_path: Path) -> None:
+    code = """if True:
+        from loki_shipper.bundle import bundled
+        from loki_shipper.doctor.template import Deployment, granted, read_template
+        pseudo = {f"AWS::{name}": "x" for name in ("Partition", "Region", "AccountId", "URLSuffix")}
+        known = Deployment({}, {"Bucket": "b"}, pseudo)
+        template = read_template(bundled("template.yaml"))
+        print(*(right.action for right in granted(template, "RedriverRole", known)))
+    """
+    read = run(command.with_name("python"), "-c", code, cwd=tmp_path)
+    assert "s3:DeleteObject" in read.stdout.split()
+
+
 def test_the_wheel_brings_what_commands_read(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     brought = {name.removeprefix("loki_shipper/bundled/") for name in names}
