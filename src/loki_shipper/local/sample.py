@@ -61,7 +61,7 @@ def from_lines(lines: Iterable[str], *, log_group: str, log_stream: str, newest:
     """
     kept = [line for line in lines if line]
     timed = enumerate(kept, newest - len(kept) + 1)
-    parts = batched(timed, _CALL_EVENTS, strict=False)
+    parts = batched(timed, _CALL_EVENTS)
     calls = (Call(newest + _INGESTION_MS, list(part)) for part in parts)
     return log_data(log_group, log_stream, calls)
 

@@ -69,7 +69,7 @@ class _Calls:
 
     def delete(self, keys: Sequence[str]) -> dict[str, Fault]:
         faults: dict[str, Fault] = {}
-        for some in batched(keys, _A_CALL, strict=False):
+        for some in batched(keys, _A_CALL):
             faults |= self._delete(some)
         return faults
 

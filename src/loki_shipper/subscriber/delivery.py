@@ -36,7 +36,7 @@ def delivery(
 ) -> dict[str, Delivery]:
     """Ask for log groups' deliveries; `now` is in ms since 1970."""
     found: dict[str, Delivery] = {}
-    for some in batched(groups, _GROUPS_A_CALL, strict=False):
+    for some in batched(groups, _GROUPS_A_CALL):
         asked = {group: _of_filter(group, filter_name) for group in some}
         found |= _deliveries(asked, now, get_metric_data)
     return found
