@@ -132,8 +132,8 @@ class Stack(Struct, frozen=True):
         answer = self.client("s3").list_objects_v2(Bucket=self.physical("Bucket"), Prefix=prefix)
         return [each["Key"] for each in answer.get("Contents", [])]
 
-    def create_foreign_function(self, name: str, code: bytes) -> str:
-        """Make a function that is not ours, which CloudWatch Logs may invoke; return its ARN."""
+    def create_foreign_function(self, name: str, code: bytes, **configuration: Any) -> str:
+        """Make a function `app.handle` that is not ours and that CloudWatch Logs may invoke."""
         functions = self.client("lambda")
         made = functions.create_function(
             FunctionName=name,
@@ -141,6 +141,7 @@ class Stack(Struct, frozen=True):
             Role=f"arn:aws:iam::{self.account}:role/any",
             Handler="app.handle",
             Code={"ZipFile": code},
+            **configuration,
         )
         functions.get_waiter("function_active_v2").wait(
             FunctionName=name, WaiterConfig={"Delay": 1}

@@ -1,0 +1,217 @@
+"""The AWS of these tests does as AWS does, where LocalStack does not."""
+
+import base64
+import gzip
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.cloud.cloud import Cloud
+from tests.cloud.stack import Stack, awaited
+
+CODE = """
+import json, os, time
+
+def handle(event, context):
+    match event:
+        case {"fail": message}:
+            raise ValueError(message)
+        case {"sleep": seconds}:
+            time.sleep(seconds)
+        case {"exit": code}:
+            os._exit(code)
+    print("got " + json.dumps(event))
+    return {"arn": context.invoked_function_arn, "left": context.get_remaining_time_in_millis()}
+"""
+
+
+def archive(code: str = CODE) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("app.py", code)
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def place(cloud: Cloud) -> Stack:
+    """A Region with a function `app`, its alias `live` and a bucket for what fails."""
+    place = Stack(cloud, "none", "ap-south-1")
+    place.create_foreign_function("app", archive(), Timeout=1)
+    functions = place.client("lambda")
+    functions.create_alias(FunctionName="app", Name="live", FunctionVersion="$LATEST")
+    place.client("s3").create_bucket(
+        Bucket="failed", CreateBucketConfiguration={"LocationConstraint": place.region}
+    )
+    functions.put_function_event_invoke_config(
+        FunctionName="app",
+        Qualifier="live",
+        MaximumRetryAttempts=1,
+        DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::failed"}},
+    )
+    return place
+
+
+def invoke(place: Stack, event: Any, name: str = "app", kind: str = "RequestResponse") -> Any:
+    answer = place.client("lambda").invoke(
+        FunctionName=name, InvocationType=kind, Payload=json.dumps(event).encode()
+    )
+    return json.loads(answer["Payload"].read() or b"null")
+
+
+def arn(place: Stack, name: str = "app") -> str:
+    return f"arn:aws:lambda:{place.region}:{place.account}:function:{name}"
+
+
+def delivered(place: Stack, group: str) -> list[dict[str, Any]]:
+    """Give what the function got of a log group."""
+    events = [
+        json.loads(line.removeprefix("got "))
+        for line in place.own_log("/aws/lambda/app").splitlines()
+        if line.startswith('got {"awslogs"')
+    ]
+    data = [json.loads(gzip.decompress(base64.b64decode(e["awslogs"]["data"]))) for e in events]
+    return [each for each in data if each["logGroup"] == group]
+
+
+def test_a_function_runs_and_is_told_how_it_was_invoked(place: Stack) -> None:
+    answer = invoke(place, {}, arn(place, "app:live"))
+    assert answer["arn"] == arn(place, "app:live")
+    assert 0 < answer["left"] <= 1000
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({"fail": "no"}, ("ValueError", "no")),
+        ({"sleep": 9}, (None, "ID Task timed out after 1.00 seconds")),
+        ({"exit": 3}, ("Runtime.ExitError", "RequestId: ID Error: Runtime exited")),
+    ],
+)
+def test_a_function_fails_as_on_lambda_and_the_next_event_finds_it_well(
+    place: Stack, event: dict[str, Any], error: tuple[str | None, str]
+) -> None:
+    answer = invoke(place, event)
+    assert (
+        answer.get("errorType"),
+        re.sub(r"[0-9a-f-]{36}", "ID", answer["errorMessage"]),
+    ) == error
+    assert "arn" in invoke(place, {})
+
+
+def test_an_event_to_an_alias_is_tried_and_kept_as_the_alias_says(place: Stack) -> None:
+    invoke(place, {"fail": "once more"}, arn(place, "app:live"), "Event")
+    s3 = place.client("s3")
+    [found] = awaited(lambda: s3.list_objects_v2(Bucket="failed").get("Contents", []))
+    assert found["Key"].startswith("aws/lambda/async/app/")
+    kept = json.loads(s3.get_object(Bucket="failed", Key=found["Key"])["Body"].read())
+    assert kept["requestPayload"] == {"fail": "once more"}
+    assert kept["requestContext"]["approximateInvokeCount"] == 2
+
+
+def test_the_configuration_of_an_alias_can_be_read(place: Stack) -> None:
+    read = place.client("lambda").get_function_configuration
+    assert read(FunctionName=arn(place, "app:live"))["Timeout"] == 1
+
+
+def test_a_filter_needs_the_right_to_invoke(place: Stack) -> None:
+    functions = place.client("lambda")
+    functions.create_alias(FunctionName="app", Name="closed", FunctionVersion="$LATEST")
+    place.create_log_group("/needs/a/right")
+    with pytest.raises(ClientError, match="Could not execute the lambda function"):
+        put_filter(place, "/needs/a/right", "mine", arn(place, "app:closed"))
+
+
+def put_filter(place: Stack, group: str, name: str, destination: str) -> None:
+    place.client("logs").put_subscription_filter(
+        logGroupName=group, filterName=name, filterPattern="", destinationArn=destination
+    )
+
+
+def test_each_of_two_filters_sends_each_line_once_and_either_can_be_changed(place: Stack) -> None:
+    place.create_log_group("/two/filters")
+    for name in ("a", "b", "a"):
+        put_filter(place, "/two/filters", name, arn(place))
+    with pytest.raises(ClientError, match="LimitExceeded"):
+        put_filter(place, "/two/filters", "c", arn(place))
+    place.client("logs").create_log_stream(logGroupName="/two/filters", logStreamName="other")
+    place.log("/two/filters", ["one", "two"])
+    awaited(lambda: len(delivered(place, "/two/filters")) == 2)
+    got = delivered(place, "/two/filters")
+    assert sorted(each["subscriptionFilters"] for each in got) == [["a"], ["b"]]
+    for each in got:
+        assert [event["message"] for event in each["logEvents"]] == ["one", "two"]
+        assert all(len(event["id"]) == 56 for event in each["logEvents"])
+
+
+def test_lines_of_a_function_that_is_gone_are_lost_and_logging_goes_on(place: Stack) -> None:
+    place.create_foreign_function("gone", archive())
+    place.create_log_group("/gone")
+    put_filter(place, "/gone", "mine", arn(place, "gone"))
+    place.client("lambda").delete_function(FunctionName="gone")
+    place.log("/gone", ["line"])
+    assert place.own_log("/gone") == "line"
+
+
+@pytest.fixture
+def policy(place: Stack) -> Iterator[str]:
+    logs = place.client("logs")
+    logs.put_account_policy(
+        policyName="mine",
+        policyType="SUBSCRIPTION_FILTER_POLICY",
+        policyDocument=json.dumps({"DestinationArn": arn(place), "FilterPattern": ""}),
+        selectionCriteria='LogGroupName NOT IN ["/policy/not"]',
+    )
+    yield "mine"
+    logs.delete_account_policy(policyName="mine", policyType="SUBSCRIPTION_FILTER_POLICY")
+
+
+def test_an_account_policy_sends_all_but_what_it_excludes(place: Stack, policy: str) -> None:
+    for group in ("/policy/not", "/policy/all"):
+        place.create_log_group(group)
+        place.log(group, ["line"])
+    [got] = awaited(lambda: delivered(place, "/policy/all"))
+    assert (got["subscriptionFilters"], got["policyLevel"]) == ([policy], "ACCOUNT_LEVEL_POLICY")
+    assert delivered(place, "/policy/not") == []
+    # What the function itself logs is left out too: it would never end.
+    assert delivered(place, "/aws/lambda/app") == []
+
+
+def test_objects_are_deleted_only_as_they_were_seen(place: Stack) -> None:
+    s3 = place.client("s3")
+    tag = s3.put_object(Bucket="failed", Key="seen", Body=b"1")["ETag"]
+    s3.put_object(Bucket="failed", Key="seen", Body=b"2")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.delete_object(Bucket="failed", Key="seen", IfMatch=tag)
+    answer = s3.delete_objects(
+        Bucket="failed", Delete={"Objects": [{"Key": "seen", "ETag": tag}], "Quiet": True}
+    )
+    assert [error["Code"] for error in answer["Errors"]] == ["PreconditionFailed"]
+    now = s3.head_object(Bucket="failed", Key="seen")["ETag"]
+    s3.delete_object(Bucket="failed", Key="seen", IfMatch=now)
+    assert s3.list_objects_v2(Bucket="failed", Prefix="seen")["KeyCount"] == 0
+
+
+def test_tags_are_kept_and_found(place: Stack) -> None:
+    place.create_log_group("/tagged/later")
+    name = f"arn:aws:logs:{place.region}:{place.account}:log-group:/tagged/later"
+    place.client("logs").tag_resource(resourceArn=name, tags={"team": "shop"})
+    pages = place.client("resourcegroupstaggingapi").get_resources(ResourceTypeFilters=["logs"])
+    found = {each["ResourceARN"]: each["Tags"] for each in pages["ResourceTagMappingList"]}
+    assert found[name] == [{"Key": "team", "Value": "shop"}]
+
+
+def test_accounts_and_regions_are_apart(cloud: Cloud, place: Stack) -> None:
+    for other in (
+        Stack(cloud, "none", place.region, "222222222222"),
+        Stack(cloud, "none", "ap-south-2"),
+    ):
+        other.create_foreign_function("app", archive())
+        assert invoke(other, {})["arn"] == arn(other)
+        other.create_log_group("/apart")
+        assert set(other.log_groups()) <= {"/apart", "/aws/lambda/app"}
