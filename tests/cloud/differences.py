@@ -42,6 +42,7 @@ from localstack.services.lambda_.invocation.execution_environment import Executi
 from localstack.services.lambda_.provider import LambdaProvider
 from localstack.services.logs.models import logs_stores
 from localstack.services.logs.provider import LogsProvider
+from localstack.services.logs.resource_providers.aws_logs_loggroup import LogsLogGroupProvider
 from localstack.services.s3.provider import S3Provider
 from moto.logs.exceptions import (
     InvalidParameterException,
@@ -247,10 +248,23 @@ def ids_of_log_events() -> None:
 
 
 def tags_of_log_groups() -> None:
-    """Keep the tags that an untagged log group gets, and show them to GetResources.
+    """Keep the tags of a log group, and show them to GetResources.
 
-    LocalStack forgets the former, and shows only the tags with which a log group was made.
+    LocalStack forgets those that a template names and those that an untagged log group gets, and
+    shows only the tags with which a log group was made.
     """
+
+    @instead_of(LogsLogGroupProvider, "create")
+    def create(original: Any, self: Any, request: Any) -> Any:
+        made = original(self, request)
+        _tag_log_group(request)
+        return made
+
+    @instead_of(LogsLogGroupProvider, "update")
+    def update(_: Any, self: Any, request: Any) -> Any:
+        _tag_log_group(request)
+        model = {**request.previous_state, **request.desired_state}
+        return ProgressEvent(OperationStatus.SUCCESS, resource_model=model)
 
     @instead_of(LogsProvider, "tag_resource")
     def tag_resource(
@@ -416,6 +430,18 @@ def _qualifier(function_arn: str) -> str:
     """Give an ARN's version or alias."""
     parts = function_arn.split(":")
     return parts[7] if len(parts) > 7 else "$LATEST"
+
+
+def _tag_log_group(request: Any) -> None:
+    """Give a stack's log group the tags of the template, and no others."""
+    logs = _client("logs", request.account_id, request.region_name)
+    name = request.desired_state["LogGroupName"]
+    arn = f"arn:aws:logs:{request.region_name}:{request.account_id}:log-group:{name}"
+    tags = {tag["Key"]: tag["Value"] for tag in request.desired_state.get("Tags") or []}
+    if before := logs.list_tags_for_resource(resourceArn=arn)["tags"]:
+        logs.untag_resource(resourceArn=arn, tagKeys=[*before])
+    if tags:
+        logs.tag_resource(resourceArn=arn, tags=tags)
 
 
 def _is_bucket(arn: str) -> bool:
