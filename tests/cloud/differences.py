@@ -22,6 +22,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from localstack import config
+from localstack.aws import handlers
 from localstack.aws.api.logs import ResourceNotFoundException
 from localstack.aws.api.s3 import PreconditionFailed
 from localstack.aws.connect import connect_to
@@ -72,6 +73,7 @@ def mend() -> None:
         custom_resources,
         deletion_policies,
         waiting_for_resources,
+        request_ids,
     ):
         difference()
 
@@ -348,6 +350,16 @@ def waiting_for_resources() -> None:
     @instead_of(ResourceProviderExecutor, "deploy_loop")
     def deploy_loop(original: Any, self: Any, *args: Any) -> Any:
         return original(self, *args, sleep_time=0.2)
+
+
+def request_ids() -> None:
+    """Give each answer the header with its request's id, by which people know that it is AWS's."""
+
+    def add(_: Any, context: Any, response: Any) -> None:
+        if context.service is not None and "x-amz-request-id" not in response.headers:
+            response.headers.setdefault("x-amzn-RequestId", context.request_id)
+
+    handlers.run_custom_response_handlers.append(add)
 
 
 class CustomResource(ResourceProvider):
