@@ -174,6 +174,17 @@ def test_what_loki_rejects_is_an_exit_code_of_1_and_advice(run: Run, receiver: R
     )
 
 
+def test_a_page_is_no_loki_whatever_its_status(run: Run, receiver: Receiver) -> None:
+    page = Answer(200, b"<!DOCTYPE html><title>Sign in</title>", {"Content-Type": "text/html"})
+    receiver.script(lambda _: page)
+    result = run("invoke", "--loki", receiver.url, "-", stdin=event("a"))
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: Loki did not take 1 of 1: not_loki; a web page answers, such as a login page: "
+        "correct --loki, or give the gateway the credentials it asks for\n"
+    )
+
+
 def test_what_loki_takes_later_is_not_delivered_yet(run: Run, receiver: Receiver) -> None:
     body = b"entry for stream '{}' has timestamp too new: 2025-11-13T00:00:00Z"
     receiver.script([Answer(400, body)])

@@ -27,6 +27,11 @@ _ADVICE = {
     "no_connection": "check that Loki is up at this URL",
     "denied": "set LOKI_TENANT, LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD",
     "tenant": "set LOKI_TENANT to a tenant of this Loki",
+    "not_loki": (
+        "a web page answers, such as a login page: correct --loki, or give the gateway the "
+        "credentials it asks for"
+    ),
+    "too_new": "the lines are dated ahead of Loki's clock",
     "too_old": "move the event to now with --now",
     "too_far_behind": "move the event to now with --now",
 }
