@@ -186,3 +186,29 @@ def test_a_log_group_that_is_gone_leaves_the_index_with_the_next_sweep_but_one(
     fake.sleep(3600)
     run(fake)
     assert index(fake).groups == {}
+
+
+# A log group whose tenant GetResources does not know yet
+
+
+@pytest.mark.parametrize("mode", ["groups", "account"])
+def test_a_new_log_group_is_never_indexed_without_the_tenant_that_it_has(
+    fake: FakeAws, mode: str
+) -> None:
+    """Its first lines would go to the tenant for all, where another team may read them."""
+    settings = configured(tenant_tag="team", loki_tenant="all", link_mode=mode)
+    fake.group("/aws/lambda/old")
+    fake.group(GROUP, team="pay", age=60)
+    fake.stale_tags = {GROUP: {}}
+    indexed: list[dict[str, Tagged]] = []
+    fake.before["PutSubscriptionFilter"] = lambda _: indexed.append(index(fake).groups)
+    fake.before["PutAccountPolicy"] = lambda _: indexed.append(index(fake).groups)
+    run(fake, settings=settings)
+    known = [groups[GROUP].tags for groups in (*indexed, index(fake).groups) if GROUP in groups]
+    assert all(tags == {"team": "pay"} for tags in known)
+    assert all(groups["/aws/lambda/old"].tags == {} for groups in indexed)
+    # When GetResources knows it, so does the index, whatever became of the log group.
+    fake.stale_tags = {}
+    fake.sleep(3600)
+    run(fake, settings=settings)
+    assert index(fake).groups[GROUP].tags == {"team": "pay"}

@@ -34,7 +34,7 @@ def sync(*, dry_run: bool, **which: Any) -> None:
             raise InputError("the function has no BUCKET, in which the index would be: set one")
         seen = survey(around.aws, around.clock.now())
         if not dry_run:
-            index(seen, {}, around.settings.origin, around.aws)
+            index(seen, {}, around.settings, around.aws)
     tagged = sum(1 for group in seen.groups if group.tags)
     verb = "would be written" if dry_run else "written"
     click.echo(f"{len(seen.groups):,} log groups, {tagged:,} with tags: {verb}")

@@ -10,7 +10,8 @@ from loki_shipper.shipper.tag_index import (
     index_key,
     merge,
 )
-from loki_shipper.subscriber.settings import Origin
+from loki_shipper.subscriber.model import LogGroup
+from loki_shipper.subscriber.settings import Origin, Settings
 from loki_shipper.subscriber.store import Objects, update
 from loki_shipper.subscriber.survey import Survey
 
@@ -22,13 +23,19 @@ time stays in the index until the next sweep but one, which does no harm.
 """
 
 
-def index(found: Survey, fresh: Mapping[str, Tagged], origin: Origin, objects: Objects) -> None:
+def index(found: Survey, fresh: Mapping[str, Tagged], settings: Settings, objects: Objects) -> None:
     """Join tags with those that others wrote: a survey's, and those that were read again.
 
-    Raises AwsError, ConflictError.
+    A survey of all log groups may not have all tags of those made in the last ten minutes. One that
+    may be of another tenant is left out, so that its lines wait. Raises AwsError, ConflictError.
     """
+    origin = settings.origin
     seen = found.began - _STALE_MS if found.whole else found.began
-    groups = {group.name: Tagged(seen, group.tags) for group in found.groups}
+    groups = {
+        group.name: Tagged(seen, group.tags)
+        for group in found.groups
+        if group.created <= seen or _has_its_tenant(group, settings)
+    }
     _join(TagIndex(groups | dict(fresh), seen if found.whole else 0), origin, objects)
 
 
@@ -38,6 +45,11 @@ def index_fresh(fresh: Mapping[str, Tagged], origin: Origin, objects: Objects) -
     Raises AwsError, ConflictError.
     """
     _join(TagIndex(dict(fresh)), origin, objects)
+
+
+def _has_its_tenant(group: LogGroup, settings: Settings) -> bool:
+    """Tell whether tags that may not be all give the lines of a log group to nobody else."""
+    return settings.tenant_tag is None or bool(group.tags.get(settings.tenant_tag))
 
 
 def _join(ours: TagIndex, origin: Origin, objects: Objects) -> None:

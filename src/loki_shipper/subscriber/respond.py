@@ -50,7 +50,7 @@ def follow_changes(names: Iterable[str], around: Surroundings) -> tuple[Report, 
     found = survey(around.aws, around.clock.now(), () if memory.stopped else names)
     tally = reconcile(found, rules(around.settings, memory), memory, never, around)
     if around.settings.bucket is not None:
-        index(found, tally.fresh_tags, around.settings.origin, around.aws)
+        index(found, tally.fresh_tags, around.settings, around.aws)
     ship_first_lines(tally, around)
     return tally.report(), tally.unfinished
 
@@ -77,7 +77,7 @@ def _run(around: Surroundings, distrust: Distrust, names: Iterable[str] | None =
     origin, has_index = around.settings.origin, around.settings.bucket is not None
     if has_index:
         # Before anything is linked, so that the shipper knows the tags: a first run takes minutes.
-        index(found, {}, origin, around.aws)
+        index(found, {}, around.settings, around.aws)
     tally = reconcile(found, rules(around.settings, memory), memory, distrust, around)
     if has_index and tally.fresh_tags:
         index_fresh(tally.fresh_tags, origin, around.aws)
