@@ -40,7 +40,7 @@ def test_makes_a_stack_links_and_proves_that_a_line_arrives(
     assert done.exit_code == 0, done.output
     assert "Creates the stack loki-shipper in eu-west-1" in done.stdout
     assert "links      2 of 3 log groups: /aws/lambda/checkout, /aws/lambda/report" in done.stdout
-    assert "costs      about $11.40 a month" in done.stdout
+    assert "costs      about $12.90 a month" in done.stdout
     for resource in ("ShipperFunction", "Bucket", "Links"):
         assert f"created  {resource}\n" in done.stdout
     assert account.linked("loki-shipper") == {"/aws/lambda/checkout", "/aws/lambda/report"}

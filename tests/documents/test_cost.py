@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from loki_shipper.cli.deploy import _METRICS
+from loki_shipper.deployment import cost
 from loki_shipper.doctor.template import read_template
 
 ROOT = Path(__file__).parents[2]
@@ -98,3 +100,12 @@ def test_prices_have_a_region_a_source_and_a_date() -> None:
     for what, _, source, date in table("prices"):
         assert re.search(r"\]\(https://aws\.amazon\.com/", source), what
         assert re.fullmatch(r"2026-\d\d-\d\d", date), what
+
+
+def test_the_estimate_of_deploy_has_the_same_metrics_and_prices(metrics: int) -> None:
+    assert metrics == _METRICS
+    assert PRICES["CloudWatch: a metric"] == cost._METRIC
+    assert PRICES["Secrets Manager: a secret"] == cost._SECRET
+    assert PRICES["Lambda: a request"] == cost._REQUEST
+    assert cost._GB_SECOND["arm64"] == PRICES["Lambda: a GB-second, arm64"]
+    assert SECONDS[cost.EVENTS_OF_INVOCATION] == cost._SECONDS_OF_INVOCATION
