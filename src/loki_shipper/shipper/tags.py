@@ -162,7 +162,7 @@ class Tags:
 def _may_be_newer(known: _Index, log_group: str, now: float) -> bool:
     """Tell whether to read an index again for a log group that our copy does not have.
 
-    The subscriber writes the tags of a new log group before it links the log group.
+    The subscriber writes the tags of a new log group in the run that links the log group.
     """
     if known.index is not None and log_group in known.index.groups:
         return False
