@@ -106,6 +106,6 @@ def test_the_estimate_of_deploy_has_the_same_metrics_and_prices(metrics: int) ->
     assert metrics == _METRICS
     assert PRICES["CloudWatch: a metric"] == cost._METRIC
     assert PRICES["Secrets Manager: a secret"] == cost._SECRET
-    assert PRICES["Lambda: a request"] == cost._REQUEST
+    assert PRICES["Lambda: a request"] == pytest.approx(cost._REQUEST)
     assert cost._GB_SECOND["arm64"] == PRICES["Lambda: a GB-second, arm64"]
     assert SECONDS[cost.EVENTS_OF_INVOCATION] == cost._SECONDS_OF_INVOCATION
