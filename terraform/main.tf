@@ -40,9 +40,9 @@ resource "aws_cloudformation_stack" "this" {
 
   # Linking and unlinking thousands of log groups takes its time: some four a second.
   timeouts {
-    create = "60m"
-    update = "60m"
-    delete = "60m"
+    create = "90m"
+    update = "90m"
+    delete = "90m"
   }
 
   depends_on = [aws_s3_object.zip]

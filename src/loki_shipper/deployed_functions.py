@@ -66,6 +66,8 @@ def functions_of_stack(stack: str, cloudformation: Any, functions: Any) -> list[
             for page in pages
             for resource in page["StackResourceSummaries"]
             if resource["ResourceType"] == "AWS::Lambda::Function"
+            # A stack whose deletion has failed lists also what is gone.
+            and resource["ResourceStatus"] != "DELETE_COMPLETE"
         ]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":

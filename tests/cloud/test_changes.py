@@ -1,4 +1,4 @@
-"""A new log group on its way through EventBridge, the queue and the subscriber; then the deletion."""
+"""A new log group comes by EventBridge and the queue to the subscriber; then all is deleted."""
 
 import json
 from typing import Any

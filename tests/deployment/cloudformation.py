@@ -35,6 +35,8 @@ class FakeStack:
         self.template: dict[str, Any] = {"Resources": {}}
         self.events: list[dict[str, Any]] = []
         self.pending: list[tuple[str, str, str]] = []
+        self.failed: set[str] = set()
+        """Resources that could not be deleted."""
 
     def tell(self, resource: str, status: str, reason: str = "") -> None:
         """Add an event."""
@@ -121,7 +123,11 @@ class CloudFormation:
         if stack.pending:
             resource, status, reason = stack.pending.pop(0)
             stack.tell(resource, status, reason)
-            if status.endswith("_FAILED"):
+            if status == "DELETE_FAILED":
+                stack.failed.add(resource)
+                stack.status = status
+                stack.tell(stack.name, status, f"The following resource(s) failed: [{resource}].")
+            elif status.endswith("_FAILED"):
                 back = "ROLLBACK" if stack.status.startswith("CREATE") else "UPDATE_ROLLBACK"
                 stack.status = f"{back}_IN_PROGRESS"
                 stack.pending = []
@@ -248,8 +254,15 @@ class CloudFormation:
     def _DeleteStack(self, form: Mapping[str, str]) -> dict[str, Any]:  # noqa: N802
         stack = self._stack(form["StackName"])
         stack.status = "DELETE_IN_PROGRESS"
+        retained = {form[key] for key in form if key.startswith("RetainResources.member.")}
+        if retained - stack.failed:
+            raise Refused("RetainResources are for resources whose deletion has failed")
+        stack.failed = set()
         for resource in reversed(stack.template["Resources"]):
-            kept = resource == "Bucket"
+            kept = resource == "Bucket" or resource in retained
+            if resource in self.fails and not kept:
+                stack.pending.append((resource, "DELETE_FAILED", self.fails[resource]))
+                break
             stack.pending.append((resource, "DELETE_SKIPPED" if kept else "DELETE_COMPLETE", ""))
         return {}
 

@@ -192,6 +192,44 @@ def test_a_deletion_that_is_only_tried_changes_nothing(account: Account, chosen:
     assert account.linked("loki-shipper")
 
 
+def test_a_function_that_cannot_unlink_any_more_keeps_no_stack(
+    account: Account, chosen: list[str]
+) -> None:
+    account.run(*chosen)
+    account.cloudformation.fails = {"Links": "ImportError: wrong ELF class"}
+    done = account.run("--delete", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "failed   Links: ImportError: wrong ELF class" in done.stdout
+    assert "Everything is unlinked: deleting the rest of the stack." in done.stdout
+    assert not account.linked("loki-shipper")
+    assert "loki-shipper" not in account.cloudformation.stacks
+
+
+def test_a_stack_whose_deletion_has_failed_is_unlinked_and_deleted(
+    account: Account, chosen: list[str]
+) -> None:
+    account.run(*chosen)
+    account.cloudformation.fails = {"Links": "7 log groups left"}
+    stack = account.cloudformation.stacks["loki-shipper"]
+    account.cloudformation.answer({"Action": "DeleteStack", "StackName": stack.name})
+    assert account.linked("loki-shipper")
+    done = account.run("--delete", "--yes")
+    assert done.exit_code == 0, done.output
+    assert not account.linked("loki-shipper")
+    assert "loki-shipper" not in account.cloudformation.stacks
+
+
+def test_a_stack_of_which_something_else_cannot_be_deleted_stays(
+    account: Account, chosen: list[str]
+) -> None:
+    account.run(*chosen)
+    account.cloudformation.fails = {"ShipperRole": "it is in use"}
+    done = account.run("--delete", "--yes")
+    assert done.exit_code == 1
+    assert "ShipperRole (AWS::IAM::Role) failed: it is in use" in done.output
+    assert "loki-shipper" in account.cloudformation.stacks
+
+
 def test_there_is_nothing_to_delete_where_there_is_no_stack(account: Account) -> None:
     done = account.run("--delete", "--yes")
     assert done.exit_code == 0

@@ -17,7 +17,12 @@ from rich.text import Text
 
 from loki_shipper.cli.aws import Session, aws_errors, open_session
 from loki_shipper.cli.confirm import confirm, yes_option
-from loki_shipper.cli.deployment import DEFAULT_STACK, Deployment, open_deployment, real_clock
+from loki_shipper.cli.deployment import (
+    DEFAULT_STACK,
+    Deployment,
+    open_deployment,
+    real_clock,
+)
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.cli.link import act, everything
 from loki_shipper.cli.status import status
@@ -55,6 +60,9 @@ from loki_shipper.shipper.aws import fetch_secret
 from loki_shipper.shipper.credentials import credentials
 from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.pace import AwsError
+
+_LINKS = "Links"
+"""The resource by which CloudFormation has log groups unlinked."""
 
 _ALL: dict[str, Any] = {"include": (), "exclude": (), "tags": (), "as_json": False}
 _SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
@@ -473,18 +481,48 @@ def _delete(session: Session, place: dict[str, Any], *, dry_run: bool, yes: bool
     console.print(_row("keeps", f"{kept}, which may hold lines; the bucket of the code; secrets"))
     if not dry_run:
         confirm(f"Delete the stack {stack.name}?", yes=yes)
-    if stack.phase == "ready":
-        context = click.get_current_context()
-        everything = {"groups": (), "everything": True, "deletion": True, "dry_run": dry_run}
-        context.invoke(unlink, **everything, **place, **_ALL)
+    is_unlinked = _unlink(place, dry_run=dry_run)
     if dry_run:
         console.print("Nothing was changed.")
         return
+    _take_away(cloudformation, stack, console, is_unlinked=is_unlinked)
+    console.print(f"The stack is deleted. The bucket stays: {kept}")
+
+
+def _unlink(place: dict[str, Any], *, dry_run: bool) -> bool:
+    """Delete all filters of the stack; False where none of its functions tells which they are.
+
+    Raises NotDeliveredError where some could not be deleted.
+    """
+    everything = {"groups": (), "everything": True, "deletion": True, "dry_run": dry_run}
     try:
-        _print_events(delete(cloudformation, stack, clock.sleep), 0, console)
+        click.get_current_context().invoke(unlink, **everything, **place, **_ALL)
+    except InputError:
+        # It is gone, or never had settings with which it could link: the stack's own run decides.
+        return False
+    return True
+
+
+def _take_away(cloudformation: Any, stack: Stack, console: Console, *, is_unlinked: bool) -> None:
+    """Delete the stack, also where its function cannot unlink log groups once more."""
+    clock, failed = _clock(), list[str]()
+
+    def noted(events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            if event.failed and event.type != "AWS::CloudFormation::Stack":
+                failed.append(event.resource)
+            yield event
+
+    try:
+        try:
+            _print_events(noted(delete(cloudformation, stack, clock.sleep)), 0, console)
+        except StackError:
+            if failed != [_LINKS] or not is_unlinked:
+                raise
+            console.print("Everything is unlinked: deleting the rest of the stack.")
+            _print_events(delete(cloudformation, stack, clock.sleep, [_LINKS]), 0, console)
     except StackError as error:
         raise NotDeliveredError(f"{error}") from None
-    console.print(f"The stack is deleted. The bucket stays: {kept}")
 
 
 def _row(title: str, text: str) -> Table:

@@ -1,7 +1,7 @@
 """A CloudFormation stack: what it is, how it is changed, and what comes of that, event by event."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -160,10 +160,15 @@ def execute(client: Any, stack: Stack, change_set: ChangeSet, sleep: Sleep) -> I
     yield from _follow(client, stack.name, seen, sleep)
 
 
-def delete(client: Any, stack: Stack, sleep: Sleep) -> Iterator[Event]:
-    """Delete the stack, and give each event as it comes. Raises StackError where that failed."""
+def delete(
+    client: Any, stack: Stack, sleep: Sleep, retained: Sequence[str] = ()
+) -> Iterator[Event]:
+    """Delete the stack, and give each event as it comes. Raises StackError where that failed.
+
+    CloudFormation forgets the `retained` resources, all of which must have failed before.
+    """
     seen = _last_event(client, stack.arn)
-    client.delete_stack(StackName=stack.arn)
+    client.delete_stack(StackName=stack.arn, RetainResources=[*retained])
     # A deleted stack is known by its ARN only.
     yield from _follow(client, stack.arn, seen, sleep)
 
