@@ -7,6 +7,7 @@ import pytest
 
 from loki_shipper.local.artifact import Artifact
 from loki_shipper.local.loki import Loki, Running
+from loki_shipper.model import OWN_TAG
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack, awaited
 from tests.loki.asking import held
@@ -60,3 +61,26 @@ def test_each_ships_a_line_once_and_nothing_of_the_other(
         shipped = awaited(partial(held, loki, tenant, f'{{log_group="{SHOP}"}}'))
         assert [line.line for line in shipped] == ["line"]
         assert held(loki, tenant, OF_A_STACK) == []
+
+
+def test_an_account_policy_ships_nothing_of_the_other_either(
+    stacks: tuple[Stack, Stack], loki: Loki | Running, tenants: dict[str, str], built: Artifact
+) -> None:
+    one, two = stacks
+    two.deploy(built.folder, LinkMode="account")
+    two.create_log_group("/ecs/search")
+    one.log("/ecs/search", ["of all log groups"])
+    awaited(lambda: held(loki, tenants["two"], '{log_group="/ecs/search"}'))
+    # The policy excludes the logs that it knows; a third stack's log comes, and goes no further.
+    two.create_log_group("/aws/lambda/three-shipper", **{OWN_TAG: "three"})
+    two.log("/aws/lambda/three-shipper", ["about a delivery"])
+    awaited(lambda: '"shipper_log_group":1' in two.own_log("/aws/lambda/two-shipper"))
+    assert held(loki, tenants["two"], '{log_group="/aws/lambda/three-shipper"}') == []
+    assert held(loki, tenants["two"], OF_A_STACK) == []
+    assert held(loki, tenants["one"], '{log_group="/ecs/search"}') == []
+
+    # Back again, no policy is left.
+    two.deploy(built.folder, LinkMode="groups")
+    policies = two.client("logs").describe_account_policies(policyType="SUBSCRIPTION_FILTER_POLICY")
+    assert policies["accountPolicies"] == []
+    assert sorted(two.filters(SHOP)) == ["one", "two"]

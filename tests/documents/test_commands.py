@@ -63,7 +63,9 @@ def test_a_command_of_the_documents_succeeds(
     here = re.sub(OF_A_STACK, rf"\g<0> --stack {stack.name}", command)
     if command.startswith("loki-shipper deploy"):
         # What it does is shown in tests/deployment; here, that it is a command.
-        here += " --dry-run"
+        here += " --dry-run" + ("" if "--loki-url" in here else f" --loki-url {loki.url}")
+    if command.startswith("loki-shipper redrive") and "--bucket" not in here:
+        here += f" --function {stack.shipper}"
     here = here.replace("NAME", stack.bucket).replace("http://127.0.0.1:3100", loki.url)
     here = here.replace("REDRIVER", stack.shipper)
     environ = {
