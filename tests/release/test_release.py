@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -15,28 +16,58 @@ import pytest
 import yaml
 
 from loki_shipper import VERSION
-from loki_shipper.local.artifact import CLONE, LAYERS, BuildError, copy_sources
+from loki_shipper.deployment.artifact import write_zip
+from loki_shipper.deployment.template import LAYERS
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.progress import Tell
-from loki_shipper.local.release import NAME, function_zip, layer_zip, release, write_zip
+from tools.release import (
+    CLONE,
+    NAME,
+    ReleaseError,
+    function_zip,
+    layer_zip,
+    release,
+    standalone_name,
+)
 
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 ZIPS = [function_zip(), *map(layer_zip, LAYERS)]
+WHEEL = f"loki_shipper-{VERSION}-py3-none-any.whl"
 
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources as they are now: who edits meanwhile does not edit these."""
     folder = tmp_path_factory.mktemp("sources")
-    copy_sources(CLONE, folder)
+    copy_sources(folder)
     return folder
+
+
+def copy_sources(target: Path) -> None:
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=CLONE, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        if (CLONE / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(CLONE / name, target / name)
+
+
+def release_of(sources: Path, target: Path) -> Path:
+    """Release a copy of the sources, by its own code."""
+    path = os.pathsep.join([str(sources / "src"), str(sources)])
+    subprocess.run(
+        [sys.executable, "-m", "tools.release", target],
+        cwd=sources,
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return target
 
 
 @pytest.fixture(scope="session")
-def released(sources: Path, tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Path:
-    folder = tmp_path_factory.mktemp("released")
-    release(folder, os.environ, tell, clone=sources)
-    return folder
+def released(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return release_of(sources, tmp_path_factory.mktemp("released"))
 
 
 @pytest.fixture(scope="session")
@@ -51,20 +82,52 @@ def test_the_version_is_one() -> None:
 
 
 def test_another_day_in_another_place_gives_the_same_bytes(
-    sources: Path, released: Path, tmp_path: Path, tell: Tell
+    sources: Path, released: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
-    copy_sources(sources, elsewhere)
+    shutil.copytree(sources, elsewhere)
     for path in elsewhere.rglob("*"):
         os.utime(path, (0, 1_000_000_000))
     before = os.umask(0o077)
     try:
-        again = release(tmp_path / "again", os.environ, tell, clone=elsewhere)
+        again = release_of(elsewhere, tmp_path / "again")
     finally:
         os.umask(before)
-    assert {path.name: path.read_bytes() for path in again} == {
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
         path.name: path.read_bytes() for path in released.iterdir()
     }
+
+
+def test_a_release_has_zips_templates_wheel_and_sbom(released: Path) -> None:
+    assert {path.name for path in released.iterdir()} == {
+        *ZIPS,
+        f"{NAME}.yaml",
+        standalone_name(),
+        WHEEL,
+        f"loki_shipper-{VERSION}.tar.gz",
+        f"{NAME}-sbom.cdx.json",
+        f"{NAME}-SHA256SUMS",
+    }
+
+
+def test_the_sbom_names_what_the_layer_holds(released: Path) -> None:
+    sbom = json.loads((released / f"{NAME}-sbom.cdx.json").read_text("utf-8"))
+    named = {component["name"]: component["version"] for component in sbom["components"]}
+    layer = ZipFile(released / layer_zip("arm64")).namelist()
+    infos = {name.split("/")[1] for name in layer if ".dist-info/" in name}
+    held = dict(info.removesuffix(".dist-info").split("-", 1) for info in infos)
+    assert held
+    assert {name.replace("_", "-").lower(): version for name, version in held.items()}.items() <= (
+        named.items()
+    )
+
+
+def test_the_wheel_of_a_release_deploys_its_zips(released: Path) -> None:
+    code = ZipFile(released / function_zip())
+    wheel = ZipFile(released / WHEEL)
+    sources = [name for name in code.namelist() if name.endswith(".py")]
+    assert sources
+    assert [name for name in sources if code.read(name) != wheel.read(name)] == []
 
 
 def test_checksums_are_those_of_the_files(released: Path) -> None:
@@ -72,7 +135,8 @@ def test_checksums_are_those_of_the_files(released: Path) -> None:
     sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
     assert sums == {
         name: hashlib.sha256((released / name).read_bytes()).hexdigest()
-        for name in [*ZIPS, f"{NAME}.yaml"]
+        for name in (path.name for path in released.iterdir())
+        if not name.endswith("-SHA256SUMS")
     }
 
 
@@ -111,9 +175,10 @@ def test_a_zip_is_not_too_large_to_be_uploaded_at_once(released: Path) -> None:
     assert all((released / name).stat().st_size < 50 * 1024 * 1024 for name in ZIPS)
 
 
-def test_cfn_lint_finds_nothing_in_the_template(released: Path) -> None:
+@pytest.mark.parametrize("name", [f"{NAME}.yaml", standalone_name()])
+def test_cfn_lint_finds_nothing_in_a_template(released: Path, name: str) -> None:
     cfn_lint = Path(sys.executable).with_name("cfn-lint")
-    command = [cfn_lint, released / f"{NAME}.yaml"]
+    command = [cfn_lint, released / name]
     lint = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (lint.returncode, lint.stdout, lint.stderr) == (0, "", "")
 
@@ -151,7 +216,7 @@ def test_sam_deploys_the_zips_as_they_are(released: Path, aws: LocalAws, tmp_pat
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, tell: Tell) -> None:
     (tmp_path / "loki-shipper-0.0.1.yaml").touch()
-    with pytest.raises(BuildError, match="not empty"):
+    with pytest.raises(ReleaseError, match="not empty"):
         release(tmp_path, os.environ, tell)
     assert [path.name for path in tmp_path.iterdir()] == ["loki-shipper-0.0.1.yaml"]
 

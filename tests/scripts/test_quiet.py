@@ -77,8 +77,9 @@ def test_setting_up_a_clone_lists_no_packages(tmp_path: Path) -> None:
 
 def test_a_release_explains_itself_and_writes_nothing(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "loki_shipper.local.release", "--help"],
+        [sys.executable, "-m", "tools.release", "--help"],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CLONE)},
         capture_output=True,
         text=True,
         check=True,
