@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from loki_shipper import VERSION
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {path.stem: path for path in (ROOT / ".github/workflows").glob("*.yaml")}
 
@@ -42,3 +44,22 @@ def test_nothing_is_published_before_everything_has_passed() -> None:
     assert jobs["ci"] == {"uses": "./.github/workflows/ci.yaml"}
     assert jobs["publish"]["needs"] == "ci"
     assert {"name": "Build", "run": "./scripts/release dist"} in jobs["publish"]["steps"]
+
+
+def test_one_workflow_publishes_everything_with_its_provenance() -> None:
+    steps = workflow("release")["jobs"]["publish"]["steps"]
+    (attested,) = [step for step in steps if "attest-build-provenance" in step.get("uses", "")]
+    assert attested["with"] == {"subject-path": "dist/*"}
+    commands = [step.get("run", "") for step in steps]
+    (github,) = [n for n, command in enumerate(commands) if "gh release create" in command]
+    (pypi,) = [n for n, command in enumerate(commands) if "publish --trusted" in command]
+    # What cannot be taken back comes last.
+    assert steps.index(attested) < github < pypi
+    assert "dist/*" in commands[github]
+    assert "dist/*.whl dist/*.tar.gz" in commands[pypi]
+
+
+def test_the_changelog_has_a_section_for_the_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    sections = re.findall(r"^## \[([^\]]+)\]", changelog, re.MULTILINE)
+    assert sections[:2] == ["Unreleased", VERSION]
