@@ -26,7 +26,6 @@ from localstack.aws import handlers
 from localstack.aws.api.logs import ResourceNotFoundException
 from localstack.aws.api.s3 import PreconditionFailed
 from localstack.aws.connect import connect_to
-from localstack.aws.handlers import run_custom_response_handlers
 from localstack.http import Response, route
 from localstack.services.cloudformation.engine.v2.change_set_model_executor import (
     ChangeSetModelExecutor,
@@ -384,15 +383,6 @@ class CustomResource(ResourceProvider):
 
 _ANSWERS: dict[str, queue.SimpleQueue[Any]] = {}
 _ACCOUNT_POLICIES: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
-
-
-def request_ids() -> None:
-    """Give every answer the request id that each of AWS's has; those of STS lack it."""
-
-    def add(_chain: Any, _context: Any, response: Any) -> None:
-        response.headers.setdefault("x-amzn-RequestId", str(uuid.uuid4()))
-
-    run_custom_response_handlers.append(add)
 
 
 @route("/_cloudformation/answers/<token>", methods=["PUT"])
