@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from msgspec.structs import replace
 
 from loki_shipper.local.invoke import connected, invoke
 from loki_shipper.local.loki import Loki, Running
 from loki_shipper.local.receiver import Answer
+from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.settings import settings
 from tests.cli.processes import in_closed_pipe
 from tests.cli.queries import found, queried
+from tests.loki.asking import now
 from tests.subscriber.deployment import REGION, Deployment, Skipping, deployed
 from tests.subscriber.moto_gaps import real_event_ids
 
@@ -97,6 +100,7 @@ def test_shows_lines_as_they_arrive_with_labels_and_delay(here: Deployment) -> N
         (True, "checkout  order 1010: open"),
     ]
     labels = shown(result)[0]
+    assert "account_id" not in labels
     assert f'log_group="{GROUP}"' in labels
     assert 'service_name="checkout"' in labels
     assert sum("log_group=" in line for line in shown(result)) == 1
@@ -126,6 +130,21 @@ def test_a_line_that_comes_late_shows_how_late(here: Deployment, shipping: Shipp
     [[delay, line]] = rows(result)
     assert line == "checkout  held up"
     assert 2.0 <= float(delay.removesuffix("s")) < 60
+
+
+def test_lines_of_another_account_are_not_mixed_in(
+    here: Deployment, loki: Loki | Running, tenant: str
+) -> None:
+    here.aws.put_lines(GROUP, "a", ["ours"])
+    theirs = from_lines(["theirs"], log_group=GROUP, log_stream="a", newest=now())
+    event = invocation_event(replace(theirs, owner="210987654321"))
+    configured = settings({"LOKI_URL": loki.url, "LOKI_TENANT": tenant})
+    way = connected(configured)
+    tags = {"team": "payments"}
+    assert invoke(event, configured, tags=tags, region=REGION, way=way).report.delivered == 1
+    for words in ((GROUP,), ("--tag", "team=payments")):
+        result = here.run("tail", *words, "--for", "1s")
+        assert [line for _, line in rows(result)] == ["checkout  ours"]
 
 
 def test_looks_back_for_what_is_minutes_late(here: Deployment, shipping: Shipping) -> None:
@@ -366,8 +385,8 @@ def test_a_loki_that_fails_later_is_waited_for(here: Deployment) -> None:
 
 
 def test_more_lines_than_are_read_at_once_are_said(here: Deployment) -> None:
-    now = time.time_ns()
-    page = found({"log_group": GROUP}, *((now + n, f"line {n}") for n in range(1_000)))
+    began = time.time_ns()
+    page = found({"log_group": GROUP}, *((began + n, f"line {n}") for n in range(1_000)))
     with queried([page]) as url:
         words = ("tail", GROUP, "--loki", url, "--stack", here.name, "--for", "1s")
         result = here.run(*words)

@@ -19,10 +19,11 @@ _INDENT = 23
 class LinePrinter:
     """Prints lines, each with the delay and the name of its stream, in the stream's colour.
 
-    The labels of a stream come before its first line.
+    The labels of a stream come before its first line, except the `untold`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, untold: frozenset[str]) -> None:
+        self._untold = untold
         self.count = 0
         self._console = Console(highlight=False, soft_wrap=True)
         self._controls = controls(on_terminal=self._console.is_terminal)
@@ -47,7 +48,8 @@ class LinePrinter:
         stream = label_set(tuple(sorted(labels.items())))
         if stream not in self._styles:
             self._styles[stream] = next(self._colours)
-            self._console.print(_labels(labels, self._styles[stream]))
+            told = {name: value for name, value in labels.items() if name not in self._untold}
+            self._console.print(_labels(told, self._styles[stream]))
         return self._styles[stream]
 
 

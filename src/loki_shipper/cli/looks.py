@@ -25,11 +25,15 @@ _FEW = 10
 
 
 class Source(Struct, frozen=True):
-    """Where lines are read: Loki's answers to a stream selector, of which `name` is the place."""
+    """Where lines are read: Loki's answers to a stream selector, of which `name` is the place.
+
+    `fixed` names labels that are the same for all.
+    """
 
     name: str
     get: Get
     selector: str
+    fixed: frozenset[str]
 
 
 class Looks(Struct, frozen=True):

@@ -178,7 +178,10 @@ def _source(place: Place, group: str | None, tags: Mapping[str, str], tenant: st
         raise InputError(
             f"the tag {configured.tenant_tag} says whose the lines are: give --tenant, or this tag"
         )
-    labels = [_label_of_group(configured, group)] if group is not None else []
+    fixed = _fixed(place)
+    labels = [*fixed.items()]
+    if group is not None:
+        labels.append(_label_of_group(configured, group))
     for key in tags:
         [row] = [row for row in of_lines.rows if (row.origin, row.key) == ("tag", key)]
         if row.place != "label":
@@ -196,7 +199,14 @@ def _source(place: Place, group: str | None, tags: Mapping[str, str], tenant: st
         ) from None
     get = way(access, reading, HEADERS).get
     host = urlsplit(access.url).netloc.rpartition("@")[2]
-    return Source(host, get, label_set(tuple(sorted(labels))))
+    return Source(host, get, label_set(tuple(sorted(labels))), frozenset(fixed))
+
+
+def _fixed(place: Place) -> dict[str, str]:
+    """Give the labels of all lines of the deployment: others may ship to the same Loki."""
+    known = {"account_id": place.account, "region": place.region, "source": "cloudwatch"}
+    names = dict(place.configured.builtin_labels)
+    return {names[name]: value for name, value in known.items() if name in names and value}
 
 
 def _label_of_group(configured: Settings, group: str) -> tuple[str, str]:
@@ -207,6 +217,6 @@ def _label_of_group(configured: Settings, group: str) -> tuple[str, str]:
 
 
 def _show_lines(source: Source, looks: Looks) -> None:
-    printer = LinePrinter()
+    printer = LinePrinter(source.fixed)
     with stoppable(lambda: f"stopped: {count_text(printer.count)}"):
         follow(source, looks, lambda new, _start, _now: printer.show(new))
