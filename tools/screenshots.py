@@ -1,0 +1,230 @@
+"""Takes pictures of commands in a terminal of 80 columns: `scripts/screenshots [NAME…]`."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+from loki_shipper.local.aws import LocalAws, run_aws
+from loki_shipper.local.invoke import connected, invoke
+from loki_shipper.local.loki import Loki, LokiError, NotFound, Running, find_loki, start
+from loki_shipper.local.progress import on_stream
+from loki_shipper.settings import settings
+from loki_shipper.shipper.decode import decode
+
+_FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "images"
+_COLUMNS: Final = 80
+_PICTURE: Final = re.sub(r"@font-face {{.*?}}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+"""With the reader's own monospaced font: rich would fetch one from a server."""
+
+PICTURES: Final[Mapping[str, Sequence[str]]] = {
+    "doctor": ("--loki", "LOKI"),
+    "plan": (),
+    "status": (),
+    "explain": ("/aws/lambda/checkout",),
+    "tail": ("--tag", "team=payments", "--since", "1s", "--for", "6s"),
+}
+"""The commands of which pictures are taken, with their words."""
+
+_STACK: Final = "loki-shipper"
+_BUCKET: Final = "loki-shipper-bucket"
+_TAGS: Final = {
+    "/aws/lambda/checkout": {"team": "payments", "driver": "python"},
+    "/aws/lambda/invoices": {"team": "payments", "driver": "java"},
+    "/aws/lambda/report": {"team": "finance", "driver": "python"},
+    "/aws/lambda/legacy": {"team": "payments"},
+    "/ecs/shop": {"team": "shop"},
+    "/ecs/shop-admin": {"team": "shop", "internal": "yes"},
+}
+_LATER: Final = {"/aws/lambda/refunds": {"team": "payments", "driver": "python"}}
+"""Log groups that come when others are linked already."""
+
+_LINES: Final = (
+    "[INFO] order 1009: an apple, two pears",
+    "[INFO] order 1009: paid",
+    "[WARN] order 1010: the card was declined",
+    "[INFO] order 1010: paid",
+    "[INFO] order 1011: a melon",
+)
+
+
+def main(names: Sequence[str]) -> None:
+    """Take the pictures of these names, or every picture."""
+    tell = on_stream()
+    found = find_loki(os.environ, tell)
+    if isinstance(found, NotFound | Running):
+        raise LokiError("pictures are taken of a Loki of our own")
+    _FOLDER.mkdir(exist_ok=True)
+    with (
+        TemporaryDirectory() as folder,
+        start(found, Path(folder), profile="demo", tell=tell) as loki,
+        run_aws("eu-central-1") as aws,
+    ):
+        system = _System(aws, loki)
+        for name in names or PICTURES:
+            words = [loki.url if word == "LOKI" else word for word in PICTURES[name]]
+            with _logging(system) if name == "tail" else nullcontext():
+                _take(name, [name, *words], aws.environ)
+
+
+class _System:
+    """A stack on an AWS of this machine that ships to a real Loki, and what CloudWatch counts."""
+
+    def __init__(self, aws: LocalAws, loki: Loki) -> None:
+        self.aws = aws
+        self._environ = {"LOKI_URL": loki.url, "BUCKET": _BUCKET}
+        for name, tags in _TAGS.items():
+            aws.create_log_group(name, tags)
+        shipper = aws.create_function(f"{_STACK}-shipper", self._ship)
+        where = {"LocationConstraint": aws.region}
+        aws.client("s3").create_bucket(Bucket=_BUCKET, CreateBucketConfiguration=where)
+        aws.client("lambda").update_function_configuration(
+            FunctionName=shipper, Environment={"Variables": self._environ}
+        )
+        self._make_stack(shipper)
+        self._fill("/ecs/shop-admin")
+        _run(["link", "--all"], aws.environ)
+        for name in ("/aws/lambda/checkout", "/aws/lambda/report", "/ecs/shop"):
+            self.log(name, _LINES)
+        for name, tags in _LATER.items():
+            aws.create_log_group(name, tags)
+        aws.client("logs").untag_log_group(logGroupName="/aws/lambda/legacy", tags=["team"])
+
+    def log(self, group: str, lines: Sequence[str]) -> None:
+        """Let something log."""
+        self.aws.put_lines(group, "2026/11/20/[$LATEST]1f7a4c0e", lines)
+
+    def _ship(self, event: dict[str, Any]) -> None:
+        """Ship as the deployed function does, and count as CloudWatch Logs does."""
+        data = decode(event["awslogs"]["data"])
+        assert data is not None
+        configured = settings(self._environ)
+        tags = (_TAGS | _LATER)[data.log_group]
+        invoke(event, configured, tags=tags, region=self.aws.region, way=connected(configured))
+        self._count(data.log_group, len(data.log_events))
+
+    def _count(self, group: str, lines: int) -> None:
+        dimensions = {
+            "LogGroupName": group,
+            "DestinationType": "Lambda",
+            "FilterName": "loki-shipper",
+        }
+        self.aws.client("cloudwatch").put_metric_data(
+            Namespace="AWS/Logs",
+            MetricData=[
+                {
+                    "MetricName": "ForwardedLogEvents",
+                    "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+                    "Timestamp": datetime.now(UTC) - timedelta(minutes=5),
+                    "Value": lines,
+                }
+            ],
+        )
+
+    def _fill(self, group: str) -> None:
+        """Let others take the places for filters that a log group has."""
+        other = self.aws.create_function("other", lambda _event: None)
+        for number in (1, 2):
+            self.aws.subscribe(group, other, f"to-elsewhere-{number}")
+
+    def _make_stack(self, shipper: str) -> None:
+        function = {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Runtime": "python3.13",
+                "Role": self.aws.client("iam").get_role(RoleName=f"{_STACK}-shipper")["Role"][
+                    "Arn"
+                ],
+                "Handler": "loki_shipper.subscriber.handler.handle",
+                "Code": {"ZipFile": "none"},
+                "Environment": {
+                    "Variables": {
+                        "SHIPPER_ARN": shipper,
+                        "BUCKET": _BUCKET,
+                        "INCLUDE": "/aws/lambda/*,/ecs/*",
+                        "TAG_CONDITIONS": "team",
+                    }
+                },
+            },
+        }
+        self.aws.client("cloudformation").create_stack(
+            StackName=_STACK,
+            TemplateBody=json.dumps({"Resources": {"SubscriberFunction": function}}),
+        )
+
+
+@contextmanager
+def _logging(system: _System) -> Iterator[None]:
+    """Let log groups log as long as the block lasts."""
+    done = threading.Event()
+
+    def log() -> None:
+        groups = ("/aws/lambda/checkout", "/aws/lambda/checkout", "/aws/lambda/invoices")
+        for number, line in enumerate(_LINES * 10):
+            if done.wait(0.7):
+                return
+            system.log(groups[number % len(groups)], [line])
+
+    writer = threading.Thread(target=log)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()
+
+
+def _take(name: str, words: Sequence[str], environ: Mapping[str, str]) -> None:
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=_COLUMNS, file=nowhere)
+        console.print(Text(f"$ loki-shipper {' '.join(words)}", style="bold"))
+        console.print(Text.from_ansi(_run(words, environ).rstrip()))
+    console.save_svg(
+        str(_FOLDER / f"{name}.svg"), title=f"loki-shipper {words[0]}", code_format=_PICTURE
+    )
+
+
+def _run(words: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Run a command in a terminal and give what that was shown."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(  # noqa: S603 - it is our own command
+        [sys.executable, "-c", "from loki_shipper.cli import main; main()", *words],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env={**os.environ, **environ, "COLUMNS": str(_COLUMNS), "TERM": "xterm-256color"},
+    ):
+        os.close(its)
+        shown = b""
+        try:
+            while chunk := os.read(ours, 65_536):
+                shown += chunk
+        except OSError:
+            # Linux ends a terminal that nobody holds with an error.
+            pass
+    os.close(ours)
+    return _left_on_screen(shown.decode())
+
+
+def _left_on_screen(shown: str) -> str:
+    """Leave out what a command has taken back, such as a bar, and how it did that."""
+    lines = shown.replace("\r\n", "\n").split("\n")
+    last = [line.rpartition("\r")[2] for line in lines]
+    return "\n".join(re.sub(r"\x1b\[\??[\d;]*[A-HJ-lln-z]", "", line) for line in last)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
