@@ -58,14 +58,17 @@ def in_closed_pipe(words: Sequence[str], environ: Mapping[str, str]) -> Ended:
     return Ended(process.returncode, "", stderr)
 
 
-def on_terminal(words: Sequence[str], columns: int, environ: Mapping[str, str]) -> Ended:
-    """Run a command on a terminal of so many columns."""
+def on_terminal(
+    words: Sequence[str], columns: int, environ: Mapping[str, str], answer: str = ""
+) -> Ended:
+    """Run a command on a terminal of so many columns, at which a person types an answer."""
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (24, columns))
     with subprocess.Popen(
         [*_COMMAND, *words], stdin=its, stdout=its, stderr=its, env=environment(environ)
     ) as process:
         os.close(its)
+        os.write(ours, answer.encode())
         shown = b"".join(iter(lambda: _read(ours), b""))
         process.wait(timeout=60)
     os.close(ours)

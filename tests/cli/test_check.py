@@ -37,7 +37,7 @@ def test_without_rules_the_default_is_checked(run: Run) -> None:
     result = run("check")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "settings  good",
+        "settings  good, but LOKI_URL is not set: a deployment needs it",
         "rules     the default: 1 rule, good",
         "  level             metadata          /aws/lambda/*",
     ]

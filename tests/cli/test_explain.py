@@ -100,6 +100,17 @@ def test_a_tenant_by_tag_is_a_change(run: Run) -> None:
     [
         pytest.param(["--diff", "MAX_LABELS=x"], "MAX_LABELS must be a whole number", id="value"),
         pytest.param(["--diff", "COLOUR=red"], "there is no setting COLOUR", id="name"),
+        pytest.param(
+            ["--diff", "TAG_LABEL=x"],
+            "there is no setting TAG_LABEL. Did you mean TAG_LABELS",
+            id="mistyped",
+        ),
+        pytest.param(
+            ["--diff", "TAG_LABELS"],
+            "'TAG_LABELS' is not a setting: write NAME=VALUE",
+            id="no value",
+        ),
+        pytest.param(["--tag", "team"], "'team' is not a tag: write KEY=VALUE", id="no tag"),
         pytest.param(["/aws/lambda/x"], "name a log group, or give --event", id="both"),
     ],
 )
@@ -118,6 +129,16 @@ def test_a_log_group_is_explained_by_what_aws_knows(
     assert lines[:2] == [log_group, "not linked; `loki-shipper link` links it"]
     assert 'tag      team="payments"  label team' in lines
     assert f'builtin  account_id="{ACCOUNT}"  label account_id' in lines
+
+
+def test_a_tag_that_is_given_counts_as_if_the_log_group_had_it(
+    run: Run, aws: LocalAws, log_group: str, shipper: str
+) -> None:
+    words = ["explain", log_group, "--function", shipper, "--tag", "team=search", "--tag", "x=1"]
+    lines = run(*words, **aws.environ).stdout.splitlines()
+    assert 'tag      team="search"  label team' in lines
+    assert 'tag      x="1"  label x' in lines
+    assert 'tag      a.b="1"  label a_b' in lines
 
 
 def test_a_linked_log_group_says_since_when_and_beside_whom(

@@ -27,6 +27,16 @@ def test_version_is_the_packages_own(run: Run) -> None:
     assert run("--version").stdout == f"loki-shipper {VERSION}\n"
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"), [("statsu", "status"), ("backfil", "backfill"), ("unlnk", "unlink")]
+)
+def test_a_mistyped_command_is_guessed(run: Run, word: str, meant: str) -> None:
+    result = run(word, "--stack", "x")
+    assert result.exit_code == 2
+    assert f"No such command '{word}'. Did you mean" in result.stderr
+    assert meant in result.stderr
+
+
 def test_an_unknown_command_is_named(run: Run) -> None:
     result = run("ship")
     assert result.exit_code == 2

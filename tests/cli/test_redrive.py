@@ -7,9 +7,11 @@ from collections.abc import Callable
 import boto3
 import pytest
 from click.testing import Result
+from msgspec import Struct
 
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.receiver import Answer, Receiver
+from tests.cli.processes import on_terminal
 from tests.redriver.memory import failed, of_lambda, record
 from tests.subscriber.deployment import deployed
 
@@ -18,6 +20,15 @@ type Put = Callable[[str, bytes], None]
 
 REJECTED = "rejected/2026/11/20/2026-11-20T09.00.00-x.json"
 DENIED = [Answer(status=401, body=b"no")] * 100
+
+
+class Asked(Struct):
+    """What a person answers or says before, and what becomes of one rejected line."""
+
+    answer: str
+    words: tuple[str, ...]
+    exit_code: int
+    shipped: int
 
 
 @pytest.fixture
@@ -176,6 +187,23 @@ def test_rejected_come_back_only_when_asked_for(
     assert keys() == [REJECTED]
     assert redrive("--rejected").exit_code == 0
     assert (keys(), lines(receiver)) == ([], ["too old then"])
+
+
+@pytest.mark.parametrize(
+    "case",
+    [Asked("n\n", (), 1, 0), Asked("y\n", (), 0, 1), Asked("", ("--yes",), 0, 1)],
+    ids=["no", "yes", "--yes"],
+)
+def test_rejected_ones_are_asked_about_on_a_terminal(
+    bucket: str, put: Put, aws: LocalAws, receiver: Receiver, case: Asked
+) -> None:
+    put(REJECTED, record("/ecs/shop", "too old then"))
+    words = ["redrive", "--bucket", bucket, "--local-settings", "--rejected", *case.words]
+    environ = aws.environ | {"LOKI_URL": receiver.url}
+    ended = on_terminal(words, 200, environ, case.answer)
+    asked = "Loki refused this before: 1 object," in ended.stdout
+    assert (ended.exit_code, asked) == (case.exit_code, bool(case.answer)), ended
+    assert len(lines(receiver)) == case.shipped
 
 
 def test_what_is_refused_again_is_kept_again(

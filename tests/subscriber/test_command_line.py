@@ -13,6 +13,7 @@ from msgspec import structs
 from loki_shipper.cli import main
 from loki_shipper.cli.errors import NotDeliveredError
 from loki_shipper.cli.link import finish
+from loki_shipper.cli.outcomes import Finished
 from loki_shipper.cli.unlink import unlink
 from tests.conftest import SWEEP
 from tests.subscriber.deployment import NAME, OWN, REGION, Deployment, Skipping, deployed
@@ -101,16 +102,16 @@ def test_says_it_to_people(here: Deployment) -> None:
     assert here.run("plan").stdout == (
         "link    /aws/lambda/a  new\n"
         "link    /aws/lambda/b  new\n"
-        "3 log groups: 2 to link, 0 to unlink, 1 not included\n"
+        "3 log groups: 2 to link, 1 not included\n"
     )
     assert here.run("link", "--all").stdout == (
         "link    /aws/lambda/a  new\n"
         "cannot  /aws/lambda/b  all its places are taken by other filters\n"
-        "3 log groups: 1 linked, 0 unlinked, 0 failed, 1 full, 1 not included\n"
+        "3 log groups: 1 linked, 1 not included, 1 without a place for our filter\n"
     )
     assert here.run("plan").stdout == (
         "cannot  /aws/lambda/b  all its places are taken by other filters: foreign-0, foreign-1\n"
-        "3 log groups: 0 to link, 0 to unlink, 1 full, 1 linked, 1 not included\n"
+        "3 log groups: 1 linked already, 1 not included, 1 without a place for our filter\n"
     )
 
 
@@ -152,7 +153,7 @@ def test_links_nothing_more_after_everything_was_unlinked_until_told_to(here: De
     assert "1 to unlink" in here.run("unlink", "--all", "--dry-run").stdout
     assert here.linked
     here.run("unlink", "--all")
-    assert "stopped" in here.run("plan").stdout
+    assert "1 unlinked until `loki-shipper link --all`" in here.run("plan").stdout
     here.run("link", "--all")
     assert here.linked
 
@@ -164,7 +165,7 @@ def test_finds_what_others_changed_when_asked_to_look_again(here: Deployment) ->
     here.aws.client("logs").delete_subscription_filter(
         logGroupName="/aws/lambda/a", filterName=NAME
     )
-    assert "0 to link" in here.run("plan").stdout
+    assert "to link" not in here.run("plan").stdout
     assert "1 to link" in here.run("plan", "--fresh").stdout
     here.run("link", "--all", "--fresh")
     assert here.linked
@@ -205,7 +206,7 @@ def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:
     here.group("/ecs/c")
     words = "it lacks the tag that TenantTag names, and LokiTenant is empty: nobody would own its"
     assert f"cannot  /aws/lambda/unowned  {words} lines\n" in here.run("plan").stdout
-    assert "1 no tenant" in here.run("link", "--all").stdout
+    assert "1 without a tenant" in here.run("link", "--all").stdout
     assert here.linked == {"/aws/lambda/owned"}
     # Their lines would be rejected, whoever asks for them.
     assert f"cannot  /aws/lambda/unowned  {words}" in here.run("link", "/aws/lambda/unowned").stdout
@@ -222,7 +223,7 @@ def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:
 def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> None:
     report = structs.replace(SWEEP, waiting=2, given_up=["/aws/lambda/a"])
     with pytest.raises(NotDeliveredError, match="the first lines of 1 log groups are given up"):
-        finish([], report, {}, as_json=False)
+        finish(Finished([], report, {}, {}), as_json=False)
     said = capsys.readouterr().out
     assert "2 log groups: their first lines wait for the next run\n" in said
     assert "first lines given up, too old for Loki or deleted: /aws/lambda/a\n" in said
@@ -233,10 +234,12 @@ def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("command", ["link", "unlink"])
 def test_wants_names_or_all_and_not_both(here: Deployment, command: str) -> None:
-    for words in ([], ["--all", "/a"]):
-        result = here.run(command, *words)
-        assert result.exit_code == 2
-        assert "name log groups, or say --all" in result.stderr
+    result = here.run(command)
+    assert result.exit_code == 2
+    assert "name log groups, or say --all" in result.stderr
+    result = here.run(command, "--all", "/a")
+    assert result.exit_code == 2
+    assert "--all does not go with names: leave out --all, or /a" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["plan", "status"])

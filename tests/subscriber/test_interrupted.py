@@ -56,7 +56,7 @@ def test_linking_goes_on(here: Deployment, how: str) -> None:
     linked = here.linked
     assert 0 < len(linked) < 20
     result = here.run("link", "--all")
-    assert f"{20 - len(linked)} linked, 0 unlinked, 0 failed" in result.stdout
+    assert f"{20 - len(linked)} linked" in result.stdout
     assert here.linked == NAMES
 
 

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from loki_shipper import VERSION
-from loki_shipper.cli.errors import StoppedError, UnexpectedError
+from loki_shipper.cli.errors import StoppedError, UnexpectedError, did_you_mean
 from loki_shipper.cli.pipe import outlive_readers
 
 COMMANDS = {
@@ -52,6 +52,16 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
         return command
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or guess which one was meant. Raises UsageError."""
+        word = args[0]
+        if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {word!r}{did_you_mean(word, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
 
     @override
     def invoke(self, ctx: click.Context) -> Any:

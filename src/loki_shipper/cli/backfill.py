@@ -12,6 +12,7 @@ from msgspec import to_builtins
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, NotDeliveredError, StoppedError
 from loki_shipper.cli.log_group_names import complete_log_groups
+from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.cli.progress import through_time
 from loki_shipper.cli.redrive import Age
@@ -26,7 +27,6 @@ from loki_shipper.subscriber.payload import Origin
 from loki_shipper.subscriber.select import filter_pattern
 from loki_shipper.subscriber.shipping import Ship, shipping
 from loki_shipper.subscriber.surroundings import read_memory
-from loki_shipper.subscriber.survey import survey
 
 _MS = timedelta(milliseconds=1)
 _GIVEN = ParameterSource.COMMANDLINE
@@ -94,10 +94,8 @@ def backfill(  # noqa: PLR0913 - each is an option
         raise click.UsageError("say how far back: --since 2d, or --from TIME")
     with open_deployment(**which) as deployment:
         now = deployment.around.clock.now()
-        seen = survey(deployment.around.aws, now, [group])
-        if seen.missing:
-            raise InputError(f"there is no log group {group}: check it and --region")
-        [known] = seen.groups
+        known = log_group_named(group, deployment)
+        group = known.name
         begin = start if start is not None else now - (since or timedelta()) // _MS
         _check(begin, end, now, is_time=start is not None)
         asked = Span(begin, _end(deployment, known, now) if end is None else min(end, now))

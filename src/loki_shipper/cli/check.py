@@ -25,6 +25,7 @@ from loki_shipper.shipper.rules_file import rules_file
 from loki_shipper.shipper.source import UndecodableError, source
 
 _NOWHERE = "http://not-pushed.invalid"
+_NO_URL = "LOKI_URL is not set: a deployment needs it"
 _TIME = 14
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _CONTROLS |= {ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
@@ -40,6 +41,7 @@ class Checked(Struct, frozen=True):
     """What was found: of settings and rules their faults, of events what the rules make of them."""
 
     source: str
+    has_url: bool
     settings_faults: list[str]
     rules_faults: list[str]
     rules: Rules
@@ -80,6 +82,8 @@ def check(rules: str | None, events: tuple[BinaryIO, ...], limit: int, *, as_jso
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     checked = _checked(rules, events)
     if as_json:
+        if not checked.has_url:
+            click.echo(_NO_URL, err=True)
         print_objects(_as_objects(checked))
     else:
         console = Console(highlight=False)
@@ -108,7 +112,9 @@ def _checked(reference: str | None, events: tuple[BinaryIO, ...]) -> Checked:
     except RulesError as error:
         rules_faults = [*error.faults]
     trials = [] if rules_faults else [_tried(file, rules, configured) for file in events]
-    return Checked(named or "the default", faults, rules_faults, rules, trials)
+    return Checked(
+        named or "the default", "LOKI_URL" in _set_variables(), faults, rules_faults, rules, trials
+    )
 
 
 def _set_variables() -> dict[str, str]:
@@ -145,7 +151,8 @@ def _tried(file: BinaryIO, rules: Rules, configured: Settings) -> tuple[str, Log
 
 
 def _show(checked: Checked, limit: int) -> Iterator[Text]:
-    yield from _verdict("settings", checked.settings_faults, "good")
+    good = "good" if checked.has_url else f"good, but {_NO_URL}"
+    yield from _verdict("settings", checked.settings_faults, good)
     count = len({rule.name for rule in checked.rules.rules})
     good = f"{checked.source}: {count} {'rule' if count == 1 else 'rules'}, good"
     yield from _verdict("rules", checked.rules_faults, good)

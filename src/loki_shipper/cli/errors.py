@@ -1,8 +1,9 @@
 """How a command fails: one sentence on stderr that says what to do, and an exit code."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import IO, Any, override
 
 import click
@@ -37,6 +38,12 @@ class StoppedError(click.ClickException):
         # A terminal has written ^C into the line.
         begin = "\n" if sys.stderr.isatty() else ""
         click.echo(f"{begin}{self.format_message()}", file=file, err=True)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Give the end of a sentence that names what a mistyped word may stand for; perhaps empty."""
+    near = get_close_matches(word, known)
+    return f". Did you mean {' or '.join(near)}?" if near else ""
 
 
 @contextmanager

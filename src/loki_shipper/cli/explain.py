@@ -8,15 +8,17 @@ from typing import Any, BinaryIO, assert_never
 
 import click
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
-from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.errors import InputError, did_you_mean
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.fates import Explained, Row, changes, explained
 from loki_shipper.cli.invoke import Tag
 from loki_shipper.cli.log_group_names import complete_log_groups
+from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.objects import print_objects
 from loki_shipper.model import LogData
 from loki_shipper.settings import SettingsError, settings, variables
@@ -26,7 +28,6 @@ from loki_shipper.subscriber.model import Filters, LogGroup, Reason
 from loki_shipper.subscriber.reconcile import rules
 from loki_shipper.subscriber.select import Covered, Passed, Selected, Verdict, select
 from loki_shipper.subscriber.surroundings import read_memory
-from loki_shipper.subscriber.survey import survey
 
 _NOWHERE = "http://not-pushed.invalid"
 _LEFT_OUT = "left out"
@@ -37,6 +38,7 @@ class _Setting(Tag):
     """A setting, written `NAME=VALUE`, of the variables that docs/settings.md lists."""
 
     name = "NAME=VALUE"
+    what = "setting"
 
 
 class _Known(Struct, frozen=True):
@@ -56,7 +58,11 @@ class _Known(Struct, frozen=True):
     "--event", type=EventFile(), metavar="EVENT", help="Explain this event; AWS is not asked."
 )
 @click.option(
-    "--tag", "tags", type=Tag(), multiple=True, help="With --event: a tag of its log group."
+    "--tag",
+    "tags",
+    type=Tag(),
+    multiple=True,
+    help="Explain it as if the log group had this tag too; repeat it.",
 )
 @click.option(
     "--diff",
@@ -95,7 +101,7 @@ def explain(
         known = _of_event(event, dict(tags))
     else:
         with open_deployment(**which) as deployment:
-            known = _of_group(deployment, str(group))
+            known = _of_group(deployment, str(group), dict(tags))
     now = _explained(known, {})
     then = _explained(known, dict(diff)) if diff else None
     if as_json:
@@ -117,15 +123,14 @@ def _of_event(file: BinaryIO, tags: dict[str, str]) -> _Known:
     return _Known(data, tags, region, os.environ, None)
 
 
-def _of_group(deployment: Deployment, name: str) -> _Known:
+def _of_group(deployment: Deployment, name: str, tags: Mapping[str, str]) -> _Known:
     around = deployment.around
-    seen = survey(around.aws, around.clock.now(), [name])
-    if seen.missing:
-        raise InputError(f"there is no log group {name}: check its name and --region")
-    [group] = seen.groups
+    group = log_group_named(name, deployment)
+    # What the tags that were given would do.
+    group = replace(group, tags={**group.tags, **tags})
     where = around.settings.origin
     environ = deployment.shipper.environ
-    data = LogData("DATA_MESSAGE", where.account, name, "", [])
+    data = LogData("DATA_MESSAGE", where.account, group.name, "", [])
     return _Known(data, group.tags, where.region, environ, _linking(deployment, group))
 
 
@@ -169,9 +174,8 @@ def _next(filters: Filters, unwanted: str | None, *, sweeps: bool) -> str:
 
 
 def _explained(known: _Known, overrides: dict[str, str]) -> Explained:
-    unknown = sorted(overrides.keys() - variables().keys())
-    if unknown:
-        raise InputError(f"there is no setting {', '.join(unknown)}: docs/settings.md lists them")
+    for name in sorted(overrides.keys() - variables().keys()):
+        raise InputError(f"there is no setting {name}{did_you_mean(name.upper(), variables())}")
     # LOKI_URL is required, and says nothing about labels.
     environ = {**known.environ, **overrides, "LOKI_URL": _NOWHERE}
     try:

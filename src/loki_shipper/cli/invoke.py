@@ -41,6 +41,7 @@ class Tag(click.ParamType[tuple[str, str]]):
     """A tag, written `KEY=VALUE`; the value may be empty and may hold `=`."""
 
     name = "KEY=VALUE"
+    what = "tag"
 
     @override
     def convert(
@@ -50,7 +51,7 @@ class Tag(click.ParamType[tuple[str, str]]):
             return value
         key, equals, text = value.partition("=")
         if not (key and equals):
-            self.fail(f"{value!r} is not a tag: write KEY=VALUE", param, ctx)
+            self.fail(f"{value!r} is not a {self.what}: write {self.name}", param, ctx)
         return key, text
 
 

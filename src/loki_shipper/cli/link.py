@@ -1,18 +1,17 @@
 """`loki-shipper link`: filters are put, and deleted where the selection has changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import click
 from msgspec import Struct
 
 from loki_shipper.cli.deployment import Deployment, open_deployment, selection_options
-from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
+from loki_shipper.cli.errors import NotDeliveredError, stoppable
 from loki_shipper.cli.log_group_names import complete_log_groups
-from loki_shipper.cli.outcomes import show_actions, show_outcomes
+from loki_shipper.cli.log_groups import is_pattern, log_groups_named
+from loki_shipper.cli.outcomes import Finished, show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
-from loki_shipper.subscriber.apply import Outcome
-from loki_shipper.subscriber.catch_up import CaughtUp
 from loki_shipper.subscriber.first_lines import ship_first_lines
 from loki_shipper.subscriber.memory import Lesson, Memory, learn
 from loki_shipper.subscriber.observe import always, never
@@ -44,9 +43,10 @@ def link(
 ) -> None:
     """Link log groups to Loki: each GROUP, or all that the selection chooses.
 
-    A GROUP stays linked whatever the selection says, until `unlink` names it. With --all, those
-    that the selection no longer chooses are unlinked. The first lines of log groups that are less
-    than a day old are shipped too, a minute later; `backfill` ships more of the past.
+    GROUP is a name, an ARN, or a pattern in quotes for the log groups that are there now. It linked
+    whatever the selection says, until `unlink` names it. With --all, log groups that the selection
+    no longer chooses are unlinked. The first lines of log groups that are less than a day old are
+    shipped too, a minute later; `backfill` ships more of the past.
 
     Stop it at any time: what is done is done, and the same command goes on with the rest.
 
@@ -54,11 +54,13 @@ def link(
     Link one log group now:
       loki-shipper link /ecs/checkout
     \b
+    Link those of one team that are there now:
+      loki-shipper link '/ecs/payments-*'
+    \b
     Do what the stack's next sweep would do, now:
       loki-shipper link --all
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    if all_of_them is bool(groups):
-        raise click.UsageError("name log groups, or say --all")
+    check_names(groups, everything=all_of_them)
     with open_deployment(**which) as deployment:
         job = (
             by_name(deployment, groups, linked=True)
@@ -66,8 +68,23 @@ def link(
             else everything(deployment, fresh=fresh)
         )
         act(deployment, job, dry_run=dry_run, as_json=as_json)
+    if any(map(is_pattern, groups)) and not dry_run:
+        click.echo(
+            "new log groups that match are not linked by themselves: IncludeLogGroups does that",
+            err=True,
+        )
     if all_of_them and deployment.sweeps and deployment.chosen and not dry_run:
         click.echo("the stack's next sweep goes by its own selection again", err=True)
+
+
+def check_names(groups: tuple[str, ...], *, everything: bool) -> None:
+    """Refuse names beside --all, and neither. Raises UsageError."""
+    if everything and groups:
+        raise click.UsageError(
+            f"--all does not go with names: leave out --all, or {' '.join(groups)}"
+        )
+    if not everything and not groups:
+        raise click.UsageError("name log groups, or say --all")
 
 
 class Job(Struct, frozen=True):
@@ -84,10 +101,7 @@ def by_name(deployment: Deployment, groups: tuple[str, ...], *, linked: bool) ->
     """Link or unlink these log groups."""
     if deployment.chosen:
         raise click.UsageError("--include, --exclude and --tag go with --all")
-    seen = survey(deployment.around.aws, deployment.around.clock.now(), groups)
-    if seen.missing:
-        raise InputError(f"there is no log group {', '.join(seen.missing)}: check it and --region")
-    return ordered(deployment, seen, linked=linked)
+    return ordered(deployment, log_groups_named(groups, deployment), linked=linked)
 
 
 def ordered(deployment: Deployment, seen: Survey, *, linked: bool) -> Job:
@@ -112,7 +126,7 @@ def act(deployment: Deployment, job: Job, *, dry_run: bool, as_json: bool) -> Re
     distrust = always if job.fresh else never
     if dry_run:
         actions = list(planned(job.seen, ruled, memory, distrust, deployment.around))
-        show_actions(actions, as_json=as_json)
+        show_actions(actions, ruled.by_hand, as_json=as_json)
         return None
     remember(job.lesson, deployment.around)
     with stoppable(GOES_ON), counting(len(job.seen.groups)) as count:
@@ -121,16 +135,15 @@ def act(deployment: Deployment, job: Job, *, dry_run: bool, as_json: bool) -> Re
         if tally.due:
             click.echo("shipping first lines, once their filters are effective: a minute", err=True)
         ship_first_lines(tally, told)
-    finish(count.outcomes, tally.report(), tally.first_lines, as_json=as_json)
+    done = Finished(count.outcomes, tally.report(), tally.first_lines, ruled.by_hand)
+    finish(done, as_json=as_json)
     return tally.report()
 
 
-def finish(
-    outcomes: list[Outcome], report: Report, first_lines: Mapping[str, CaughtUp], *, as_json: bool
-) -> None:
+def finish(done: Finished, *, as_json: bool) -> None:
     """Print what was done. Raises NotDeliveredError where something could not be."""
-    show_outcomes(outcomes, report, first_lines, as_json=as_json)
-    if trouble := "; ".join(_trouble(report)):
+    show_outcomes(done, as_json=as_json)
+    if trouble := "; ".join(_trouble(done.report)):
         raise NotDeliveredError(trouble)
 
 

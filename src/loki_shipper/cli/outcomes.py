@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, assert_never
 
 import click
+from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
@@ -23,33 +24,62 @@ _IN_THE_WAY = {
     Reason.UNREADABLE,
 }
 
+_COUNTED = {
+    Reason.LINKED: "linked already",
+    Reason.OWN: "of Loki-Shipper itself",
+    Reason.NOT_INCLUDED: "not included",
+    Reason.EXCLUDED: "excluded",
+    Reason.TAGS: "with other tags",
+    Reason.NO_TENANT: "without a tenant",
+    Reason.BY_HAND: "unlinked by hand",
+    Reason.ACCOUNT_POLICY: "linked by the account policy",
+    Reason.STOPPED: "unlinked until `loki-shipper link --all`",
+    Reason.LOG_CLASS: "of a class that takes no filter",
+    Reason.FULL: "without a place for our filter",
+    Reason.GONE: "deleted meanwhile",
+    Reason.UNREADABLE: "whose filters could not be read",
+}
+"""What stands behind the number of log groups that are left as they are."""
 
-def show_actions(actions: list[Action], *, as_json: bool) -> None:
-    """Print what would be done."""
+
+class Finished(Struct, frozen=True):
+    """What a run has done: outcomes and report, the first lines that were shipped, by log group.
+
+    `by_hand` has the log groups that a person ordered to be linked (True) or not.
+    """
+
+    outcomes: list[Outcome]
+    report: Report
+    first_lines: Mapping[str, CaughtUp]
+    by_hand: Mapping[str, bool]
+
+
+def show_actions(actions: list[Action], by_hand: Mapping[str, bool], *, as_json: bool) -> None:
+    """Print what would be done; `by_hand` has what a person ordered, by log group."""
     if as_json:
         print_objects(_as_object(action, None) for action in actions)
         return
     _print(_lines(actions))
     kinds = Counter(type(action) for action in actions)
-    skips = [action.reason for action in actions if isinstance(action, Skip)]
-    _sum(len(actions), f"{kinds[Put]:,} to link, {kinds[Delete]:,} to unlink", skips)
+    skips = [action for action in actions if isinstance(action, Skip)]
+    done = {"to link": kinds[Put], "to unlink": kinds[Delete]}
+    click.echo(_sum(done, skips, by_hand))
 
 
-def show_outcomes(
-    outcomes: list[Outcome], report: Report, first_lines: Mapping[str, CaughtUp], *, as_json: bool
-) -> None:
-    """Print what was done. `first_lines` were shipped of the log groups that it names."""
+def show_outcomes(done: Finished, *, as_json: bool) -> None:
+    """Print what was done."""
+    outcomes, report = done.outcomes, done.report
     if as_json:
-        shipped = _shipped(report, first_lines)
+        shipped = _shipped(report, done.first_lines)
         print_objects(_as_object(each, shipped.get(each.group)) for each in outcomes)
         return
     _print(_lines(_actions(outcomes)))
     _print(
         _line("failed", each.group, "red", f"{each.why} {each.detail}") for each in report.failed
     )
-    skips = [each.skip.reason for each in outcomes if isinstance(each, Skipped)]
-    done = f"{report.put:,} linked, {report.deleted:,} unlinked, {len(report.failed):,} failed"
-    _sum(len(outcomes), done, skips)
+    skips = [each.skip for each in outcomes if isinstance(each, Skipped)]
+    counts = {"linked": report.put, "unlinked": report.deleted, "failed": len(report.failed)}
+    click.echo(_sum(counts, skips, done.by_hand))
     if report.caught_up:
         click.echo(f"{report.caught_up:,} first lines shipped")
     for group in report.behind:
@@ -132,10 +162,20 @@ def _line(verb: str, group: str, style: str, why: str) -> Text:
     return Text.assemble((f"{verb:<8}", style), group, (f"  {why.strip()}", "dim"))
 
 
-def _sum(count: int, done: str, skips: Iterable[Reason]) -> None:
-    reasons = sorted(Counter(skips).items(), key=lambda each: (-each[1], each[0]))
-    skipped = [f"{number:,} {reason.replace('_', ' ')}" for reason, number in reasons]
-    click.echo(f"{count:,} log groups: {', '.join([done, *skipped])}")
+def _sum(done: Mapping[str, int], skips: list[Skip], by_hand: Mapping[str, bool]) -> str:
+    """Count log groups in words: those that change first, then the others by their number."""
+    skipped = Counter(_counted(skip, by_hand) for skip in skips)
+    rest = sorted(skipped.items(), key=lambda each: (-each[1], each[0]))
+    parts = [f"{number:,} {words}" for words, number in (*done.items(), *rest) if number]
+    number = sum(done.values()) + len(skips)
+    return f"{number:,} log group{'' if number == 1 else 's'}: {', '.join(parts) or 'none'}"
+
+
+def _counted(skip: Skip, by_hand: Mapping[str, bool]) -> str:
+    """Say what a log group is that is left as it is, behind a number."""
+    if skip.reason is Reason.LINKED and by_hand.get(skip.group):
+        return "linked by hand"
+    return _COUNTED[skip.reason]
 
 
 def _print(lines: Iterable[Text]) -> None:

@@ -1,5 +1,6 @@
 """`loki-shipper plan`: what linking would do, and why."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -43,22 +44,26 @@ def plan(*, fresh: bool, as_json: bool, **which: Any) -> None:
       loki-shipper plan --include '/ecs/*' --tag team=payments --tag '!internal'
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     try:
-        actions = _by_deployment(which, fresh=fresh)
+        actions, by_hand = _by_deployment(which, fresh=fresh)
     except NoDeploymentError:
         if is_given("stack") or is_given("function"):
             raise
-        actions = _before_deploying(**which)
+        actions, by_hand = _before_deploying(**which), {}
         click.echo("Nothing is deployed yet: loki-shipper deploy --loki-url URL", err=True)
-    show_actions(actions, as_json=as_json)
+    show_actions(actions, by_hand, as_json=as_json)
 
 
-def _by_deployment(which: dict[str, Any], *, fresh: bool) -> list[Action]:
+def _by_deployment(
+    which: dict[str, Any], *, fresh: bool
+) -> tuple[list[Action], Mapping[str, bool]]:
+    """Say what `link --all` would do, and what a person ordered, by log group."""
     with open_deployment(**which) as deployment:
         around = deployment.around
         memory = read_memory(around)
         seen = survey(around.aws, around.clock.now())
         ruled = rules(around.settings, memory)
-        return list(planned(seen, ruled, memory, always if fresh else never, around))
+        actions = planned(seen, ruled, memory, always if fresh else never, around)
+        return list(actions), ruled.by_hand
 
 
 def _before_deploying(  # noqa: PLR0913 - each is an option

@@ -6,11 +6,12 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
+from loki_shipper.cli.confirm import confirm, yes_option
 from loki_shipper.cli.deployment import Deployment, open_deployment, selection_options
 from loki_shipper.cli.errors import stoppable
-from loki_shipper.cli.link import GOES_ON, act, by_name, finish, ordered
+from loki_shipper.cli.link import GOES_ON, act, by_name, check_names, finish, ordered
 from loki_shipper.cli.log_group_names import complete_log_groups
-from loki_shipper.cli.outcomes import show_actions
+from loki_shipper.cli.outcomes import Finished, show_actions
 from loki_shipper.cli.progress import counting
 from loki_shipper.subscriber.memory import Lesson, learn
 from loki_shipper.subscriber.observe import always
@@ -28,23 +29,27 @@ from loki_shipper.subscriber.unlink import unlink_before_deletion
 @click.option("--all", "everything", is_flag=True, help="Every log group that is linked.")
 @selection_options
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
-def unlink(
+def unlink(  # noqa: PLR0913 - each is an option
     *,
     groups: tuple[str, ...],
     everything: bool,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     deletion: bool = False,
     **which: Any,
 ) -> None:
     """Unlink log groups from Loki: each GROUP, or all.
 
-    A GROUP stays unlinked whatever the stack's selection says, until `link` names it. --all with
+    GROUP is a name, an ARN, or a pattern in quotes for the log groups that are there now. It stays
+    unlinked whatever the stack's selection says, until `link` names it. --all with
     a selection is as if those that it chooses were named. --all alone unlinks everything, until
     `link --all` or the next deployment. Filters of others are not touched.
 
-    Stop it at any time: what is done is done, and the same command goes on with the rest.
+    --all asks first on a terminal. Stop it at any time: what is done is done, and the same command
+    goes on with the rest.
 
     \b
     Stop shipping one log group:
@@ -53,16 +58,23 @@ def unlink(
     Stop shipping everything:
       loki-shipper unlink --all
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    if everything is bool(groups):
-        raise click.UsageError("name log groups, or say --all")
+    check_names(groups, everything=everything)
     with open_deployment(**which) as deployment:
         if groups:
             job = by_name(deployment, groups, linked=False)
             act(deployment, job, dry_run=dry_run, as_json=as_json)
         elif deployment.chosen:
-            job = ordered(deployment, _chosen(deployment), linked=False)
+            chosen = _chosen(deployment)
+            question = f"Unlink these {len(chosen.groups):,} log groups of {deployment.name}?"
+            confirm(question, yes=yes or dry_run)
+            job = ordered(deployment, chosen, linked=False)
             act(deployment, job, dry_run=dry_run, as_json=as_json)
         else:
+            question = (
+                f"Unlink every log group of {deployment.name} ({deployment.session.region_name})? "
+                "No new line is shipped until `loki-shipper link --all`."
+            )
+            confirm(question, yes=yes or dry_run)
             # `deploy --delete` goes on also where the bucket is gone; nobody will need the memory.
             do = unlink_before_deletion if deletion else unlink_all
             _all(deployment, do, dry_run=dry_run, as_json=as_json)
@@ -88,8 +100,8 @@ def _all(
         memory = learn(read_memory(around), Lesson(stopped=True))
         seen = survey(around.aws, around.clock.now())
         actions = planned(seen, rules(around.settings, memory), memory, always, around)
-        show_actions(list(actions), as_json=as_json)
+        show_actions(list(actions), {}, as_json=as_json)
         return
     with stoppable(GOES_ON), counting(total=None) as count:
         report = do(deployment.telling(count))
-    finish(count.outcomes, report, {}, as_json=as_json)
+    finish(Finished(count.outcomes, report, {}, {}), as_json=as_json)

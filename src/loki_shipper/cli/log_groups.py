@@ -1,0 +1,78 @@
+"""Finds the log groups that a person names: by name, by a pattern such as `/ecs/*`, or by ARN."""
+
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+
+from loki_shipper.cli.deployment import Deployment
+from loki_shipper.cli.errors import InputError
+from loki_shipper.subscriber.model import LogGroup
+from loki_shipper.subscriber.request import group_name
+from loki_shipper.subscriber.survey import Survey, survey
+
+_NAME = re.compile(r"[A-Za-z0-9_./#-]{1,512}")
+_WILD = re.compile(r"[*?\[]")
+
+
+def log_groups_named(words: Iterable[str], deployment: Deployment) -> Survey:
+    """Find the log groups with their tags; each word may be a name, a pattern, or an ARN.
+
+    Raises InputError where a word leads to none.
+    """
+    names = dict.fromkeys(name for word in words for name in _names(word, deployment))
+    around = deployment.around
+    seen = survey(around.aws, around.clock.now(), names)
+    if seen.missing:
+        raise InputError(
+            f"there is no log group {', '.join(seen.missing)}: check its name and --region"
+        )
+    return seen
+
+
+def log_group_named(word: str, deployment: Deployment) -> LogGroup:
+    """Find one log group with its tags, by name or ARN. Raises InputError."""
+    if is_pattern(word):
+        raise InputError(f"{word} is a pattern: name one log group")
+    [group] = log_groups_named([word], deployment).groups
+    return group
+
+
+def is_pattern(word: str) -> bool:
+    """Tell whether a word stands for several log groups: no name has `*`, `?` or `[`."""
+    return not word.startswith("arn:") and _WILD.search(word) is not None
+
+
+def _names(word: str, deployment: Deployment) -> Iterator[str]:
+    if word.startswith("arn:"):
+        yield _name_in_arn(word, deployment)
+    elif is_pattern(word):
+        yield from _matching(word, deployment)
+    elif _NAME.fullmatch(word):
+        yield word
+    else:
+        raise InputError(
+            f"{word!r} is not the name of a log group: those have letters, digits and . - _ / #"
+        )
+
+
+def _name_in_arn(arn: str, deployment: Deployment) -> str:
+    where = deployment.around.settings.origin
+    name = group_name(arn)
+    if name is None:
+        raise InputError(f"{arn} is not the ARN of a log group")
+    _, _, _, region, account, *_ = arn.split(":")
+    if (region, account) != (where.region, where.account):
+        raise InputError(
+            f"{name} is in {region} of account {account}, and {deployment.name} in {where.region} "
+            f"of {where.account}: name a deployment that is beside it"
+        )
+    return name
+
+
+def _matching(pattern: str, deployment: Deployment) -> list[str]:
+    prefix = _WILD.split(pattern, maxsplit=1)[0]
+    groups = deployment.around.aws.log_groups(prefix or None)
+    names = [group.name for group in groups if fnmatchcase(group.name, pattern)]
+    if not names:
+        raise InputError(f"no log group matches {pattern}: check the pattern and --region")
+    return names
