@@ -42,6 +42,7 @@ class Ignored(Struct, frozen=True):
 
 type Request = Sweep | GroupsChanged | StackChanged | Ignored
 
+_BEGAN, _RESUME = "LokiShipperBegan", "LokiShipperResume"
 _BY_NAME = {"CreateLogGroup", "DeleteLogGroup", "TagLogGroup", "UntagLogGroup"}
 _BY_ARN = {"TagResource", "UntagResource"}
 
@@ -66,17 +67,13 @@ def request(event: Any) -> Request:
 
 def goes_on(event: dict[str, Any], began: int, resume: Turn | None) -> dict[str, Any]:
     """Give the event with which another invocation goes on with a deletion."""
-    return {**event, "LokiShipperBegan": began, "LokiShipperResume": resume}
+    return {**event, _BEGAN: began, _RESUME: resume}
 
 
 def _progress(event: dict[str, Any]) -> tuple[int | None, Turn | None]:
-    match event:
-        case {"LokiShipperBegan": int(began), "LokiShipperResume": [int(created), str(name)]}:
-            return began, (created, name)
-        case {"LokiShipperBegan": int(began)}:
-            return began, None
-        case _:
-            return None, None
+    """Read what `goes_on` wrote."""
+    resume: list[Any] | None = event.get(_RESUME)
+    return event.get(_BEGAN), None if resume is None else (resume[0], resume[1])
 
 
 def changes(records: list[dict[str, Any]]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
