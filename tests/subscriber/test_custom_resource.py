@@ -104,6 +104,15 @@ def test_filters_that_the_policy_could_not_replace_stop_no_deployment(fake: Fake
     assert run(fake, UPDATE, link_mode="account") is None
 
 
+def test_log_groups_that_cannot_be_looked_at_stop_no_deployment_under_the_policy(
+    fake: FakeAws,
+) -> None:
+    fake.group("/aws/lambda/a")
+    fake.before["DescribeSubscriptionFilters"] = deny
+    assert run(fake, CREATE, link_mode="account") is None
+    assert fake.policy is not None
+
+
 @pytest.mark.parametrize("stack", [CREATE, UPDATE])
 def test_does_not_go_on_without_the_account_policy_that_was_asked_for(stack: StackChanged) -> None:
     report = structs.replace(SWEEP, policy_failure="LimitExceededException: one a Region")
