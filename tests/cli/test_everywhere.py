@@ -3,11 +3,12 @@
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from loki_shipper.cli import COMMANDS
 from loki_shipper.local.receiver import run_receiver
@@ -25,6 +26,8 @@ from tests.redriver.memory import failed
 from tests.subscriber.deployment import Deployment, deployed
 from tests.subscriber.moto_gaps import real_event_ids
 from tests.subscriber.past import GROUP, Shipper, log
+
+type Run = Callable[..., Result]
 
 CLONE = Path(__file__).resolve().parents[2]
 EVENT = str(CLONE / "events" / "skypilot.json")
@@ -137,6 +140,18 @@ def test_a_narrow_terminal_without_colours_is_fine(
     assert ended.stdout.strip()
     styles = re.findall(r"\x1b\[([\d;]*)m", ended.stdout)
     assert {style for each in styles for style in each.split(";")} <= {"", "0", "1", "2"}
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+def test_a_pipe_gets_no_escape_codes(
+    command: str, here: Deployment, environ: dict[str, str], run: Run
+) -> None:
+    # The demo needs a process of its own, as moto's state belongs to one: see test_demo.py.
+    given = {name: value for name, value in environ.items() if name != "PATH"}
+    result = run(*words(command, here, environ), **given)
+    assert result.exit_code in {0, 1}, result.output
+    assert result.stdout
+    assert "\x1b" not in result.output
 
 
 @pytest.mark.parametrize("command", ["status", "backfill", "doctor"])
