@@ -6,12 +6,16 @@ not clean up.
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from loki_shipper.local.artifact import Artifact, build_artifact
+from loki_shipper.local.loki import Executable, Image, NotFound, Running, find_loki
 from loki_shipper.local.progress import Tell
 from tests.cloud.cloud import Cloud, CloudError, find_python, run_cloud
+from tests.cloud.outages import LokiWithOutages
+from tests.conftest import not_here
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +34,24 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Clou
 def built(tell: Tell) -> Artifact:
     """What `sam build` makes of this clone, for this machine's processor."""
     return build_artifact(os.environ, tell)
+
+
+@pytest.fixture
+def outages(tmp_path: Path, tell: Tell) -> Iterator[LokiWithOutages]:
+    """A real Loki of the test's own, which it may stop and start."""
+    environ = {name: value for name, value in os.environ.items() if name != "LOKI_URL"}
+    match find_loki(environ, tell):
+        case NotFound(why):
+            not_here(why)
+        case Running():
+            raise AssertionError
+        case Executable() | Image() as found:
+            loki = LokiWithOutages(found, tmp_path / "loki", tell)
+            loki.start()
+            try:
+                yield loki
+            finally:
+                loki.stop()
 
 
 def _not_here(why: str) -> None:

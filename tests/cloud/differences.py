@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from copy import copy
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import wraps
 from typing import Any
 
@@ -37,6 +38,7 @@ from localstack.services.cloudformation.resource_provider import (
     ResourceProviderExecutor,
 )
 from localstack.services.edge import ROUTER
+from localstack.services.iam.provider import IamProvider
 from localstack.services.lambda_.invocation import event_manager
 from localstack.services.lambda_.invocation.event_manager import Poller, SQSInvocation
 from localstack.services.lambda_.invocation.execution_environment import ExecutionEnvironment
@@ -65,6 +67,8 @@ def mend() -> None:
         on_failure_destination_s3,
         log_group_of_a_function,
         function_configuration_of_an_alias,
+        event_settings_of_an_arn,
+        simulated_rights,
         subscription_filters,
         account_policies,
         ids_of_log_events,
@@ -153,6 +157,36 @@ def function_configuration_of_an_alias() -> None:
         _: Any, self: Any, context: Any, function_name: str, qualifier: Any = None, **__: Any
     ) -> Any:
         return self.get_function(context, function_name, qualifier)["Configuration"]
+
+
+def event_settings_of_an_arn() -> None:
+    """Have ListFunctionEventInvokeConfigs take a function's ARN, not its name only."""
+
+    @instead_of(LambdaProvider, "list_function_event_invoke_configs")
+    def list_configs(
+        original: Any, self: Any, context: Any, function_name: str, *args: Any, **named: Any
+    ) -> Any:
+        return original(self, context, function_name.rpartition(":")[2], *args, **named)
+
+
+def simulated_rights() -> None:
+    """Match the wildcards of policies where rights are simulated; LocalStack compares texts."""
+    original = IamProvider.build_evaluation_result
+
+    def evaluate(action: str, resource: str, statements: list[dict[str, Any]]) -> Any:
+        fitting = [
+            {**each, "Action": [action], "Resource": [resource]}
+            for each in statements
+            if _fits(action, each["Action"]) and _fits(resource, each["Resource"])
+        ]
+        return original(action, resource, fitting)
+
+    IamProvider.build_evaluation_result = staticmethod(evaluate)
+
+
+def _fits(text: str, patterns: str | list[str]) -> bool:
+    listed = [patterns] if isinstance(patterns, str) else patterns
+    return any(fnmatchcase(text.lower(), pattern.lower()) for pattern in listed)
 
 
 def subscription_filters() -> None:

@@ -1,85 +1,17 @@
 """The whole life of a stack, from the first deployment to its deletion, with a real Loki."""
 
 import io
-import os
 import shutil
-import socket
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
 from loki_shipper.local.artifact import Artifact
-from loki_shipper.local.loki import (
-    Executable,
-    Image,
-    Line,
-    NotFound,
-    Running,
-    find_loki,
-    query_range,
-    start,
-)
-from loki_shipper.local.progress import Tell
 from tests.cloud.cloud import Cloud
+from tests.cloud.outages import LokiWithOutages
 from tests.cloud.stack import Stack, awaited
-from tests.conftest import not_here
 
 CHECKOUT = "/aws/lambda/checkout"
 THEIRS = "/aws/lambda/theirs"
-HOUR_NS = 3_600_000_000_000
-
-
-class LokiWithOutages:
-    """A real Loki that can be stopped and started again, with what it had taken."""
-
-    def __init__(self, found: Executable | Image, directory: Path, tell: Tell) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._made = (found, directory, tell)
-        self._running = ExitStack()
-
-    def start(self) -> None:
-        found, directory, tell = self._made
-        self._running.enter_context(
-            start(found, directory, profile="durable", port=self.port, tell=tell)
-        )
-
-    def stop(self) -> None:
-        self._running.close()
-
-    def lines(self, selector: str, tenant: str) -> list[Line]:
-        now = time.time_ns()
-        return query_range(
-            self.url,
-            selector,
-            start_ns=now - HOUR_NS,
-            end_ns=now + HOUR_NS,
-            tenant=tenant,
-            limit=5000,
-        )
-
-
-@pytest.fixture
-def outages(tmp_path: Path, tell: Tell) -> Iterator[LokiWithOutages]:
-    environ = {name: value for name, value in os.environ.items() if name != "LOKI_URL"}
-    match find_loki(environ, tell):
-        case NotFound(why):
-            not_here(why)
-        case Running():
-            raise AssertionError
-        case Executable() | Image() as found:
-            loki = LokiWithOutages(found, tmp_path / "loki", tell)
-            loki.start()
-            try:
-                yield loki
-            finally:
-                loki.stop()
 
 
 def test_the_whole_life_of_a_stack(

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,56 +19,21 @@ from loki_shipper.deployment.artifact import (
     write_artifact,
 )
 from loki_shipper.local.aws import run_aws
+from tests.install.installing import CLONE, UV, build_wheel, install, interpreter, run
 
-CLONE = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.12", "3.13")
-UV = shutil.which("uv") or str(CLONE / ".tools/bin/uv")
-
-
-def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    ours = re.compile(r"AWS_|LOKI_|PYTHON|VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if not ours.match(name)}
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=kept | environ,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def interpreter(version: str) -> str:
-    """Find a Python as scripts/setup does: pyenv's, else what uv finds or installs."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    return next(map(str, pyenv.glob(f"versions/{version}*/bin/python{version}")), version)
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    run(UV, "build", "--quiet", "--wheel", "--out-dir", folder, cwd=CLONE)
-    [wheel] = folder.glob("*.whl")
-    return wheel
+    return build_wheel(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session", params=PYTHONS)
 def command(
     wheel: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Path:
-    """The command, installed as people install it: with what the wheel asks for, no more."""
-    home = tmp_path_factory.mktemp(f"python-{request.param}")
-    run(UV, "venv", "--quiet", "--python", interpreter(request.param), "venv", cwd=home)
-    python = home / "venv/bin/python"
-    constraints = home / "constraints.txt"
-    export = ("export", "--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-emit-project")
-    constraints.write_text(run(UV, *export, cwd=CLONE).stdout)
-    install = ("pip", "install", "--quiet", "--python", python, "--constraints", constraints)
-    run(UV, *install, wheel, cwd=home)
-    return home / "venv/bin/loki-shipper"
+    return install(wheel, tmp_path_factory.mktemp(f"python-{request.param}"), request.param)
 
 
 def test_tells_its_version_and_commands(command: Path, tmp_path: Path) -> None:
