@@ -56,6 +56,18 @@ def test_an_upload_is_found_by_name(aws: LocalAws, tmp_path: Path) -> None:
     assert s3_url(s3, PLACE, "one.zip") == f"{aws.url}/{PLACE.bucket}/loki-shipper/one.zip"
 
 
+class DistantBucket:
+    """An S3 in which the bucket is in another Region."""
+
+    def head_bucket(self, **_: str) -> dict[str, str]:
+        return {"BucketRegion": "us-west-2"}
+
+
+def test_a_bucket_in_another_region_is_not_used() -> None:
+    with pytest.raises(BucketError, match="is in us-west-2, and Lambda asks for one in eu-west-1"):
+        bucket_exists(DistantBucket(), PLACE)
+
+
 class ForeignBucket:
     """An S3 in which the bucket is another account's."""
 

@@ -40,7 +40,7 @@ def test_makes_a_stack_links_and_proves_that_a_line_arrives(
     assert done.exit_code == 0, done.output
     assert "Creates the stack loki-shipper in eu-west-1" in done.stdout
     assert "links      2 of 3 log groups: /aws/lambda/checkout, /aws/lambda/report" in done.stdout
-    assert "costs      about $12.90 a month" in done.stdout
+    assert "costs      about $15.90 a month" in done.stdout
     for resource in ("ShipperFunction", "Bucket", "Links"):
         assert f"created  {resource}\n" in done.stdout
     assert account.linked("loki-shipper") == {"/aws/lambda/checkout", "/aws/lambda/report"}
@@ -108,6 +108,15 @@ def test_an_upgrade_keeps_what_was_set_and_asks_nothing(
     assert done.exit_code == 0, done.output
     assert "Updates the stack" in done.stdout
     assert stack.parameters == before
+
+
+def test_an_upgrade_of_the_template_alone_is_one(account: Account, chosen: list[str]) -> None:
+    account.run(*chosen)
+    stack = account.cloudformation.stacks["loki-shipper"]
+    del stack.template["Resources"]["Dashboard"]
+    done = account.run("--yes")
+    assert "updated  Dashboard" in done.stdout
+    assert "Dashboard" in stack.template["Resources"]
 
 
 def test_a_change_says_what_was_and_what_will_be(account: Account, chosen: list[str]) -> None:

@@ -68,7 +68,9 @@ def test_a_month_costs_what_the_price_list_says() -> None:
     assert cost.own_log == pytest.approx(0.3 * 0.75)
     assert cost.metrics == pytest.approx(11.4)
     assert cost.secret == pytest.approx(0.4)
-    assert cost.total == pytest.approx(cost.functions + cost.own_log + 11.8)
+    assert cost.transfer == pytest.approx(6.0 * 0.3 * 0.09)
+    assert cost.dashboard == pytest.approx(3.0)
+    assert cost.total == pytest.approx(cost.functions + cost.own_log + cost.transfer + 14.8)
     assert monthly_gb(volume) == pytest.approx(6.0)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.cli.deploy import _METRICS
 from loki_shipper.deployment import cost
 from loki_shipper.doctor.template import read_template
 
@@ -103,9 +102,12 @@ def test_prices_have_a_region_a_source_and_a_date() -> None:
 
 
 def test_the_estimate_of_deploy_has_the_same_metrics_and_prices(metrics: int) -> None:
-    assert metrics == _METRICS
+    assert metrics == cost.METRICS
     assert PRICES["CloudWatch: a metric"] == cost._METRIC
     assert PRICES["Secrets Manager: a secret"] == cost._SECRET
     assert PRICES["Lambda: a request"] == pytest.approx(cost._REQUEST)
     assert cost._GB_SECOND["arm64"] == PRICES["Lambda: a GB-second, arm64"]
     assert SECONDS[cost.EVENTS_OF_INVOCATION] == cost._SECONDS_OF_INVOCATION
+    assert PRICES["CloudWatch: a dashboard"] == cost._DASHBOARD
+    assert PRICES["data transfer out: a GB"] == cost._TRANSFER_GB
+    assert f"{cost._COMPRESSED:.0%}".replace("%", " %") in TEXT

@@ -4,44 +4,41 @@ import os
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, override
 
 import click
 from msgspec.structs import replace
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from loki_shipper.cli.aws import Session, aws_errors, open_session
 from loki_shipper.cli.confirm import confirm, yes_option
+from loki_shipper.cli.deploy_output import print_events, row, shown
+from loki_shipper.cli.deploy_questions import ask_for_missing
 from loki_shipper.cli.deployment import (
     DEFAULT_STACK,
     Deployment,
     open_deployment,
     real_clock,
 )
-from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.link import act, everything
 from loki_shipper.cli.status import status
 from loki_shipper.cli.unlink import unlink
 from loki_shipper.deployment.artifact import ArtifactError
 from loki_shipper.deployment.bucket import BucketError
-from loki_shipper.deployment.cost import Cost, monthly_cost, monthly_gb, read_volume
-from loki_shipper.deployment.parameters import faults, missing
+from loki_shipper.deployment.parameters import faults
 from loki_shipper.deployment.plan import (
     Clients,
     Plan,
     clear_the_way,
-    code_changes,
     make_change,
     make_plan,
     prepare_change,
+    template_changes,
     upload_code,
 )
-from loki_shipper.deployment.preview import Preview, preview, selection
 from loki_shipper.deployment.proof import (
     NotReadError,
     NotShippedError,
@@ -50,7 +47,7 @@ from loki_shipper.deployment.proof import (
     read_back,
     ship,
 )
-from loki_shipper.deployment.secret import Credentials, Password, Token, secret_name, store
+from loki_shipper.deployment.secret import store
 from loki_shipper.deployment.stack import Event, Stack, StackError, delete, read_stack, wait
 from loki_shipper.deployment.template import read_template
 from loki_shipper.doctor.way import way
@@ -65,18 +62,7 @@ _LINKS = "Links"
 """The resource by which CloudFormation has log groups unlinked."""
 
 _ALL: dict[str, Any] = {"include": (), "exclude": (), "tags": (), "as_json": False}
-_SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
-_SHOWN_GROUPS = 5
-_METRICS = 43
-"""Metrics of our own that the stack makes (docs/cost.md)."""
-
 _ENDLESS = 100_000
-_ENDED = {
-    "CREATE_COMPLETE": ("created", "green"),
-    "UPDATE_COMPLETE": ("updated", "green"),
-    "DELETE_COMPLETE": ("deleted", "yellow"),
-    "DELETE_SKIPPED": ("kept", "yellow"),
-}
 
 
 class Assignment(click.ParamType[tuple[str, str]]):
@@ -196,7 +182,7 @@ def _deploy(  # noqa: PLR0913 - each is an option
     )
     previous = {} if before.phase == "absent" else before.parameters
     asks = sys.stdin.isatty() and not yes
-    given = _ask_for_missing(declared, previous, chosen, asks=asks)
+    given = ask_for_missing(declared, previous, chosen, asks=asks)
     try:
         plan = make_plan(
             before,
@@ -210,8 +196,8 @@ def _deploy(  # noqa: PLR0913 - each is an option
     except BucketError as error:
         raise InputError(f"{error}") from None
     console = _console()
-    console.print(*_shown(plan, session, account, clock, stores=given is not None), sep="\n")
-    if not plan.is_first and not plan.changed and not code_changes(plan, clients.cloudformation):
+    console.print(*shown(plan, session, account, clock, stores=given is not None), sep="\n")
+    if not (plan.is_first or plan.changed or template_changes(plan, clients.cloudformation)):
         console.print("The stack is up to date.")
     elif dry_run:
         console.print("Nothing was changed.")
@@ -220,7 +206,8 @@ def _deploy(  # noqa: PLR0913 - each is an option
         if given is not None:
             arn = store(session.client("secretsmanager"), place["stack"], given)
             plan = replace(plan, chosen={**plan.chosen, "LokiSecret": arn})
-        _change(plan, clients, clock, console)
+        with stoppable("stopped: CloudFormation goes on, and the same command follows it"):
+            _change(plan, clients, clock, console)
     if not dry_run:
         _after(place, grafana, console)
 
@@ -242,145 +229,12 @@ def _settled(cloudformation: Any, stack: Stack, clock: Clock) -> Stack:
     return wait(cloudformation, stack, clock.sleep)
 
 
-def _ask_for_missing(
-    declared: Mapping[str, Any],
-    previous: Mapping[str, str],
-    chosen: dict[str, str],
-    *,
-    asks: bool,
-) -> Credentials | None:
-    """Put what a person answers into `chosen`; return credentials that are to be stored."""
-    without = missing(declared, previous, chosen)
-    if without and not asks:
-        raise InputError(
-            f"the stack needs {', '.join(without)}: give --loki-url, or --set KEY=VALUE"
-        )
-    for name in without:
-        chosen[name] = click.prompt(
-            "URL of Loki, such as https://logs-prod-012.grafana.net",
-            value_proc=partial(_valid, declared, name),
-            err=True,
-        )
-    if not asks or previous or "LokiSecret" in chosen:
-        return None
-    click.echo("How does Loki know the shipper?", err=True)
-    for key, what in (
-        ("none", "it asks for no credentials"),
-        ("name", "they are in Secrets Manager or SSM already: give the name"),
-        ("password", "with a user and a password: store them in Secrets Manager"),
-        ("token", "with a token: store it in Secrets Manager"),
-    ):
-        click.echo(f"  {key:<10}{what}", err=True)
-    choices = click.Choice(["none", "name", "password", "token"])
-    match click.prompt("Credentials", type=choices, default="none", err=True):
-        case "name":
-            chosen["LokiSecret"] = click.prompt(
-                "ARN of the secret, or name of the SSM parameter",
-                value_proc=partial(_valid, declared, "LokiSecret"),
-                err=True,
-            )
-        case "password":
-            user = click.prompt("User (of Grafana Cloud: a number)", err=True)
-            return Password(user, click.prompt("Password", hide_input=True, err=True))
-        case "token":
-            return Token(click.prompt("Token", hide_input=True, err=True))
-    return None
-
-
-def _valid(declared: Mapping[str, Any], name: str, value: str) -> str:
-    if wrong := faults(declared, {name: value.strip()}):
-        raise click.UsageError("\n".join(wrong))
-    return value.strip()
-
-
-def _shown(
-    plan: Plan, session: Session, account: str, clock: Clock, *, stores: bool
-) -> Iterator[Table | Text]:
-    """Say what the deployment is going to do."""
-    name, region = plan.stack.name, plan.place.region
-    verb = "Creates" if plan.is_first else "Updates"
-    yield Text(f"{verb} the stack {name} in {region}, account {account}", style="bold")
-    if plan.stack.phase in {"broken", "stuck"}:
-        yield _row("first", f"clears away an earlier deployment that is {plan.stack.status}")
-    if plan.is_first:
-        parts = [
-            f"{count} {what}" if count > 1 else f"a {what}" for what, count in plan.parts.items()
-        ]
-        yield _row("makes", ", ".join(parts))
-    if plan.makes_bucket:
-        yield _row("makes", f"the bucket {plan.place.bucket}, for code")
-    if stores:
-        yield _row("stores", f"the credentials in Secrets Manager, as {secret_name(name)}")
-    shown = plan.values if plan.is_first else {}
-    for parameter in _SHOWN_PARAMETERS:
-        if shown.get(parameter) and parameter not in plan.changed:
-            yield _row(parameter, shown[parameter])
-    for parameter, (old, new) in plan.changed.items():
-        yield _row(parameter, new if plan.is_first else f"{old or 'empty'} → {new or 'empty'}")
-    if not plan.has_bytecode:
-        yield _row(
-            "note",
-            "no Python 3.13 and no uv here: code is not compiled, which makes cold starts longer",
-        )
-    linking = {"LinkMode", "IncludeLogGroups", "ExcludeLogGroups", "TagConditions"}
-    if plan.is_first or linking & plan.changed.keys():
-        yield from _effects(plan, session, account, clock, secrets=int(stores))
-
-
-def _effects(
-    plan: Plan, session: Session, account: str, clock: Clock, *, secrets: int
-) -> Iterator[Table]:
-    """Say which log groups will be linked, and about what that costs a month."""
-    try:
-        chosen = selection(plan.values, plan.stack.name, plan.place.region, account)
-        seen = preview(session, chosen, clock)
-    except SettingsError as error:
-        raise InputError(f"correct the parameters: {error}") from None
-    except AwsError as error:
-        yield _row("links", f"log groups that could not be listed: {error.code}")
-        return
-    yield _row("links", _groups(seen))
-    now = datetime.fromtimestamp(clock.now() / 1000, UTC)
-    volume = read_volume(session.client("cloudwatch"), seen.selected, now)
-    cost = monthly_cost(
-        volume,
-        architecture=plan.values["Architecture"],
-        memory_mb=int(plan.values["MemorySize"]),
-        metrics=_METRICS,
-        secrets=secrets,
-    )
-    yield _row("costs", f"about ${cost.total:,.2f} a month: {_shares(cost)}")
-    yield _row(
-        "",
-        f"they took in {monthly_gb(volume):,.2f} GB a month, by the last 14 days; without data "
-        "transfer, NAT gateways and Loki itself (docs/cost.md)",
-    )
-
-
-def _groups(seen: Preview) -> str:
-    named = seen.selected[:_SHOWN_GROUPS]
-    rest = len(seen.selected) - len(named)
-    more = [f"{rest:,} more"] if rest else []
-    which = f": {', '.join([*named, *more])}" if named else ""
-    return f"{len(seen.selected):,} of {seen.total:,} log groups{which}"
-
-
-def _shares(cost: Cost) -> str:
-    shares = (
-        ("metrics", cost.metrics),
-        ("Lambda", cost.functions),
-        ("its own log", cost.own_log),
-        ("the secret", cost.secret),
-    )
-    return ", ".join(f"{what} ${dollars:,.2f}" for what, dollars in shares if dollars)
-
-
 def _change(plan: Plan, clients: Clients, clock: Clock, console: Console) -> None:
     tell = on_stream()
     try:
         for step in upload_code(plan, clients.s3, _cache(os.environ)):
             tell(step)
-        _print_events(clear_the_way(plan, clients.cloudformation, clock.sleep), 0, console)
+        print_events(clear_the_way(plan, clients.cloudformation, clock.sleep), 0, console)
         tell("asking CloudFormation what changes")
         change_set = prepare_change(plan, clients, clock.sleep)
         tell("")
@@ -388,7 +242,7 @@ def _change(plan: Plan, clients: Clients, clock: Clock, console: Console) -> Non
             console.print("The stack is up to date.")
             return
         events = make_change(plan, change_set, clients.cloudformation, clock.sleep)
-        _print_events(events, len(change_set.changes), console)
+        print_events(events, len(change_set.changes), console)
     except ArtifactError as error:
         raise NotDeliveredError(f"{error}") from None
     except StackError as error:
@@ -400,23 +254,6 @@ def _change(plan: Plan, clients: Clients, clock: Clock, console: Console) -> Non
 def _cache(environ: Mapping[str, str]) -> Path:
     home = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~"), ".cache").expanduser()
     return Path(home, "loki-shipper")
-
-
-def _print_events(events: Iterable[Event], total: int, console: Console) -> None:
-    """Print each resource once it is done, and meanwhile what is being worked on."""
-    tell, done = on_stream(), 0
-    for event in events:
-        word, style = _ENDED.get(event.status, ("", ""))
-        if event.failed:
-            word, style = "failed", "red"
-        if not word:
-            tell(f"{done} of {total}: {event.resource} …" if total else f"{event.resource} …")
-            continue
-        done += 1
-        tell("")
-        why = f": {event.reason}" if event.failed else ""
-        console.print(Text.assemble((f"{word:<9}", style), f"{event.resource}{why}"))
-    tell("")
 
 
 def _after(place: dict[str, Any], grafana: str | None, console: Console) -> None:
@@ -457,8 +294,8 @@ def _prove(deployment: Deployment, grafana: str | None, console: Console) -> Non
         console.print(Text("Loki gave it back.", style="green"))
     except (NotReadError, SettingsError) as error:
         console.print(f"It was not read back from here: {error}. Look for it in Grafana.")
-    console.print(_row("query", line.query))
-    console.print(_row("Explore", explore_url(grafana or "https://GRAFANA", line.query)))
+    console.print(row("query", line.query))
+    console.print(row("Explore", explore_url(grafana or "https://GRAFANA", line.query)))
 
 
 def _fail_proof(why: str, deployment: Deployment) -> NoReturn:
@@ -474,11 +311,9 @@ def _delete(session: Session, place: dict[str, Any], *, dry_run: bool, yes: bool
         return
     kept = stack.outputs.get("BucketName", "the stack's bucket")
     console.print(Text(f"Deletes the stack {stack.name} in {session.region_name}", style="bold"))
-    console.print(_row("unlinks", "every log group that it has linked"))
-    console.print(
-        _row("deletes", "its functions, roles, alarms, dashboard and the functions' logs")
-    )
-    console.print(_row("keeps", f"{kept}, which may hold lines; the bucket of the code; secrets"))
+    console.print(row("unlinks", "every log group that it has linked"))
+    console.print(row("deletes", "its functions, roles, alarms, dashboard and the functions' logs"))
+    console.print(row("keeps", f"{kept}, which may hold lines; the bucket of the code; secrets"))
     if not dry_run:
         confirm(f"Delete the stack {stack.name}?", yes=yes)
     is_unlinked = _unlink(place, dry_run=dry_run)
@@ -515,20 +350,11 @@ def _take_away(cloudformation: Any, stack: Stack, console: Console, *, is_unlink
 
     try:
         try:
-            _print_events(noted(delete(cloudformation, stack, clock.sleep)), 0, console)
+            print_events(noted(delete(cloudformation, stack, clock.sleep)), 0, console)
         except StackError:
             if failed != [_LINKS] or not is_unlinked:
                 raise
             console.print("Everything is unlinked: deleting the rest of the stack.")
-            _print_events(delete(cloudformation, stack, clock.sleep, [_LINKS]), 0, console)
+            print_events(delete(cloudformation, stack, clock.sleep, [_LINKS]), 0, console)
     except StackError as error:
         raise NotDeliveredError(f"{error}") from None
-
-
-def _row(title: str, text: str) -> Table:
-    """Put a title before a text; where the text is folded, it stays in its column."""
-    row = Table.grid(padding=(0, 2, 0, 0))
-    row.add_column(style="dim", no_wrap=True, min_width=9)
-    row.add_column(overflow="fold")
-    row.add_row(title, Text(text))
-    return row

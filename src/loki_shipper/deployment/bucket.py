@@ -34,7 +34,7 @@ def artifacts_bucket(account: str, region: str) -> str:
 def bucket_exists(s3: Any, place: Place) -> bool:
     """Tell whether the bucket is there. Raises BucketError where it is not this account's."""
     try:
-        s3.head_bucket(Bucket=place.bucket, ExpectedBucketOwner=place.account)
+        found = s3.head_bucket(Bucket=place.bucket, ExpectedBucketOwner=place.account)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _GONE:
@@ -45,6 +45,11 @@ def bucket_exists(s3: Any, place: Place) -> bool:
                 "name one of yours with --bucket"
             ) from None
         raise
+    if (region := found.get("BucketRegion", place.region)) != place.region:
+        raise BucketError(
+            f"the bucket {place.bucket} is in {region}, and Lambda asks for one in {place.region}: "
+            "name another one with --bucket"
+        )
     return True
 
 

@@ -16,6 +16,9 @@ _GB: Final = 1_000_000_000
 _QUERIES: Final = 500
 """Most queries of one GetMetricData call."""
 
+METRICS: Final = 43
+"""Metrics that the functions of a stack measure."""
+
 EVENTS_OF_INVOCATION: Final = 100
 """How many log events one invocation gets: an assumption, as CloudWatch Logs decides it."""
 
@@ -28,7 +31,12 @@ _OWN_LOG: Final = 0.75 / 1e6
 """What an invocation writes to the shipper's own log costs."""
 
 _METRIC: Final = 0.30
+_DASHBOARD: Final = 3.00
 _SECRET: Final = 0.40
+
+_TRANSFER_GB: Final = 0.09
+_COMPRESSED: Final = 0.30
+"""What part of the lines' bytes leaves AWS in pushes of 100 lines, after compression."""
 
 
 class Volume(Struct, frozen=True):
@@ -43,13 +51,16 @@ class Cost(Struct, frozen=True):
 
     functions: float
     own_log: float
+    transfer: float
     metrics: float
+    dashboard: float
     secret: float
 
     @property
     def total(self) -> float:
         """The sum."""
-        return self.functions + self.own_log + self.metrics + self.secret
+        shipping = self.functions + self.own_log + self.transfer
+        return shipping + self.metrics + self.dashboard + self.secret
 
 
 def read_volume(cloudwatch: Any, log_groups: Iterable[str], now: datetime) -> Volume:
@@ -95,8 +106,7 @@ def monthly_cost(
 ) -> Cost:
     """Work out a month's cost of shipping as much every day as in these days.
 
-    Of Lambda, the shipper's log, metrics and secrets; data transfer, NAT gateways and Loki are not
-    in it.
+    Alarms, NAT gateways and Loki are not in it. Data transfer is that to a Loki on the internet.
     """
     invocations = volume.events / EVENTS_OF_INVOCATION * _MONTH_DAYS / DAYS
     # Less memory is less of a processor: the product of both hardly changes.
@@ -105,7 +115,9 @@ def monthly_cost(
     return Cost(
         functions=invocations * (_REQUEST + compute),
         own_log=invocations * _OWN_LOG,
+        transfer=monthly_gb(volume) * _COMPRESSED * _TRANSFER_GB,
         metrics=metrics * _METRIC,
+        dashboard=_DASHBOARD,
         secret=secrets * _SECRET,
     )
 

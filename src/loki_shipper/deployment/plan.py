@@ -91,6 +91,14 @@ class Plan(Struct, frozen=True):
         return self.function, self.layers[self.values["Architecture"]]
 
     @property
+    def body(self) -> bytes:
+        """The template with the places of the code, as JSON."""
+        # The layer that is not asked for is named too, and not there: never the other one's wheels.
+        layers = {each: s3_uri(self.place, layer.name) for each, layer in self.layers.items()}
+        function = s3_uri(self.place, self.function.name)
+        return json.dumps(with_code(self.template, function, layers), indent=1).encode()
+
+    @property
     def is_first(self) -> bool:
         """Tell whether there is no stack to be updated."""
         return self.stack.phase in {"absent", "broken"}
@@ -144,11 +152,16 @@ def make_plan(  # noqa: PLR0913 - each is a choice or an effect
     )
 
 
-def code_changes(plan: Plan, cloudformation: Any) -> bool:
-    """Tell whether the stack runs other code than this package has."""
-    body = cloudformation.get_template(StackName=plan.stack.name, TemplateStage="Original")
-    text = json.dumps(body["TemplateBody"])
-    return not all(artifact.name in text for artifact in plan.artifacts)
+def template_changes(plan: Plan, cloudformation: Any) -> bool:
+    """Tell whether the stack is made of another template or of other code than this package has."""
+    original = {"StackName": plan.stack.name, "TemplateStage": "Original"}
+    body = cloudformation.get_template(**original)["TemplateBody"]
+    try:
+        deployed = json.loads(body) if isinstance(body, str) else body
+    except ValueError:
+        # Written as YAML: not by this command.
+        return True
+    return bool(deployed != json.loads(plan.body))
 
 
 def upload_code(plan: Plan, s3: Any, cache: Path) -> Iterator[str]:
@@ -187,12 +200,8 @@ def prepare_change(plan: Plan, clients: Clients, sleep: Sleep) -> ChangeSet | No
 
     Raises StackError.
     """
-    # The layer that is not asked for is named too, and not there: never the other one's wheels.
-    layers = {each: s3_uri(plan.place, layer.name) for each, layer in plan.layers.items()}
-    template = with_code(plan.template, s3_uri(plan.place, plan.function.name), layers)
     name = f"template-{plan.stack.name}.json"
-    body = json.dumps(template, indent=1).encode()
-    upload(clients.s3, plan.place, name, body)
+    upload(clients.s3, plan.place, name, plan.body)
     declared = plan.template["Parameters"]
     # A deleted stack has no previous values.
     fresh = plan.is_first

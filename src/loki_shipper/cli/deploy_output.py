@@ -1,0 +1,139 @@
+"""What `loki-shipper deploy` shows: what it is going to do, and each resource as it is done."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from loki_shipper.cli.aws import Session
+from loki_shipper.cli.errors import InputError
+from loki_shipper.deployment.cost import METRICS, Cost, monthly_cost, monthly_gb, read_volume
+from loki_shipper.deployment.plan import Plan
+from loki_shipper.deployment.preview import Preview, preview, selection
+from loki_shipper.deployment.secret import secret_name
+from loki_shipper.deployment.stack import Event
+from loki_shipper.local.progress import on_stream
+from loki_shipper.settings import SettingsError
+from loki_shipper.subscriber.clock import Clock
+from loki_shipper.subscriber.pace import AwsError
+
+_SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
+_SHOWN_GROUPS = 5
+_ENDED = {
+    "CREATE_COMPLETE": ("created", "green"),
+    "UPDATE_COMPLETE": ("updated", "green"),
+    "DELETE_COMPLETE": ("deleted", "yellow"),
+    "DELETE_SKIPPED": ("kept", "yellow"),
+}
+
+
+def shown(
+    plan: Plan, session: Session, account: str, clock: Clock, *, stores: bool
+) -> Iterator[Table | Text]:
+    """Say what the deployment is going to do."""
+    name, region = plan.stack.name, plan.place.region
+    verb = "Creates" if plan.is_first else "Updates"
+    yield Text(f"{verb} the stack {name} in {region}, account {account}", style="bold")
+    if plan.stack.phase in {"broken", "stuck"}:
+        yield row("first", f"clears away an earlier deployment that is {plan.stack.status}")
+    if plan.is_first:
+        parts = [
+            f"{count} {what}" if count > 1 else f"a {what}" for what, count in plan.parts.items()
+        ]
+        yield row("makes", ", ".join(parts))
+    if plan.makes_bucket:
+        yield row("makes", f"the bucket {plan.place.bucket}, for code")
+    if stores:
+        yield row("stores", f"the credentials in Secrets Manager, as {secret_name(name)}")
+    shown = plan.values if plan.is_first else {}
+    for parameter in _SHOWN_PARAMETERS:
+        if shown.get(parameter) and parameter not in plan.changed:
+            yield row(parameter, shown[parameter])
+    for parameter, (old, new) in plan.changed.items():
+        yield row(parameter, new if plan.is_first else f"{old or 'empty'} → {new or 'empty'}")
+    if not plan.has_bytecode:
+        yield row(
+            "note",
+            "no Python 3.13 and no uv here: code is not compiled, which makes cold starts longer",
+        )
+    linking = {"LinkMode", "IncludeLogGroups", "ExcludeLogGroups", "TagConditions"}
+    if plan.is_first or linking & plan.changed.keys():
+        yield from _effects(plan, session, account, clock, secrets=int(stores))
+
+
+def _effects(
+    plan: Plan, session: Session, account: str, clock: Clock, *, secrets: int
+) -> Iterator[Table]:
+    """Say which log groups will be linked, and about what that costs a month."""
+    try:
+        chosen = selection(plan.values, plan.stack.name, plan.place.region, account)
+        seen = preview(session, chosen, clock)
+    except SettingsError as error:
+        raise InputError(f"correct the parameters: {error}") from None
+    except AwsError as error:
+        yield row("links", f"log groups that could not be listed: {error.code}")
+        return
+    yield row("links", _groups(seen))
+    now = datetime.fromtimestamp(clock.now() / 1000, UTC)
+    volume = read_volume(session.client("cloudwatch"), seen.selected, now)
+    cost = monthly_cost(
+        volume,
+        architecture=plan.values["Architecture"],
+        memory_mb=int(plan.values["MemorySize"]),
+        metrics=METRICS,
+        secrets=secrets,
+    )
+    yield row("costs", f"about ${cost.total:,.2f} a month: {_shares(cost)}")
+    yield row(
+        "",
+        f"they took in {monthly_gb(volume):,.2f} GB a month, by the last 14 days; without alarms, "
+        "NAT gateways and Loki itself (docs/cost.md)",
+    )
+
+
+def _groups(seen: Preview) -> str:
+    named = seen.selected[:_SHOWN_GROUPS]
+    rest = len(seen.selected) - len(named)
+    more = [f"{rest:,} more"] if rest else []
+    which = f": {', '.join([*named, *more])}" if named else ""
+    return f"{len(seen.selected):,} of {seen.total:,} log groups{which}"
+
+
+def _shares(cost: Cost) -> str:
+    shares = (
+        ("metrics", cost.metrics),
+        ("Lambda", cost.functions),
+        ("its own log", cost.own_log),
+        ("data transfer", cost.transfer),
+        ("dashboard", cost.dashboard),
+        ("the secret", cost.secret),
+    )
+    return ", ".join(f"{what} ${dollars:,.2f}" for what, dollars in shares if dollars)
+
+
+def print_events(events: Iterable[Event], total: int, console: Console) -> None:
+    """Print each resource once it is done, and meanwhile what is being worked on."""
+    tell, done = on_stream(), 0
+    for event in events:
+        word, style = _ENDED.get(event.status, ("", ""))
+        if event.failed:
+            word, style = "failed", "red"
+        if not word:
+            tell(f"{done} of {total}: {event.resource} …" if total else f"{event.resource} …")
+            continue
+        done += 1
+        tell("")
+        why = f": {event.reason}" if event.failed else ""
+        console.print(Text.assemble((f"{word:<9}", style), f"{event.resource}{why}"))
+    tell("")
+
+
+def row(title: str, text: str) -> Table:
+    """Put a title before a text; where the text is folded, it stays in its column."""
+    row = Table.grid(padding=(0, 2, 0, 0))
+    row.add_column(style="dim", no_wrap=True, min_width=9)
+    row.add_column(overflow="fold")
+    row.add_row(title, Text(text))
+    return row
