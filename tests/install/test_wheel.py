@@ -73,6 +73,7 @@ def test_shows_the_demo(command: Path, tmp_path: Path) -> None:
 
 def test_says_what_a_deployment_would_do(command: Path, tmp_path: Path) -> None:
     with run_aws("eu-west-1") as aws:
+        aws.reset()
         aws.create_log_group("/aws/lambda/checkout", {})
         words = ("deploy", "--dry-run", "--loki-url", "https://loki.example")
         shown = run(command, *words, cwd=tmp_path, **aws.environ).stdout
