@@ -61,10 +61,9 @@ def test_shows_what_is_linked_and_what_should_be(here: Deployment) -> None:
 
 def test_fits_a_table_for_people(here: Deployment) -> None:
     here.run("link", "--all")
-    lines = here.run("status", COLUMNS="80").stdout.splitlines()
+    lines = here.run("status").stdout.splitlines()
     assert lines[0].split() == ["log", "group", "linked", "last", "lines", "errors", "labels"]
-    assert max(map(len, lines)) <= 80
-    assert any("/aws/lambda/a" in line and "ago" in line for line in lines)
+    assert any(line.startswith("/aws/lambda/a ") and "ago" in line for line in lines)
 
 
 def test_watches_until_it_is_stopped(here: Deployment) -> None:

@@ -36,6 +36,10 @@ PROGRAM: Final = "loki-shipper"
 COMPLETE: Final = "_LOKI_SHIPPER_COMPLETE"
 """Variable in which the script of `loki-shipper completion` asks what may come next."""
 
+EXIT_CODES: Final = (
+    "Exits with 0 when all is well, with 1 when something is wrong or was not done, with 2 when it "
+    "was called wrongly or AWS refuses it from the start, with 130 after Ctrl-C."
+)
 _DEBUG: Final = f"{__name__}.debug"
 
 
@@ -51,6 +55,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        _document_exit_codes(command)
         return command
 
     @override
@@ -124,8 +129,8 @@ def main(ctx: click.Context, *, debug: bool) -> None:
     Try it on a sample, without AWS and without Loki:
       loki-shipper invoke lambda
 
-    Commands exit with 0 when all is well, with 1 when something was not delivered, with 2 when
-    they were called wrongly, with 130 after Ctrl-C.
+    Commands exit with 0 when all is well, with 1 when something is wrong or was not done, with 2
+    when they were called wrongly or AWS refuses them from the start, with 130 after Ctrl-C.
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     for stream in (sys.stdout, sys.stderr):
         # Log lines have every character, a terminal's encoding may not.
@@ -135,6 +140,14 @@ def main(ctx: click.Context, *, debug: bool) -> None:
     ctx.meta[_DEBUG] = debug
     if debug:
         import_module(f"{__name__}.debug").show_requests()
+
+
+def _document_exit_codes(command: click.Command) -> None:
+    """Let a command's help, and that of the commands below it, end with the exit codes."""
+    command.epilog = EXIT_CODES
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _document_exit_codes(below)
 
 
 def _debug(ctx: click.Context, error: BaseException) -> None:

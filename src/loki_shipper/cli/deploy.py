@@ -61,7 +61,7 @@ from loki_shipper.subscriber.pace import AwsError
 _LINKS = "Links"
 """The resource by which CloudFormation has log groups unlinked."""
 
-_ALL: dict[str, Any] = {"include": (), "exclude": (), "tags": (), "as_json": False}
+_ALL: dict[str, Any] = {"include": (), "exclude": (), "tags": (), "yes": True, "as_json": False}
 _ENDLESS = 100_000
 
 

@@ -1,23 +1,22 @@
 """`loki-shipper status`: what is linked, and how it is doing."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any, assert_never
 
 import click
-from msgspec import Struct
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.objects import print_objects, time_text
+from loki_shipper.cli.status_text import Backlog, Row, Status, clock_line, status_text
 from loki_shipper.model import LogData, Pairs
+from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.label import label
 from loki_shipper.subscriber.account_policy import read_policy
-from loki_shipper.subscriber.delivery import Delivery, delivery, policy_delivery
+from loki_shipper.subscriber.delivery import Delivery, delivery, last_redrives, policy_delivery
 from loki_shipper.subscriber.keep_policy import POLICY
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
 from loki_shipper.subscriber.observe import Sight, never, observe
@@ -31,17 +30,6 @@ _EVERY = 15.0
 _SAME_FOR_ALL = {"account_id", "log_group", "region", "source"}
 
 
-class Row(Struct, frozen=True):
-    """One log group; `since` and `last` are in ms since 1970."""
-
-    group: str
-    linked: bool
-    note: str
-    since: int | None
-    labels: Pairs
-    delivery: Delivery
-
-
 @click.command()
 @deployment_options
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
@@ -49,8 +37,11 @@ class Row(Struct, frozen=True):
 def status(*, as_json: bool, watch: bool, **which: Any) -> None:
     """Show the log groups that are linked or should be, and what CloudWatch measured of them.
 
-    `last` is when CloudWatch Logs last handed lines over in the last 24 hours, `errors` how many
-    deliveries failed or were throttled in that time.
+    `last` is when CloudWatch Logs last delivered lines in the last 24 hours, `errors` how many
+    deliveries failed or were throttled in that time. Below stand what waits in the bucket, and when
+    the redrivers ran last.
+
+    In a pipe each log group has one line. --watch writes into a file too.
 
     \b
     Watch log groups come and go:
@@ -60,14 +51,64 @@ def status(*, as_json: bool, watch: bool, **which: Any) -> None:
         if as_json:
             print_objects(map(_as_object, rows(deployment)))
             return
-        console = Console(highlight=False)
-        if not watch:
-            console.print(_table(rows(deployment), deployment.around.clock.now()))
-            return
-        with Live(console=console, auto_refresh=False) as live:
-            while True:
-                live.update(_table(rows(deployment), deployment.around.clock.now()), refresh=True)
-                deployment.around.clock.sleep(_EVERY)
+        console = Console(highlight=False, soft_wrap=True)
+        _print(console, deployment, watched=watch)
+        while watch:
+            deployment.around.clock.sleep(_EVERY)
+            _print(console, deployment, watched=True)
+
+
+def _print(console: Console, deployment: Deployment, *, watched: bool) -> None:
+    now = deployment.around.clock.now()
+    lines = [*status_text(read_status(deployment), now, _width(console))]
+    if watched:
+        # A terminal shows one look in place of the other, a file all of them.
+        console.clear()
+        lines = [clock_line(now), *lines]
+    for line in lines:
+        console.print(line)
+    console.file.flush()
+
+
+def _width(console: Console) -> int | None:
+    return console.width if console.is_terminal else None
+
+
+def read_status(deployment: Deployment) -> Status:
+    """Look at the log groups, the bucket and the redrivers."""
+    around = deployment.around
+    bucket = around.settings.bucket
+    return Status(
+        rows(deployment),
+        stopped=read_memory(around).stopped,
+        backlog=None if bucket is None else _backlog(bucket, deployment.client("s3")),
+        redrives=last_redrives(
+            around.settings.stack,
+            around.clock.now(),
+            get_metric_data=deployment.client("cloudwatch").get_metric_data,
+        ),
+    )
+
+
+def _backlog(bucket: str, s3: Any) -> Backlog:
+    """Look at the first thousand objects of each folder: enough to know whether it backs up."""
+    try:
+        waiting = [_page(bucket, folder, s3) for folder in (FAILED, OF_LAMBDA)]
+        rejected = _page(bucket, REJECTED, s3)
+    except (ClientError, BotoCoreError) as error:
+        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+        return Backlog(fault=code or type(error).__name__)
+    written = [each["LastModified"] for page in waiting for each in page.get("Contents", ())]
+    return Backlog(
+        objects=len(written),
+        more=any(page.get("IsTruncated") for page in (*waiting, rejected)),
+        oldest=int(min(written).timestamp() * 1000) if written else None,
+        rejected=len(rejected.get("Contents", ())),
+    )
+
+
+def _page(bucket: str, folder: str, s3: Any) -> Any:
+    return s3.list_objects_v2(Bucket=bucket, Prefix=folder)
 
 
 def rows(deployment: Deployment) -> list[Row]:
@@ -124,7 +165,14 @@ def _note(seen: Seen, ruled: Rules) -> str | None:
 def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> Row:
     ours = seen.filters.ours if isinstance(seen.filters, Filters) else None
     since = None if ours is None else ours.since
-    return Row(seen.group.name, ours is not None, note, since, labels, measured)
+    return Row(
+        group=seen.group.name,
+        linked=ours is not None,
+        note=note,
+        since=since,
+        labels=labels,
+        delivery=measured,
+    )
 
 
 def _policy(deployment: Deployment) -> Row:
@@ -138,7 +186,14 @@ def _policy(deployment: Deployment) -> Row:
         deployment.around.clock.now(),
         get_metric_data=deployment.client("cloudwatch").get_metric_data,
     )
-    return Row(POLICY, policy is not None, note, None, (), measured)
+    return Row(
+        group=POLICY,
+        linked=policy is not None,
+        note=note,
+        since=None,
+        labels=(),
+        delivery=measured,
+    )
 
 
 def _shipper(deployment: Deployment) -> Settings:
@@ -168,30 +223,3 @@ def _as_object(row: Row) -> dict[str, Any]:
         "throttled": measured.throttled,
         "labels": dict(row.labels),
     }
-
-
-def _table(shown: Iterable[Row], now: int) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("log group", "linked", "last", "lines", "errors", "labels"):
-        right = name in {"lines", "errors"}
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in shown:
-        measured = row.delivery
-        table.add_row(
-            row.group,
-            row.note or _ago(row.since, now),
-            _ago(measured.last, now),
-            f"{measured.lines:,}",
-            f"{measured.errors + measured.throttled:,}",
-            " ".join(f"{name}={value}" for name, value in row.labels),
-            style=None if row.linked and not row.note else "yellow",
-        )
-    return table
-
-
-def _ago(when: int | None, now: int) -> str:
-    if when is None:
-        return "-"
-    minutes = max(0, now - when) // 60_000
-    hours, days = minutes // 60, minutes // 1440
-    return f"{days}d ago" if days else f"{hours}h ago" if hours else f"{minutes}m ago"

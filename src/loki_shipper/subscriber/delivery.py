@@ -59,6 +59,42 @@ def policy_delivery(
     return _deliveries({function: asked}, now, get_metric_data)[function]
 
 
+class Redrives(Struct, frozen=True):
+    """What the redrivers did when they ran last: in five minutes that ended at `last`, in ms."""
+
+    last: int
+    objects: int
+    left: int
+
+
+def last_redrives(
+    stack: str | None, now: int, *, get_metric_data: Callable[..., Any]
+) -> Redrives | None:
+    """Ask when the stack's redrivers ran last; None: not within a day before `now`, in ms."""
+    own = {"service": "loki-shipper"} | ({} if stack is None else {"stack": stack})
+    names = {"shipped": "ObjectsRedriven", "left": "ObjectsLeft"}
+    end = datetime.fromtimestamp(now / 1000, UTC)
+    results = _results(
+        get_metric_data,
+        MetricDataQueries=[
+            _query(query, _Metric("LokiShipper", name, own)) for query, name in names.items()
+        ],
+        StartTime=end - _DAY,
+        EndTime=end,
+    )
+    measured: dict[str, dict[datetime, float]] = {query: {} for query in names}
+    for each in results:
+        measured[each["Id"]] |= dict(zip(each["Timestamps"], each["Values"], strict=True))
+    if not measured["shipped"]:
+        return None
+    newest = max(measured["shipped"])
+    return Redrives(
+        int(newest.timestamp() + _PERIOD) * 1000,
+        int(measured["shipped"][newest]),
+        int(measured["left"].get(newest, 0)),
+    )
+
+
 class _Metric(NamedTuple):
     """A metric of CloudWatch."""
 

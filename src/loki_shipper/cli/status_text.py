@@ -1,0 +1,153 @@
+"""What `status` prints for people: one line a log group, names never broken."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from textwrap import wrap
+
+from msgspec import Struct
+from rich.text import Text
+
+from loki_shipper.model import Pairs
+from loki_shipper.subscriber.delivery import Delivery, Redrives
+
+_TITLES = ("log group", "linked", "last", "lines", "errors", "labels")
+_NUMBERS = {3, 4}
+_NARROWEST = 24
+"""Columns that labels need beside the rest; with fewer they go to lines of their own."""
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One log group; `since` and `last` are in ms since 1970."""
+
+    group: str
+    linked: bool
+    note: str
+    since: int | None
+    labels: Pairs
+    delivery: Delivery
+
+
+class Backlog(Struct, frozen=True):
+    """What waits in the bucket, of a part of it where there are `more`; `fault`: S3 did not say.
+
+    `oldest` is when the oldest of it was written, in ms since 1970.
+    """
+
+    objects: int = 0
+    more: bool = False
+    oldest: int | None = None
+    rejected: int = 0
+    fault: str = ""
+
+
+class Status(Struct, frozen=True):
+    """How a deployment is doing. `stopped`: `unlink --all` was the last order.
+
+    `backlog` is None where there is no bucket, `redrives` None where none ran within a day.
+    """
+
+    rows: list[Row]
+    stopped: bool
+    backlog: Backlog | None
+    redrives: Redrives | None
+
+
+def status_text(status: Status, now: int, width: int | None) -> Iterator[Text]:
+    """Give the lines to print in so many columns, None for one line a log group.
+
+    `now` is in ms since 1970.
+    """
+    if status.stopped:
+        yield Text("stopped: `unlink --all` unlinked everything; run `loki-shipper link --all`")
+    yield from _table(status.rows, now, width)
+    if status.backlog is not None:
+        yield Text(f"bucket: {_waiting(status.backlog, now)}")
+    yield Text(f"last redrive: {_redriven(status.redrives, now)}")
+
+
+def _table(rows: list[Row], now: int, width: int | None) -> Iterator[Text]:
+    cells = [_TITLES[:-1], *(_cells(row, now) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    room = None if width is None else width - sum(widths) - 2 * len(widths)
+    for line in _row(_TITLES[:-1], widths, _TITLES[-1], room):
+        yield Text(line, style="bold")
+    for row, values in zip(rows, cells[1:], strict=True):
+        style = "" if row.linked and not row.note else "yellow"
+        details = [row.note, *(f"{name}={value}" for name, value in row.labels)]
+        text = " ".join(filter(None, details))
+        for line in _row(values, widths, text, room):
+            yield Text(line.rstrip(), style=style)
+
+
+def _row(
+    values: tuple[str, ...], widths: list[int], details: str, room: int | None
+) -> Iterator[str]:
+    if room is None:
+        yield _joined(values, widths) + details
+    elif room >= _NARROWEST:
+        first, *others = _folded(details, room) or [""]
+        yield _joined(values, widths) + first
+        yield from (" " * (sum(widths) + 2 * len(widths)) + line for line in others)
+    else:
+        name, *measured = values
+        yield name
+        yield "  " + _joined(tuple(measured), widths[1:])
+        yield from (f"  {line}" for line in _folded(details, room + sum(widths)))
+
+
+def _folded(text: str, width: int) -> list[str]:
+    # Neither a label nor a name is broken.
+    return wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+
+
+def _cells(row: Row, now: int) -> tuple[str, ...]:
+    measured = row.delivery
+    linked = _ago(row.since, now) if row.since is not None else "yes" if row.linked else "no"
+    errors = measured.errors + measured.throttled
+    return row.group, linked, _ago(measured.last, now), f"{measured.lines:,}", f"{errors:,}"
+
+
+def _joined(values: tuple[str, ...], widths: list[int]) -> str:
+    # Of fewer widths than titles, the log group's is the one that is missing.
+    begin = len(_TITLES) - 1 - len(widths)
+    return "".join(
+        f"{value:>{width}}  " if place in _NUMBERS else f"{value:<{width}}  "
+        for place, (value, width) in enumerate(zip(values, widths, strict=True), begin)
+    )
+
+
+def _waiting(backlog: Backlog, now: int) -> str:
+    if backlog.fault:
+        return f"it could not be listed ({backlog.fault})"
+    more = " or more" if backlog.more else ""
+    parts = []
+    if backlog.objects:
+        objects = "object waits" if backlog.objects == 1 and not more else "objects wait"
+        age = _ago(backlog.oldest, now)
+        parts.append(f"{backlog.objects:,}{more} {objects}, the oldest written {age}")
+    else:
+        parts.append("nothing waits")
+    if backlog.rejected:
+        refused = f"{backlog.rejected:,}{more} under rejected/"
+        parts.append(f"{refused} (loki-shipper redrive --rejected)")
+    return "; ".join(parts)
+
+
+def _redriven(redrives: Redrives | None, now: int) -> str:
+    if redrives is None:
+        return "none in the last 24 hours"
+    counts = f"{redrives.objects:,} objects shipped, {redrives.left:,} left"
+    return f"{_ago(redrives.last, now)}, {counts}"
+
+
+def clock_line(now: int) -> Text:
+    """Give the line before each look of `--watch`; `now` is in ms since 1970."""
+    return Text(f"{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC", style="dim")
+
+
+def _ago(when: int | None, now: int) -> str:
+    if when is None:
+        return "-"
+    minutes = max(0, now - when) // 60_000
+    hours, days = minutes // 60, minutes // 1440
+    return f"{days}d ago" if days else f"{hours}h ago" if hours else f"{minutes}m ago"
