@@ -115,11 +115,10 @@ def _install(wanted: Path, folder: Path, environ: Mapping[str, str]) -> None:
 
 
 def _uv(environ: Mapping[str, str]) -> str:
-    """Find uv: where scripts/setup may have put it, else on PATH."""
-    own = CLONE / ".tools" / "bin" / "uv"
-    found = os.fspath(own) if own.exists() else shutil.which("uv", path=environ.get("PATH"))
+    """Find uv: `uv run` names itself to what it runs."""
+    found = environ.get("UV") or shutil.which("uv", path=environ.get("PATH"))
     if found is None:
-        raise CloudError("there is no uv: run scripts/setup")
+        raise CloudError("LocalStack is installed with uv, and there is none: use scripts/test")
     return found
 
 

@@ -7,10 +7,11 @@ not clean up.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from loki_shipper.local.artifact import Artifact, build_artifact
+from loki_shipper.local.artifact import Artifact, BuildError, build_artifact
 from loki_shipper.local.loki import Executable, Image, NotFound, Running, find_loki
 from loki_shipper.local.progress import Tell
 from tests.cloud.cloud import Cloud, CloudError, find_python, run_cloud
@@ -27,13 +28,16 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Clou
         with run_cloud(python, directory, tell=tell) as cloud:
             yield cloud
     except CloudError as error:
-        _not_here(str(error))
+        no_cloud(str(error))
 
 
 @pytest.fixture(scope="session")
 def built(tell: Tell) -> Artifact:
     """What `sam build` makes of this clone, for this machine's processor."""
-    return build_artifact(os.environ, tell)
+    try:
+        return build_artifact(os.environ, tell)
+    except BuildError as error:
+        no_cloud(str(error))
 
 
 @pytest.fixture
@@ -54,7 +58,8 @@ def outages(tmp_path: Path, tell: Tell) -> Iterator[LokiWithOutages]:
                 loki.stop()
 
 
-def _not_here(why: str) -> None:
+def no_cloud(why: str) -> NoReturn:
+    """Skip what cannot run here; where everything has to run, fail."""
     if os.environ.get("CI") or os.environ.get("REQUIRE_CLOUD"):
         pytest.fail(why)
     pytest.skip(why)
