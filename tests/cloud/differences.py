@@ -64,6 +64,7 @@ def mend() -> None:
     """Mend every difference."""
     for difference in (
         event_settings_of_an_alias,
+        events_during_an_update,
         on_failure_destination_s3,
         log_group_of_a_function,
         function_configuration_of_an_alias,
@@ -112,6 +113,35 @@ def event_settings_of_an_alias() -> None:
         function.event_invoke_configs = {manager.function_version.id.qualifier: settings}
         manager.function, poller.version_manager = function, manager
         original(poller, message)
+
+
+def events_during_an_update() -> None:
+    """Hand over every event, also while a function is changed.
+
+    LocalStack forgets, for a quarter of an hour, those that it has taken from the queue and not
+    handed over when the function changes. What is handed to the version before is tried again.
+    """
+
+    @instead_of(Poller, "run")
+    def run(_: Any, self: Any, *__: Any, **___: Any) -> None:
+        queue_client = event_manager.get_sqs_client(self.version_manager.function_version)
+        seconds = self.version_manager.function_version.config.timeout
+        try:
+            while not self._shutdown_event.is_set():
+                answer = queue_client.receive_message(
+                    QueueUrl=self.event_queue_url,
+                    WaitTimeSeconds=1,
+                    MaxNumberOfMessages=10,
+                    VisibilityTimeout=seconds + 60,
+                )
+                for message in answer.get("Messages") or []:
+                    self.invoker_pool.submit(self.handle_message, message)
+        finally:
+            self.invoker_pool.shutdown(wait=False)
+
+    @instead_of(Poller, "stop")
+    def stop(_: Any, self: Any) -> None:
+        self._shutdown_event.set()
 
 
 def on_failure_destination_s3() -> None:
@@ -430,12 +460,13 @@ def _take_answer(request: Any, token: str) -> Any:
 
 def _ask_function(kind: str, request: Any, state: Any, more: Any = None) -> Any:
     token = str(uuid.uuid4())
-    place = f"{request.region_name}:{request.account_id}"
+    stacks = _client("cloudformation", request.account_id, request.region_name)
+    [stack] = stacks.describe_stacks(StackName=request.stack_name)["Stacks"]
     event = {
         "RequestType": kind,
         "RequestId": token,
         "ResponseURL": f"{_own_url()}/_cloudformation/answers/{token}",
-        "StackId": f"arn:aws:cloudformation:{place}:stack/{request.stack_name}/{uuid.uuid4()}",
+        "StackId": stack["StackId"],
         "LogicalResourceId": request.logical_resource_id,
         "ResourceType": request.resource_type,
         "ServiceToken": state["ServiceToken"],

@@ -9,6 +9,7 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import Any, assert_never, override
 
 from localstack.services.lambda_ import provider
@@ -53,6 +54,8 @@ class LambdaProcess(runtime_executor.RuntimeExecutor):
         self._sandbox: Sandbox | None = None
         self._process = ExitStack()
         self._logged = 0
+        self._working = Lock()
+        self._stopped = False
 
     @override
     def start(self, env_vars: dict[str, Any]) -> None:
@@ -64,23 +67,29 @@ class LambdaProcess(runtime_executor.RuntimeExecutor):
 
     @override
     def stop(self) -> None:
-        """End the process."""
-        self._process.close()
+        """End the process, after the event that it works on: an update kills nothing."""
+        with self._working:
+            self._stopped = True
+            self._process.close()
 
     @override
     def invoke(self, payload: dict[str, str]) -> Any:
         """Run the handler on one event."""
-        sandbox = self._running()
-        sandbox.arn = payload["invoked-function-arn"]
         seconds: int = self.function_version.config.timeout
-        result = sandbox.invoke(payload["payload"].encode(), deadline_ms=seconds * 1000)
-        request_id = sandbox.request_id or ""
-        return InvocationResult(
-            request_id=payload["invoke-id"],
-            payload=_payload(result, request_id, seconds),
-            is_error=not isinstance(result, Response),
-            logs=self._new_log(sandbox, request_id),
-        )
+        with self._working:
+            if self._stopped:
+                # LocalStack then takes another one.
+                raise runtime_executor.LambdaRuntimeException("it has ended")
+            sandbox = self._running()
+            sandbox.arn = payload["invoked-function-arn"]
+            result = sandbox.invoke(payload["payload"].encode(), deadline_ms=seconds * 1000)
+            request_id = sandbox.request_id or ""
+            return InvocationResult(
+                request_id=payload["invoke-id"],
+                payload=_payload(result, request_id, seconds),
+                is_error=not isinstance(result, Response),
+                logs=self._new_log(sandbox, request_id),
+            )
 
     @override
     def get_logs(self) -> str:

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack, awaited
 
+OWN_LOG = "/aws/lambda/app"
 CODE = """
 import json, os, time
 
@@ -72,7 +73,7 @@ def delivered(place: Stack, group: str) -> list[dict[str, Any]]:
     """Give what the function got of a log group."""
     events = [
         json.loads(line.removeprefix("got "))
-        for line in place.own_log("/aws/lambda/app").splitlines()
+        for line in place.own_log(OWN_LOG).splitlines()
         if line.startswith('got {"awslogs"')
     ]
     data = [json.loads(gzip.decompress(base64.b64decode(e["awslogs"]["data"]))) for e in events]
@@ -112,6 +113,25 @@ def test_an_event_to_an_alias_is_tried_and_kept_as_the_alias_says(place: Stack) 
     kept = json.loads(s3.get_object(Bucket="failed", Key=found["Key"])["Body"].read())
     assert kept["requestPayload"] == {"fail": "once more"}
     assert kept["requestContext"]["approximateInvokeCount"] == 2
+
+
+def test_no_event_is_lost_while_the_function_is_changed(place: Stack) -> None:
+    functions = place.client("lambda")
+    for number in range(20):
+        invoke(place, {"number": number}, kind="Event")
+        if number % 5 == 0:
+            functions.update_function_configuration(
+                FunctionName="app", Description=f"changed for the {number}th time"
+            )
+            functions.get_waiter("function_updated_v2").wait(
+                FunctionName="app", WaiterConfig={"Delay": 1}
+            )
+    awaited(
+        lambda: (
+            {n for n in range(20) if f'got {{"number": {n}}}' in place.own_log(OWN_LOG)}
+            == set(range(20))
+        )
+    )
 
 
 def test_the_configuration_of_an_alias_can_be_read(place: Stack) -> None:
@@ -179,7 +199,7 @@ def test_an_account_policy_sends_all_but_what_it_excludes(place: Stack, policy: 
     assert (got["subscriptionFilters"], got["policyLevel"]) == ([policy], "ACCOUNT_LEVEL_POLICY")
     assert delivered(place, "/policy/not") == []
     # What the function itself logs is left out too: it would never end.
-    assert delivered(place, "/aws/lambda/app") == []
+    assert delivered(place, OWN_LOG) == []
 
 
 def test_objects_are_deleted_only_as_they_were_seen(place: Stack) -> None:
