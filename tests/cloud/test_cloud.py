@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.cloud import CloudError, find_python, run_cloud
-from tests.cloud.conftest import not_here
+from tests.cloud.conftest import no_cloud
 
 
 def silent(_: str) -> None: ...
@@ -37,7 +37,7 @@ def test_elsewhere_its_tests_are_skipped_and_in_ci_they_fail(
     for name in ("CI", "REQUIRE_CLOUD"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(pytest.skip.Exception, match="no network"):
-        not_here("no network")
+        no_cloud("no network")
     monkeypatch.setenv("REQUIRE_CLOUD", "1")
     with pytest.raises(pytest.fail.Exception, match="no network"):
-        not_here("no network")
+        no_cloud("no network")
