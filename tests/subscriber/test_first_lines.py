@@ -77,7 +77,7 @@ def created(group: str) -> dict[str, Any]:
 
 def follow(here: Deployment, event: dict[str, Any], clock: Clock) -> Report:
     """Do what the function does with an event, on another clock."""
-    names = ("logs", "resourcegroupstaggingapi", "s3", "lambda")
+    names = ("logs", "resourcegroupstaggingapi", "s3", "lambda", "sqs")
     clients = Clients(*map(here.aws.client, names))
     configured = settings(here.environ)
     pace = Pace(
