@@ -160,9 +160,18 @@ def test_neither_lines_nor_secrets_are_in_its_own_log(start: Start, receiver: Re
 def test_its_log_and_metrics_are_json(sandbox: Sandbox) -> None:
     sandbox.invoke(payload())
     records = [json.loads(line) for line in sandbox.log_lines]
-    (metrics,) = [record for record in records if "_aws" in record]
-    assert metrics["LinesReceived"] == metrics["LinesDelivered"] == [3.0]
-    assert any("_aws" not in record for record in records)
+    (one,) = [record for record in records if "_aws" in record]
+    assert one["LinesReceived"] == one["LinesDelivered"] == 3
+    assert (one["level"], one["message"], one["received"]) == ("INFO", "shipped", 3)
+
+
+def test_an_invocation_that_went_well_is_one_line(sandbox: Sandbox) -> None:
+    """CloudWatch Logs charges for each byte."""
+    sandbox.invoke(payload())
+    before = sandbox.log_lines
+    sandbox.invoke(payload())
+    [line] = sandbox.log_lines[len(before) :]
+    assert len(line) < 900
 
 
 def test_all_faults_of_the_settings_are_named_at_once_and_no_secret(

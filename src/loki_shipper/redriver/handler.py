@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
 from msgspec import ValidationError, convert, to_builtins
 
-from loki_shipper.emf import function_metrics
+from loki_shipper.emf import FunctionLog
 from loki_shipper.redriver.bucket import EVERYTHING, Share, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
 from loki_shipper.redriver.effects import AT_ONCE, effects
@@ -82,15 +81,14 @@ def _wired(function_arn: str) -> tuple[Bucket, Sandbox, str | None]:
 
 
 def _told(run: Redriven, stack: str | None) -> Any:
-    measured = function_metrics("loki-shipper", stack)
-    for name, unit, value in metrics(run, now=datetime.now(UTC)):
-        measured.add_metric(name=name, unit=unit, value=value)
-    measured.flush_metrics()
-    logger = Logger(service="loki-shipper")
-    trouble = run.left or run.set_aside or run.rejected or run.faults
-    log = logger.warning if trouble else logger.info
-    told = to_builtins(run)
+    told: dict[str, Any] = to_builtins(run)
     # It is for the next run only, and may name a thousand objects.
     del told["cursor"]
-    log("redriven", extra=told)
+    trouble = run.left or run.set_aside or run.rejected or run.faults
+    FunctionLog("loki-shipper", stack).write(
+        "redriven",
+        told,
+        metrics(run, now=datetime.now(UTC)),
+        level="WARNING" if trouble else "INFO",
+    )
     return told

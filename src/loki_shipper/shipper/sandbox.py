@@ -8,10 +8,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
 from msgspec.structs import asdict
 
-from loki_shipper.emf import function_metrics
+from loki_shipper.emf import FunctionLog
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.credentials import credentials
 from loki_shipper.shipper.deliver import Sink
@@ -52,8 +51,7 @@ class Sandbox:
         self._settings = settings
         self._aws_session = aws_session
         self._origin = aws.origin(function_arn)
-        self._logger = Logger(service="loki-shipper", level=settings.log_level)
-        self._metrics = function_metrics("loki-shipper", settings.stack)
+        self._log = FunctionLog("loki-shipper", settings.stack, settings.log_level)
         self._plain: set[str | None] = set()
         self._label_values: dict[tuple[str, str], set[str]] = {}
         self._rulebook = Rulebook(
@@ -69,7 +67,8 @@ class Sandbox:
         self._tags = Tags(self._origin.account, sources, clock=time.monotonic, jitter=_jitter)
         self._session = Session(self._access, time.monotonic, connections=connections)
         if not self._session.is_private:
-            self._logger.warning("credentials travel over http, unencrypted: use an https LOKI_URL")
+            warning = "credentials travel over http, unencrypted: use an https LOKI_URL"
+            self._log.write(warning, {}, level="WARNING")
 
     def ship(self, event: Any, remaining: Callable[[], float]) -> Report:
         """Run the pipeline on an invocation event; log and measure what became of it.
@@ -140,14 +139,16 @@ class Sandbox:
         )
 
     def _record(self, report: Report, **counts: int) -> None:
-        for name, unit, value in metrics(report, now=time.time()):
-            self._metrics.add_metric(name=name, unit=unit, value=value)
-        for name, count in counts.items():
-            self._metrics.add_metric(name=name, unit="Count", value=count)
-        self._metrics.flush_metrics()
+        measured = [*metrics(report, now=time.time())]
+        measured += [(name, "Count", count) for name, count in counts.items()]
         trouble = report.rejected or report.errored or report.undecodable or report.failure
-        log = self._logger.warning if trouble else self._logger.info
-        log("shipped" if report.failure is None else "not shipped", extra=asdict(report) | counts)
+        said = {name: value for name, value in asdict(report).items() if value not in ({}, None)}
+        self._log.write(
+            "shipped" if report.failure is None else "not shipped",
+            said,
+            measured,
+            level="WARNING" if trouble else "INFO",
+        )
 
 
 def _jitter(longest: float) -> float:

@@ -9,10 +9,9 @@ import time
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
 from msgspec.structs import asdict, replace
 
-from loki_shipper.emf import function_metrics
+from loki_shipper.emf import FunctionLog
 from loki_shipper.subscriber.answer import Followed, stack_status
 from loki_shipper.subscriber.aws import Aws, connect
 from loki_shipper.subscriber.clock import Clock
@@ -144,11 +143,10 @@ def _clients() -> Clients:
 
 
 def _record(report: Report, configured: Settings) -> None:
-    measured = function_metrics("subscriber", configured.stack)
-    for name, unit, value in metrics(report):
-        measured.add_metric(name=name, unit=unit, value=value)
-    measured.flush_metrics()
-    logger = Logger(service="subscriber", level=configured.log_level)
     trouble = report.failed or report.behind or report.given_up or report.left
-    log = logger.warning if trouble else logger.info
-    log("linked", extra={"report": asdict(report)})
+    FunctionLog("subscriber", configured.stack, configured.log_level).write(
+        "linked",
+        {"report": asdict(report)},
+        metrics(report),
+        level="WARNING" if trouble else "INFO",
+    )
