@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, override
 import urllib3
 from msgspec import Struct
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import BaseHTTPResponse
 
 from loki_shipper import VERSION
 from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
@@ -61,8 +62,8 @@ def connect(access: Access, *, connections: int = 1) -> requests.Session:
     session.proxies = get_environ_proxies(access.url)
     session.verify = access.ca or True
     session.cert = access.client
-    session.mount("http://", _Adapter(pool_maxsize=connections))
-    session.mount("https://", _Adapter(pool_maxsize=connections))
+    session.mount("http://", _Adapter(connections))
+    session.mount("https://", _Adapter(connections))
     session.headers = {
         "Content-Type": "application/x-protobuf",
         "User-Agent": f"loki-shipper/{VERSION}",
@@ -82,50 +83,63 @@ def push(
         connect=min(_CONNECT_SECONDS, seconds * _CONNECT_SHARE), read=_READ_SECONDS, total=seconds
     )
     try:
-        with _send(session, url, body, tenant, timeout) as response:
-            return _answer(response)
-    except requests.RequestException as error:
+        response = _send(session, url, body, tenant, timeout)
+    except requests.RequestException:
+        # The URL, or that of the proxy, is none.
+        return NoAnswer("request_failed")
+    except urllib3.exceptions.HTTPError as error:
         return NoAnswer(_reason(error))
+    try:
+        return _answer(response)
     except urllib3.exceptions.TimeoutError:
         return NoAnswer("read_timeout")
     except urllib3.exceptions.HTTPError:
         return NoAnswer("answer_broken")
+    finally:
+        # A connection that was read to the answer's end is back in its pool already.
+        response.close()
+        response.release_conn()
 
 
 def _send(
     session: requests.Session, url: str, body: bytes, tenant: str | None, timeout: urllib3.Timeout
-) -> requests.Response:
-    """Send without the session's own detours: cookies, and reading a redirect's body to its end."""
-    headers = dict(session.headers)
-    if tenant is not None:
-        headers["X-Scope-OrgID"] = tenant
-    return session.get_adapter(url).send(
-        requests.Request("POST", url, headers=headers, data=body).prepare(),
-        stream=True,
-        timeout=timeout,  # type: ignore[arg-type] # requests takes it; its types do not know
-        verify=session.verify or True,
-        cert=session.cert,
-        proxies=session.proxies,
+) -> BaseHTTPResponse:
+    """Send past the session, which would prepare the same request again for each push."""
+    adapter = session.get_adapter(url)
+    assert isinstance(adapter, _Adapter)
+    route = adapter.route(session, url)
+    headers = route.headers if tenant is None else {**route.headers, "X-Scope-OrgID": tenant}
+    return route.pool.urlopen(  # type: ignore[attr-defined,no-any-return] # each pool has it
+        "POST",
+        route.target,
+        body=body,
+        headers=headers,
+        timeout=timeout,
+        retries=False,
+        redirect=False,
+        assert_same_host=False,
+        preload_content=False,
+        decode_content=False,
     )
 
 
-def _answer(response: requests.Response) -> Answer:
+def _answer(response: BaseHTTPResponse) -> Answer:
     body = b""
     is_page = "html" in response.headers.get("Content-Type", "").lower()
     # Only a body that was read to its end leaves the connection for the next push. We ask for no
     # compression, and some gateways compress all the same.
     try:
         while len(body) < MAX_BODY and (
-            chunk := response.raw.read1(MAX_BODY - len(body), decode_content=True)
+            chunk := response.read1(MAX_BODY - len(body), decode_content=True)
         ):
             body += chunk
     except urllib3.exceptions.DecodeError:
         body, is_page = body or b"\xff", True
     text = body[:MAX_BODY].decode("utf-8", "replace")
-    return Answer(response.status_code, text, _retry_after(response), is_page)
+    return Answer(response.status, text, _retry_after(response), is_page)
 
 
-def _retry_after(response: requests.Response) -> float | None:
+def _retry_after(response: BaseHTTPResponse) -> float | None:
     """Read `Retry-After` where it is a number of seconds; a date would need the gateway's clock."""
     try:
         seconds = float(response.headers.get("Retry-After", ""))
@@ -134,18 +148,19 @@ def _retry_after(response: requests.Response) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
     match error:
-        case requests.exceptions.SSLError():
+        case urllib3.exceptions.SSLError():
             return "tls"
-        case requests.exceptions.ProxyError():
+        case urllib3.exceptions.ProxyError():
             return "proxy"
-        case requests.exceptions.ConnectTimeout():
-            return "connect_timeout"
-        case requests.exceptions.Timeout():
-            return "read_timeout"
-        case requests.exceptions.ConnectionError():
+        # Before the timeouts: urllib3 counts it among them.
+        case urllib3.exceptions.NewConnectionError() | urllib3.exceptions.ProtocolError():
             return "no_connection"
+        case urllib3.exceptions.ConnectTimeoutError():
+            return "connect_timeout"
+        case urllib3.exceptions.TimeoutError():
+            return "read_timeout"
         case _:
             return "request_failed"
 
@@ -217,8 +232,34 @@ class _HttpsPool(HTTPSConnectionPool):
 _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
+class _Route(Struct, frozen=True):
+    """What is the same for every push to a URL."""
+
+    pool: ConnectionPool
+    target: str
+    headers: dict[str, str]
+
+
 class _Adapter(HTTPAdapter):
-    """Makes connections of ours, also through a proxy."""
+    """Makes connections of ours, also through a proxy, and remembers how each URL is reached."""
+
+    def __init__(self, connections: int) -> None:
+        self._routes: dict[str, _Route] = {}
+        super().__init__(pool_maxsize=connections)
+
+    def route(self, session: requests.Session, url: str) -> _Route:
+        """Let requests choose the pool, with its TLS and its proxy, once for each URL."""
+        route = self._routes.get(url)
+        if route is None:
+            headers = dict(session.headers)
+            request = requests.Request("POST", url, headers=headers, data=b"").prepare()
+            verify, cert, proxies = session.verify or True, session.cert, session.proxies
+            pool = self.get_connection_with_tls_context(request, verify, proxies, cert)
+            self.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call] # it has none
+            target = self.request_url(request, proxies)
+            del request.headers["Content-Length"]
+            route = self._routes[url] = _Route(pool, target, dict(request.headers))
+        return route
 
     @override
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
