@@ -44,7 +44,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import accumulate, compress, repeat
-from operator import add, le, mul
+from operator import add, itemgetter, mul
 from struct import unpack
 from typing import overload, override
 
@@ -72,6 +72,8 @@ _FEW = 100
 
 HEAD = 8
 """Characters of a line that `Notes.of_head` sees."""
+
+_head = itemgetter(slice(HEAD))
 
 
 class Notes(Struct, frozen=True):
@@ -149,8 +151,7 @@ def read(
     sizes = [*map(len, texts)]
     if max(sizes, default=0) > limit:
         return None
-    milliseconds = [event.timestamp for event in events]
-    times = [*map(add, map(mul, milliseconds, repeat(_MS)), offsets)]
+    times = [event.timestamp * _MS + offset for event, offset in zip(events, offsets, strict=True)]
     kinds = [shared]
     metadata = [0] * len(lines) if notes is None else _noted(lines, notes, kinds)
     if 0 in sizes:
@@ -159,7 +160,7 @@ def read(
         metadata = [*compress(metadata, sizes)]
         sizes = [*filter(None, sizes)]
     columns = Columns(times, texts, sizes, metadata, events, kinds)
-    return columns if all(map(le, times, times[1:])) else _sorted(columns)
+    return columns if times == sorted(times) else _sorted(columns)
 
 
 def _noted(lines: list[str], notes: Notes, kinds: list[Pairs]) -> list[int]:
@@ -173,7 +174,7 @@ def _noted(lines: list[str], notes: Notes, kinds: list[Pairs]) -> list[int]:
             kinds.append(pairs)
         return found
 
-    heads = [line[:HEAD] for line in lines]
+    heads = [*map(_head, lines)]
     known: dict[str, int] = {}
     for head in set(heads):
         pairs = notes.of_head(head)

@@ -20,6 +20,8 @@ from loki_shipper.shipper.protobuf import (
 )
 
 _SECOND = 1_000_000_000
+_ROOM = 16
+"""Bytes, more than a tag and any length take."""
 
 
 def encode(batch: Batch) -> bytes:
@@ -30,7 +32,13 @@ def encode(batch: Batch) -> bytes:
         case plain:
             entries = _one_by_one(plain)
     labels = field(1, label_set(batch.stream.labels).encode())
-    return bytes(snappy.compress_raw(field(1, b"".join([labels, *entries]))))
+    # Room for the stream's tag and length, so that a megabyte is not copied to put them before it.
+    entries[:0] = [b"\0" * _ROOM, labels]
+    message = bytearray().join(entries)
+    tag = b"\x0a" + varint(len(message) - _ROOM)
+    begin = _ROOM - len(tag)
+    message[begin:_ROOM] = tag
+    return bytes(snappy.compress_raw(memoryview(message)[begin:]))
 
 
 def _one_by_one(entries: Sequence[Entry]) -> list[bytes]:
