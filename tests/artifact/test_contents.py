@@ -31,7 +31,7 @@ def test_the_function_is_its_own_code_without_the_rooms_of_peoples_machines(
 def test_the_layer_has_what_the_function_imports_and_no_tools(artifact: Artifact) -> None:
     assert names(artifact.layer) == {"python"}
     found = names(artifact.layer / "python")
-    assert {"aws_lambda_powertools", "boto3", "msgspec", "requests", "snappy"} <= found
+    assert {"boto3", "isal", "msgspec", "requests", "snappy"} <= found
     assert not found & {"bin", "click", "rich", "pip", "moto", "pytest", "loki_shipper"}
 
 

@@ -36,7 +36,7 @@ def group(aws: LocalAws, loki: Loki | Running, tenant: str, monkeypatch: pytest.
     arn = f"arn:aws:lambda:{aws.region}:123456789012:function:{unique}"
 
     def deliver(event: dict[str, Any]) -> None:
-        handle(event, Context(arn))  # type: ignore[arg-type] # the two things it asks for
+        handle(event, Context(arn))
 
     log_group = f"/watchtower/{unique}"
     aws.create_log_group(log_group, {"team": "payments", "driver": "python", "name": "fun-orders"})

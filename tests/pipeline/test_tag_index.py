@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.shipper.aws import IndexReader, _index_store
+from loki_shipper.shipper.aws import IndexReader
 from loki_shipper.shipper.tag_index import Tagged, TagIndex, encode_index, index_key
 from loki_shipper.shipper.tags import Unchanged
 
@@ -19,7 +19,6 @@ def bucket(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in aws.environ.items():
         monkeypatch.setenv(name, value)
     boto3.setup_default_session()
-    _index_store.cache_clear()
     name = f"bucket-{uuid.uuid4().hex}"
     aws.client("s3").create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": aws.region}

@@ -24,8 +24,7 @@ from loki_shipper.shipper.sandbox import Sandbox
 from loki_shipper.shipper.spill import SpillError
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
+    from loki_shipper.context import Context
     from loki_shipper.redriver.bucket import Bucket
     from loki_shipper.redriver.redrive import Redriven
 
@@ -33,7 +32,7 @@ _RESERVE = 20.0
 """Seconds kept back from delivering, to empty the bucket and to say what was done."""
 
 
-def handle(event: Any, context: LambdaContext) -> Any:
+def handle(event: Any, context: Context) -> Any:
     """Ship what waits in the bucket, or a worker's share of it.
 
     The schedule sends `{"worker": 0, "workers": 4}`; any other event means everything. Returns what

@@ -1,4 +1,4 @@
-"""What the shipper asks of AWS; boto3, slow to load, is imported only when a call is due.
+"""What the shipper asks of AWS: tags, tag indexes, secrets; and what it writes to the bucket.
 
 A `session` says whose credentials and which Region count: on Lambda there is none, and the
 function's own do.
@@ -6,11 +6,11 @@ function's own do.
 
 from __future__ import annotations
 
-from functools import cache
-from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from loki_shipper.settings import SettingsError
+from loki_shipper.shipper.aws_http import Aws, AwsError, Bounds
 from loki_shipper.shipper.spill import SpillError
 from loki_shipper.shipper.tag_index import decode_index, index_key
 from loki_shipper.shipper.tags import Unavailable, Unchanged
@@ -18,18 +18,14 @@ from loki_shipper.shipper.tags import Unavailable, Unchanged
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_lambda_powertools.utilities.parameters import BaseProvider
     from boto3 import Session
-    from botocore.config import Config
-    from mypy_boto3_logs import CloudWatchLogsClient
-    from mypy_boto3_s3 import S3Client
 
     from loki_shipper.shipper.tag_index import TagIndex
 
 _DENIED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
 _SECRET_SECONDS = 300
-_MAKING = Lock()
-"""The redriver ships from several threads, and boto3 makes clients in one at a time only."""
+_ONCE = Bounds(connect=1, read=1, attempts=1)
+_TWICE = Bounds(connect=1, read=2, attempts=2)
 
 
 class Origin(NamedTuple):
@@ -53,23 +49,25 @@ def fetch_tags(
     log_group: str, origin: Origin, session: Session | None = None
 ) -> Mapping[str, str] | Unavailable:
     """Ask CloudWatch Logs for a log group's tags, once, for two seconds at most."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
-        return _list_tags(_logs(session), log_group, origin)
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        return Unavailable(denied=code in _DENIED, gone=code == "ResourceNotFoundException")
-    except BotoCoreError:
-        return Unavailable()
+        return _list_tags(Aws(session, _ONCE), log_group, origin)
+    except AwsError as error:
+        gone = error.code == "ResourceNotFoundException"
+        return Unavailable(denied=error.code in _DENIED, gone=gone)
 
 
-def _list_tags(logs: CloudWatchLogsClient, log_group: str, origin: Origin) -> Mapping[str, str]:
+def _list_tags(aws: Aws, log_group: str, origin: Origin) -> dict[str, str]:
     # ListTagsForResource takes no # in an ARN; the deprecated call takes it in a name.
     if "#" in log_group:
-        return logs.list_tags_log_group(logGroupName=log_group)["tags"]
-    arn = f"arn:{origin.partition}:logs:{origin.region}:{origin.account}:log-group:{log_group}"
-    return logs.list_tags_for_resource(resourceArn=arn)["tags"]
+        asked = aws.ask("logs", "ListTagsLogGroup", {"logGroupName": log_group})
+    else:
+        arn = f"arn:{origin.partition}:logs:{origin.region}:{origin.account}:log-group:{log_group}"
+        asked = aws.ask("logs", "ListTagsForResource", {"resourceArn": arn})
+    match asked:
+        case {"tags": dict(tags)}:
+            return tags
+        case _:
+            return {}
 
 
 class IndexReader:
@@ -78,41 +76,37 @@ class IndexReader:
     def __init__(self, bucket: str | None, region: str, session: Session | None = None) -> None:
         self._bucket = bucket
         self._region = region
-        self._session = session
+        self._aws = Aws(session, _ONCE)
         self._etags: dict[str, str] = {}
 
     def __call__(self, account: str) -> TagIndex | Unchanged | None:
         """Read an account's index, once, for two seconds at most; None without a bucket."""
         if self._bucket is None or not account:
             return None
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        condition: dict[str, Any] = {}
-        if etag := self._etags.get(account):
-            condition = {"IfNoneMatch": etag}
+        key = index_key(account, self._region)
         try:
-            got = _index_store(self._session).get_object(
-                Bucket=self._bucket, Key=index_key(account, self._region), **condition
-            )
-            index = decode_index(got["Body"].read())
-        except (BotoCoreError, ClientError):
+            got = self._aws.get_object(self._bucket, key, unless=self._etags.get(account))
+        except AwsError:
             # Without s3:ListBucket, S3 answers 403 in place of 404: one cannot be told from the
             # other, and both may pass.
             return Unchanged()
+        index = decode_index(got.body)
         if index is None:
             return Unchanged()
-        self._etags[account] = got["ETag"]
+        self._etags[account] = got.etag
         return index
 
 
 def put_object(bucket: str, key: str, body: bytes, session: Session | None = None) -> None:
     """Write an object. Raises SpillError."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
-        _s3(session).put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
-    except (BotoCoreError, ClientError) as error:
-        raise SpillError(f"the bucket cannot be written: {type(error).__name__}") from None
+        Aws(session, _TWICE).put_object(bucket, key, body)
+    except AwsError as error:
+        raise SpillError(f"the bucket cannot be written: {error}") from None
+
+
+_secrets: dict[tuple[Session | None, str], tuple[str, float]] = {}
+"""Secrets by session and reference, and until when each is taken as known, by the monotonic clock."""
 
 
 def fetch_secret(reference: str, *, fresh: bool = False, session: Session | None = None) -> str:
@@ -120,68 +114,28 @@ def fetch_secret(reference: str, *, fresh: bool = False, session: Session | None
 
     Kept for five minutes, unless `fresh` asks for the store itself. Raises SettingsError.
     """
-    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
-    store, options = _secret_store(reference, session)
+    known, until = _secrets.get((session, reference), ("", 0.0))
+    if time.monotonic() < until and not fresh:
+        return known
     try:
-        got = store.get(reference, max_age=_SECRET_SECONDS, force_fetch=fresh, **options)
-        return str(got)
-    except GetParameterError:
+        secret = _secret(Aws(session, _TWICE), reference)
+    except AwsError:
+        secret = None
+    if secret is None:
         # The message may hold what the store said, which is not ours to log.
-        raise SettingsError("a secret that the settings refer to cannot be read") from None
+        raise SettingsError("a secret that the settings refer to cannot be read")
+    _secrets[session, reference] = (secret, time.monotonic() + _SECRET_SECONDS)
+    return secret
 
 
-def _secret_store(reference: str, session: Session | None) -> tuple[BaseProvider, dict[str, Any]]:
-    """Give the store that a reference is of, and what it has to be told."""
+def _secret(aws: Aws, reference: str) -> str | None:
     if ":secretsmanager:" in reference:
-        return _secrets_manager(session), {}
-    return _parameter_store(session), {"decrypt": True}
-
-
-@cache
-def _secrets_manager(session: Session | None) -> BaseProvider:
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
-
-    return SecretsProvider(
-        boto3_session=session, boto_config=_config(attempts=2, connect=1, read=2)
-    )
-
-
-@cache
-def _parameter_store(session: Session | None) -> BaseProvider:
-    from aws_lambda_powertools.utilities.parameters import SSMProvider
-
-    return SSMProvider(boto3_session=session, boto_config=_config(attempts=2, connect=1, read=2))
-
-
-@cache
-def _logs(session: Session | None) -> CloudWatchLogsClient:
-    import boto3
-
-    with _MAKING:
-        return (session or boto3).client("logs", config=_config(attempts=1, connect=1, read=1))
-
-
-@cache
-def _index_store(session: Session | None) -> S3Client:
-    import boto3
-
-    with _MAKING:
-        return (session or boto3).client("s3", config=_config(attempts=1, connect=1, read=1))
-
-
-@cache
-def _s3(session: Session | None) -> S3Client:
-    import boto3
-
-    with _MAKING:
-        return (session or boto3).client("s3", config=_config(attempts=2, connect=1, read=2))
-
-
-def _config(*, attempts: int, connect: int, read: int) -> Config:
-    """Bound a client's calls; times are in seconds."""
-    from botocore.config import Config
-
-    return Config(
-        retries={"total_max_attempts": attempts}, connect_timeout=connect, read_timeout=read
-    )
+        asked = aws.ask("secretsmanager", "GetSecretValue", {"SecretId": reference})
+    else:
+        named: dict[str, str | bool] = {"Name": reference, "WithDecryption": True}
+        asked = aws.ask("ssm", "GetParameter", named)
+    match asked:
+        case {"SecretString": str(secret)} | {"Parameter": {"Value": str(secret)}}:
+            return secret
+        case _:
+            return None

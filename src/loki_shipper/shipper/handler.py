@@ -12,7 +12,7 @@ from loki_shipper.settings import settings
 from loki_shipper.shipper.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from loki_shipper.context import Context
 
 _RESERVE = 8.0
 """Seconds kept back from delivering, to write what is left to the bucket and to say so."""
@@ -22,7 +22,7 @@ class DeliveryError(Exception):
     """Raised at the end of an invocation that must fail, so that Lambda keeps its event."""
 
 
-def handle(event: Any, context: LambdaContext) -> dict[str, Any]:
+def handle(event: Any, context: Context) -> dict[str, Any]:
     """Ship the log events of one subscription filter's payload to Loki.
 
     Returns the report. Raises SettingsError, UndecodableError (without a bucket) or

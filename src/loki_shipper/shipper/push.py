@@ -3,7 +3,6 @@
 import io
 import math
 import time
-import warnings
 from http.client import HTTPResponse, parse_headers
 from typing import Any, NamedTuple, override
 
@@ -15,13 +14,7 @@ from urllib3.response import BaseHTTPResponse
 
 from loki_shipper import VERSION
 from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
-
-with warnings.catch_warnings():
-    # What guesses the charset of a text is not deployed (scripts/requirements): nobody here asks.
-    warnings.filterwarnings("ignore", "Unable to find acceptable character detection dependency")
-    import requests
-    from requests.adapters import HTTPAdapter
-    from requests.utils import get_environ_proxies
+from loki_shipper.shipper.requests_quietly import HTTPAdapter, get_environ_proxies, requests
 
 _CONNECT_SECONDS = 5.0
 # Loki's distributor gives its ingesters 5 s; twice that is a hang.

@@ -23,7 +23,7 @@ from loki_shipper.subscriber.answer import (
 )
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from loki_shipper.context import Context
 
 
 _WITHOUT_IT = (
@@ -32,7 +32,7 @@ _WITHOUT_IT = (
 )
 
 
-def handle(event: Any, context: LambdaContext) -> dict[str, Any]:
+def handle(event: Any, context: Context) -> dict[str, Any]:
     """Link log groups: all of them, those that events name, or as the stack is changed.
 
     Returns the run's report, empty where there was nothing to do, or which messages of the queue
@@ -52,7 +52,7 @@ def handle(event: Any, context: LambdaContext) -> dict[str, Any]:
             return run(event, context)
 
 
-def _take(records: list[dict[str, Any]], context: LambdaContext) -> dict[str, Any]:
+def _take(records: list[dict[str, Any]], context: Context) -> dict[str, Any]:
     """Take messages from the queue: changes of log groups, or a deletion that goes on."""
     deletions = [deletion for each in records if (deletion := _deletion(each["body"])) is not None]
     if not deletions:
@@ -74,7 +74,7 @@ def _deletion(message: str) -> dict[str, Any] | None:
     return None
 
 
-def _follow(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def _follow(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Follow the stack, and answer."""
     physical_id, followed = _followed(event, context)
     if followed.is_done:
@@ -85,7 +85,7 @@ def _follow(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return followed.report
 
 
-def _followed(event: dict[str, Any], context: LambdaContext) -> tuple[str, Followed]:
+def _followed(event: dict[str, Any], context: Context) -> tuple[str, Followed]:
     """Give the id of the custom resource, and what was done for it."""
     if event["RequestType"] == "Delete" and event.get("PhysicalResourceId") == NOTHING_LINKED:
         return NOTHING_LINKED, Followed(None, {})

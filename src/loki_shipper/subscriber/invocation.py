@@ -26,8 +26,7 @@ from loki_shipper.subscriber.surroundings import Surroundings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
+    from loki_shipper.context import Context
     from loki_shipper.subscriber.aws import Clients
     from loki_shipper.subscriber.settings import Settings
     from loki_shipper.subscriber.tally import Report
@@ -39,7 +38,7 @@ _RESERVE = 60.0
 """Seconds kept back to finish what was begun, to remember it, and to answer CloudFormation."""
 
 
-def run(event: Any, context: LambdaContext) -> dict[str, Any]:
+def run(event: Any, context: Context) -> dict[str, Any]:
     """Link log groups: all of them, or those that an event names.
 
     Returns the run's report, empty where there was nothing to do. Raises SettingsError,
@@ -55,7 +54,7 @@ def run(event: Any, context: LambdaContext) -> dict[str, Any]:
             return asdict(report)
 
 
-def follow_queue(records: list[dict[str, Any]], context: LambdaContext) -> dict[str, Any]:
+def follow_queue(records: list[dict[str, Any]], context: Context) -> dict[str, Any]:
     """Look at the log groups of a batch of messages from the queue.
 
     Returns which messages are to come again: those of log groups that there was no time for, and
@@ -71,7 +70,7 @@ def follow_queue(records: list[dict[str, Any]], context: LambdaContext) -> dict[
     return {"batchItemFailures": [{"itemIdentifier": each} for each in (*unreadable, *again)]}
 
 
-def follow_stack(event: dict[str, Any], context: LambdaContext) -> Callable[[], Followed]:
+def follow_stack(event: dict[str, Any], context: Context) -> Callable[[], Followed]:
     """Prepare to link or unlink log groups as the stack is changed.
 
     Raises SettingsError, and then nothing was linked; what is returned raises AwsError,
@@ -110,7 +109,7 @@ def _goes_on(event: dict[str, Any] | None, around: Surroundings) -> bool:
 
 def _surroundings(
     configured: Settings,
-    context: LambdaContext,
+    context: Context,
     waits: Callable[[int], float] = lambda _: float("inf"),
     share: float = 1.0,
 ) -> Surroundings:
