@@ -91,19 +91,19 @@ class Notes(Struct, frozen=True):
 class Columns(Sequence[Entry]):
     """Entries, ascending in time, by column; see the top of the file."""
 
-    __slots__ = ("events", "kinds", "metadata", "sizes", "texts", "times")
+    __slots__ = ("events", "kinds", "lines", "metadata", "sizes", "times")
 
     def __init__(  # noqa: PLR0913, PLR0917 - each is a column
         self,
         times: list[int],
-        texts: list[bytes],
+        lines: list[str],
         sizes: list[int],
         metadata: list[int],
         events: list[LogEvent],
         kinds: list[Pairs],
     ) -> None:
         self.times = times
-        self.texts = texts
+        self.lines = lines
         self.sizes = sizes
         self.metadata = metadata
         self.events = events
@@ -122,14 +122,14 @@ class Columns(Sequence[Entry]):
         if isinstance(at, slice):
             return Columns(
                 self.times[at],
-                self.texts[at],
+                self.lines[at],
                 self.sizes[at],
                 self.metadata[at],
                 self.events[at],
                 self.kinds,
             )
         kind = self.kinds[self.metadata[at]]
-        return Entry(self.times[at], self.texts[at].decode(), kind, self.events[at])
+        return Entry(self.times[at], self.lines[at], kind, self.events[at])
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -147,8 +147,9 @@ def read(
     the metadata `shared`. Returns None where a line is longer than the limit.
     """
     lines = [*map(str.removesuffix, [event.message for event in events], repeat("\n"))]
-    texts = [*map(str.encode, lines)]
-    sizes = [*map(len, texts)]
+    is_ascii = all(map(str.isascii, lines))
+    # Lines are encoded batch by batch, so that no more than one batch is held twice.
+    sizes = [*map(len, lines)] if is_ascii else [len(line.encode()) for line in lines]
     if max(sizes, default=0) > limit:
         return None
     times = [event.timestamp * _MS + offset for event, offset in zip(events, offsets, strict=True)]
@@ -156,10 +157,10 @@ def read(
     metadata = [0] * len(lines) if notes is None else _noted(lines, notes, kinds)
     if 0 in sizes:
         events = [*compress(events, sizes)]
-        times, texts = [*compress(times, sizes)], [*compress(texts, sizes)]
+        times, lines = [*compress(times, sizes)], [*compress(lines, sizes)]
         metadata = [*compress(metadata, sizes)]
         sizes = [*filter(None, sizes)]
-    columns = Columns(times, texts, sizes, metadata, events, kinds)
+    columns = Columns(times, lines, sizes, metadata, events, kinds)
     return columns if times == sorted(times) else _sorted(columns)
 
 
@@ -193,7 +194,7 @@ def _sorted(columns: Columns) -> Columns:
     order = sorted(range(len(columns)), key=columns.times.__getitem__)
     return Columns(
         [columns.times[at] for at in order],
-        [columns.texts[at] for at in order],
+        [columns.lines[at] for at in order],
         [columns.sizes[at] for at in order],
         [columns.metadata[at] for at in order],
         [columns.events[at] for at in order],
@@ -242,7 +243,7 @@ def protobuf(columns: Columns) -> list[bytes]:
     pieces[1::_PIECES] = stamps
     pieces[2::_PIECES] = _nanoseconds(columns.times)
     pieces[3::_PIECES] = map(tags.__getitem__, columns.sizes)
-    pieces[4::_PIECES] = columns.texts
+    pieces[4::_PIECES] = map(str.encode, columns.lines)
     pieces[5::_PIECES] = map(written.__getitem__, columns.metadata)
     return pieces
 

@@ -51,6 +51,9 @@ _TABLES: Final[dict[str, Callable[[Run], str]]] = {
     "peaks": lambda run: table.peaks(run.measured),
     "dollars": lambda run: table.dollars(run.measured),
     "memories": lambda run: table.memories(run.measured),
+    "x86": lambda run: table.x86(run.measured),
+    "processor": lambda run: table.processor(run.measured),
+    "log": lambda run: table.log(run.measured),
 }
 
 

@@ -196,6 +196,41 @@ def _memories(measured: Measured) -> _Rows:
         yield (f"**{memory} MB**" if memory == MEMORY else f"{memory:,} MB", *cells)
 
 
+def x86(measured: Measured) -> str:
+    """Write what a million log events cost on x86_64 with the default memory."""
+    return _markdown(_x86(measured), right=len(_COST_EVENTS))
+
+
+def _x86(measured: Measured) -> _Rows:
+    yield ("memory", *map(_events, _COST_EVENTS))
+    paid = (price(measured.warm[events][OURS], MEMORY, "x86_64") for events in _COST_EVENTS)
+    dollars = (
+        per_million(each.function, events) for each, events in zip(paid, _COST_EVENTS, strict=True)
+    )
+    yield (f"{MEMORY} MB, x86_64", *(f"{each:.2g}" for each in dollars))
+
+
+def processor(measured: Measured) -> str:
+    """Write the processor time of an invocation by size, and of a cold start."""
+    return _markdown(_processor(measured), right=len(_COST_EVENTS) + 2)
+
+
+def _processor(measured: Measured) -> _Rows:
+    yield ("", *map(_events, _COST_EVENTS), "cold start", "with secret and tags")
+    warm = (_ms(measured.warm[events][OURS].cpu) for events in _COST_EVENTS)
+    cold = (_ms(measured.cold[name].cpu) for name in (OURS, WITH_AWS))
+    yield ("processor time", *warm, *cold)
+
+
+def log(measured: Measured) -> str:
+    """Write how many bytes an invocation logs, and what a million of them cost."""
+    warm = measured.warm[1][OURS]
+    return (
+        f"An invocation writes {warm.log_bytes / 1000:.1f} KB. "
+        f"A million of them cost ${price(warm).log * 1e6:.2f}."
+    )
+
+
 def _markdown(rows: _Rows, *, right: int) -> str:
     head, *body = rows
     aligned = ["---", *["---:"] * right, *["---"] * (len(head) - 1 - right)]
