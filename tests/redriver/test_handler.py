@@ -46,7 +46,7 @@ class Deployed:
             self._monkeypatch.setenv(name, value.format(bucket=self.bucket))
         boto3.setup_default_session()
         _s3.cache_clear()
-        handle({}, Context())  # type: ignore[arg-type] # all that it uses of a context
+        handle({}, Context())
 
     def keys(self) -> list[str]:
         found = self._s3.list_objects_v2(Bucket=self.bucket)

@@ -106,7 +106,7 @@ def put_object(bucket: str, key: str, body: bytes, session: Session | None = Non
 
 
 _secrets: dict[tuple[Session | None, str], tuple[str, float]] = {}
-"""Secrets by session and reference, and until when each is taken as known, by the monotonic clock."""
+"""Secrets by session and reference, and until when each is as known, by the monotonic clock."""
 
 
 def fetch_secret(reference: str, *, fresh: bool = False, session: Session | None = None) -> str:

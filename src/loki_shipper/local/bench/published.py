@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from loki_shipper.local.bench import table
+from loki_shipper.local.bench.accounts import accounts
 from loki_shipper.local.bench.measure import Measured
 from loki_shipper.local.bench.plot import plot
 
@@ -59,7 +60,8 @@ _TABLES: Final[dict[str, Callable[[Run], str]]] = {
 
 def filled(document: str, run: Run) -> str:
     """Give a document with the tables of a run in their places."""
-    return _PLACE.sub(lambda at: f"{at[1]}\n{_TABLES[at[2]](run)}\n\n{at[3]}", document)
+    tables = _PLACE.sub(lambda at: f"{at[1]}\n{_TABLES[at[2]](run)}\n\n{at[3]}", document)
+    return accounts(tables, run.measured)
 
 
 def publish(run: Run, clone: Path) -> None:
