@@ -15,7 +15,7 @@ from loki_shipper.local.bench.published import Run, publish
 from loki_shipper.local.bench.table import table
 from loki_shipper.local.progress import on_stream
 
-_LONG = Rounds({1: 300, 100: 200, 1_000: 60, 10_000: 30, 30_000: 7}, 15)
+_LONG = Rounds({1: 200, 100: 100, 1_000: 40, 10_000: 20, 30_000: 3}, 11)
 _SHORT = Rounds({1: 20, 100: 10, 1_000: 5, 10_000: 3}, 2)
 
 
