@@ -115,7 +115,9 @@ def test_the_estimate_of_deploy_has_the_same_metrics_and_prices(metrics: int) ->
     assert PRICES["Secrets Manager: a secret"] == cost._SECRET
     assert PRICES["Lambda: a request"] == pytest.approx(cost._REQUEST)
     assert cost._GB_SECOND["arm64"] == PRICES["Lambda: a GB-second, arm64"]
-    assert SECONDS[cost.EVENTS_OF_INVOCATION] == cost._SECONDS_OF_INVOCATION
     assert PRICES["CloudWatch: a dashboard"] == cost._DASHBOARD
     assert PRICES["data transfer out: a GB"] == cost._TRANSFER_GB
     assert f"{cost._COMPRESSED:.0%}".replace("%", " %") in TEXT
+    billed = seconds(nearest(cost.EVENTS_OF_INVOCATION, MEASURED), 256)
+    # The estimate is of whole dollars; runs of the benchmark differ by more than that shows.
+    assert pytest.approx(billed, abs=0.01) == cost._SECONDS_OF_INVOCATION
