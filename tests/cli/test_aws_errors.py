@@ -24,6 +24,8 @@ COMMANDS = {
     "tags sync": ["tags", "sync"],
     "explain": ["explain", "/ecs/a"],
     "doctor": ["doctor"],
+    "tail": ["tail", "/ecs/a"],
+    "deploy delete": ["deploy", "--delete", "--yes"],
     "redrive": ["redrive"],
     "redrive from a bucket": ["redrive", "--bucket", "b", "--dry-run"],
     "redrive with local settings": ["redrive", "--bucket", "b", "--local-settings"],
@@ -202,3 +204,24 @@ def test_a_bucket_whose_region_s3_does_not_say(run: Run) -> None:
 def test_what_cannot_be_read_is_not_aws_either(run: Run) -> None:
     with answering(200, "text/xml", PAGE, {"x-amzn-RequestId": "1"}) as url:
         is_one_line(run("plan", AWS_ENDPOINT_URL=url, **HERE), "AWS_ENDPOINT_URL")
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "http://127.0.0.1:9"])
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        pytest.param(["check", "s3://b/rules.toml"], {}, id="check"),
+        pytest.param(
+            ["invoke", "lambda", "--loki", "http://127.0.0.1:9"],
+            {"LOKI_SECRET": "/loki/secret"},
+            id="invoke with a secret",
+        ),
+        pytest.param(["invoke", "lambda"], {"RULES": "s3://b/rules.toml"}, id="invoke with rules"),
+    ],
+)
+def test_what_a_setting_names_in_aws(
+    run: Run, words: list[str], setting: dict[str, str], endpoint: str
+) -> None:
+    result = run(*words, AWS_ENDPOINT_URL=endpoint, **HERE, **setting)
+    is_one_line(result)
+    assert "fault of Loki-Shipper" not in result.stderr

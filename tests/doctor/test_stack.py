@@ -284,7 +284,7 @@ def test_what_has_waited_long_is_worth_a_look(stack: Stack) -> None:
     found = check_stack([stack.function], stack.configured, stack.clients, stack=None, now=later)
     [waiting] = [finding for finding in found if finding.check == "waiting"]
     assert waiting.level is Level.YELLOW
-    assert waiting.advice == f"loki-shipper redrive --bucket {stack.bucket}"
+    assert waiting.advice == f"loki-shipper redrive --function {stack.function.arn}"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from msgspec import Struct, to_builtins
 from rich.console import Console
 from rich.text import Text
 
+from loki_shipper.cli.aws import aws_errors, open_session
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.objects import print_objects, time_text
@@ -126,15 +127,24 @@ def _rules(reference: str | None, *, is_given: bool) -> Rules:
         return default_rules()
     if reference == NO_RULES:
         return Rules()
-    match rules_file(reference, None):
+    with aws_errors():
+        session = open_session() if reference.startswith("s3://") else None
+        found = rules_file(reference, None, session)
+    match found:
         case Copy(text=text):
             return read_rules(text)
         case Unreadable(reason=reason) if is_given:
-            raise InputError(f"{reference} cannot be read: {reason}")
+            raise InputError(f"{reference} cannot be read: {reason}{_remedy(reference)}")
         case Unreadable(reason=reason):
-            raise RulesError([f"{reference} cannot be read: {reason}"])
+            raise RulesError([f"{reference} cannot be read: {reason}{_remedy(reference)}"])
         case _:
             return Rules()
+
+
+def _remedy(reference: str) -> str:
+    if not reference.startswith("s3://"):
+        return ""
+    return ": check the name, AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL"
 
 
 def _tried(file: BinaryIO, rules: Rules, configured: Settings) -> tuple[str, LogData, Trial]:

@@ -4,7 +4,9 @@ import json
 import os
 import time
 from collections import Counter
-from typing import Any, BinaryIO, override
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, override
 
 import click
 from rich.console import Console
@@ -16,9 +18,12 @@ from loki_shipper.cli.show import as_object, show
 from loki_shipper.local.invoke import Invocation, connected
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
-from loki_shipper.settings import SettingsError, settings
+from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.outcome import Report
 from loki_shipper.shipper.source import UndecodableError
+
+if TYPE_CHECKING:
+    from loki_shipper.cli.aws import Session
 
 _NOWHERE = "http://not-pushed.invalid"
 """Stands for LOKI_URL, which every deployment has, where nothing is pushed."""
@@ -117,12 +122,27 @@ def _invoke(
         configured = settings({**os.environ, "LOKI_URL": _NOWHERE if loki is None else loki})
         if now:
             event = retimed(event, time.time_ns() // 1_000_000)
-        way = None if loki is None else connected(configured)
-        return run(event, configured, tags=tags, region=region, way=way)
+        with _aws(configured) as session:
+            way = None if loki is None else connected(configured, session)
+            return run(event, configured, tags=tags, region=region, way=way, aws_session=session)
     except SettingsError as error:
         raise InputError(f"correct --loki or the environment: {error}") from None
     except UndecodableError as error:
         raise InputError(f"{_name(file)} is not an event of CloudWatch Logs: {error}") from None
+
+
+@contextmanager
+def _aws(configured: Settings) -> Iterator["Session | None"]:
+    """Open a session where a setting names something in AWS, and explain AWS's errors."""
+    named = (configured.loki_secret, configured.loki_ca_cert, configured.loki_client_cert)
+    if configured.rules is None and not any(named):
+        yield None
+        return
+    # boto3 is slow to load, and most events need none.
+    from loki_shipper.cli.aws import aws_errors, open_session  # noqa: PLC0415
+
+    with aws_errors():
+        yield open_session()
 
 
 def _read(file: BinaryIO) -> Any:

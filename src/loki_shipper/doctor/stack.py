@@ -235,7 +235,7 @@ def _bucket(
     yield found
     if found == _there_green(bucket):
         yield _guarded("kept", lambda: _destination(shipper, bucket, clients))
-        yield _guarded("waiting", lambda: _waiting(bucket, clients, now))
+        yield _guarded("waiting", lambda: _waiting(shipper, bucket, clients, now))
 
 
 def _there(bucket: str, clients: Clients) -> Finding:
@@ -267,7 +267,7 @@ def _destination(shipper: Function, bucket: str, clients: Clients) -> Finding:
     return red("kept", "events of failed invocations are lost", advice)
 
 
-def _waiting(bucket: str, clients: Clients, now: datetime) -> Finding:
+def _waiting(shipper: Function, bucket: str, clients: Clients, now: datetime) -> Finding:
     """Look at the first thousand objects of each folder: enough to know whether it backs up."""
     pages = [
         clients.s3.list_objects_v2(Bucket=bucket, Prefix=folder) for folder in (FAILED, OF_LAMBDA)
@@ -280,7 +280,7 @@ def _waiting(bucket: str, clients: Clients, now: datetime) -> Finding:
     says = f"{len(written)}{more} objects wait in the bucket, the oldest for {_age(age)}"
     if age < _HOUR:
         return green("waiting", says)
-    return yellow("waiting", says, f"loki-shipper redrive --bucket {bucket}")
+    return yellow("waiting", says, f"loki-shipper redrive --function {shipper.arn}")
 
 
 def _permission(shipper: Function, clients: Clients) -> Finding:

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -24,6 +24,9 @@ from loki_shipper.shipper.session import Session
 from loki_shipper.shipper.source import source
 from loki_shipper.shipper.tags import LogGroupTags
 from loki_shipper.shipper.transform import Book
+
+if TYPE_CHECKING:
+    from boto3 import Session as AwsSession
 
 _SECONDS = 30.0
 """How long delivering may take; Lambda's own limit is longer, a person's patience is not."""
@@ -52,13 +55,20 @@ class Invocation(Struct, frozen=True):
     report: Report
 
 
-def invoke(
-    event: Any, settings: Settings, *, tags: Mapping[str, str], region: str, way: Way | None
+def invoke(  # noqa: PLR0913 - each is what a deployment has
+    event: Any,
+    settings: Settings,
+    *,
+    tags: Mapping[str, str],
+    region: str,
+    way: Way | None,
+    aws_session: "AwsSession | None" = None,
 ) -> Invocation:
     """Ship an event; without a way to push, as if Loki took everything.
 
-    `tags` are the log group's, `region` is the function's. Nothing is written to a bucket. Raises
-    UndecodableError, and RulesError where its rules cannot be used.
+    `tags` are the log group's, `region` is the function's, `aws_session` says who reads rules in
+    S3. Nothing is written to a bucket. Raises UndecodableError, and RulesError where its rules
+    cannot be used.
     """
     pushes: list[Pushed] = []
     end = time.monotonic() + _SECONDS
@@ -73,7 +83,8 @@ def invoke(
 
     data = decode(source(event))
     newest = max((each.timestamp for each in data.log_events), default=0) if data else 0
-    rulebook = Rulebook(settings.rules, rules_file, clock=time.monotonic, jitter=float)
+    read = partial(rules_file, session=aws_session)
+    rulebook = Rulebook(settings.rules, read, clock=time.monotonic, jitter=float)
     around = Surroundings(
         settings=settings,
         book=Book(rulebook(), {}),
@@ -97,11 +108,14 @@ def invoke(
     return Invocation(pushes, report)
 
 
-def connected(settings: Settings) -> Way:
-    """Open the way to the Loki that the settings name. Raises SettingsError for its secrets."""
+def connected(settings: Settings, aws_session: "AwsSession | None" = None) -> Way:
+    """Open the way to the Loki that the settings name; `aws_session` says who reads its secrets.
+
+    Raises SettingsError for its secrets, and what boto3 raises where no client can be made.
+    """
 
     def access(*, fresh: bool) -> Access:
-        return credentials(settings, partial(aws.fetch_secret, fresh=fresh))
+        return credentials(settings, partial(aws.fetch_secret, fresh=fresh, session=aws_session))
 
     session = Session(access, time.monotonic)
     return Way(lambda batch, seconds: session.send(batch, seconds=seconds), session.renew)
