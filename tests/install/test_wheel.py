@@ -150,8 +150,12 @@ def copy(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_uvx_runs_it_straight_from_a_clone(copy: Path) -> None:
-    said = run(UV, "tool", "run", "--quiet", "--from", ".", "loki-shipper", "--version", cwd=copy)
-    assert said.stdout == f"loki-shipper {VERSION}\n"
+    words = (UV, "tool", "run", "--quiet", "--from", ".", "loki-shipper")
+    assert run(*words, "--version", cwd=copy).stdout == f"loki-shipper {VERSION}\n"
+    with run_aws("eu-west-1") as aws:
+        aws.reset()
+        aws.create_log_group("/aws/lambda/checkout", {"team": "payments"})
+        assert "/aws/lambda/checkout" in run(*words, "plan", cwd=copy, **aws.environ).stdout
 
 
 def test_pip_installs_a_clone(copy: Path, tmp_path: Path) -> None:
