@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,25 +30,31 @@ _COLUMNS: Final = 80
 _PICTURE: Final = re.sub(r"@font-face {{.*?}}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 """With the reader's own monospaced font: rich would fetch one from a server."""
 
+_TAIL: Final = ("--tag", "team=payments", "--since", "1s", "--for", "6s")
+
 PICTURES: Final[Mapping[str, Sequence[str]]] = {
+    "first": _TAIL,
     "doctor": ("--loki", "LOKI"),
     "plan": (),
     "status": (),
     "explain": ("/aws/lambda/checkout",),
-    "tail": ("--tag", "team=payments", "--since", "1s", "--for", "6s"),
+    "tail": _TAIL,
 }
 """The commands of which pictures are taken, with their words."""
 
 _STACK: Final = "loki-shipper"
 _BUCKET: Final = "loki-shipper-bucket"
 _TAGS: Final = {
-    "/aws/lambda/checkout": {"team": "payments", "driver": "python"},
+    "/aws/lambda/checkout": {"driver": "python"},
     "/aws/lambda/invoices": {"team": "payments", "driver": "java"},
     "/aws/lambda/report": {"team": "finance", "driver": "python"},
     "/aws/lambda/legacy": {"team": "payments"},
     "/ecs/shop": {"team": "shop"},
     "/ecs/shop-admin": {"team": "shop", "internal": "yes"},
 }
+_TAGGED: Final = ("/aws/lambda/checkout", "team", "payments")
+"""A tag that comes after the log group, as the first picture shows."""
+
 _LATER: Final = {"/aws/lambda/refunds": {"team": "payments", "driver": "python"}}
 """Log groups that come when others are linked already."""
 
@@ -76,8 +82,15 @@ def main(names: Sequence[str]) -> None:
         system = _System(aws, loki)
         for name in names or PICTURES:
             words = [loki.url if word == "LOKI" else word for word in PICTURES[name]]
-            with _logging(system) if name == "tail" else nullcontext():
-                _take(name, [name, *words], aws.environ)
+            match name:
+                case "first":
+                    with _logging(system):
+                        _take(name, ["tail", *words], aws.environ, before=_tagging())
+                case "tail":
+                    with _logging(system):
+                        _take(name, [name, *words], aws.environ)
+                case _:
+                    _take(name, [name, *words], aws.environ)
 
 
 class _System:
@@ -88,6 +101,8 @@ class _System:
         self._environ = {"LOKI_URL": loki.url, "BUCKET": _BUCKET}
         for name, tags in _TAGS.items():
             aws.create_log_group(name, tags)
+        group, key, value = _TAGGED
+        aws.client("logs").tag_log_group(logGroupName=group, tags={key: value})
         shipper = aws.create_function(f"{_STACK}-shipper", self._ship)
         where = {"LocationConstraint": aws.region}
         aws.client("s3").create_bucket(Bucket=_BUCKET, CreateBucketConfiguration=where)
@@ -112,7 +127,8 @@ class _System:
         data = decode(event["awslogs"]["data"])
         assert data is not None
         configured = settings(self._environ)
-        tags = (_TAGS | _LATER)[data.log_group]
+        logs = self.aws.client("logs")
+        tags = logs.list_tags_log_group(logGroupName=data.log_group)["tags"]
         invoke(event, configured, tags=tags, region=self.aws.region, way=connected(configured))
         self._count(data.log_group, len(data.log_events))
 
@@ -187,13 +203,23 @@ def _logging(system: _System) -> Iterator[None]:
         writer.join()
 
 
-def _take(name: str, words: Sequence[str], environ: Mapping[str, str]) -> None:
+def _tagging() -> str:
+    """Write what was done to tag a log group as somebody types it."""
+    group, key, value = _TAGGED
+    return f"aws logs tag-log-group --log-group-name {group} --tags {key}={value}"
+
+
+def _take(
+    name: str, words: Sequence[str], environ: Mapping[str, str], *, before: str | None = None
+) -> None:
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=_COLUMNS, file=nowhere)
+        if before is not None:
+            console.print(Text(f"$ {before}", style="bold"))
         console.print(Text(f"$ loki-shipper {' '.join(words)}", style="bold"))
         console.print(Text.from_ansi(_run(words, environ).rstrip()))
     console.save_svg(
-        str(_FOLDER / f"{name}.svg"), title=f"loki-shipper {words[0]}", code_format=_PICTURE
+        str(_FOLDER / f"{name}.svg"), title="loki-shipper" if before else f"loki-shipper {words[0]}", code_format=_PICTURE
     )
 
 

@@ -26,4 +26,16 @@ def test_it_names_every_parameter_that_has_no_default() -> None:
     parameters = read_template().parameters
     required = [name for name, each in parameters.items() if "Default" not in each]
     assert required == ["LokiUrl"]
-    assert "`LokiUrl` is the only one that you must\nset" in README
+    assert "`LokiUrl` is the\nonly one that you must set" in README
+
+
+def test_its_costs_are_those_of_the_page_on_costs() -> None:
+    page = (ROOT / "docs/cost.md").read_text("utf-8")
+    [volumes] = re.findall(r"^\| GB of lines a month \| (.+) \|$", page, re.MULTILINE)
+    [totals] = re.findall(r"^\| \*\*total\*\* \| (.+) \|$", page, re.MULTILINE)
+    costs = [round(float(total.strip("*"))) for total in totals.split(" | ")]
+    small, medium, large = zip(volumes.split(" | "), costs, strict=True)
+    assert (
+        f"about ${small[1]} a month for {small[0]} GB of lines, ${medium[1]} for {medium[0]} GB "
+        f"and ${large[1]} for {large[0]} GB"
+    ) in README
