@@ -1,0 +1,38 @@
+"""Shows what the README keeps for the first release; the release workflow runs it.
+
+python -m tools.readme https://BUCKET.s3.amazonaws.com/loki-shipper-0.1.0.yaml
+"""
+
+import re
+import sys
+
+from tools.template import CLONE
+
+_KEPT = re.compile(r"<!-- first release\n(.*?)/first release -->\n", re.DOTALL)
+_TEMPLATE_URL = "TEMPLATE_URL"
+
+
+class NothingKeptError(Exception):
+    """Raised when the README keeps nothing for a release, such as the second time."""
+
+
+def released(readme: str, template_url: str) -> str:
+    """Return the README with the lines that only a release makes true.
+
+    Raises:
+        NothingKeptError: there are no such lines.
+    """
+    shown, count = _KEPT.subn(lambda kept: kept[1], readme)
+    if not count:
+        raise NothingKeptError("README.md has no lines between the marks 'first release'")
+    return shown.replace(_TEMPLATE_URL, template_url)
+
+
+def main(template_url: str) -> None:
+    """Rewrite README.md."""
+    path = CLONE / "README.md"
+    path.write_text(released(path.read_text("utf-8"), template_url), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
