@@ -206,7 +206,7 @@ def _logging(system: _System) -> Iterator[None]:
 def _tagging() -> str:
     """Write what was done to tag a log group as somebody types it."""
     group, key, value = _TAGGED
-    return f"aws logs tag-log-group --log-group-name {group} --tags {key}={value}"
+    return f"aws logs tag-log-group --log-group-name {group} \\\n    --tags {key}={value}"
 
 
 def _take(
@@ -219,7 +219,9 @@ def _take(
         console.print(Text(f"$ loki-shipper {' '.join(words)}", style="bold"))
         console.print(Text.from_ansi(_run(words, environ).rstrip()))
     console.save_svg(
-        str(_FOLDER / f"{name}.svg"), title="loki-shipper" if before else f"loki-shipper {words[0]}", code_format=_PICTURE
+        str(_FOLDER / f"{name}.svg"),
+        title="loki-shipper" if before else f"loki-shipper {words[0]}",
+        code_format=_PICTURE,
     )
 
 
