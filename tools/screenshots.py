@@ -22,6 +22,8 @@ from loki_shipper.local.aws import LocalAws, run_aws
 from loki_shipper.local.invoke import connected, invoke
 from loki_shipper.local.loki import Loki, LokiError, NotFound, Running, find_loki, start
 from loki_shipper.local.progress import on_stream
+from loki_shipper.redriver.metrics import metrics
+from loki_shipper.redriver.redrive import Redriven
 from loki_shipper.settings import settings
 from loki_shipper.shipper.decode import decode
 
@@ -35,10 +37,10 @@ _TAIL: Final = ("--tag", "team=payments", "--since", "1s", "--for", "6s")
 PICTURES: Final[Mapping[str, Sequence[str]]] = {
     "first": _TAIL,
     "doctor": ("--loki", "LOKI"),
-    "plan": (),
     "status": (),
     "explain": ("/aws/lambda/checkout",),
     "tail": _TAIL,
+    "plan": (),
 }
 """The commands of which pictures are taken, with their words."""
 
@@ -50,13 +52,12 @@ _TAGS: Final = {
     "/aws/lambda/report": {"team": "finance", "driver": "python"},
     "/aws/lambda/legacy": {"team": "payments"},
     "/ecs/shop": {"team": "shop"},
-    "/ecs/shop-admin": {"team": "shop", "internal": "yes"},
 }
 _TAGGED: Final = ("/aws/lambda/checkout", "team", "payments")
 """A tag that comes after the log group, as the first picture shows."""
 
-_LATER: Final = {"/aws/lambda/refunds": {"team": "payments", "driver": "python"}}
-"""Log groups that come when others are linked already."""
+_FULL: Final = "/ecs/shop-admin"
+_NEW: Final = "/aws/lambda/refunds"
 
 _LINES: Final = (
     "[INFO] order 1009: an apple, two pears",
@@ -81,6 +82,8 @@ def main(names: Sequence[str]) -> None:
     ):
         system = _System(aws, loki)
         for name in names or PICTURES:
+            if name == "plan":
+                system.change()
             words = [loki.url if word == "LOKI" else word for word in PICTURES[name]]
             match name:
                 case "first":
@@ -110,13 +113,20 @@ class _System:
             FunctionName=shipper, Environment={"Variables": self._environ}
         )
         self._make_stack(shipper)
-        self._fill("/ecs/shop-admin")
         _run(["link", "--all"], aws.environ)
-        for name in ("/aws/lambda/checkout", "/aws/lambda/report", "/ecs/shop"):
+        for name in _TAGS:
             self.log(name, _LINES)
-        for name, tags in _LATER.items():
-            aws.create_log_group(name, tags)
-        aws.client("logs").untag_log_group(logGroupName="/aws/lambda/legacy", tags=["team"])
+        self._redrive()
+
+    def change(self) -> None:
+        """Let log groups come, lose a tag, and have no place left, as `plan` then says."""
+        self.aws.create_log_group(_FULL, {"team": "shop"})
+        self._fill(_FULL)
+        # Whether a log group has a place left shows when it is linked.
+        _run(["link", "--all"], self.aws.environ)
+        self.aws.create_log_group(_NEW, {"team": "payments"})
+        logs = self.aws.client("logs")
+        logs.untag_log_group(logGroupName="/aws/lambda/legacy", tags=["team"])
 
     def log(self, group: str, lines: Sequence[str]) -> None:
         """Let something log."""
@@ -147,6 +157,21 @@ class _System:
                     "Timestamp": datetime.now(UTC) - timedelta(minutes=5),
                     "Value": lines,
                 }
+            ],
+        )
+
+    def _redrive(self) -> None:
+        """Count as a redriver does that found nothing to ship."""
+        self.aws.client("cloudwatch").put_metric_data(
+            Namespace="LokiShipper",
+            MetricData=[
+                {
+                    "MetricName": name,
+                    "Dimensions": [{"Name": "service", "Value": "loki-shipper"}],
+                    "Timestamp": datetime.now(UTC) - timedelta(minutes=5),
+                    "Value": value,
+                }
+                for name, _unit, value in metrics(Redriven(), now=datetime.now(UTC))
             ],
         )
 
