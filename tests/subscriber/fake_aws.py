@@ -304,7 +304,6 @@ class FakeAws:
     def _get_resources(
         self,
         ResourceTypeFilters: list[str] | None = None,
-        ResourceARNList: list[str] | None = None,
         ResourcesPerPage: int = 50,
         PaginationToken: str = "",
     ) -> Any:
@@ -317,7 +316,7 @@ class FakeAws:
             self._listed["tagged"] = [
                 (arn, tags)
                 for arn, tags in sorted(tagged.items())
-                if tags and arn.split(":")[2] in kinds and arn in (ResourceARNList or [arn])
+                if tags and arn.split(":")[2] in kinds
             ]
         page, token = _page(self._listed["tagged"], PaginationToken, ResourcesPerPage)
         found = [
@@ -331,6 +330,12 @@ class FakeAws:
             "ResourceTagMappingList": found,
             "PaginationToken": token.get("nextToken", ""),
         }
+
+    def _list_tags(self, Resource: str) -> Any:
+        name = Resource.rpartition(":")[2]
+        if name not in self.function_tags:
+            raise error("ResourceNotFoundException", f"Function not found: {Resource}")
+        return {"Tags": self.function_tags[name]}
 
     def _list_tags_for_resource(self, resourceArn: str) -> Any:
         assert not resourceArn.endswith(":*")

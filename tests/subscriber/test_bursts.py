@@ -9,6 +9,7 @@ import pytest
 
 from loki_shipper.shipper.tag_index import decode_index, index_key
 from loki_shipper.subscriber.invocation import _SHARE
+from loki_shipper.subscriber.pace import AwsError
 from loki_shipper.subscriber.request import Sweep, changes
 from loki_shipper.subscriber.respond import follow_changes, respond
 from loki_shipper.subscriber.settings import Settings
@@ -188,13 +189,26 @@ def test_a_log_group_that_is_made_and_tagged_is_looked_at_once(fake: FakeAws) ->
     assert fake.linked
 
 
-def test_links_before_it_writes(fake: FakeAws) -> None:
+def test_the_shipper_knows_the_tags_before_lines_come(fake: FakeAws) -> None:
     fake.group("/app/a")
-    fake.before["PutObject"] = lambda _: calls.append("write")
-    fake.before["PutSubscriptionFilter"] = lambda _: calls.append("link")
+    fake.before["PutObject"] = lambda asked: calls.append(asked["Key"].partition("/")[0])
+    fake.before["PutSubscriptionFilter"] = lambda _: calls.append("filter")
     calls: list[str] = []
     follow_changes(["/app/a"], fake.surroundings(SETTINGS))
-    assert calls == ["link", "write", "write"]
+    assert calls == ["tags", "filter", "links"]
+
+
+def test_an_index_that_cannot_be_written_keeps_no_log_group_unlinked(fake: FakeAws) -> None:
+    def refuse(asked: dict[str, Any]) -> None:
+        if asked["Key"].startswith("tags/"):
+            raise error("AccessDenied")
+
+    fake.group("/app/a")
+    fake.before["PutObject"] = refuse
+    with pytest.raises(AwsError) as refused:
+        follow_changes(["/app/a"], fake.surroundings(SETTINGS))
+    assert refused.value.code == "AccessDenied"
+    assert "/app/a" in fake.linked
 
 
 def test_what_there_was_no_time_for_comes_again(fake: FakeAws) -> None:

@@ -212,3 +212,18 @@ def test_a_new_log_group_is_never_indexed_without_the_tenant_that_it_has(
     fake.sleep(3600)
     run(fake, settings=settings)
     assert index(fake).groups[GROUP].tags == {"team": "pay"}
+
+
+def test_the_tags_of_a_new_function_are_read_from_lambda_itself(fake: FakeAws) -> None:
+    fake.group(GROUP, age=0)
+    fake.function_tags = {"a": {"team": "pay"}}
+    # Nothing of it yet.
+    fake.before["GetResources"] = lambda _: pytest.fail("GetResources is behind")
+    run(fake, GroupsChanged((GROUP,)), TENANT)
+    assert index(fake).groups[GROUP].tags == {"team": "pay"}
+
+
+def test_a_log_group_whose_function_is_gone_has_its_own_tags_only(fake: FakeAws) -> None:
+    fake.group(GROUP)
+    assert run(fake, GroupsChanged((GROUP,)), configured()).put == 1
+    assert index(fake).groups[GROUP].tags == {}

@@ -115,6 +115,7 @@ OF_TOOLS = {
 LINKING = {
     *("logs:DescribeLogGroups", "logs:FilterLogEvents", "lambda:InvokeFunction"),
     *("logs:ListTagsForResource", "logs:ListTagsLogGroup", "tag:GetResources"),
+    "lambda:ListTags",
 }
 """What `loki-shipper deploy` and `deploy --delete` do beside calls on filters and policies."""
 

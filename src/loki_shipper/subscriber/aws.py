@@ -104,7 +104,19 @@ class Aws:
         where = self._settings.origin
         function = name.removeprefix(_LAMBDA_GROUP)
         arn = f"arn:{where.partition}:lambda:{where.region}:{where.account}:function:{function}"
-        return self._tags({"ResourceARNList": [arn]}).get(name, {})
+        return self._function_tags(arn)
+
+    def _function_tags(self, arn: str) -> dict[str, str]:
+        """Give a function's tags; none where there is no such function."""
+        functions = self._clients.functions
+        try:
+            answer = self._call("ListTags", lambda: functions.list_tags(Resource=arn))
+        except AwsError as error:
+            if error.kind != "gone":
+                raise
+            return {}
+        tags: dict[str, str] = answer["Tags"]
+        return tags
 
     def _own_tags(self, name: str) -> dict[str, str]:
         logs = self._clients.logs

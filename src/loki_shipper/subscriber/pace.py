@@ -51,6 +51,7 @@ PER_SECOND = {
     "PutSubscriptionFilter": 4.0,
     "DeleteSubscriptionFilter": 4.0,
     "DescribeSubscriptionFilters": 4.0,
+    "ListTags": 4.0,
     "ListTagsForResource": 4.0,
     "ListTagsLogGroup": 4.0,
 }

@@ -7,10 +7,12 @@ from loki_shipper.subscriber.first_lines import ship_first_lines
 from loki_shipper.subscriber.index import index, index_fresh
 from loki_shipper.subscriber.memory import Lesson
 from loki_shipper.subscriber.observe import Distrust, always, hourly, never
+from loki_shipper.subscriber.pace import AwsError
 from loki_shipper.subscriber.reconcile import reconcile, rules
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
+from loki_shipper.subscriber.store import ConflictError
 from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
-from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.survey import Survey, survey
 from loki_shipper.subscriber.tally import Report, Tally
 from loki_shipper.subscriber.unlink import unlink_before_deletion
 
@@ -41,18 +43,30 @@ def respond(asked: Sweep | GroupsChanged | StackChanged, around: Surroundings) -
 def follow_changes(names: Iterable[str], around: Surroundings) -> tuple[Report, frozenset[str]]:
     """Look at log groups that were made, deleted or tagged anew, many at a time.
 
-    They are linked first, and then written into the index and the memory, once for all of them.
-    Returns the names that are to be looked at again too, as time was up or AWS was busy. Raises
+    They are written into the index, linked, and written into the memory, once for all of them. An
+    index that cannot be written keeps none of them unlinked: it is written again afterwards.
+    Returns the names that are to be looked at again, as time was up or AWS was busy. Raises
     AwsError, ConflictError.
     """
     memory = read_memory(around)
     # Where everything is unlinked, the stack is being deleted most likely: its time is short.
     found = survey(around.aws, around.clock.now(), () if memory.stopped else names)
+    has_index = around.settings.bucket is not None
+    is_indexed = has_index and _is_indexed(found, around)
     tally = reconcile(found, rules(around.settings, memory), memory, never, around)
-    if around.settings.bucket is not None:
+    if has_index and (tally.fresh_tags or not is_indexed):
         index(found, tally.fresh_tags, around.settings, around.aws)
     ship_first_lines(tally, around)
     return tally.report(), tally.unfinished
+
+
+def _is_indexed(found: Survey, around: Surroundings) -> bool:
+    """Write tags into the index; tell whether that worked."""
+    try:
+        index(found, {}, around.settings, around.aws)
+    except (AwsError, ConflictError):
+        return False
+    return True
 
 
 def _start_again(stack: StackChanged, around: Surroundings) -> None:
