@@ -5,9 +5,9 @@ python -m tools.readme https://BUCKET.s3.amazonaws.com/loki-shipper-0.1.0.yaml
 
 import re
 import sys
+from pathlib import Path
 
-from tools.template import CLONE
-
+_README = Path(__file__).parents[1] / "README.md"
 _KEPT = re.compile(r"<!-- first release\n(.*?)/first release -->\n", re.DOTALL)
 _TEMPLATE_URL = "TEMPLATE_URL"
 
@@ -30,8 +30,7 @@ def released(readme: str, template_url: str) -> str:
 
 def main(template_url: str) -> None:
     """Rewrite README.md."""
-    path = CLONE / "README.md"
-    path.write_text(released(path.read_text("utf-8"), template_url), "utf-8")
+    _README.write_text(released(_README.read_text("utf-8"), template_url), "utf-8")
 
 
 if __name__ == "__main__":
