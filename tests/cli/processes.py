@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from loki_shipper.cli import main
 main(prog_name="loki-shipper")
 """
-_COMMAND = [sys.executable, "-c", _CODE]
+COMMAND = [sys.executable, "-c", _CODE]
 _OURS = {*variables(), "COLUMNS", "FORCE_COLOR", "NO_COLOR", "TERM"}
 
 
@@ -45,7 +45,7 @@ def in_closed_pipe(words: Sequence[str], environ: Mapping[str, str]) -> Ended:
     """Run a command whose reader goes before it prints anything."""
     reading, writing = os.pipe()
     with subprocess.Popen(
-        [*_COMMAND, *words],
+        [*COMMAND, *words],
         stdin=subprocess.DEVNULL,
         stdout=writing,
         stderr=subprocess.PIPE,
@@ -65,7 +65,7 @@ def on_terminal(
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (24, columns))
     with subprocess.Popen(
-        [*_COMMAND, *words], stdin=its, stdout=its, stderr=its, env=environment(environ)
+        [*COMMAND, *words], stdin=its, stdout=its, stderr=its, env=environment(environ)
     ) as process:
         os.close(its)
         os.write(ours, answer.encode())
@@ -87,7 +87,7 @@ def _read(terminal: int) -> bytes:
 def running(words: Sequence[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Run a command as long as the block lasts, and kill it if it is still there then."""
     with subprocess.Popen(
-        [*_COMMAND, *words],
+        [*COMMAND, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

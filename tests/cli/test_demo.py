@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,16 @@ import requests
 
 from loki_shipper.local.loki import Loki, Running
 from loki_shipper.settings import variables
+from tests.cli.processes import COMMAND
 
 # A process of its own, as moto's state belongs to a process.
-COMMAND = [sys.executable, "-c", "from loki_shipper.cli import main; main()", "demo"]
+DEMO = [*COMMAND, "demo"]
 ENVIRON = {name: value for name, value in os.environ.items() if name not in variables()}
 
 
 def demo(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *options],
+        [*DEMO, *options],
         env=ENVIRON | environ,
         capture_output=True,
         stdin=subprocess.DEVNULL,
@@ -80,7 +80,7 @@ def test_wrong_options_are_named(options: tuple[str, str], words: str) -> None:
 def test_loki_is_kept_until_it_is_stopped(loki: object, by: signal.Signals) -> None:
     assert loki
     with subprocess.Popen(
-        [*COMMAND, "--for", "1s", "--keep"],
+        [*DEMO, "--for", "1s", "--keep"],
         env=ENVIRON,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -93,6 +93,9 @@ def test_loki_is_kept_until_it_is_stopped(loki: object, by: signal.Signals) -> N
         url = process.stdout.readline().strip()
         assert requests.get(f"{url}/ready", timeout=10).ok
         process.send_signal(by)
-        assert process.wait(60) in {0, 128 + signal.SIGTERM}
+        try:
+            assert process.wait(60) in {0, 128 + signal.SIGTERM}
+        finally:
+            process.kill()
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}/ready", timeout=5)
