@@ -574,6 +574,6 @@ def test_converges_with_13_000_log_groups_and_200_changes(
     assert idle.calls < 1_100
     assert idle.seconds < 240
     assert changed.seconds < 360
-    record_property("runs without a memory", runs)
-    record_property("200 changes", changed)
-    record_property("no change", idle)
+    record_property("runs without a memory", str(runs))
+    record_property("200 changes", str(changed))
+    record_property("no change", str(idle))
