@@ -61,7 +61,7 @@ def test_shows_requests_without_secrets_and_lines(
     assert result.exit_code == 0, result.stderr
     assert [entry.line for push in receiver.pushes for entry in push.entries] == [LINE]
     shown = result.stderr
-    assert "botocore.endpoint: OperationModel(name=GetSecretValue)" in shown
+    assert "botocore.endpoint: OperationModel(name=ListObjectsV2)" in shown
     assert f"POST {receiver.url}/loki/api/v1/push 204" in shown
     assert "Found credentials in environment variables" in shown
     for kept in (SECRET, LINE, KEY, ACCESS, "Signature", "Authorization"):

@@ -24,7 +24,7 @@ def test_shows_what_a_stack_with_default_settings_would_link(run: Run, account: 
     result = run("plan", **account.environ)
     assert result.exit_code == 0
     assert "link    /aws/lambda/checkout" in result.stdout
-    assert "3 log groups: 2 to link, 0 to unlink, 1 not included" in result.stdout
+    assert "3 log groups: 2 to link, 1 not included" in result.stdout
     assert result.stderr.endswith("Nothing is deployed yet: loki-shipper deploy --loki-url URL\n")
 
 

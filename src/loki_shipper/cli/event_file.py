@@ -31,6 +31,11 @@ class EventFile(click.File):
             value = self._sample(value, param, ctx)
         return super().convert(value, param, ctx)
 
+    @override
+    def resolve_lazy_flag(self, value: str | os.PathLike[str]) -> bool:
+        """Open a file when it is read: click closes none of a command that was called wrongly."""
+        return value != "-"
+
     def _sample(self, name: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         samples, path = sample_events(), PurePath(name)
         if path.stem not in samples or path.parent.name not in {"", "events"}:
