@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from msgspec import Struct
+
+from loki_shipper.deployment.template import read_template as template_of
 
 CLONE: Final = Path(__file__).parents[1]
 
@@ -24,17 +25,9 @@ class Template(Struct, frozen=True):
     groups: tuple[Group, ...]
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms (`!Ref`) as nothing: parameters have none."""
-
-
-_Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
-
-
 def read_template() -> Template:
     """Read the clone's template."""
-    text = (CLONE / "template.yaml").read_text("utf-8")
-    template = yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
+    template = template_of(CLONE / "template.yaml")
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     return Template(
         template["Parameters"],

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # it ships no types
 
-from loki_shipper.doctor.template import Deployment, Right, granted, read_template
+from loki_shipper.deployment.template import read_template
+from loki_shipper.doctor.template import Deployment, Right, granted
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = read_template(ROOT / "template.yaml")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loki_shipper.deployment import cost
-from loki_shipper.doctor.template import read_template
+from loki_shipper.deployment.template import read_template
 from loki_shipper.local.bench.accounts import nearest
 from loki_shipper.local.bench.cost import seconds
 from loki_shipper.local.bench.published import published

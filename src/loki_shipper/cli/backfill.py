@@ -11,11 +11,11 @@ from msgspec import to_builtins
 
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, NotDeliveredError, StoppedError
+from loki_shipper.cli.length import AGE
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.cli.progress import through_time
-from loki_shipper.cli.redrive import Age
 from loki_shipper.model import LogData
 from loki_shipper.subscriber.backfill import Progress, Span
 from loki_shipper.subscriber.backfill import backfill as steps
@@ -49,7 +49,7 @@ class Time(click.ParamType[int]):
 
 @click.command()
 @click.argument("group", shell_complete=complete_log_groups)
-@click.option("--since", type=Age(), help="How far back, such as 12h or 2d.")
+@click.option("--since", type=AGE, metavar="AGE", help="How far back, such as 12h or 2d.")
 @click.option("--from", "start", type=Time(), help="In place of --since: from when.")
 @click.option(
     "--until",
@@ -59,7 +59,8 @@ class Time(click.ParamType[int]):
 )
 @click.option(
     "--max-age",
-    type=Age(),
+    type=AGE,
+    metavar="AGE",
     default=f"{OLDEST_DAYS}d",
     show_default=True,
     help="Oldest that your Loki takes.",
@@ -214,7 +215,7 @@ def _rest(begin: int, span: Span) -> str:
 
 
 def _age_text(age: timedelta) -> str:
-    """Write an age as `Age` reads it."""
+    """Write an age as `AGE` reads it."""
     for name, unit in (("d", timedelta(days=1)), ("h", timedelta(hours=1))):
         if not age % unit:
             return f"{age // unit}{name}"

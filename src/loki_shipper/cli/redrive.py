@@ -1,14 +1,13 @@
 """`loki-shipper redrive`: what waits in the bucket, shipped by hand."""
 
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, override
+from typing import Any
 
 import click
 from botocore.exceptions import ClientError, ParamValidationError
@@ -25,6 +24,7 @@ from loki_shipper.cli.deployment import (
     open_deployment,
 )
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
+from loki_shipper.cli.length import AGE
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.redriver.bucket import EVERYTHING, Bucket, BucketError, Stored, rejected, waiting
 from loki_shipper.redriver.effects import Effects, effects
@@ -36,8 +36,6 @@ from loki_shipper.shipper.sandbox import Sandbox
 
 _SECONDS = 120.0
 """Longest wait for Loki to take a push."""
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 _WHY = {
     "done": "they failed, or came after the start: see the reasons, and try again later",
@@ -56,28 +54,13 @@ class Waits(Struct, frozen=True):
     oldest: datetime | None = None
 
 
-class Age(click.ParamType[timedelta]):
-    """A time such as `90m`, `12h` or `2d`."""
-
-    name = "AGE"
-
-    @override
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        match = re.fullmatch(r"([0-9]{1,4})([mhd])", value)
-        if match is None:
-            self.fail(f"{value!r} is not a time: write it like 90m, 12h or 2d", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
 @click.command()
 @deployment_options
 @click.option("--bucket", metavar="NAME", help="Bucket to empty.  [default: the deployment's]")
 @click.option("--dry-run", is_flag=True, help="Only say what waits.")
-@click.option("--since", type=Age(), help="Only what came within this time, such as 12h or 2d.")
+@click.option(
+    "--since", type=AGE, metavar="AGE", help="Only what came within this time, such as 12h or 2d."
+)
 @click.option("--rejected", "refused", is_flag=True, help="Instead, what Loki refused for good.")
 @click.option("--limit", type=click.IntRange(min=1), help="No more than so many objects.")
 @click.option(

@@ -1,11 +1,10 @@
 """`loki-shipper tail`: lines as they arrive in Loki, and beside them those of CloudWatch Logs."""
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, override
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -23,6 +22,7 @@ from loki_shipper.cli.deployment import (
 from loki_shipper.cli.errors import InputError, stoppable
 from loki_shipper.cli.fates import explained
 from loki_shipper.cli.invoke import Tag
+from loki_shipper.cli.length import Length
 from loki_shipper.cli.line_printer import LinePrinter, count_text
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.loki_lines import HEADERS
@@ -41,24 +41,7 @@ _EVERY = 1.0
 _EVERY_COMPARED = 2.0
 """Seconds between looks. CloudWatch Logs takes few calls of FilterLogEvents a second."""
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-class Length(click.ParamType[timedelta]):
-    """A length of time such as `30s`, `5m`, `1h` or `2d`."""
-
-    name = "TIME"
-
-    @override
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        match = re.fullmatch(r"([0-9]{1,5})([smhd])", value)
-        if match is None:
-            self.fail(f"{value!r} is not a time: write it like 30s, 5m or 1h", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+_TIME = Length("smhd", "30s, 5m or 1h")
 
 
 @click.command()
@@ -68,12 +51,12 @@ class Length(click.ParamType[timedelta]):
 )
 @click.option(
     "--since",
-    type=Length(),
+    type=_TIME,
     default="1m",
     show_default=True,
     help="Begin with the lines of this time.",
 )
-@click.option("--for", "span", type=Length(), help="End after this time.  [default: at Ctrl-C]")
+@click.option("--for", "span", type=_TIME, help="End after this time.  [default: at Ctrl-C]")
 @click.option("--compare", is_flag=True, help="Show for each line whether CloudWatch Logs has it.")
 @click.option("--loki", metavar="URL", help="Loki's URL.  [default: the function's]")
 @click.option("--tenant", metavar="NAME", help="Tenant to read.  [default: that of the lines]")

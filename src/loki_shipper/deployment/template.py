@@ -1,6 +1,7 @@
 """The template as data, and the one whose code lies in a bucket."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -38,9 +39,9 @@ def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
 _Loader.add_multi_constructor("!", _long_form)
 
 
-def read_template() -> Template:
-    """Read the template that this version deploys."""
-    text = bundled("template.yaml").read_text("utf-8")
+def read_template(path: Path | None = None) -> Template:
+    """Read the template that this version deploys, or another. Raises OSError."""
+    text = (path or bundled("template.yaml")).read_text("utf-8")
     template: Template = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     return template
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loki_shipper.bundle import bundled
 from loki_shipper.deployed_functions import Function, Kind
+from loki_shipper.deployment.template import read_template
 from loki_shipper.doctor.finding import Finding, green, red, yellow
-from loki_shipper.doctor.template import Deployment, Right, granted, read_template
+from loki_shipper.doctor.template import Deployment, Right, granted
 from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA
 from loki_shipper.settings import Settings
@@ -153,7 +153,7 @@ def _state(function: Function) -> Finding:
 
 def rights(function: Function, stack: DeployedStack | None) -> list[Right]:
     """List what the template grants a function, one example for each kind of resource."""
-    template = read_template(bundled("template.yaml"))
+    template = read_template()
     role = f"{function.kind.capitalize()}Role"
     return list(dict.fromkeys(granted(template, role, _deployment(function, stack))))
 

@@ -6,10 +6,8 @@ resources are filled in as CloudFormation does it.
 
 from collections.abc import Iterator, Mapping
 from itertools import filterfalse
-from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from msgspec import Struct
 
 _NOTHING: Final = {"Ref": "AWS::NoValue"}
@@ -40,31 +38,6 @@ class Right(Struct, frozen=True):
     action: str
     resource: str
     context: tuple[tuple[str, str], ...] = ()
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as the long ones: `!Ref A` is `{"Ref": "A"}`."""
-
-
-def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
-    name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
-    match node:
-        case yaml.ScalarNode():
-            value: Any = loader.construct_scalar(node)
-        case yaml.SequenceNode():
-            value = loader.construct_sequence(node, deep=True)
-        case yaml.MappingNode():
-            value = loader.construct_mapping(node, deep=True)
-    return {name: value.split(".") if name == "Fn::GetAtt" and isinstance(value, str) else value}
-
-
-_Loader.add_multi_constructor("!", _long_form)
-
-
-def read_template(path: Path) -> dict[str, Any]:
-    """Read a template, with intrinsic functions in their long form. Raises OSError."""
-    template: dict[str, Any] = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader
-    return template
 
 
 def granted(template: Mapping[str, Any], role: str, deployment: Deployment) -> Iterator[Right]:
