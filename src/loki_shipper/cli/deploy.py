@@ -5,7 +5,7 @@ import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, override
+from typing import Any, NoReturn
 
 import click
 from msgspec.structs import replace
@@ -19,10 +19,11 @@ from loki_shipper.cli.deploy_questions import ask_for_missing
 from loki_shipper.cli.deployment import (
     DEFAULT_STACK,
     Deployment,
+    current_clock,
     open_deployment,
-    real_clock,
 )
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
+from loki_shipper.cli.invoke import Tag
 from loki_shipper.cli.link import act, everything
 from loki_shipper.cli.status import status
 from loki_shipper.cli.unlink import unlink
@@ -65,21 +66,10 @@ _ALL: dict[str, Any] = {"include": (), "exclude": (), "tags": (), "yes": True, "
 _ENDLESS = 100_000
 
 
-class Assignment(click.ParamType[tuple[str, str]]):
+class Assignment(Tag):
     """A parameter of the stack and its value, written `KEY=VALUE`; the value may hold `=`."""
 
-    name = "KEY=VALUE"
-
-    @override
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = value.partition("=")
-        if not (key and equals):
-            self.fail(f"{value!r} is not a parameter: write KEY=VALUE", param, ctx)
-        return key, text
+    what = "parameter"
 
 
 @click.command()
@@ -172,7 +162,7 @@ def _deploy(  # noqa: PLR0913 - each is an option
     yes: bool,
 ) -> None:
     clients = Clients(session.client("cloudformation"), session.client("s3"))
-    clock = _clock()
+    clock = current_clock()
     declared = read_template()["Parameters"]
     if wrong := faults(declared, chosen):
         raise InputError("\n".join(wrong))
@@ -210,10 +200,6 @@ def _deploy(  # noqa: PLR0913 - each is an option
             _change(plan, clients, clock, console)
     if not dry_run:
         _after(place, grafana, console)
-
-
-def _clock() -> Clock:
-    return click.get_current_context().find_object(Clock) or real_clock()
 
 
 def _console() -> Console:
@@ -279,7 +265,7 @@ def _prove(deployment: Deployment, grafana: str | None, console: Console) -> Non
             "No line was shipped as proof: with TenantTag, a line of no log group has no tenant."
         )
         return
-    name, now = uuid.uuid4().hex, _clock().now()
+    name, now = uuid.uuid4().hex, current_clock().now()
     line = make_line(configured, str(deployment.session.region_name), name, now)
     try:
         ship(deployment.client("lambda"), deployment.shipper.arn, line)
@@ -304,7 +290,7 @@ def _fail_proof(why: str, deployment: Deployment) -> NoReturn:
 
 
 def _delete(session: Session, place: dict[str, Any], *, dry_run: bool, yes: bool) -> None:
-    cloudformation, clock, console = session.client("cloudformation"), _clock(), _console()
+    cloudformation, clock, console = session.client("cloudformation"), current_clock(), _console()
     stack = _settled(cloudformation, read_stack(cloudformation, place["stack"]), clock)
     if stack.phase == "absent" and not stack.arn:
         console.print(f"There is no stack {stack.name}: nothing to delete.")
@@ -340,7 +326,7 @@ def _unlink(place: dict[str, Any], *, dry_run: bool) -> bool:
 
 def _take_away(cloudformation: Any, stack: Stack, console: Console, *, is_unlinked: bool) -> None:
     """Delete the stack, also where its function cannot unlink log groups once more."""
-    clock, failed = _clock(), list[str]()
+    clock, failed = current_clock(), list[str]()
 
     def noted(events: Iterable[Event]) -> Iterator[Event]:
         for event in events:

@@ -14,10 +14,10 @@ from loki_shipper.cli.aws import aws_errors, open_session
 from loki_shipper.cli.compare import CloudWatchLines, Place, show_both
 from loki_shipper.cli.deployment import (
     Deployment,
+    current_clock,
     deployment_options,
     is_given,
     open_deployment,
-    real_clock,
 )
 from loki_shipper.cli.errors import InputError, stoppable
 from loki_shipper.cli.fates import explained
@@ -105,7 +105,7 @@ def tail(  # noqa: PLR0913 - each is an option
             session = partial(open_session, which["profile"], which["region"])
             configured = _settings({**os.environ, "LOKI_URL": loki})
             place = Place(configured, session, "", which["region"] or "", {})
-            looks = _looks(_clock(), since, span, _EVERY)
+            looks = _looks(current_clock(), since, span, _EVERY)
             _show_lines(_source(place, group, dict(tags), tenant), looks)
         return
     with open_deployment(**which) as deployment:
@@ -130,11 +130,6 @@ def _settings(environ: Mapping[str, str]) -> Settings:
         return settings(environ)
     except SettingsError as error:
         raise InputError(f"correct --loki or the settings: {error}") from None
-
-
-def _clock() -> Clock:
-    # Tests bring a clock along, so that nobody waits.
-    return click.get_current_context().find_object(Clock) or real_clock()
 
 
 def _looks(clock: Clock, since: timedelta, span: timedelta | None, every: float) -> Looks:
