@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 import requests
 
@@ -27,9 +28,13 @@ from loki_shipper.local.receiver import Receiver, run_receiver
 from loki_shipper.redriver.metrics import metrics as redriver_metrics
 from loki_shipper.redriver.redrive import Redriven
 from loki_shipper.settings import settings
-from loki_shipper.shipper.sandbox import Sandbox
+from loki_shipper.shipper.shipper import Shipper
 from loki_shipper.subscriber.metrics import metrics as subscriber_metrics
-from loki_shipper.subscriber.tally import Report as Linked
+from loki_shipper.subscriber.run_state import RunReport as Linked
+
+# No stopwatch: a deadline says more of the machine than of the code.
+hypothesis.settings.register_profile("here", deadline=None, max_examples=60)
+hypothesis.settings.load_profile("here")
 
 EVENTS = Path(__file__).resolve().parents[1] / "events"
 SWEEP = Linked(
@@ -134,8 +139,8 @@ def aws() -> Iterator[LocalAws]:
 def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tuple[str, str, str]]:
     """Namespace, service and name of each metric of the three functions."""
     environ = {"LOKI_URL": receiver.url, "TAG_LABELS": "none", "STACK": "ours"}
-    sandbox = Sandbox(settings(environ), "")
-    sandbox.ship(json.loads((EVENTS / "lambda.json").read_text("utf-8")), lambda: 10.0)
+    environment = Shipper(settings(environ), "")
+    environment.ship(json.loads((EVENTS / "lambda.json").read_text("utf-8")), lambda: 10.0)
     own = {
         (directive["Namespace"], record["service"], metric["Name"])
         for record in map(json.loads, capsys.readouterr().out.splitlines())

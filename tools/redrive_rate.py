@@ -37,12 +37,12 @@ from loki_shipper.local.loki import (
 from loki_shipper.local.progress import Tell, on_stream
 from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.model import Batch
-from loki_shipper.redriver.bucket import Bucket, Fault, Share, Stored, waiting
+from loki_shipper.redriver.bucket import Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.effects import AT_ONCE, effects
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.settings import settings
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.sandbox import Sandbox
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.shipper import Shipper
 
 _TENANT: Final = "redrive-rate"
 _LINES: Final = 50
@@ -66,7 +66,7 @@ _LIMITS: Final[dict[str, dict[str, Any]]] = {
 """Of the tenant, beside stock Loki's, of which streams are sharded in either case."""
 
 
-class Plan(Struct, frozen=True):
+class RatePlan(Struct, frozen=True):
     """What waits: so many objects of so many log groups, logged during the outage before `back`."""
 
     name: str
@@ -115,7 +115,7 @@ class Worked(Struct, frozen=True):
     processor: float
 
 
-class Measured(Struct, frozen=True, kw_only=True):
+class RedriveRate(Struct, frozen=True, kw_only=True):
     """What was measured; `refused` pushes were answered 429, `once` counts lines held once."""
 
     objects: int
@@ -136,7 +136,7 @@ class Measured(Struct, frozen=True, kw_only=True):
         return self.once == self.lines and not self.left
 
 
-def measure(plan: Plan) -> Measured:
+def measure(plan: RatePlan) -> RedriveRate:
     """Let the workers bring everything back, and ask Loki for it."""
     shares = [(plan, number) for number in range(plan.workers)]
     spawned = multiprocessing.get_context("spawn")
@@ -149,7 +149,7 @@ def measure(plan: Plan) -> Measured:
     held = _held(plan)
     lines = [line for number in range(plan.objects) for line in plan.lines(number)]
     size = plan.objects * _LINES * _LINE_BYTES
-    return Measured(
+    return RedriveRate(
         objects=plan.objects,
         workers=plan.workers,
         seconds=seconds,
@@ -168,22 +168,22 @@ def _is_ready(_: int) -> bool:
     return True
 
 
-def _work(share: tuple[Plan, int]) -> Worked:
+def _work(share: tuple[RatePlan, int]) -> Worked:
     """Run one worker until its share is empty."""
     plan, number = share
     worker = Share(number, plan.workers)
     bucket = _bucket({plan.key(n): plan.body(n) for n in range(plan.objects)}, plan)
     environ = {"LOKI_URL": plan.url, "LOKI_TENANT": _TENANT, "TAG_LABELS": "none"}
-    sandbox = Sandbox(settings(environ), "", connections=AT_ONCE)
-    around = changed(sandbox.surroundings(lambda: 3600.0), put=_put)
+    environment = Shipper(settings(environ), "", connections=AT_ONCE)
+    deps = changed(environment.dependencies(lambda: 3600.0), put=_put)
     sent = Counter[int]()
 
     def send(batch: Batch) -> Answer | NoAnswer:
-        answer = around.sink.send(batch)
+        answer = deps.sink.send(batch)
         sent[answer.status if isinstance(answer, Answer) else 0] += 1
         return answer
 
-    counted = changed(around, sink=changed(around.sink, send=send))
+    counted = changed(deps, sink=changed(deps.sink, send=send))
     now = datetime.now(UTC)
     before, left, lines = time.process_time(), 1, 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -200,16 +200,16 @@ def _put(key: str, _: bytes) -> None:
     raise AssertionError(f"nothing is refused, so nothing is kept: {key}")
 
 
-def _bucket(objects: dict[str, bytes], plan: Plan) -> Bucket:
+def _bucket(objects: dict[str, bytes], plan: RatePlan) -> Bucket:
     """Give a bucket in memory that answers as late as S3."""
     written = datetime.fromtimestamp(plan.back, UTC)
     readers = ThreadPoolExecutor(_READS_AT_ONCE)
 
-    def listed(prefix: str, after: str) -> Iterator[Stored]:
+    def listed(prefix: str, after: str) -> Iterator[StoredObject]:
         time.sleep(_WRITE_SECONDS)
         keys = sorted(key for key in objects if key.startswith(prefix) and key > after)
         for key in keys:
-            yield Stored(key, len(objects[key]), written)
+            yield StoredObject(key, len(objects[key]), written)
 
     def read(key: str) -> bytes | Fault | None:
         time.sleep(_GET_SECONDS)
@@ -224,7 +224,7 @@ def _bucket(objects: dict[str, bytes], plan: Plan) -> Bucket:
     return Bucket(listed, lambda keys: [*readers.map(read, keys)], delete, lambda *_: None)
 
 
-def _held(plan: Plan) -> Counter[str]:
+def _held(plan: RatePlan) -> Counter[str]:
     held = Counter[str]()
     begin, end = int((plan.back - 3 * 3600) * 1e9), int((plan.back + 60) * 1e9)
     for group in sorted({plan.group(number) for number in range(plan.objects)}):
@@ -254,13 +254,13 @@ def run(  # noqa: PLR0913 - each is an option
     workers: int,
     limits: str,
     tell: Tell,
-) -> Measured:
+) -> RedriveRate:
     """Measure on a Loki of its own."""
     with start(found, directory, profile="stock", tell=tell) as loki:
         if _LIMITS[limits]:
             loki.override(_TENANT, _LIMITS[limits])
         name = uuid.uuid4().hex
-        return measure(Plan(name, objects, groups, workers, time.time(), loki.url))
+        return measure(RatePlan(name, objects, groups, workers, time.time(), loki.url))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,8 +26,8 @@ from loki_shipper.deployment.artifact import (
     layer_artifact,
     write_artifact,
 )
-from loki_shipper.deployment.template import LAYERS, Template, read_template, with_code
 from loki_shipper.local.progress import Tell, on_stream
+from loki_shipper.template import LAYERS, Template, read_template, with_code
 from tools.standalone import standalone
 
 CLONE: Final = Path(__file__).parents[1]
@@ -132,7 +132,7 @@ def _write_sbom(path: Path, environ: Mapping[str, str]) -> None:
 
 def _uv(words: list[str], environ: Mapping[str, str]) -> str:
     uv = environ.get("UV") or shutil.which("uv", path=environ.get("PATH")) or ".tools/bin/uv"
-    done = subprocess.run(  # noqa: S603 - the command is made here
+    done = subprocess.run(
         [uv, *words], cwd=CLONE, env=dict(environ), capture_output=True, text=True, check=False
     )
     if done.returncode:

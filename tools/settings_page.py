@@ -5,7 +5,7 @@ from typing import Any
 
 from loki_shipper.settings import Variable, variables
 from loki_shipper.subscriber.settings import variables as subscriber_variables
-from tools.template import Template
+from tools.template import SourceTemplate
 
 _HEAD = """\
 <!-- Written by scripts/settings from template.yaml and the declarations of the settings. -->
@@ -35,7 +35,7 @@ environment.
 """
 
 
-def settings_page(template: Template) -> str:
+def settings_page(template: SourceTemplate) -> str:
     """Write the page: a table for each group of parameters, then the variables without one."""
     names = _variable_names()
     sections = (

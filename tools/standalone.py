@@ -11,7 +11,7 @@ import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from loki_shipper.deployment.template import LAYERS, Template, with_code
+from loki_shipper.template import LAYERS, Template, with_code
 
 _PLACE: Final = "s3://code/"
 _LABEL: Final = "The code"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from loki_shipper.deployment.template import read_template as template_of
+from loki_shipper.template import read_template as template_of
 
 CLONE: Final = Path(__file__).parents[1]
 
@@ -18,18 +18,18 @@ class Group(Struct, frozen=True):
     parameters: tuple[str, ...]
 
 
-class Template(Struct, frozen=True):
+class SourceTemplate(Struct, frozen=True):
     """The parameters by name, as CloudFormation declares them, and how the console groups them."""
 
     parameters: Mapping[str, Mapping[str, Any]]
     groups: tuple[Group, ...]
 
 
-def read_template() -> Template:
+def read_template() -> SourceTemplate:
     """Read the clone's template."""
     template = template_of(CLONE / "template.yaml")
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
-    return Template(
+    return SourceTemplate(
         template["Parameters"],
         tuple(Group(each["Label"]["default"], tuple(each["Parameters"])) for each in groups),
     )

@@ -8,14 +8,14 @@ from msgspec import Struct
 
 from loki_shipper.subscriber.settings import Origin
 
-type Kind = Literal["shipper", "redriver", "subscriber"]
+type FunctionKind = Literal["shipper", "redriver", "subscriber"]
 
-_HANDLERS: dict[str, Kind] = {
+_HANDLERS: dict[str, FunctionKind] = {
     "loki_shipper.shipper.handler.handle": "shipper",
     "loki_shipper.redriver.handler.handle": "redriver",
     "loki_shipper.subscriber.handler.handle": "subscriber",
 }
-_VARIABLES: dict[str, Kind] = {"SHIPPER_ARN": "subscriber", "LOKI_URL": "shipper"}
+_VARIABLES: dict[str, FunctionKind] = {"SHIPPER_ARN": "subscriber", "LOKI_URL": "shipper"}
 """Settings that tell the kind of a function whose handler something else wraps."""
 
 
@@ -23,14 +23,14 @@ class NotDeployedError(Exception):
     """Raised when there is no such stack or function; the message may be shown."""
 
 
-class Function(Struct, frozen=True):
+class DeployedFunction(Struct, frozen=True):
     """A function of Loki-Shipper, as it is deployed.
 
     `arn` has an alias where the function was named by it. `environ` may hold secrets. `trouble`
     says why Lambda does not run it, and is empty where Lambda does.
     """
 
-    kind: Kind
+    kind: FunctionKind
     arn: str
     role: str
     log_group: str
@@ -54,7 +54,7 @@ class Function(Struct, frozen=True):
         return f"Function({self.kind!r}, {self.arn!r})"
 
 
-def functions_of_stack(stack: str, cloudformation: Any, functions: Any) -> list[Function]:
+def functions_of_stack(stack: str, cloudformation: Any, functions: Any) -> list[DeployedFunction]:
     """List Loki-Shipper's functions of a stack, with boto3's clients of the two services.
 
     Raises NotDeployedError, and what the clients raise.
@@ -80,7 +80,7 @@ def functions_of_stack(stack: str, cloudformation: Any, functions: Any) -> list[
     return ours
 
 
-def function_named(name: str, functions: Any) -> Function:
+def function_named(name: str, functions: Any) -> DeployedFunction:
     """Find a function of Loki-Shipper by its name or ARN, with boto3's client of Lambda.
 
     Raises NotDeployedError, and what the client raises.
@@ -91,7 +91,7 @@ def function_named(name: str, functions: Any) -> Function:
     return function
 
 
-def _function(name: str, functions: Any) -> Function | None:
+def _function(name: str, functions: Any) -> DeployedFunction | None:
     """Read a function's configuration; None where it is not one of Loki-Shipper."""
     try:
         found = functions.get_function_configuration(FunctionName=name)
@@ -104,7 +104,7 @@ def _function(name: str, functions: Any) -> Function | None:
     if kind is None:
         return None
     arn, log_group = found["FunctionArn"], f"/aws/lambda/{found['FunctionName']}"
-    return Function(
+    return DeployedFunction(
         kind=kind,
         # Filters that send to an alias keep sending to it.
         arn=name if name.startswith(f"{arn}:") else arn,
@@ -116,7 +116,7 @@ def _function(name: str, functions: Any) -> Function | None:
     )
 
 
-def _kind(handler: str, environ: Mapping[str, str]) -> Kind | None:
+def _kind(handler: str, environ: Mapping[str, str]) -> FunctionKind | None:
     if handler in _HANDLERS:
         return _HANDLERS[handler]
     return next((kind for name, kind in _VARIABLES.items() if name in environ), None)

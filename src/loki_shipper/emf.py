@@ -16,7 +16,7 @@ import msgspec
 
 NAMESPACE: Final = "LokiShipper"
 
-type Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+type LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 type Metric = tuple[str, str, float]
 """A metric's name, CloudWatch unit and value."""
 
@@ -40,7 +40,7 @@ class FunctionLog:
         fields: Mapping[str, Any],
         metrics: Iterable[Metric] = (),
         *,
-        level: Level = "INFO",
+        level: LogLevel = "INFO",
     ) -> None:
         """Say a message with its fields, and give metrics, in one line.
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.local.artifact import Artifact, build_artifact
 from loki_shipper.local.progress import Tell
 from loki_shipper.local.receiver import Receiver
-from loki_shipper.local.runtime_api import Sandbox, run_sandbox
+from loki_shipper.local.runtime_api import ExecutionEnvironment, run_execution_environment
+from tools.artifact import SamArtifact, build_artifact
 
 HANDLER = "loki_shipper.shipper.handler.handle"
 
-type Start = Callable[[Mapping[str, str]], AbstractContextManager[Sandbox]]
+type Start = Callable[[Mapping[str, str]], AbstractContextManager[ExecutionEnvironment]]
 
 
 @pytest.fixture(scope="session")
-def artifact(tell: Tell) -> Artifact:
+def artifact(tell: Tell) -> SamArtifact:
     """What `sam build` makes of this clone, for this machine's processor."""
     if sys.platform != "linux":
         pytest.skip("what is deployed holds Linux programs, and this is none")
@@ -27,11 +27,11 @@ def artifact(tell: Tell) -> Artifact:
 
 
 @pytest.fixture(scope="session")
-def start(artifact: Artifact) -> Start:
+def start(artifact: SamArtifact) -> Start:
     """Run the built function with these settings, and nothing of the clone within its reach."""
 
-    def start(env: Mapping[str, str]) -> AbstractContextManager[Sandbox]:
-        return run_sandbox(
+    def start(env: Mapping[str, str]) -> AbstractContextManager[ExecutionEnvironment]:
+        return run_execution_environment(
             HANDLER, paths=artifact.paths, cwd=artifact.function, env=env, alone=True
         )
 
@@ -39,20 +39,20 @@ def start(artifact: Artifact) -> Start:
 
 
 @pytest.fixture
-def sandbox(start: Start, receiver: Receiver) -> Iterator[Sandbox]:
+def environment(start: Start, receiver: Receiver) -> Iterator[ExecutionEnvironment]:
     """The built function, pushing to the receiver, without AWS."""
-    with start({"LOKI_URL": receiver.url, "TAG_LABELS": "none"}) as sandbox:
-        yield sandbox
+    with start({"LOKI_URL": receiver.url, "TAG_LABELS": "none"}) as environment:
+        yield environment
 
 
 @pytest.fixture
-def artifact_without_boto3(artifact: Artifact, tmp_path: Path) -> Start:
+def artifact_without_boto3(artifact: SamArtifact, tmp_path: Path) -> Start:
     """Run the built function where importing boto3 or botocore fails."""
     for name in ("boto3", "botocore"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('it is slow to load')")
 
-    def start(env: Mapping[str, str]) -> AbstractContextManager[Sandbox]:
+    def start(env: Mapping[str, str]) -> AbstractContextManager[ExecutionEnvironment]:
         paths = (tmp_path, *artifact.paths)
-        return run_sandbox(HANDLER, paths=paths, cwd=tmp_path, env=env, alone=True)
+        return run_execution_environment(HANDLER, paths=paths, cwd=tmp_path, env=env, alone=True)
 
     return start

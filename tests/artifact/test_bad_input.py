@@ -14,10 +14,10 @@ import pytest
 
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.receiver import Receiver, run_receiver
-from loki_shipper.local.runtime_api import FunctionError, Response, Sandbox
+from loki_shipper.local.runtime_api import ExecutionEnvironment, FunctionError, Response
 from loki_shipper.local.sample import from_lines, invocation_event
 
-type Start = Callable[[Mapping[str, str]], AbstractContextManager[Sandbox]]
+type Start = Callable[[Mapping[str, str]], AbstractContextManager[ExecutionEnvironment]]
 
 MEGABYTE = 1_000_000
 
@@ -74,27 +74,27 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def sandbox(start: Start, receiver: Receiver) -> Iterator[Sandbox]:
+def environment(start: Start, receiver: Receiver) -> Iterator[ExecutionEnvironment]:
     """One for all of them, as it must live through all of them."""
-    with start({"LOKI_URL": receiver.url, "TAG_LABELS": "none"}) as sandbox:
-        yield sandbox
+    with start({"LOKI_URL": receiver.url, "TAG_LABELS": "none"}) as environment:
+        yield environment
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_without_a_bucket_it_fails_with_a_reason_and_serves_the_next(
-    sandbox: Sandbox, receiver: Receiver, bad: object
+    environment: ExecutionEnvironment, receiver: Receiver, bad: object
 ) -> None:
     receiver.reset()
-    error = sandbox.invoke(bad)
+    error = environment.invoke(bad)
     assert isinstance(error, FunctionError)
     assert error.error_type == "UndecodableError"
     assert error.error_message
     assert receiver.attempts == []
 
-    assert isinstance(sandbox.invoke(good()), Response)
+    assert isinstance(environment.invoke(good()), Response)
     assert [entry.line for push in receiver.pushes for entry in push.entries] == ["good"]
-    assert sandbox.peak_rss is not None
-    assert sandbox.peak_rss < 256 * MEGABYTE
+    assert environment.peak_rss is not None
+    assert environment.peak_rss < 256 * MEGABYTE
 
 
 def test_with_a_bucket_it_is_kept_as_it_came(
@@ -105,11 +105,11 @@ def test_with_a_bucket_it_is_kept_as_it_came(
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": aws.region})
     env = aws.environ | {"LOKI_URL": receiver.url, "TAG_LABELS": "none", "BUCKET": bucket}
-    with start(env) as sandbox:
+    with start(env) as environment:
         for bad in BAD.values():
-            assert isinstance(sandbox.invoke(bad), Response)
-        assert isinstance(sandbox.invoke(good()), Response)
-        peak = sandbox.peak_rss
+            assert isinstance(environment.invoke(bad), Response)
+        assert isinstance(environment.invoke(good()), Response)
+        peak = environment.peak_rss
     assert peak is not None
     assert peak < 256 * MEGABYTE
     objects = s3.list_objects_v2(Bucket=bucket, Prefix="rejected/")["Contents"]

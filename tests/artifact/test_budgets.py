@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from loki_shipper.local.artifact import Artifact
-from loki_shipper.local.bench.payloads import payload
 from loki_shipper.local.receiver import Receiver
-from loki_shipper.local.runtime_api import Response, Sandbox
+from loki_shipper.local.runtime_api import ExecutionEnvironment, Response
+from tools.artifact import SamArtifact
+from tools.bench.payloads import payload
 
 MODULES = 152
 """Of ours and of the layer, not of the standard library; 149 when this was written."""
@@ -19,7 +19,7 @@ BYTES_AN_EVENT = {1: 500, 100: 90, 10_000: 62}
 
 
 @pytest.fixture(scope="module")
-def loaded(artifact: Artifact) -> set[str]:
+def loaded(artifact: SamArtifact) -> set[str]:
     command = "import sys, loki_shipper.shipper.handler; print(*sys.modules)"
     paths = os.pathsep.join(map(str, artifact.paths))
     env = {"PYTHONPATH": paths, "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
@@ -57,8 +57,10 @@ def test_init_imports_nothing_slow_of_the_standard_library(loaded: set[str]) -> 
 
 
 @pytest.mark.parametrize("events", BYTES_AN_EVENT)
-def test_a_log_event_costs_few_bytes(sandbox: Sandbox, receiver: Receiver, events: int) -> None:
-    answer = sandbox.invoke(payload(events).body)
+def test_a_log_event_costs_few_bytes(
+    environment: ExecutionEnvironment, receiver: Receiver, events: int
+) -> None:
+    answer = environment.invoke(payload(events).body)
     assert isinstance(answer, Response)
     assert sum(len(push.entries) for push in receiver.pushes) == events
     pushed = sum(len(push.body) for push in receiver.pushes)
@@ -67,8 +69,8 @@ def test_a_log_event_costs_few_bytes(sandbox: Sandbox, receiver: Receiver, event
 
 @pytest.mark.parametrize(("events", "pushes"), [(1, 1), (1_000, 1), (10_000, 3)])
 def test_a_payload_takes_as_few_pushes_as_a_megabyte_each_allows(
-    sandbox: Sandbox, receiver: Receiver, events: int, pushes: int
+    environment: ExecutionEnvironment, receiver: Receiver, events: int, pushes: int
 ) -> None:
-    answer = sandbox.invoke(payload(events).body)
+    answer = environment.invoke(payload(events).body)
     assert isinstance(answer, Response)
     assert len(receiver.pushes) == pushes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.local.artifact import LAYERS, Artifact
+from tools.artifact import LAYERS, SamArtifact
 
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 
@@ -20,7 +20,7 @@ def modules(folder: Path) -> Iterator[Path]:
 
 
 def test_the_function_is_its_own_code_without_the_rooms_of_peoples_machines(
-    artifact: Artifact,
+    artifact: SamArtifact,
 ) -> None:
     assert names(artifact.function) == {"loki_shipper"}
     rooms = names(artifact.function / "loki_shipper")
@@ -28,7 +28,7 @@ def test_the_function_is_its_own_code_without_the_rooms_of_peoples_machines(
     assert not rooms & {"bundle.py", "cli", "deployment", "doctor", "local"}
 
 
-def test_the_layer_has_what_the_function_imports_and_no_tools(artifact: Artifact) -> None:
+def test_the_layer_has_what_the_function_imports_and_no_tools(artifact: SamArtifact) -> None:
     assert names(artifact.layer) == {"python"}
     found = names(artifact.layer / "python")
     assert {"boto3", "isal", "msgspec", "requests", "snappy"} <= found
@@ -37,7 +37,7 @@ def test_the_layer_has_what_the_function_imports_and_no_tools(artifact: Artifact
 
 @pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
 def test_a_build_has_a_layer_for_each_processor_with_its_own_wheels(
-    artifact: Artifact, architecture: str, machine: str
+    artifact: SamArtifact, architecture: str, machine: str
 ) -> None:
     layer = artifact.layer.with_name(LAYERS[architecture])
     native = [path.name for path in layer.rglob("*-linux-gnu.so")]
@@ -46,7 +46,9 @@ def test_a_build_has_a_layer_for_each_processor_with_its_own_wheels(
 
 
 @pytest.mark.parametrize("part", ["function", "layer"])
-def test_every_module_has_bytecode_that_no_copy_makes_stale(artifact: Artifact, part: str) -> None:
+def test_every_module_has_bytecode_that_no_copy_makes_stale(
+    artifact: SamArtifact, part: str
+) -> None:
     folder: Path = getattr(artifact, part)
     without = [
         module
@@ -58,7 +60,7 @@ def test_every_module_has_bytecode_that_no_copy_makes_stale(artifact: Artifact, 
     assert any(modules(folder))
 
 
-def test_bytecode_names_the_places_where_lambda_unpacks_it(artifact: Artifact) -> None:
+def test_bytecode_names_the_places_where_lambda_unpacks_it(artifact: SamArtifact) -> None:
     """So that the same sources give the same bytes, whoever builds them where."""
     settings = artifact.function / "loki_shipper/settings.py"
     requests = artifact.layer / "python/requests/api.py"
@@ -69,7 +71,7 @@ def test_bytecode_names_the_places_where_lambda_unpacks_it(artifact: Artifact) -
         assert place in Path(importlib.util.cache_from_source(str(module))).read_bytes()
 
 
-def test_function_and_layer_fit_into_lambda_with_room_to_spare(artifact: Artifact) -> None:
+def test_function_and_layer_fit_into_lambda_with_room_to_spare(artifact: SamArtifact) -> None:
     size = sum(
         path.stat().st_size
         for folder in (artifact.function, artifact.layer)

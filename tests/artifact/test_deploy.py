@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from loki_shipper.deployment.artifact import find_compiler, function_artifact, layer_artifact
-from loki_shipper.local.artifact import LAYERS, Artifact
+from tools.artifact import LAYERS, SamArtifact
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -15,13 +15,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_functions_are_the_same(artifact: Artifact, tmp_path: Path) -> None:
+def test_the_functions_are_the_same(artifact: SamArtifact, tmp_path: Path) -> None:
     function_artifact(find_compiler(os.environ), os.environ).fill(tmp_path)
     assert contents(tmp_path).keys() == contents(artifact.function).keys()
     assert contents(tmp_path) == contents(artifact.function)
 
 
-def test_the_layers_are_the_same(artifact: Artifact, tmp_path: Path) -> None:
+def test_the_layers_are_the_same(artifact: SamArtifact, tmp_path: Path) -> None:
     for architecture, name in LAYERS.items():
         folder = tmp_path / architecture
         layer_artifact(architecture, find_compiler(os.environ), os.environ).fill(folder)

@@ -13,11 +13,11 @@ import pytest
 
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.loki import Loki, Running, query_range
-from loki_shipper.local.receiver import Answer, Receiver
-from loki_shipper.local.runtime_api import FunctionError, Response, Sandbox
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer
+from loki_shipper.local.runtime_api import ExecutionEnvironment, FunctionError, Response
 from loki_shipper.local.sample import from_lines, invocation_event
 
-type Start = Callable[[Mapping[str, str]], AbstractContextManager[Sandbox]]
+type Start = Callable[[Mapping[str, str]], AbstractContextManager[ExecutionEnvironment]]
 
 EVENTS = Path(__file__).parents[2] / "events"
 LINES = ["first", "second", "third"]
@@ -51,8 +51,10 @@ def everything_on(aws: LocalAws, receiver: Receiver) -> dict[str, str]:
     return aws.environ | {"LOKI_URL": receiver.url, "BUCKET": name, "LOKI_SECRET": secret}
 
 
-def test_a_payload_is_delivered_and_counted(sandbox: Sandbox, receiver: Receiver) -> None:
-    answer = sandbox.invoke(payload())
+def test_a_payload_is_delivered_and_counted(
+    environment: ExecutionEnvironment, receiver: Receiver
+) -> None:
+    answer = environment.invoke(payload())
     assert isinstance(answer, Response)
     assert answer.payload["received"] == answer.payload["delivered"] == 3
     assert lines(receiver) == LINES
@@ -62,8 +64,8 @@ def test_lines_reach_a_real_loki_under_the_tags_of_their_log_group(
     start: Start, aws: LocalAws, log_group: str, loki: Loki | Running, tenant: str
 ) -> None:
     env = aws.environ | {"LOKI_URL": loki.url, "LOKI_TENANT": tenant}
-    with start(env) as sandbox:
-        answer = sandbox.invoke(payload(log_group=log_group))
+    with start(env) as environment:
+        answer = environment.invoke(payload(log_group=log_group))
     assert isinstance(answer, Response)
     now = time.time_ns()
     held = query_range(
@@ -76,22 +78,28 @@ def test_lines_reach_a_real_loki_under_the_tags_of_their_log_group(
     assert [line.line for line in held] == LINES
 
 
-def test_a_control_message_pushes_nothing(sandbox: Sandbox, receiver: Receiver) -> None:
-    answer = sandbox.invoke((EVENTS / "control.json").read_bytes())
+def test_a_control_message_pushes_nothing(
+    environment: ExecutionEnvironment, receiver: Receiver
+) -> None:
+    answer = environment.invoke((EVENTS / "control.json").read_bytes())
     assert isinstance(answer, Response)
     assert receiver.attempts == []
 
 
-def test_its_own_log_group_is_not_shipped(sandbox: Sandbox, receiver: Receiver) -> None:
-    answer = sandbox.invoke(payload(log_group="/aws/lambda/loki-shipper-local"))
+def test_its_own_log_group_is_not_shipped(
+    environment: ExecutionEnvironment, receiver: Receiver
+) -> None:
+    answer = environment.invoke(payload(log_group="/aws/lambda/loki-shipper-local"))
     assert isinstance(answer, Response)
     assert answer.payload["received"] == 3
     assert receiver.attempts == []
 
 
-def test_an_invocation_fails_when_loki_takes_nothing(sandbox: Sandbox, receiver: Receiver) -> None:
-    receiver.script(lambda _: Answer(status=500, body=b"no\n"))
-    error = sandbox.invoke(payload(), deadline_ms=10_000)
+def test_an_invocation_fails_when_loki_takes_nothing(
+    environment: ExecutionEnvironment, receiver: Receiver
+) -> None:
+    receiver.script(lambda _: ScriptedAnswer(status=500, body=b"no\n"))
+    error = environment.invoke(payload(), deadline_ms=10_000)
     assert isinstance(error, FunctionError)
     assert error.error_type == "DeliveryError"
     assert receiver.attempts
@@ -104,13 +112,13 @@ def test_warm_it_asks_nothing_of_aws(
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with start(everything_on) as sandbox, caplog.at_level(logging.INFO, "werkzeug"):
-        cold = sandbox.invoke(payload("cold", log_group=log_group))
+    with start(everything_on) as environment, caplog.at_level(logging.INFO, "werkzeug"):
+        cold = environment.invoke(payload("cold", log_group=log_group))
         assert isinstance(cold, Response)
         asked_when_cold = list(caplog.messages)
         caplog.clear()
         for number in range(3):
-            warm = sandbox.invoke(payload(f"warm {number}", log_group=log_group))
+            warm = environment.invoke(payload(f"warm {number}", log_group=log_group))
             assert isinstance(warm, Response)
         asked_when_warm = list(caplog.messages)
     assert asked_when_cold
@@ -121,9 +129,11 @@ def test_warm_it_asks_nothing_of_aws(
         assert push.headers["authorization"] == "Bearer glc_1234"
 
 
-def test_warm_it_keeps_its_connection_to_loki(sandbox: Sandbox, receiver: Receiver) -> None:
+def test_warm_it_keeps_its_connection_to_loki(
+    environment: ExecutionEnvironment, receiver: Receiver
+) -> None:
     for number in range(3):
-        assert isinstance(sandbox.invoke(payload(f"line {number}")), Response)
+        assert isinstance(environment.invoke(payload(f"line {number}")), Response)
     assert len(receiver.pushes) == 3
     assert receiver.connections == 1
 
@@ -132,13 +142,13 @@ def test_boto3_is_not_loaded_where_aws_is_not_asked(
     artifact_without_boto3: Start, receiver: Receiver
 ) -> None:
     env = {"LOKI_URL": receiver.url, "TAG_LABELS": "none", "BUCKET": "a-bucket"}
-    with artifact_without_boto3(env) as sandbox:
-        assert isinstance(sandbox.invoke(payload()), Response)
+    with artifact_without_boto3(env) as environment:
+        assert isinstance(environment.invoke(payload()), Response)
     assert lines(receiver) == LINES
 
 
 def test_neither_lines_nor_secrets_are_in_its_own_log(start: Start, receiver: Receiver) -> None:
-    receiver.script([Answer(status=400, body=b"entry refused: card 4111-1111\n")])
+    receiver.script([ScriptedAnswer(status=400, body=b"entry refused: card 4111-1111\n")])
     token = "glc_" + "s3cr3t" * 4
     env = {
         "LOKI_URL": receiver.url,
@@ -146,10 +156,10 @@ def test_neither_lines_nor_secrets_are_in_its_own_log(start: Start, receiver: Re
         "LOKI_TOKEN": token,
         "LOG_LEVEL": "DEBUG",
     }
-    with start(env) as sandbox:
-        sandbox.invoke(payload("card 4111-1111"))
-        sandbox.invoke(payload("card 4222-2222"))
-        log = "\n".join(sandbox.log_lines)
+    with start(env) as environment:
+        environment.invoke(payload("card 4111-1111"))
+        environment.invoke(payload("card 4222-2222"))
+        log = "\n".join(environment.log_lines)
     assert receiver.attempts[0].headers["authorization"] == f"Bearer {token}"
     assert log
     assert token not in log
@@ -157,20 +167,20 @@ def test_neither_lines_nor_secrets_are_in_its_own_log(start: Start, receiver: Re
     assert "4222" not in log
 
 
-def test_its_log_and_metrics_are_json(sandbox: Sandbox) -> None:
-    sandbox.invoke(payload())
-    records = [json.loads(line) for line in sandbox.log_lines]
+def test_its_log_and_metrics_are_json(environment: ExecutionEnvironment) -> None:
+    environment.invoke(payload())
+    records = [json.loads(line) for line in environment.log_lines]
     (one,) = [record for record in records if "_aws" in record]
     assert one["LinesReceived"] == one["LinesDelivered"] == 3
     assert (one["level"], one["message"], one["received"]) == ("INFO", "shipped", 3)
 
 
-def test_an_invocation_that_went_well_is_one_line(sandbox: Sandbox) -> None:
+def test_an_invocation_that_went_well_is_one_line(environment: ExecutionEnvironment) -> None:
     """CloudWatch Logs charges for each byte."""
-    sandbox.invoke(payload())
-    before = sandbox.log_lines
-    sandbox.invoke(payload())
-    [line] = sandbox.log_lines[len(before) :]
+    environment.invoke(payload())
+    before = environment.log_lines
+    environment.invoke(payload())
+    [line] = environment.log_lines[len(before) :]
     assert len(line) < 1_100
 
 
@@ -184,9 +194,9 @@ def test_all_faults_of_the_settings_are_named_at_once_and_no_secret(
         "LOKI_TOKEN": "glc_s3cr3t",
         "LOKI_PASSWORD": "pa55word",
     }
-    with start(env) as sandbox:
-        error = sandbox.invoke(payload())
-        log = "\n".join(sandbox.log_lines)
+    with start(env) as environment:
+        error = environment.invoke(payload())
+        log = "\n".join(environment.log_lines)
     assert isinstance(error, FunctionError)
     assert error.error_type == "SettingsError"
     for name in ("LOKI_URL", "LONG_LINES", "MAX_LABELS", "LOKI_USERNAME and LOKI_PASSWORD"):

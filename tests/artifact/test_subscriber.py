@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.local.artifact import Artifact
-from loki_shipper.local.runtime_api import Response, Sandbox, run_sandbox
+from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
 from loki_shipper.subscriber.answer import LINKS, NOTHING_LINKED
 from tests.subscriber.answers import answers, stack_event
 from tests.subscriber.deployment import Deployment, deployed
+from tools.artifact import SamArtifact
 
 HANDLER = "loki_shipper.subscriber.handler.handle"
 OTHER_MACHINE = {0x3E: 0xB7, 0xB7: 0x3E}
@@ -26,19 +26,19 @@ def here() -> Iterator[Deployment]:
 
 
 @pytest.fixture
-def subscriber(artifact: Artifact, here: Deployment) -> Iterator[Sandbox]:
-    with run_sandbox(
+def subscriber(artifact: SamArtifact, here: Deployment) -> Iterator[ExecutionEnvironment]:
+    with run_execution_environment(
         HANDLER,
         paths=artifact.paths,
         cwd=artifact.function,
         env={**here.aws.environ, **here.environ},
         alone=True,
-    ) as sandbox:
-        yield sandbox
+    ) as environment:
+        yield environment
 
 
 def test_a_sweep_links_and_the_next_one_finds_nothing_to_do(
-    here: Deployment, subscriber: Sandbox
+    here: Deployment, subscriber: ExecutionEnvironment
 ) -> None:
     for name in ("/aws/lambda/a", "/ecs/b"):
         here.group(name)
@@ -50,7 +50,9 @@ def test_a_sweep_links_and_the_next_one_finds_nothing_to_do(
 
 
 @pytest.fixture
-def broken(artifact: Artifact, here: Deployment, tmp_path: Path) -> Iterator[Sandbox]:
+def broken(
+    artifact: SamArtifact, here: Deployment, tmp_path: Path
+) -> Iterator[ExecutionEnvironment]:
     """The function with a layer whose wheels were built for another processor."""
     layer = tmp_path / "python"
     shutil.copytree(artifact.layer / "python", layer)
@@ -58,14 +60,14 @@ def broken(artifact: Artifact, here: Deployment, tmp_path: Path) -> Iterator[San
         content = bytearray(library.read_bytes())
         content[18] = OTHER_MACHINE[content[18]]
         library.write_bytes(content)
-    with run_sandbox(
+    with run_execution_environment(
         HANDLER,
         paths=(artifact.function, layer),
         cwd=artifact.function,
         env={**here.aws.environ, **here.environ},
         alone=True,
-    ) as sandbox:
-        yield sandbox
+    ) as environment:
+        yield environment
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def broken(artifact: Artifact, here: Deployment, tmp_path: Path) -> Iterator[San
     ],
 )
 def test_wheels_for_another_processor_leave_no_stack_without_an_answer(
-    broken: Sandbox, here: Deployment, kind: str, physical_id: str | None, status: str
+    broken: ExecutionEnvironment, here: Deployment, kind: str, physical_id: str | None, status: str
 ) -> None:
     here.make_stack()
     known = {} if physical_id is None else {"PhysicalResourceId": physical_id}
@@ -93,7 +95,7 @@ def test_wheels_for_another_processor_leave_no_stack_without_an_answer(
     assert ("ImportError" in answer["Reason"]) is (status == "FAILED")
 
 
-def test_the_entry_imports_nothing_but_the_standard_library(artifact: Artifact) -> None:
+def test_the_entry_imports_nothing_but_the_standard_library(artifact: SamArtifact) -> None:
     """What it imports later it has to catch, or CloudFormation waits for an hour."""
     code = "import sys; import loki_shipper.subscriber.handler; print(*sys.modules)"
     command = [sys.executable, "-S", "-c", code]

@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from loki_shipper.local.receiver import Answer
+from loki_shipper.local.receiver import ScriptedAnswer
 
 
-def found(labels: Mapping[str, str], *entries: tuple[int, str]) -> Answer:
+def found(labels: Mapping[str, str], *entries: tuple[int, str]) -> ScriptedAnswer:
     """Make Loki's answer with the entries of one stream, each with its time in ns since 1970."""
     values = [[str(at), line] for at, line in entries]
     result = [{"stream": dict(labels), "values": values}] if values else []
-    return Answer(200, json.dumps({"data": {"result": result}}).encode())
+    return ScriptedAnswer(200, json.dumps({"data": {"result": result}}).encode())
 
 
 @contextmanager
 def queried(
-    answers: Sequence[Answer], came: list[Mapping[str, str]] | None = None
+    answers: Sequence[ScriptedAnswer], came: list[Mapping[str, str]] | None = None
 ) -> Iterator[str]:
     """Run the server as long as the block lasts, and give its URL.
 

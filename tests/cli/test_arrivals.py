@@ -1,17 +1,17 @@
 """Which lines are new in Loki, and where a line is that CloudWatch Logs has too."""
 
 from loki_shipper.cli.arrivals import Arrival, Arrivals, Comparison, Expected
-from loki_shipper.local.loki import Line
+from loki_shipper.local.loki import LokiLine
 
 NOW = 1_795_000_000_000
 MS = 1_000_000
 
 
-def line(text: str, ago: int = 0, **labels: str) -> Line:
-    return Line({"team": "a", **labels}, (NOW - ago) * MS, text, {})
+def line(text: str, ago: int = 0, **labels: str) -> LokiLine:
+    return LokiLine({"team": "a", **labels}, (NOW - ago) * MS, text, {})
 
 
-def new(arrivals: Arrivals, *lines: Line, now: int = NOW) -> list[tuple[str, int | None]]:
+def new(arrivals: Arrivals, *lines: LokiLine, now: int = NOW) -> list[tuple[str, int | None]]:
     found = arrivals.new(lines, now, NOW - 60_000)
     return [(arrival.line.line, arrival.delay) for arrival in found]
 

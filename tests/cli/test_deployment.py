@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from loki_shipper.cli import COMMANDS
-from loki_shipper.deployed_functions import Function
+from loki_shipper.deployed_functions import DeployedFunction
 from loki_shipper.local.aws import LocalAws
 from tests.subscriber.deployment import REGION, Deployment, deployed
 
@@ -132,5 +132,5 @@ def test_a_stack_of_something_else_is_refused(run: Run, aws: LocalAws) -> None:
 
 def test_a_functions_environment_is_not_shown() -> None:
     secret = {"LOKI_TOKEN": "glc-secret"}
-    function = Function("shipper", "arn:f", "role", "/g", secret, in_vpc=False, trouble="")
+    function = DeployedFunction("shipper", "arn:f", "role", "/g", secret, in_vpc=False, trouble="")
     assert "glc-secret" not in repr(function)

@@ -24,10 +24,10 @@ from moto.iam.responses import IamResponse
 
 import loki_shipper.doctor as doctor_package
 from loki_shipper.cli import main
-from loki_shipper.doctor.finding import Finding, red, yellow
+from loki_shipper.doctor.finding import Finding, failure, warning
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.loki import Loki
-from loki_shipper.local.receiver import Answer, Receiver
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from loki_shipper.settings import variables
 from tests.subscriber.deployment import deployed
 
@@ -132,7 +132,7 @@ def test_a_wrong_path_is_named_with_the_right_one(run: Run, stock_loki: Loki, te
 
 
 def test_what_takes_no_pushes_anywhere_may_be_no_loki(run: Run, receiver: Receiver) -> None:
-    receiver.script(lambda _: Answer(status=404))
+    receiver.script(lambda _: ScriptedAnswer(status=404))
     result = run("doctor", "--json", "--loki", f"{receiver.url}/loki")
     assert (result.exit_code, faults(result)) == (1, ["path"])
     assert "is this Loki?" in told(result, "path")
@@ -397,7 +397,7 @@ def test_no_next_step_needs_the_clone(name: str) -> None:
     assert [text for text in texts if any(each in text for each in named)] == []
 
 
-@pytest.mark.parametrize("make", [yellow, red])
+@pytest.mark.parametrize("make", [warning, failure])
 def test_what_is_not_fine_has_a_next_step(make: Callable[[str, str, str], Finding]) -> None:
     assert make("check", "it is broken", "mend it").advice == "mend it"
     with pytest.raises(ValueError, match="next step"):

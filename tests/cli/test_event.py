@@ -9,8 +9,8 @@ import pytest
 from click.testing import Result
 
 from loki_shipper.model import LogData
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.source import source
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import source
 
 type Run = Callable[..., Result]
 

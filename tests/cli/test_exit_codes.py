@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 
 from loki_shipper.cli import COMMANDS, EXIT_CODES
-from loki_shipper.local.receiver import Answer, Receiver
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from tests.subscriber.deployment import Deployment, deployed
 from tests.subscriber.faulty import faulty
 
@@ -74,7 +74,7 @@ def test_1_when_settings_or_rules_are_wrong(run: Run) -> None:
 
 
 def test_1_when_loki_does_not_take_a_line(run: Run, receiver: Receiver) -> None:
-    receiver.script([Answer(status=401)] * 9)
+    receiver.script([ScriptedAnswer(status=401)] * 9)
     assert run("invoke", EVENT, "--loki", receiver.url).exit_code == 1
 
 

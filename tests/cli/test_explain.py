@@ -69,11 +69,11 @@ def test_an_event_is_explained_without_aws(run: Run) -> None:
     ],
 )
 def test_each_tag_has_a_fate_and_a_reason(
-    run: Run, tag: str, environ: dict[str, str], fate: str
+    run: Run, tag: str, environ: dict[str, str], decision: str
 ) -> None:
     result = run("explain", "--event", LAMBDA, "--tag", tag, **environ)
     [line] = [line for line in result.stdout.splitlines() if line.startswith("tag ")]
-    assert fate in line
+    assert decision in line
 
 
 def test_a_setting_shows_what_it_would_change(run: Run) -> None:

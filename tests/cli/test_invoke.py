@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from loki_shipper.local.receiver import Answer, Receiver
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from loki_shipper.local.sample import Call, invocation_event, log_data
 from loki_shipper.settings import variables
 
@@ -164,7 +164,7 @@ def test_what_loki_rejects_is_an_exit_code_of_1_and_advice(run: Run, receiver: R
         b"entry for stream '{}' has timestamp too old: 2025-11-13T02:13:20Z, "
         b"oldest acceptable timestamp is: 2026-11-14T00:00:00Z"
     )
-    receiver.script([Answer(400, body)])
+    receiver.script([ScriptedAnswer(400, body)])
     result = run("invoke", "--loki", receiver.url, "-", stdin=event("a", "b"))
     assert result.exit_code == 1
     assert "answer     400 entry for stream '{}' has timestamp too old" in result.stdout
@@ -175,7 +175,9 @@ def test_what_loki_rejects_is_an_exit_code_of_1_and_advice(run: Run, receiver: R
 
 
 def test_a_page_is_no_loki_whatever_its_status(run: Run, receiver: Receiver) -> None:
-    page = Answer(200, b"<!DOCTYPE html><title>Sign in</title>", {"Content-Type": "text/html"})
+    page = ScriptedAnswer(
+        200, b"<!DOCTYPE html><title>Sign in</title>", {"Content-Type": "text/html"}
+    )
     receiver.script(lambda _: page)
     result = run("invoke", "--loki", receiver.url, "-", stdin=event("a"))
     assert result.exit_code == 1
@@ -187,7 +189,7 @@ def test_a_page_is_no_loki_whatever_its_status(run: Run, receiver: Receiver) -> 
 
 def test_what_loki_takes_later_is_not_delivered_yet(run: Run, receiver: Receiver) -> None:
     body = b"entry for stream '{}' has timestamp too new: 2025-11-13T00:00:00Z"
-    receiver.script([Answer(400, body)])
+    receiver.script([ScriptedAnswer(400, body)])
     result = run("invoke", "--now", "--loki", receiver.url, "-", stdin=event("a", "b"))
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-1].endswith("rejected 0, deferred 2 (2 too_new), errored 0")
@@ -197,7 +199,7 @@ def test_what_loki_takes_later_is_not_delivered_yet(run: Run, receiver: Receiver
 def test_what_cannot_be_delivered_is_an_exit_code_of_1_also_with_json(
     run: Run, receiver: Receiver
 ) -> None:
-    receiver.script(lambda _: Answer(404, b"no such page"))
+    receiver.script(lambda _: ScriptedAnswer(404, b"no such page"))
     result = run("invoke", "--json", "--loki", receiver.url, "-", stdin=event("a"))
     assert result.exit_code == 1
     [document] = json.loads(result.stdout)
@@ -211,7 +213,7 @@ def test_what_cannot_be_delivered_is_an_exit_code_of_1_also_with_json(
 
 
 def test_a_repeated_push_does_not_print_its_entries_again(run: Run, receiver: Receiver) -> None:
-    receiver.script([Answer(413), Answer(), Answer()])
+    receiver.script([ScriptedAnswer(413), ScriptedAnswer(), ScriptedAnswer()])
     result = run("invoke", "--loki", receiver.url, "-", stdin=event("a", "b"))
     assert result.exit_code == 0
     assert [
@@ -269,7 +271,7 @@ def test_a_tag_needs_a_key_and_a_value(run: Run) -> None:
 
 def test_a_token_is_sent_and_never_printed(run: Run, receiver: Receiver) -> None:
     assert "LOKI_TOKEN" in variables()
-    receiver.script(lambda _: Answer(401, b"no"))
+    receiver.script(lambda _: ScriptedAnswer(401, b"no"))
     words = ["--loki", receiver.url, "-"]
     result = run("invoke", *words, stdin=event("a"), LOKI_TOKEN="glc-secret")
     assert receiver.attempts[0].headers["authorization"] == "Bearer glc-secret"

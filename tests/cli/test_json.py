@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from loki_shipper.cli import COMMANDS, main
-from loki_shipper.local.receiver import Answer, Receiver
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from tests.redriver.memory import failed
 from tests.subscriber.deployment import Deployment, deployed
 from tests.subscriber.moto_gaps import real_event_ids
@@ -100,7 +100,7 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
     checked = alone("check", "--event", LAMBDA)
     redrive = ("redrive", "--bucket", here.bucket, "--local-settings")
     dry = alone(*redrive, "--dry-run")
-    receiver.script([Answer(status=401)] * 9)
+    receiver.script([ScriptedAnswer(status=401)] * 9)
     left = alone(*redrive)
     receiver.script([])
     return {

@@ -10,7 +10,7 @@ from click.testing import Result
 from msgspec import Struct
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.receiver import Answer, Receiver
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from tests.cli.processes import on_terminal
 from tests.redriver.memory import failed, of_lambda, record
 from tests.subscriber.deployment import deployed
@@ -19,7 +19,7 @@ type Run = Callable[..., Result]
 type Put = Callable[[str, bytes], None]
 
 REJECTED = "rejected/2026/11/20/2026-11-20T09.00.00-x.json"
-DENIED = [Answer(status=401, body=b"no")] * 100
+DENIED = [ScriptedAnswer(status=401, body=b"no")] * 100
 
 
 class Asked(Struct):
@@ -148,7 +148,7 @@ def test_a_dry_run_of_an_empty_bucket(redrive: Run) -> None:
 def test_json_is_for_programs(redrive: Run, put: Put, receiver: Receiver) -> None:
     put(*failed("09.00.00"))
     assert json.loads(redrive("--dry-run", "--json").stdout)[0]["objects"] == 1
-    receiver.script([Answer(status=401)] * 9)
+    receiver.script([ScriptedAnswer(status=401)] * 9)
     # The warning that credentials travel unencrypted is not part of it.
     result = redrive("--json", LOKI_TOKEN="secret")
     [report] = json.loads(result.stdout)
@@ -210,12 +210,12 @@ def test_what_is_refused_again_is_kept_again(
     redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
 ) -> None:
     put(REJECTED, record("/ecs/shop"))
-    receiver.script([Answer(status=400, body=b"max entry size '1' bytes exceeded")])
+    receiver.script([ScriptedAnswer(status=400, body=b"max entry size '1' bytes exceeded")])
     result = redrive("--rejected")
     assert "0 lines delivered, 0 of them late, 1 rejected" in result.stdout
     [kept] = keys()
     assert kept.startswith("rejected/")
-    receiver.script([Answer(status=400, body=b"max entry size '1' bytes exceeded")])
+    receiver.script([ScriptedAnswer(status=400, body=b"max entry size '1' bytes exceeded")])
     redrive("--rejected")
     assert keys() == [kept]
 

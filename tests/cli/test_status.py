@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from loki_shipper.cli.status_text import Backlog, Row, Status, status_text
+from loki_shipper.cli.status_text import Backlog, Status, StatusRow, status_text
 from loki_shipper.subscriber.delivery import Delivery, Redrives
 from tests.cli.processes import on_terminal
 from tests.redriver.memory import failed
@@ -15,7 +15,7 @@ LONG = "/aws/lambda/a-name-that-is-longer-than-a-narrow-terminal-of-sixty-column
 MINUTE = 60_000
 NOW = 100 * 24 * 60 * MINUTE
 LABELS = (("service_name", "checkout"), ("team", "payments"), ("driver", "python3.13"))
-LINKED = Row(
+LINKED = StatusRow(
     group="/ecs/a",
     linked=True,
     note="",
@@ -23,7 +23,7 @@ LINKED = Row(
     labels=LABELS,
     delivery=Delivery(NOW - 5 * MINUTE, 1234, 1, 2),
 )
-AWAITED = Row(
+AWAITED = StatusRow(
     group=LONG,
     linked=False,
     note="to be linked",

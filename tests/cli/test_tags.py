@@ -7,7 +7,13 @@ import pytest
 from click.testing import Result
 
 from loki_shipper.local.aws import ACCOUNT, LocalAws
-from loki_shipper.shipper.tag_index import Tagged, TagIndex, decode_index, encode_index, index_key
+from loki_shipper.shipper.labels.tag_index import (
+    Tagged,
+    TagIndex,
+    decode_index,
+    encode_index,
+    index_key,
+)
 
 type Run = Callable[..., Result]
 

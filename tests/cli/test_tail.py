@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from loki_shipper.local.invoke import connected, invoke
 from loki_shipper.local.loki import Loki, Running
-from loki_shipper.local.receiver import Answer
+from loki_shipper.local.receiver import ScriptedAnswer
 from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.settings import settings
 from tests.cli.processes import in_closed_pipe
@@ -350,16 +350,16 @@ def test_a_log_group_that_is_not_linked_cannot_be_compared(here: Deployment) -> 
 @pytest.mark.parametrize(
     ("answer", "exit_code", "said"),
     [
-        (Answer(401), 2, "Loki refuses to be read with these credentials (401)"),
-        (Answer(404, b"page not found"), 2, "Loki answers 404: page not found"),
-        (Answer(200, b"<html>log in</html>"), 2, "what answers is not Loki"),
-        (Answer(200, b"[]"), 2, "what answers is not Loki"),
-        (Answer(503, b"too many outstanding requests"), 1, "Loki answers 503: too many"),
+        (ScriptedAnswer(401), 2, "Loki refuses to be read with these credentials (401)"),
+        (ScriptedAnswer(404, b"page not found"), 2, "Loki answers 404: page not found"),
+        (ScriptedAnswer(200, b"<html>log in</html>"), 2, "what answers is not Loki"),
+        (ScriptedAnswer(200, b"[]"), 2, "what answers is not Loki"),
+        (ScriptedAnswer(503, b"too many outstanding requests"), 1, "Loki answers 503: too many"),
     ],
     ids=["401", "404", "login page", "other JSON", "503"],
 )
 def test_what_loki_answers_is_said_in_a_sentence(
-    run: Run, answer: Answer, exit_code: int, said: str
+    run: Run, answer: ScriptedAnswer, exit_code: int, said: str
 ) -> None:
     with queried([answer]) as url:
         result = run("tail", GROUP, "--loki", url, LOKI_TOKEN="glc_secret")
@@ -376,7 +376,7 @@ def test_a_loki_that_is_not_there_is_said(run: Run) -> None:
 
 
 def test_a_loki_that_fails_later_is_waited_for(here: Deployment) -> None:
-    down = Answer(503, b"restarting")
+    down = ScriptedAnswer(503, b"restarting")
     with queried([found({}), down, down, found({})]) as url:
         words = ("tail", GROUP, "--loki", url, "--stack", here.name, "--for", "3s")
         result = here.run(*words)

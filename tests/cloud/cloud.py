@@ -26,10 +26,10 @@ import boto3
 import requests
 from msgspec import Struct
 
-from loki_shipper.local.artifact import CLONE
 from loki_shipper.local.lock import locked
 from loki_shipper.local.progress import Tell, clock_face, on_stream
 from loki_shipper.local.runtime_api import runtime_alone
+from tools.artifact import CLONE
 
 ACCOUNT: Final = "111111111111"
 REGION: Final = "eu-central-1"

@@ -11,12 +11,12 @@ from typing import NoReturn
 
 import pytest
 
-from loki_shipper.local.artifact import Artifact, BuildError, build_artifact
 from loki_shipper.local.loki import Executable, Image, NotFound, Running, find_loki
 from loki_shipper.local.progress import Tell
 from tests.cloud.cloud import Cloud, CloudError, find_python, run_cloud
 from tests.cloud.outages import LokiWithOutages
 from tests.conftest import not_here
+from tools.artifact import SamArtifact, SamBuildError, build_artifact
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +32,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Clou
 
 
 @pytest.fixture(scope="session")
-def built(tell: Tell) -> Artifact:
+def built(tell: Tell) -> SamArtifact:
     """What `sam build` makes of this clone, for this machine's processor."""
     try:
         return build_artifact(os.environ, tell)
-    except BuildError as error:
+    except SamBuildError as error:
         no_cloud(str(error))
 
 

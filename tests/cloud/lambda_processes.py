@@ -23,13 +23,13 @@ from localstack.services.lambda_.invocation.lambda_models import InvocationResul
 
 from loki_shipper.local.runtime_api import (
     Died,
+    ExecutionEnvironment,
     FunctionError,
     Interpreter,
+    InvocationOutcome,
     Response,
-    Result,
-    Sandbox,
     TimedOut,
-    run_sandbox,
+    run_execution_environment,
 )
 
 PYTHON = "LAMBDA_PYTHON"
@@ -51,7 +51,7 @@ class LambdaProcess(runtime_executor.RuntimeExecutor):
     def __init__(self, id: str, function_version: Any) -> None:  # noqa: A002 - LocalStack's name
         super().__init__(id, function_version)
         self._environment: dict[str, str] = {}
-        self._sandbox: Sandbox | None = None
+        self._sandbox: ExecutionEnvironment | None = None
         self._process = ExitStack()
         self._logged = 0
         self._working = Lock()
@@ -61,9 +61,9 @@ class LambdaProcess(runtime_executor.RuntimeExecutor):
     def start(self, env_vars: dict[str, Any]) -> None:
         """Start the process, and wait until the handler is imported."""
         self._environment = {name: str(value) for name, value in env_vars.items()}
-        sandbox = self._running()
-        if not sandbox.wait_for_init() and sandbox.init_error is not None:
-            raise StatusErrorException("init", payload=_payload(sandbox.init_error, "", 0))
+        environment = self._running()
+        if not environment.wait_for_init() and environment.init_error is not None:
+            raise StatusErrorException("init", payload=_payload(environment.init_error, "", 0))
 
     @override
     def stop(self) -> None:
@@ -80,15 +80,15 @@ class LambdaProcess(runtime_executor.RuntimeExecutor):
             if self._stopped:
                 # LocalStack then takes another one.
                 raise runtime_executor.LambdaRuntimeException("it has ended")
-            sandbox = self._running()
-            sandbox.arn = payload["invoked-function-arn"]
-            result = sandbox.invoke(payload["payload"].encode(), deadline_ms=seconds * 1000)
-            request_id = sandbox.request_id or ""
+            environment = self._running()
+            environment.arn = payload["invoked-function-arn"]
+            result = environment.invoke(payload["payload"].encode(), deadline_ms=seconds * 1000)
+            request_id = environment.request_id or ""
             return InvocationResult(
                 request_id=payload["invoke-id"],
                 payload=_payload(result, request_id, seconds),
                 is_error=not isinstance(result, Response),
-                logs=self._new_log(sandbox, request_id),
+                logs=self._new_log(environment, request_id),
             )
 
     @override
@@ -127,7 +127,7 @@ class LambdaProcess(runtime_executor.RuntimeExecutor):
     def cleanup_version(cls, function_version: Any) -> None:
         """Leave the unzipped code: LocalStack deletes it with the function."""
 
-    def _running(self) -> Sandbox:
+    def _running(self) -> ExecutionEnvironment:
         """Give the process, a new one where the last one has ended, as Lambda does."""
         if self._sandbox is None or not self._sandbox.wait_for_init():
             self._process.close()
@@ -136,7 +136,7 @@ class LambdaProcess(runtime_executor.RuntimeExecutor):
             ]
             self._logged = 0
             self._sandbox = self._process.enter_context(
-                run_sandbox(
+                run_execution_environment(
                     self.function_version.config.handler,
                     paths=[code, *(layer / "python" for layer in layers)],
                     cwd=code,
@@ -146,9 +146,9 @@ class LambdaProcess(runtime_executor.RuntimeExecutor):
             )
         return self._sandbox
 
-    def _new_log(self, sandbox: Sandbox, request_id: str) -> str:
+    def _new_log(self, environment: ExecutionEnvironment, request_id: str) -> str:
         """Give what was written since the last invocation, between Lambda's own lines."""
-        lines = sandbox.log_lines
+        lines = environment.log_lines
         written, self._logged = lines[self._logged :], len(lines)
         first = f"START RequestId: {request_id} Version: {self.function_version.id.qualifier}"
         last = (f"END RequestId: {request_id}", f"REPORT RequestId: {request_id}")
@@ -160,7 +160,7 @@ def _codes(function_version: Any) -> list[Any]:
     return [config.code, *(layer.code for layer in config.layers)]
 
 
-def _payload(result: Result, request_id: str, seconds: int) -> bytes:
+def _payload(result: InvocationOutcome, request_id: str, seconds: int) -> bytes:
     """Give the answer to an invocation as Lambda words it."""
     match result:
         case Response(payload):

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from loki_shipper.local.loki import Executable, Image, Line, query_range, start
+from loki_shipper.local.loki import Executable, Image, LokiLine, query_range, start
 from loki_shipper.local.progress import Tell
 
 _HOUR_NS: Final = 3_600_000_000_000
@@ -32,7 +32,7 @@ class LokiWithOutages:
     def stop(self) -> None:
         self._running.close()
 
-    def lines(self, selector: str, tenant: str) -> list[Line]:
+    def lines(self, selector: str, tenant: str) -> list[LokiLine]:
         now = time.time_ns()
         return query_range(
             self.url,

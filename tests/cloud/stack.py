@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from msgspec import Struct
 
 from loki_shipper.cli import main
-from loki_shipper.local.artifact import CLONE
 from tests.cloud.cloud import ACCOUNT, Cloud
 from tests.subscriber.deployment import Skipping
+from tools.artifact import CLONE
 
 _AWAITED_SECONDS: Final = 240.0
 

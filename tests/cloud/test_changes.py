@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from loki_shipper.local.artifact import Artifact
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack, awaited
+from tools.artifact import SamArtifact
 
 REGION = "ca-central-1"
 
@@ -25,7 +25,7 @@ def created(group: str) -> dict[str, Any]:
 
 
 def test_changes_come_by_way_of_the_queue_and_the_deletion_leaves_no_filter(
-    cloud: Cloud, built: Artifact
+    cloud: Cloud, built: SamArtifact
 ) -> None:
     stack = Stack(cloud, "loki-shipper", REGION)
     stack.create_log_group("/aws/lambda/before")

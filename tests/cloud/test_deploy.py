@@ -2,14 +2,14 @@
 
 import re
 
-from loki_shipper.local.artifact import Artifact
 from loki_shipper.local.loki import Loki, Running
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack
+from tools.artifact import SamArtifact
 
 
 def test_a_stack_is_made_proved_kept_changed_and_deleted(
-    cloud: Cloud, built: Artifact, loki: Loki | Running, tenant: str
+    cloud: Cloud, built: SamArtifact, loki: Loki | Running, tenant: str
 ) -> None:
     stack = Stack(cloud, "by-command", "eu-north-1")
     stack.create_log_group("/aws/lambda/checkout")

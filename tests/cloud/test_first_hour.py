@@ -9,11 +9,11 @@ from typing import Final
 import pytest
 from msgspec import Struct
 
-from loki_shipper.local.artifact import Artifact
 from tests.cloud.cloud import Cloud
 from tests.cloud.outages import LokiWithOutages
 from tests.cloud.stack import Stack, awaited
 from tests.install.installing import build_wheel, install
+from tools.artifact import SamArtifact
 
 REGION: Final = "eu-south-1"
 CHECKOUT: Final = "/aws/lambda/checkout"
@@ -73,7 +73,7 @@ def user(cloud: Cloud, tmp_path: Path) -> User:
 
 
 def test_the_first_hour_of_a_new_user(
-    cloud: Cloud, built: Artifact, user: User, outages: LokiWithOutages, tenant: str
+    cloud: Cloud, built: SamArtifact, user: User, outages: LokiWithOutages, tenant: str
 ) -> None:
     stack = Stack(cloud, "loki-shipper", REGION)
     stack.create_log_group(CHECKOUT, team="payments")

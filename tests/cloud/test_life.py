@@ -5,17 +5,17 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from loki_shipper.local.artifact import Artifact
 from tests.cloud.cloud import Cloud
 from tests.cloud.outages import LokiWithOutages
 from tests.cloud.stack import Stack, awaited
+from tools.artifact import SamArtifact
 
 CHECKOUT = "/aws/lambda/checkout"
 THEIRS = "/aws/lambda/theirs"
 
 
 def test_the_whole_life_of_a_stack(
-    cloud: Cloud, built: Artifact, outages: LokiWithOutages, tmp_path: Path, tenant: str
+    cloud: Cloud, built: SamArtifact, outages: LokiWithOutages, tmp_path: Path, tenant: str
 ) -> None:
     stack = Stack(cloud, "loki-shipper", "eu-west-1")
 
@@ -95,7 +95,7 @@ def _code() -> bytes:
     return content.getvalue()
 
 
-def _newer(built: Artifact, folder: Path) -> Path:
+def _newer(built: SamArtifact, folder: Path) -> Path:
     """Copy a build, with a function that says of itself that it is new."""
     shutil.copytree(built.folder, folder)
     for function in folder.glob("*Function"):

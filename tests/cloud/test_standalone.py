@@ -6,18 +6,18 @@ import uuid
 from pathlib import Path
 
 from loki_shipper.deployment.artifact import write_zip
-from loki_shipper.deployment.template import LAYERS, read_template
-from loki_shipper.local.artifact import Artifact
 from loki_shipper.local.loki import Loki, Running, query_range
+from loki_shipper.template import LAYERS, read_template
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack, awaited
+from tools.artifact import SamArtifact
 from tools.standalone import standalone
 
 REGION = "ap-south-1"
 PREFIX = "releases/1/"
 
 
-def upload(stack: Stack, built: Artifact, folder: Path) -> str:
+def upload(stack: Stack, built: SamArtifact, folder: Path) -> str:
     """Upload what was built and the template, as the files of a release; return its URL."""
     s3, bucket = stack.client("s3"), f"acme-{REGION}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -32,7 +32,7 @@ def upload(stack: Stack, built: Artifact, folder: Path) -> str:
 
 
 def test_a_stack_of_it_links_and_ships(
-    cloud: Cloud, built: Artifact, loki: Loki | Running, tenant: str, tmp_path: Path
+    cloud: Cloud, built: SamArtifact, loki: Loki | Running, tenant: str, tmp_path: Path
 ) -> None:
     stack = Stack(cloud, "standalone", REGION)
     stack.create_log_group("/aws/lambda/checkout")

@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from loki_shipper.local.artifact import Artifact
 from loki_shipper.local.loki import Loki, Running
 from loki_shipper.model import OWN_TAG
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack, awaited
 from tests.loki.asking import held
+from tools.artifact import SamArtifact
 
 SHOP = "/aws/lambda/shop"
 REGION = "eu-north-1"
@@ -24,7 +24,7 @@ def tenants() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def stacks(
-    cloud: Cloud, built: Artifact, loki: Loki | Running, tenants: dict[str, str]
+    cloud: Cloud, built: SamArtifact, loki: Loki | Running, tenants: dict[str, str]
 ) -> tuple[Stack, Stack]:
     one, two = (Stack(cloud, name, REGION) for name in tenants)
     one.create_log_group(SHOP)
@@ -64,7 +64,7 @@ def test_each_ships_a_line_once_and_nothing_of_the_other(
 
 
 def test_an_account_policy_ships_nothing_of_the_other_either(
-    stacks: tuple[Stack, Stack], loki: Loki | Running, tenants: dict[str, str], built: Artifact
+    stacks: tuple[Stack, Stack], loki: Loki | Running, tenants: dict[str, str], built: SamArtifact
 ) -> None:
     one, two = stacks
     two.deploy(built.folder, LinkMode="account")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from loki_shipper.shipper.outcome import Report
+from loki_shipper.shipper.delivery.outcome import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = json.loads(

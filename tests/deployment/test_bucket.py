@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from loki_shipper.deployment.bucket import (
-    BucketError,
-    Place,
+    ArtifactsBucket,
+    ArtifactsBucketError,
     artifacts_bucket,
     bucket_exists,
     is_uploaded,
@@ -27,7 +27,7 @@ def aws() -> Iterator[LocalAws]:
         aws.reset()
 
 
-PLACE = Place(artifacts_bucket(ACCOUNT, "eu-west-1"), ACCOUNT, "eu-west-1")
+PLACE = ArtifactsBucket(artifacts_bucket(ACCOUNT, "eu-west-1"), ACCOUNT, "eu-west-1")
 
 
 def test_a_bucket_is_made_once_and_closed(aws: LocalAws) -> None:
@@ -64,7 +64,9 @@ class DistantBucket:
 
 
 def test_a_bucket_in_another_region_is_not_used() -> None:
-    with pytest.raises(BucketError, match="is in us-west-2, and Lambda asks for one in eu-west-1"):
+    with pytest.raises(
+        ArtifactsBucketError, match="is in us-west-2, and Lambda asks for one in eu-west-1"
+    ):
         bucket_exists(DistantBucket(), PLACE)
 
 
@@ -76,5 +78,5 @@ class ForeignBucket:
 
 
 def test_a_bucket_of_another_account_is_not_used() -> None:
-    with pytest.raises(BucketError, match=r"another account.*--bucket"):
+    with pytest.raises(ArtifactsBucketError, match=r"another account.*--bucket"):
         bucket_exists(ForeignBucket(), PLACE)

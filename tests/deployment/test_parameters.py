@@ -3,7 +3,7 @@
 import pytest
 
 from loki_shipper.deployment.parameters import effective, faults, for_cloudformation, missing
-from loki_shipper.deployment.template import read_template
+from loki_shipper.template import read_template
 
 DECLARED = read_template()["Parameters"]
 LOKI = {"LokiUrl": "https://loki.example"}

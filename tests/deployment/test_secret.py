@@ -8,7 +8,7 @@ import pytest
 from loki_shipper.deployment.secret import Credentials, Password, Token, store
 from loki_shipper.local.aws import run_aws
 from loki_shipper.settings import settings
-from loki_shipper.shipper.credentials import credentials
+from loki_shipper.shipper.delivery.credentials import credentials
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from loki_shipper.doctor.finding import Finding, Level
 from loki_shipper.doctor.limits import check_limits
-from loki_shipper.doctor.way import Reply, Way, way
+from loki_shipper.doctor.probe import LokiProbe, Reply, loki_probe
 from loki_shipper.local.loki import Loki
 from loki_shipper.settings import settings
-from loki_shipper.shipper.answer import NoAnswer
-from loki_shipper.shipper.credentials import credentials
+from loki_shipper.shipper.delivery.answer import NoAnswer
+from loki_shipper.shipper.delivery.credentials import credentials
 
 STOCK = """
 ingester:
@@ -24,10 +24,10 @@ limits_config:
 """
 
 
-def at(url: str, **environ: str) -> tuple[Way, dict[str, str]]:
+def at(url: str, **environ: str) -> tuple[LokiProbe, dict[str, str]]:
     given = {"LOKI_URL": url, "LOKI_TENANT": f"doctor-{uuid.uuid4().hex}", **environ}
     configured = settings(given)
-    return way(credentials(configured, lambda _: ""), configured.loki_tenant), given
+    return loki_probe(credentials(configured, lambda _: ""), configured.loki_tenant), given
 
 
 def checked(

@@ -20,17 +20,17 @@ from msgspec.structs import replace
 
 from loki_shipper.doctor.finding import Finding, Level
 from loki_shipper.doctor.loki import check_loki
-from loki_shipper.doctor.way import Reply, way
+from loki_shipper.doctor.probe import Reply, loki_probe
 from loki_shipper.local.loki import Loki
 from loki_shipper.settings import Settings, settings
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.credentials import credentials
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.credentials import credentials
 
 
 def checked(configured: Settings, **effects: Callable[..., object]) -> dict[str, Finding]:
     """Check a Loki, with some effects in the place of the real ones."""
     access = credentials(configured, lambda _: "")
-    real = way(access, configured.loki_tenant)
+    real = loki_probe(access, configured.loki_tenant)
     found = check_loki(configured, replace(real, **effects), uuid.uuid4().hex)
     return {finding.check: finding for finding in found}
 

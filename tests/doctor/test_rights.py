@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # it ships no types
 
-from loki_shipper.deployment.template import read_template
-from loki_shipper.doctor.template import Deployment, Right, granted
+from loki_shipper.doctor.template import Right, TemplateValues, granted
+from loki_shipper.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = read_template(ROOT / "template.yaml")
@@ -48,7 +48,7 @@ ROLES = ["ShipperRole", "RedriverRole", "SubscriberRole"]
 
 
 def rights(role: str, **parameters: str) -> list[Right]:
-    return list(granted(TEMPLATE, role, Deployment(parameters, RESOURCES, PSEUDO)))
+    return list(granted(TEMPLATE, role, TemplateValues(parameters, RESOURCES, PSEUDO)))
 
 
 def asked(role: str, **parameters: str) -> set[tuple[str, str]]:
@@ -111,7 +111,7 @@ def test_a_statement_that_is_new_in_the_template_is_asked_for(tmp_path: Path) ->
     assert place
     (tmp_path / "template.yaml").write_text(f"{before}              {new}\n{place}{after}", "utf-8")
     template = read_template(tmp_path / "template.yaml")
-    found = granted(template, "RedriverRole", Deployment({}, RESOURCES, PSEUDO))
+    found = granted(template, "RedriverRole", TemplateValues({}, RESOURCES, PSEUDO))
     assert Right("sns:Publish", "arn:aws:s3:::b") in [*found]
 
 
@@ -150,6 +150,6 @@ def test_a_right_under_a_condition_is_asked_for_with_what_the_condition_wants() 
 
 def test_what_is_not_known_of_a_deployment_is_left_out() -> None:
     """Without its stack, a function tells of its own log group, its bucket and its settings."""
-    known = Deployment({}, {"ShipperLogGroup": "/own"}, PSEUDO)
+    known = TemplateValues({}, {"ShipperLogGroup": "/own"}, PSEUDO)
     found = [*granted(TEMPLATE, "ShipperRole", known)]
     assert {each.action.partition(":")[0] for each in found} == {"logs"}

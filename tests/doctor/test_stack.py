@@ -11,21 +11,21 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.deployed_functions import Function, function_named
+from loki_shipper.deployed_functions import DeployedFunction, function_named
 from loki_shipper.doctor.finding import Finding, Level
 from loki_shipper.doctor.stack import (
     LOG_GROUP,
-    Clients,
+    DoctorClients,
     check_stack,
     read_stack,
     rights,
 )
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.settings import Settings, settings
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.source import source
-from loki_shipper.shipper.tag_index import Tagged, TagIndex, encode_index, index_key
-from loki_shipper.subscriber.memory import Known, Memory, encode_memory, memory_key
+from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, encode_index, index_key
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import source
+from loki_shipper.subscriber.memory import GroupState, Memory, encode_memory, memory_key
 from loki_shipper.subscriber.model import Filter, Filters
 
 NOW = datetime.now(UTC)
@@ -107,9 +107,9 @@ class Stack(Struct):
     """What a test works with."""
 
     bucket: str
-    function: Function
+    function: DeployedFunction
     configured: Settings
-    clients: Clients
+    clients: DoctorClients
 
     def check(self, **changed: Any) -> dict[str, Finding]:
         configured = replace(self.configured, **changed)
@@ -143,7 +143,7 @@ def stack(aws: LocalAws) -> Stack:
     )
     functions = Functions(real)
     functions.kept = f"arn:aws:s3:::{name}"
-    clients = Clients(
+    clients = DoctorClients(
         aws.client("cloudformation"), functions, Iam(), aws.client("logs"), aws.client("s3")
     )
     return Stack(name, function_named(arn, functions), settings(environ), clients)
@@ -302,7 +302,7 @@ def test_linked_log_groups_are_counted_and_one_is_looked_at(stack: Stack, aws: L
     group = f"/aws/lambda/{stack.bucket}"
     aws.create_log_group(group, {})
     ours = Filters(Filter("", stack.function.arn, 0))
-    memory = Memory(groups={group: Known(0, ours), "/other": Known(0, Filters())})
+    memory = Memory(groups={group: GroupState(0, ours), "/other": GroupState(0, Filters())})
     stack.put(memory_key(stack.function.origin), encode_memory(memory))
     assert "is gone" in stack.check()["filters"].says
     aws.subscribe(group, stack.function.arn)

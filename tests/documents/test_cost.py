@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from loki_shipper.deployment import cost
-from loki_shipper.deployment.template import read_template
-from loki_shipper.local.bench.accounts import nearest
-from loki_shipper.local.bench.cost import seconds
-from loki_shipper.local.bench.published import published
+from loki_shipper.template import read_template
+from tools.bench.accounts import nearest
+from tools.bench.cost import seconds
+from tools.bench.published import published
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/cost.md").read_text("utf-8")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.local.bench.measure import OURS, THEIRS
-from loki_shipper.local.bench.plot import plot
-from loki_shipper.local.bench.published import DOCUMENTS, PICTURE, filled, published
+from tools.bench.measure import OURS, THEIRS
+from tools.bench.plot import plot
+from tools.bench.published import DOCUMENTS, PICTURE, filled, published
 
 CLONE = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ from msgspec import Struct
 from loki_shipper.local.sample import event_id
 from loki_shipper.model import LogData, LogEvent, Stream
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.encode import label_set
-from loki_shipper.shipper.presets import PRESETS
-from loki_shipper.shipper.rules import ACTIONS, rules
-from loki_shipper.shipper.transform import Book, Transformed, transform
+from loki_shipper.shipper.delivery.encode import label_set
+from loki_shipper.shipper.entries.transform import RuleState, Transformed, transform
+from loki_shipper.shipper.rules.parse import ACTIONS, parse_rules
+from loki_shipper.shipper.rules.presets import PRESETS
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "rules.md").read_text("utf-8")
 NOW = 1_795_206_163_123
@@ -31,8 +31,11 @@ class Example(Struct, frozen=True):
         event = LogEvent(event_id(NOW, NOW, 1, 0), NOW, message)
         group = self.said.get("group", "g")
         data = LogData("DATA_MESSAGE", "123456789012", group, "s", [event])
-        book, settings = Book(rules(self.body), {}), Settings(loki_url="http://loki")
-        return transform(data, Stream(None, ()), (), book=book, settings=settings)
+        rule_state, settings = (
+            RuleState(parse_rules(self.body), {}),
+            Settings(loki_url="http://loki"),
+        )
+        return transform(data, Stream(None, ()), (), rule_state=rule_state, settings=settings)
 
 
 EXAMPLES = [Example(body, dict(SAID.findall(above))) for above, body in EXAMPLE.findall(TEXT)]

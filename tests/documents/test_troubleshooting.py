@@ -7,15 +7,15 @@ from typing import assert_never
 
 import pytest
 
-from loki_shipper.shipper import deliver, judge, push
-from loki_shipper.shipper.answer import Answer
-from loki_shipper.shipper.judge import (
+from loki_shipper.shipper.delivery import deliver, judge, push
+from loki_shipper.shipper.delivery.answer import Answer
+from loki_shipper.shipper.delivery.judge import (
+    Accepted,
     Busy,
     Denied,
     MetadataRefused,
     Misconfigured,
     Refused,
-    Stored,
     TooFarBehind,
     TooLarge,
 )
@@ -27,7 +27,7 @@ ROWS = [row.strip("| ").split(" | ") for row in TABLE.splitlines()[2:]]
 
 def reason(verdict: judge.Verdict) -> str:
     match verdict:
-        case Stored():
+        case Accepted():
             return "delivered"
         case Refused(complaints=[complaint, *_]):
             return complaint.reason

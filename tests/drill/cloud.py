@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from loki_shipper.local.asynchronous import on_failure
 from loki_shipper.local.runtime_api import FunctionError
 from loki_shipper.model import Batch
 from loki_shipper.redriver.bucket import EVERYTHING, waiting
@@ -17,14 +16,15 @@ from loki_shipper.redriver.effects import effects
 from loki_shipper.redriver.metrics import metrics as redriver_metrics
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.deliver import Sink
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.entries.transform import RuleState
+from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.metrics import metrics as shipper_metrics
-from loki_shipper.shipper.pipeline import Surroundings, pipeline
-from loki_shipper.shipper.rules import Rules
-from loki_shipper.shipper.tags import LogGroupTags
-from loki_shipper.shipper.transform import Book
+from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
+from loki_shipper.shipper.rules.parse import Rules
 from tests.redriver.memory import Memory
+from tools.asynchronous import on_failure
 
 MINUTE = timedelta(minutes=1)
 RETRIES = (MINUTE, 2 * MINUTE)
@@ -91,9 +91,9 @@ class Cloud:
         write_cursor(before, run.cursor, EVERYTHING, needed.put)
         self._measure("LokiShipper", redriver_metrics(run, now=self.now))
 
-    def _around(self, seconds: float) -> Surroundings:
+    def _around(self, seconds: float) -> ShipperDependencies:
         slept: list[float] = []
-        sink = Sink(
+        sink = DeliveryEffects(
             send=self._push,
             remaining=lambda: seconds - sum(slept),
             now=lambda: int(self.now.timestamp() * 1e9),
@@ -103,9 +103,9 @@ class Cloud:
             plain=set(),
             late_minutes=30,
         )
-        return Surroundings(
+        return ShipperDependencies(
             settings=self._settings,
-            book=Book(Rules(), {}),
+            rule_state=RuleState(Rules(), {}),
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _owner, _log_group: LogGroupTags({"team": "shop"}),

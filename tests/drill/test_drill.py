@@ -17,9 +17,9 @@ from loki_shipper.local.loki import Loki, query_range
 from loki_shipper.local.sample import Call, invocation_event, log_data
 from loki_shipper.model import Batch
 from loki_shipper.settings import settings
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.credentials import credentials
-from loki_shipper.shipper.session import Session
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.credentials import credentials
+from loki_shipper.shipper.delivery.session import LokiSession
 from tests.drill.cloud import MINUTE, Cloud, alarmed
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -40,7 +40,7 @@ class Drill:
         self.start = self.down - BEFORE
         self.sent: Counter[tuple[str, str]] = Counter()
         read = settings({"LOKI_URL": loki.url, "LOKI_TENANT": tenant, "BUCKET": "bucket"})
-        self._session = Session(
+        self._session = LokiSession(
             lambda *, fresh: credentials(read, _no_secret),  # noqa: ARG005 - there is none to read
             time.monotonic,
         )

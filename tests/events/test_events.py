@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from loki_shipper.model import LogData
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.source import source
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import source
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"

@@ -15,7 +15,13 @@ from loki_shipper.local.logproto_pb2 import (
     StreamAdapter,
 )
 from loki_shipper.local.loki import Loki, Running
-from loki_shipper.local.receiver import Answer, Receiver, RefusedError, parse_labels, run_receiver
+from loki_shipper.local.receiver import (
+    Receiver,
+    RefusedError,
+    ScriptedAnswer,
+    parse_labels,
+    run_receiver,
+)
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 NOW = time.time_ns()
@@ -181,7 +187,10 @@ def test_with_auth_a_tenant_is_required() -> None:
 
 def test_a_script_answers_one_push_each_then_204(receiver: Receiver) -> None:
     receiver.script(
-        [Answer(status=500, body=b"no"), Answer(status=429, headers={"Retry-After": "1"})]
+        [
+            ScriptedAnswer(status=500, body=b"no"),
+            ScriptedAnswer(status=429, headers={"Retry-After": "1"}),
+        ]
     )
     first, second, third = (post(receiver.url, WELL_FORMED) for _ in range(3))
     assert (first.status_code, first.text) == (500, "no")
@@ -191,25 +200,25 @@ def test_a_script_answers_one_push_each_then_204(receiver: Receiver) -> None:
 
 
 def test_a_function_decides_by_the_push(receiver: Receiver) -> None:
-    receiver.script(lambda push: Answer(status=413 if len(push.entries) > 1 else 204))
+    receiver.script(lambda push: ScriptedAnswer(status=413 if len(push.entries) > 1 else 204))
     assert [push(receiver, "a", "b"), push(receiver, "a")] == [413, 204]
 
 
 def test_a_260_is_not_stored(receiver: Receiver) -> None:
-    receiver.script([Answer(status=260)])
+    receiver.script([ScriptedAnswer(status=260)])
     assert (push(receiver, "x"), receiver.pushes) == (260, [])
 
 
 @pytest.mark.parametrize(("stores", "count"), [(False, 0), (True, 1)], ids=["before", "after"])
 def test_a_connection_is_reset(receiver: Receiver, stores: bool, count: int) -> None:
-    receiver.script([Answer(hangs_up=True, stores=stores)])
+    receiver.script([ScriptedAnswer(hangs_up=True, stores=stores)])
     with pytest.raises(requests.ConnectionError, match="reset by peer"):
         push(receiver, "x")
     assert len(receiver.pushes) == count
 
 
 def test_a_late_answer_may_have_stored(receiver: Receiver) -> None:
-    receiver.script([Answer(delay=60)])
+    receiver.script([ScriptedAnswer(delay=60)])
     with pytest.raises(requests.ReadTimeout):
         post(receiver.url, WELL_FORMED, timeout=0.2)
     receiver.wait_for_attempts(1)
@@ -217,7 +226,7 @@ def test_a_late_answer_may_have_stored(receiver: Receiver) -> None:
 
 
 def test_a_body_trickles(receiver: Receiver) -> None:
-    receiver.script([Answer(status=500, body=b"slow words", trickle=0.01)])
+    receiver.script([ScriptedAnswer(status=500, body=b"slow words", trickle=0.01)])
     with requests.post(
         f"{receiver.url}/loki/api/v1/push",
         data=WELL_FORMED,
@@ -237,7 +246,7 @@ def test_one_session_is_one_connection(receiver: Receiver) -> None:
 
 
 def test_reset_forgets(receiver: Receiver) -> None:
-    receiver.script(lambda _: Answer(status=500))
+    receiver.script(lambda _: ScriptedAnswer(status=500))
     push(receiver, "x")
     receiver.reset()
     assert receiver.attempts == []

@@ -8,11 +8,11 @@ import pytest
 
 from loki_shipper.local.runtime_api import (
     Died,
+    ExecutionEnvironment,
     FunctionError,
     Response,
-    Sandbox,
     TimedOut,
-    run_sandbox,
+    run_execution_environment,
 )
 
 type Install = Callable[[str], Path]
@@ -56,71 +56,75 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sandbox(folder: Path) -> object:
-    with run_sandbox("app.handle", paths=[folder], env={"MY_SETTING": "on"}) as sandbox:
-        yield sandbox
+def environment(folder: Path) -> object:
+    with run_execution_environment(
+        "app.handle", paths=[folder], env={"MY_SETTING": "on"}
+    ) as environment:
+        yield environment
 
 
-def test_a_warm_process_answers_again(sandbox: Sandbox) -> None:
-    assert sandbox.invoke({"a": 1}) == Response({"got": {"a": 1}, "calls": 1})
-    assert sandbox.invoke({"a": 2}) == Response({"got": {"a": 2}, "calls": 2})
+def test_a_warm_process_answers_again(environment: ExecutionEnvironment) -> None:
+    assert environment.invoke({"a": 1}) == Response({"got": {"a": 1}, "calls": 1})
+    assert environment.invoke({"a": 2}) == Response({"got": {"a": 2}, "calls": 2})
 
 
-def test_bytes_are_sent_as_they_are(sandbox: Sandbox) -> None:
-    assert sandbox.invoke(b'{"a":\n1}') == Response({"got": {"a": 1}, "calls": 1})
-    broken = sandbox.invoke(b"{")
+def test_bytes_are_sent_as_they_are(environment: ExecutionEnvironment) -> None:
+    assert environment.invoke(b'{"a":\n1}') == Response({"got": {"a": 1}, "calls": 1})
+    broken = environment.invoke(b"{")
     assert isinstance(broken, FunctionError)
     assert broken.error_type == "Runtime.UnmarshalError"
 
 
-def test_what_a_handler_raises_is_a_function_error_and_the_process_lives(sandbox: Sandbox) -> None:
-    error = sandbox.invoke({"raise": "no such thing"})
+def test_what_a_handler_raises_is_a_function_error_and_the_process_lives(
+    environment: ExecutionEnvironment,
+) -> None:
+    error = environment.invoke({"raise": "no such thing"})
     assert isinstance(error, FunctionError)
     assert (error.error_type, error.error_message) == ("ValueError", "no such thing")
     assert "app.py" in error.stack_trace[0]
-    assert isinstance(sandbox.invoke({}), Response)
+    assert isinstance(environment.invoke({}), Response)
 
 
-def test_a_process_that_ends_died_and_stays_dead(sandbox: Sandbox) -> None:
-    assert sandbox.invoke({"exit": 3}) == Died(3)
-    assert sandbox.invoke({}) == Died(3)
-    assert sandbox.peak_rss is None
+def test_a_process_that_ends_died_and_stays_dead(environment: ExecutionEnvironment) -> None:
+    assert environment.invoke({"exit": 3}) == Died(3)
+    assert environment.invoke({}) == Died(3)
+    assert environment.peak_rss is None
 
 
-def test_the_deadline_kills(sandbox: Sandbox) -> None:
-    sandbox.invoke({})
-    assert sandbox.invoke({"sleep": 600}, deadline_ms=100) == TimedOut()
-    assert sandbox.invoke({}) == Died(-9)
+def test_the_deadline_kills(environment: ExecutionEnvironment) -> None:
+    environment.invoke({})
+    assert environment.invoke({"sleep": 600}, deadline_ms=100) == TimedOut()
+    assert environment.invoke({}) == Died(-9)
 
 
-def test_the_handler_knows_the_time_that_is_left(sandbox: Sandbox) -> None:
-    left = sandbox.invoke({"left": True}, deadline_ms=50_000)
+def test_the_handler_knows_the_time_that_is_left(environment: ExecutionEnvironment) -> None:
+    left = environment.invoke({"left": True}, deadline_ms=50_000)
     assert isinstance(left, Response)
     assert 0 < left.payload <= 50_000
 
 
-def test_the_handler_knows_its_arn_and_settings(sandbox: Sandbox) -> None:
+def test_the_handler_knows_its_arn_and_settings(environment: ExecutionEnvironment) -> None:
     arn = "arn:aws:lambda:eu-central-1:123456789012:function:loki-shipper-local"
-    assert sandbox.invoke({"arn": True}) == Response(arn)
-    assert sandbox.invoke({"env": "MY_SETTING"}) == Response("on")
+    assert environment.invoke({"arn": True}) == Response(arn)
+    assert environment.invoke({"env": "MY_SETTING"}) == Response("on")
 
 
 def test_nothing_of_our_environment_leaks_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
-    with run_sandbox("app.handle", paths=[folder]) as sandbox:
-        assert sandbox.invoke({"env": "HTTPS_PROXY"}) == Response(None)
+    with run_execution_environment("app.handle", paths=[folder]) as environment:
+        assert environment.invoke({"env": "HTTPS_PROXY"}) == Response(None)
 
 
-def test_what_was_printed_is_there_with_the_answer(sandbox: Sandbox) -> None:
-    sandbox.invoke({"print": "hello"})
-    assert sandbox.log_lines == ["hello", "HELLO"]
+def test_what_was_printed_is_there_with_the_answer(environment: ExecutionEnvironment) -> None:
+    environment.invoke({"print": "hello"})
+    assert environment.log_lines == ["hello", "HELLO"]
 
 
-def test_the_peak_of_memory_is_measured(sandbox: Sandbox) -> None:
-    sandbox.invoke({})
-    before = sandbox.peak_rss
-    sandbox.invoke({"hold": 64 * 1024 * 1024})
-    after = sandbox.peak_rss
+def test_the_peak_of_memory_is_measured(environment: ExecutionEnvironment) -> None:
+    environment.invoke({})
+    before = environment.peak_rss
+    environment.invoke({"hold": 64 * 1024 * 1024})
+    after = environment.peak_rss
     assert before
     assert after
     assert after - before > 60 * 1024 * 1024
@@ -138,36 +142,36 @@ def test_a_handler_that_cannot_be_loaded_is_an_init_error(
     folder: Path, handler: str, error_type: str
 ) -> None:
     (folder / "broken.py").write_text("def")
-    with run_sandbox(handler, paths=[folder]) as sandbox:
-        assert sandbox.invoke({}) == Died(1)
-        assert sandbox.init_error
-        assert sandbox.init_error.error_type == error_type
+    with run_execution_environment(handler, paths=[folder]) as environment:
+        assert environment.invoke({}) == Died(1)
+        assert environment.init_error
+        assert environment.init_error.error_type == error_type
 
 
 def test_alone_it_sees_its_paths_only(folder: Path) -> None:
-    with run_sandbox("app.handle", paths=[folder], alone=True) as sandbox:
+    with run_execution_environment("app.handle", paths=[folder], alone=True) as environment:
         for absent in ("msgspec", "boto3", "loki_shipper"):
-            error = sandbox.invoke({"import": absent})
+            error = environment.invoke({"import": absent})
             assert isinstance(error, FunctionError)
             assert error.error_type == "ModuleNotFoundError"
-        assert isinstance(sandbox.invoke({"import": "json"}), Response)
+        assert isinstance(environment.invoke({"import": "json"}), Response)
 
 
-def test_a_killed_process_answers_no_more(sandbox: Sandbox) -> None:
-    sandbox.invoke({})
-    sandbox.kill()
-    assert sandbox.invoke({}) == Died(-9)
+def test_a_killed_process_answers_no_more(environment: ExecutionEnvironment) -> None:
+    environment.invoke({})
+    environment.kill()
+    assert environment.invoke({}) == Died(-9)
 
 
 def test_the_process_ends_with_the_block(folder: Path) -> None:
-    with run_sandbox("app.handle", paths=[folder]) as sandbox:
-        sandbox.invoke({})
-        assert Path(f"/proc/{sandbox.pid}").exists()
-    assert not Path(f"/proc/{sandbox.pid}").exists()
+    with run_execution_environment("app.handle", paths=[folder]) as environment:
+        environment.invoke({})
+        assert Path(f"/proc/{environment.pid}").exists()
+    assert not Path(f"/proc/{environment.pid}").exists()
 
 
-def test_init_is_measured(sandbox: Sandbox) -> None:
+def test_init_is_measured(environment: ExecutionEnvironment) -> None:
     began = time.monotonic()
-    assert sandbox.wait_for_init()
-    assert sandbox.init_seconds is not None
-    assert 0 < sandbox.init_seconds < began
+    assert environment.wait_for_init()
+    assert environment.init_seconds is not None
+    assert 0 < environment.init_seconds < began

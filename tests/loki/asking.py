@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import requests
 
-from loki_shipper.local.loki import Line, Loki, Running, query_range
+from loki_shipper.local.loki import Loki, LokiLine, Running, query_range
 from tests.pipeline.world import World
 
 DAY = 86_400_000
@@ -32,14 +32,14 @@ def world(
 
 def held(
     loki: Loki | Running, tenant: str, selector: str = ALL, *, page: int = 5_000
-) -> list[Line]:
+) -> list[LokiLine]:
     """Ask for a tenant's entries, in the order of time, so many at a time.
 
     An answer beyond gRPC's 4 MiB comes back empty, with status 200 (3.7.8).
     """
     today = time.time_ns()
     start, end = today - 20 * DAY * 1_000_000, today + DAY * 1_000_000
-    lines: list[Line] = []
+    lines: list[LokiLine] = []
     while True:
         found = query_range(
             loki.url, selector, start_ns=start, end_ns=end, tenant=tenant, limit=page

@@ -6,7 +6,7 @@ import pytest
 
 from loki_shipper.local.loki import Loki, Running
 from loki_shipper.settings import BUILTINS
-from loki_shipper.shipper.label import label
+from loki_shipper.shipper.labels.decide import label_stream
 from tests.conftest import not_here
 from tests.loki.asking import discarded, held, now, selector, world
 from tests.pipeline.world import timed
@@ -105,12 +105,12 @@ def plain_tenant(loki: Loki | Running) -> str:
 def test_lines_arrive_and_are_found_by_every_label(
     loki: Loki | Running, plain_tenant: str, tags: dict[str, str]
 ) -> None:
-    sandbox = world(loki, plain_tenant)
-    sandbox.tags = tags
+    environment = world(loki, plain_tenant)
+    environment.tags = tags
     group = f"/hostile/{uuid.uuid4().hex}"
     payload = timed((now() - 1, "one"), (now(), "two"), log_group=group)
-    assert sandbox.ship(payload).delivered == 2
-    given = label(payload, tags, region="eu-central-1", settings=sandbox.settings)
+    assert environment.ship(payload).delivered == 2
+    given = label_stream(payload, tags, region="eu-central-1", settings=environment.settings)
     labels = dict(given.stream.labels)
     by_all = held(loki, plain_tenant, selector(labels))
     assert [line.line for line in by_all] == ["one", "two"]

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.local.loki import Line, Loki, Running, query_range
+from loki_shipper.local.loki import Loki, LokiLine, Running, query_range
 from loki_shipper.local.sample import Call, log_data, retimed
 from loki_shipper.model import LogData
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.source import source
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import source
 from tests.loki.asking import ALL, HOUR, discarded, held, now, world
 from tests.pipeline.world import lines
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 
 
-def texts(found: list[Line]) -> list[str]:
+def texts(found: list[LokiLine]) -> list[str]:
     return [line.line for line in found]
 
 
@@ -88,8 +88,8 @@ def test_a_mebibyte_of_long_characters_is_held_whole_in_parts(
 def test_many_identical_parts_without_metadata_are_all_held(
     loki: Loki | Running, tenant: str
 ) -> None:
-    sandbox = world(loki, tenant, {"MAX_LINE_BYTES": "1024", "STRUCTURED_METADATA": "off"})
-    assert sandbox.ship(lines("x" * 102_400, newest=now())).delivered == 1
+    environment = world(loki, tenant, {"MAX_LINE_BYTES": "1024", "STRUCTURED_METADATA": "off"})
+    assert environment.ship(lines("x" * 102_400, newest=now())).delivered == 1
     assert texts(held(loki, tenant)) == ["x" * 1024] * 100
 
 

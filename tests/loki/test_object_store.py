@@ -13,8 +13,15 @@ import pytest
 import requests
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.demo import Place, run_demo
-from loki_shipper.local.loki import Executable, Line, Loki, NotFound, find_executable, query_range
+from loki_shipper.local.demo import DemoDestination, run_demo
+from loki_shipper.local.loki import (
+    Executable,
+    Loki,
+    LokiLine,
+    NotFound,
+    find_executable,
+    query_range,
+)
 from loki_shipper.local.progress import Tell
 from tests.conftest import not_here
 
@@ -95,7 +102,7 @@ def test_the_demos_lines_are_found_after_a_flush_and_a_restart_without_the_disk(
 ) -> None:
     began = time.time_ns()
     with running(executable, tmp_path / "before", aws, bucket, tell) as loki:
-        to = Place(loki.url, "", lambda start, end: query(loki, start, end))
+        to = DemoDestination(loki.url, "", lambda start, end: query(loki, start, end))
         outcome = run_demo(to, None, seconds=2, tell=tell)
         assert outcome.is_complete
         assert requests.post(f"{loki.url}/flush", timeout=10).status_code == 204
@@ -108,5 +115,5 @@ def test_the_demos_lines_are_found_after_a_flush_and_a_restart_without_the_disk(
         assert query(loki, began, time.time_ns()) == outcome.held
 
 
-def query(loki: Loki, start: int, end: int) -> list[Line]:
+def query(loki: Loki, start: int, end: int) -> list[LokiLine]:
     return query_range(loki.url, QUERY, start_ns=start, end_ns=end, limit=5000)

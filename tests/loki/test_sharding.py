@@ -16,8 +16,8 @@ import pytest
 
 from loki_shipper.local.loki import Loki
 from loki_shipper.model import Batch, Entry, LogEvent, Pairs, Stream
-from loki_shipper.shipper.answer import Answer
-from loki_shipper.shipper.label import label
+from loki_shipper.shipper.delivery.answer import Answer
+from loki_shipper.shipper.labels.decide import label_stream
 from tests.loki.asking import HOUR, held, now, selector, world
 from tests.pipeline.world import timed
 
@@ -68,7 +68,7 @@ def test_old_lines_beside_a_busy_stream_are_all_held(
     stock_loki.override(tenant, RAISED)
     shipper = world(stock_loki, tenant)
     plain = timed((now(), "live"), log_group=group)
-    labels = label(plain, shipper.tags, region="eu-central-1", settings=shipper.settings)
+    labels = label_stream(plain, shipper.tags, region="eu-central-1", settings=shipper.settings)
     delivered = 0
     with busy(stock_loki, tenant, labels.stream.labels) as pushed:
         for rate in DESIRED_RATES:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from loki_shipper.local.receiver import Answer, Push, Receiver
+from loki_shipper.local.receiver import Push, Receiver, ScriptedAnswer
 from loki_shipper.settings import SettingsError
 from tests.pipeline.servers import (
     Certificates,
@@ -52,79 +52,85 @@ class Row(Struct, frozen=True):
     """One row of DESIGN's table: an answer to each push of the bad line, and what it means."""
 
     name: str
-    answer: Answer
+    answer: ScriptedAnswer
     one: Fate
     many: Fate
 
 
-def errored(name: str, answer: Answer, reason: str) -> Row:
+def errored(name: str, answer: ScriptedAnswer, reason: str) -> Row:
     """Describe what concerns the whole push and is not tried again."""
     return Row(name, answer, Fate(errored={reason: 3}), Fate(2, errored={reason: 1}))
 
 
-def tried(name: str, answer: Answer, reason: str) -> Row:
+def tried(name: str, answer: ScriptedAnswer, reason: str) -> Row:
     """Describe what is tried again: halving finds the part that goes through."""
-    fate = Fate(1, errored={reason: 2})
-    return Row(name, answer, fate, Fate(2, errored={reason: 1}))
+    decision = Fate(1, errored={reason: 2})
+    return Row(name, answer, decision, Fate(2, errored={reason: 1}))
 
 
-def rejected(name: str, answer: Answer, reason: str, one: int) -> Row:
+def rejected(name: str, answer: ScriptedAnswer, reason: str, one: int) -> Row:
     """Describe a refusal: of so many of the one batch, and of the bad line alone."""
     return Row(name, answer, Fate(3 - one, rejected={reason: one}), Fate(2, rejected={reason: 1}))
 
 
-def deferred(name: str, answer: Answer, reason: str, one: int) -> Row:
+def deferred(name: str, answer: ScriptedAnswer, reason: str, one: int) -> Row:
     """Describe what is kept until its time comes, of one batch and of the bad line alone."""
     return Row(name, answer, Fate(3 - one, deferred={reason: one}), Fate(2, deferred={reason: 1}))
 
 
 ROWS = [
-    Row("204", Answer(204), Fate(3), Fate(3)),
-    Row("200", Answer(200, b"ok"), Fate(3), Fate(3)),
-    errored("200 with a page", Answer(200, b"<!DOCTYPE html><title>Sign in</title>"), "not_loki"),
+    Row("204", ScriptedAnswer(204), Fate(3), Fate(3)),
+    Row("200", ScriptedAnswer(200, b"ok"), Fate(3), Fate(3)),
+    errored(
+        "200 with a page", ScriptedAnswer(200, b"<!DOCTYPE html><title>Sign in</title>"), "not_loki"
+    ),
     errored(
         "200 that says it is a page",
-        Answer(200, b"Sign in.", headers={"Content-Type": "text/html; charset=utf-8"}),
+        ScriptedAnswer(200, b"Sign in.", headers={"Content-Type": "text/html; charset=utf-8"}),
         "not_loki",
     ),
-    errored("201", Answer(201), "status_201"),
-    errored("260", Answer(260, BLOCKED.format(260).encode()), "blocked"),
-    errored("blocked with 429", Answer(429, BLOCKED.format(429).encode()), "blocked"),
-    errored("blocked with 503", Answer(503, BLOCKED.format(503).encode()), "blocked"),
-    tried("429", Answer(429, b"ingestion rate limit exceeded"), "rate_limited"),
-    tried("500", Answer(500, b"empty ring"), "server_error"),
-    tried("502", Answer(502), "server_error"),
-    tried("503", Answer(503), "server_error"),
-    tried("504", Answer(504), "server_error"),
-    tried("408", Answer(408), "timeout"),
-    tried("reset before", Answer(hangs_up=True, stores=False), "no_connection"),
-    tried("reset after", Answer(hangs_up=True, stores=True), "no_connection"),
-    rejected("413", Answer(413), "too_large", 1),
-    rejected("500 larger than max", Answer(500, GRPC.encode()), "too_large", 1),
-    rejected("400 larger than max", Answer(400, GRPC.encode()), "too_large", 1),
-    rejected("400 too old", Answer(400, OLD.encode(), stores=True), "too_old", 2),
-    deferred("400 too new", Answer(400, NEW.encode(), stores=True), "too_new", 2),
-    rejected("400 parse error", Answer(400, b"proto: wrong wireType"), "other", 3),
-    rejected("400 labels", Answer(400, b"couldn't parse labels: 1:2"), "labels", 3),
-    rejected("500 no schema", Answer(500, b"no schema config found for time 1"), "no_schema", 3),
-    errored("400 tenant", Answer(400, b"multiple org IDs present"), "tenant"),
-    errored("401", Answer(401, b"no org id"), "denied"),
-    errored("403", Answer(403), "denied"),
-    errored("404", Answer(404, b"404 page not found"), "status_404"),
-    errored("405", Answer(405), "status_405"),
-    errored("402", Answer(402), "status_402"),
-    errored("301", Answer(301, headers={"Location": "/elsewhere"}), "status_301"),
-    errored("302", Answer(302, headers={"Location": "https://login.example"}), "status_302"),
-    errored("307", Answer(307, headers={"Location": "/loki/api/v1/push"}), "status_307"),
+    errored("201", ScriptedAnswer(201), "status_201"),
+    errored("260", ScriptedAnswer(260, BLOCKED.format(260).encode()), "blocked"),
+    errored("blocked with 429", ScriptedAnswer(429, BLOCKED.format(429).encode()), "blocked"),
+    errored("blocked with 503", ScriptedAnswer(503, BLOCKED.format(503).encode()), "blocked"),
+    tried("429", ScriptedAnswer(429, b"ingestion rate limit exceeded"), "rate_limited"),
+    tried("500", ScriptedAnswer(500, b"empty ring"), "server_error"),
+    tried("502", ScriptedAnswer(502), "server_error"),
+    tried("503", ScriptedAnswer(503), "server_error"),
+    tried("504", ScriptedAnswer(504), "server_error"),
+    tried("408", ScriptedAnswer(408), "timeout"),
+    tried("reset before", ScriptedAnswer(hangs_up=True, stores=False), "no_connection"),
+    tried("reset after", ScriptedAnswer(hangs_up=True, stores=True), "no_connection"),
+    rejected("413", ScriptedAnswer(413), "too_large", 1),
+    rejected("500 larger than max", ScriptedAnswer(500, GRPC.encode()), "too_large", 1),
+    rejected("400 larger than max", ScriptedAnswer(400, GRPC.encode()), "too_large", 1),
+    rejected("400 too old", ScriptedAnswer(400, OLD.encode(), stores=True), "too_old", 2),
+    deferred("400 too new", ScriptedAnswer(400, NEW.encode(), stores=True), "too_new", 2),
+    rejected("400 parse error", ScriptedAnswer(400, b"proto: wrong wireType"), "other", 3),
+    rejected("400 labels", ScriptedAnswer(400, b"couldn't parse labels: 1:2"), "labels", 3),
+    rejected(
+        "500 no schema", ScriptedAnswer(500, b"no schema config found for time 1"), "no_schema", 3
+    ),
+    errored("400 tenant", ScriptedAnswer(400, b"multiple org IDs present"), "tenant"),
+    errored("401", ScriptedAnswer(401, b"no org id"), "denied"),
+    errored("403", ScriptedAnswer(403), "denied"),
+    errored("404", ScriptedAnswer(404, b"404 page not found"), "status_404"),
+    errored("405", ScriptedAnswer(405), "status_405"),
+    errored("402", ScriptedAnswer(402), "status_402"),
+    errored("301", ScriptedAnswer(301, headers={"Location": "/elsewhere"}), "status_301"),
+    errored(
+        "302", ScriptedAnswer(302, headers={"Location": "https://login.example"}), "status_302"
+    ),
+    errored("307", ScriptedAnswer(307, headers={"Location": "/loki/api/v1/push"}), "status_307"),
 ]
 
 
-def only_the_bad_line(answer: Answer) -> Callable[[Push], Answer]:
+def only_the_bad_line(answer: ScriptedAnswer) -> Callable[[Push], ScriptedAnswer]:
     bad = has("bad")
-    return lambda push: answer if bad(push) else Answer()
+    return lambda push: answer if bad(push) else ScriptedAnswer()
 
 
-def fate(report: Any) -> Fate:
+def decision(report: Any) -> Fate:
     return Fate(report.delivered, report.late, report.rejected, report.errored, report.deferred)
 
 
@@ -132,7 +138,7 @@ def fate(report: Any) -> Fate:
 def test_an_answer_to_a_payload_of_one_batch(receiver: Receiver, row: Row) -> None:
     receiver.script(only_the_bad_line(row.answer))
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == row.one
+    assert decision(world.ship(PAYLOAD)) == row.one
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -140,7 +146,7 @@ def test_an_answer_to_one_batch_of_many(receiver: Receiver, row: Row) -> None:
     receiver.script(only_the_bad_line(row.answer))
     world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
     report = world.ship(PAYLOAD)
-    assert fate(report) == row.many
+    assert decision(report) == row.many
     assert report.failure is None
     assert world.kept("failed/") == (["bad"] if row.many.errored else [])
 
@@ -161,7 +167,7 @@ def test_an_answer_where_there_is_no_bucket(receiver: Receiver, row: Row) -> Non
     world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
     world.bucket = None
     report = world.ship(PAYLOAD)
-    assert fate(report) == row.many
+    assert decision(report) == row.many
     assert bool(report.failure) == bool(row.many.errored or row.many.deferred)
 
 
@@ -170,46 +176,54 @@ def test_an_answer_where_there_is_no_bucket(receiver: Receiver, row: Row) -> Non
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(429), Answer(503), Answer(408), Answer(hangs_up=True), Answer(413)],
+    [
+        ScriptedAnswer(429),
+        ScriptedAnswer(503),
+        ScriptedAnswer(408),
+        ScriptedAnswer(hangs_up=True),
+        ScriptedAnswer(413),
+    ],
     ids=["429", "503", "408", "reset", "413"],
 )
-def test_what_passes_is_waited_for(receiver: Receiver, answer: Answer) -> None:
+def test_what_passes_is_waited_for(receiver: Receiver, answer: ScriptedAnswer) -> None:
     receiver.script([answer])
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(3)
+    assert decision(world.ship(PAYLOAD)) == Fate(3)
 
 
 def test_what_was_stored_before_a_reset_is_held_once(receiver: Receiver) -> None:
-    receiver.script([Answer(hangs_up=True, stores=True)] * 2)
+    receiver.script([ScriptedAnswer(hangs_up=True, stores=True)] * 2)
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(3)
+    assert decision(world.ship(PAYLOAD)) == Fate(3)
     assert receiver.attempts[0].body == receiver.attempts[1].body
     assert len(receiver.pushes) > 2
     assert [entry.line for _, entry in receiver.held()] == ["first", "bad", "last"]
 
 
 def test_retry_after_is_waited_for(receiver: Receiver) -> None:
-    receiver.script([Answer(503, headers={"Retry-After": "7"})])
+    receiver.script([ScriptedAnswer(503, headers={"Retry-After": "7"})])
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(3)
+    assert decision(world.ship(PAYLOAD)) == Fate(3)
     assert world.slept == [7.0]
 
 
 def test_a_retry_after_beyond_the_invocation_is_not(receiver: Receiver) -> None:
-    receiver.script(lambda _: Answer(429, headers={"Retry-After": "3600"}))
+    receiver.script(lambda _: ScriptedAnswer(429, headers={"Retry-After": "3600"}))
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(errored={"rate_limited": 3})
+    assert decision(world.ship(PAYLOAD)) == Fate(errored={"rate_limited": 3})
     assert (world.slept, len(receiver.attempts)) == ([], 1)
 
 
 def test_a_limit_that_lets_through_one_line_at_a_time_lets_all_through(receiver: Receiver) -> None:
-    receiver.script(lambda push: Answer(429 if len(push.entries) > 1 else 204))
+    receiver.script(lambda push: ScriptedAnswer(429 if len(push.entries) > 1 else 204))
     world = World(receiver.url, receiver=receiver, seconds=120.0)
-    assert fate(world.ship(lines(*(f"line {n}" for n in range(40))))) == Fate(40)
+    assert decision(world.ship(lines(*(f"line {n}" for n in range(40))))) == Fate(40)
 
 
 def test_one_connection_serves_many_pushes_and_invocations(receiver: Receiver) -> None:
-    answers = chain([Answer(503, b"words"), Answer(400, b"x" * 100)], repeat(Answer()))
+    answers = chain(
+        [ScriptedAnswer(503, b"words"), ScriptedAnswer(400, b"x" * 100)], repeat(ScriptedAnswer())
+    )
     receiver.script(lambda _: next(answers))
     world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
     for number in range(5):
@@ -222,14 +236,14 @@ def test_one_connection_serves_many_pushes_and_invocations(receiver: Receiver) -
 # Too far behind
 
 
-def behind(ignored: int, total: int, cutoff: str = "2026-11-20T19:59:55Z") -> Answer:
+def behind(ignored: int, total: int, cutoff: str = "2026-11-20T19:59:55Z") -> ScriptedAnswer:
     entry = (
         "entry with timestamp 2026-11-20 19:59:40 +0000 UTC ignored, reason: 'entry too far "
         "behind, entry timestamp is: 2026-11-20T19:59:40Z, "
         f"oldest acceptable timestamp is: {cutoff}',\n"
     )
     end = f"user 'fake', total ignored: {ignored} out of {total} for stream: {{}}"
-    return Answer(400, (entry * min(ignored, 10) + end).encode(), stores=False)
+    return ScriptedAnswer(400, (entry * min(ignored, 10) + end).encode(), stores=False)
 
 
 def is_late(push: Push) -> bool:
@@ -243,10 +257,14 @@ def late_lines(receiver: Receiver) -> list[str]:
 
 def test_what_is_too_far_behind_goes_to_the_late_stream(receiver: Receiver) -> None:
     receiver.script(
-        lambda push: Answer() if is_late(push) else Answer(400, behind(2, 3).body, stores=True)
+        lambda push: (
+            ScriptedAnswer()
+            if is_late(push)
+            else ScriptedAnswer(400, behind(2, 3).body, stores=True)
+        )
     )
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(3, late=2)
+    assert decision(world.ship(PAYLOAD)) == Fate(3, late=2)
     assert late_lines(receiver) == ["first", "bad"]
     assert len(receiver.attempts) == 2
     labels, late = (push.streams[0].labels for push in receiver.attempts)
@@ -255,36 +273,40 @@ def test_what_is_too_far_behind_goes_to_the_late_stream(receiver: Receiver) -> N
 
 def test_of_many_batches_each_goes_where_it_belongs(receiver: Receiver) -> None:
     bad = has("bad")
-    receiver.script(lambda push: behind(1, 1) if bad(push) and not is_late(push) else Answer())
+    receiver.script(
+        lambda push: behind(1, 1) if bad(push) and not is_late(push) else ScriptedAnswer()
+    )
     world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
-    assert fate(world.ship(PAYLOAD)) == Fate(3, late=1)
+    assert decision(world.ship(PAYLOAD)) == Fate(3, late=1)
     assert late_lines(receiver) == ["bad"]
 
 
 def test_what_is_too_far_behind_even_there_is_rejected(receiver: Receiver) -> None:
     receiver.script(lambda push: behind(len(push.entries), len(push.entries)))
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(rejected={"too_far_behind": 3})
+    assert decision(world.ship(PAYLOAD)) == Fate(rejected={"too_far_behind": 3})
 
 
 def test_losses_behind_those_that_are_named_come_out_too(receiver: Receiver) -> None:
-    def decide(push: Push) -> Answer:
+    def decide(push: Push) -> ScriptedAnswer:
         if is_late(push):
-            return Answer()
+            return ScriptedAnswer()
         if has("first")(push):
             return behind(1, 2, "2026-11-20T19:59:45Z")
-        return Answer(400, NEW.encode(), stores=True) if has("bad")(push) else Answer()
+        return (
+            ScriptedAnswer(400, NEW.encode(), stores=True) if has("bad")(push) else ScriptedAnswer()
+        )
 
     receiver.script(decide)
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(1, late=1, deferred={"too_new": 2})
+    assert decision(world.ship(PAYLOAD)) == Fate(1, late=1, deferred={"too_new": 2})
 
 
 def test_a_late_stream_that_is_limited_is_waited_for_and_then_kept(receiver: Receiver) -> None:
-    partly = Answer(400, behind(2, 3).body, stores=True)
-    receiver.script(lambda push: Answer(429) if is_late(push) else partly)
+    partly = ScriptedAnswer(400, behind(2, 3).body, stores=True)
+    receiver.script(lambda push: ScriptedAnswer(429) if is_late(push) else partly)
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(1, errored={"rate_limited": 2})
+    assert decision(world.ship(PAYLOAD)) == Fate(1, errored={"rate_limited": 2})
     assert world.kept("failed/") == ["first", "bad"]
 
 
@@ -294,14 +316,14 @@ def test_a_late_stream_that_is_limited_is_waited_for_and_then_kept(receiver: Rec
 def test_metadata_that_is_disallowed_is_left_out_for_as_long_as_the_sandbox_lives(
     receiver: Receiver,
 ) -> None:
-    def decide(push: Push) -> Answer:
+    def decide(push: Push) -> ScriptedAnswer:
         refuse = any(entry.metadata for entry in push.entries)
-        return Answer(400, NO_METADATA.encode()) if refuse else Answer()
+        return ScriptedAnswer(400, NO_METADATA.encode()) if refuse else ScriptedAnswer()
 
     receiver.script(decide)
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(PAYLOAD)) == Fate(3)
-    assert fate(world.ship(lines("next"))) == Fate(1)
+    assert decision(world.ship(PAYLOAD)) == Fate(3)
+    assert decision(world.ship(lines("next"))) == Fate(1)
     assert len(receiver.attempts) == 3
 
 
@@ -323,15 +345,15 @@ class Store:
         return json.dumps({"token": token})
 
 
-def guarded(push: Push) -> Answer:
-    return Answer(204 if push.headers.get("authorization") == "Bearer right" else 401)
+def guarded(push: Push) -> ScriptedAnswer:
+    return ScriptedAnswer(204 if push.headers.get("authorization") == "Bearer right" else 401)
 
 
 def test_a_secret_that_was_changed_is_read_again(receiver: Receiver) -> None:
     receiver.script(guarded)
     store = Store("wrong", "right")
     world = World(receiver.url, receiver=receiver, environ={"LOKI_SECRET": "s"}, fetch=store)
-    assert fate(world.ship(PAYLOAD)) == Fate(3)
+    assert decision(world.ship(PAYLOAD)) == Fate(3)
     assert (store.reads, len(receiver.attempts)) == (2, 2)
 
 
@@ -346,7 +368,7 @@ def test_a_secret_is_read_again_once_an_invocation(receiver: Receiver, second: s
         fetch=store,
         one_line_a_batch=True,
     )
-    assert fate(world.ship(PAYLOAD)) == Fate(errored={"denied": 3})
+    assert decision(world.ship(PAYLOAD)) == Fate(errored={"denied": 3})
     assert store.reads == 2
     assert len(receiver.attempts) == 3 + (second == "also wrong")
 
@@ -356,29 +378,29 @@ def test_a_secret_is_read_again_once_an_invocation(receiver: Receiver, second: s
 
 def test_nobody_listens() -> None:
     world = World(closed(), receiver=None)
-    assert fate(world.ship(PAYLOAD)) == Fate(errored={"no_connection": 3})
+    assert decision(world.ship(PAYLOAD)) == Fate(errored={"no_connection": 3})
     assert world.slept == [1.0, 2.0, 4.0]
 
 
 def test_a_name_that_nobody_knows() -> None:
     world = World("http://loki.invalid", receiver=None)
-    assert fate(world.ship(PAYLOAD)) == Fate(errored={"no_connection": 3})
+    assert decision(world.ship(PAYLOAD)) == Fate(errored={"no_connection": 3})
 
 
 def test_a_connection_that_is_never_taken() -> None:
     with deaf() as url:
         world = World(url, receiver=None, seconds=1.5)
-        assert fate(world.ship(PAYLOAD)) == Fate(errored={"connect_timeout": 3})
+        assert decision(world.ship(PAYLOAD)) == Fate(errored={"connect_timeout": 3})
 
 
 def test_a_hang(receiver: Receiver) -> None:
-    receiver.script(lambda _: Answer(delay=60.0, stores=False))
+    receiver.script(lambda _: ScriptedAnswer(delay=60.0, stores=False))
     world = World(receiver.url, receiver=receiver, seconds=1.0)
-    assert fate(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
+    assert decision(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
 
 
 def test_a_hang_after_others_were_delivered(receiver: Receiver) -> None:
-    receiver.script(only_the_bad_line(Answer(delay=60.0, stores=False)))
+    receiver.script(only_the_bad_line(ScriptedAnswer(delay=60.0, stores=False)))
     world = World(receiver.url, receiver=receiver, one_line_a_batch=True, seconds=1.0)
     report = world.ship(PAYLOAD)
     assert (report.delivered, report.failure) == (1, None)
@@ -397,20 +419,20 @@ def test_an_answer_that_trickles(receiver: Receiver, status: int) -> None:
 
     with serve(trickle) as url:
         world = World(url, receiver=receiver, seconds=1.0)
-        assert fate(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
+        assert decision(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
 
 
 @pytest.mark.parametrize("status", [400, 429, 500])
 def test_a_body_that_trickles(receiver: Receiver, status: int) -> None:
-    receiver.script(lambda _: Answer(status, b"x" * 9999, trickle=0.05, stores=False))
+    receiver.script(lambda _: ScriptedAnswer(status, b"x" * 9999, trickle=0.05, stores=False))
     world = World(receiver.url, receiver=receiver, seconds=1.0)
-    assert fate(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
+    assert decision(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
 
 
 def test_tls_that_fails(receiver: Receiver, certificates: Certificates) -> None:
     with tls(receiver, certificates.context()) as url:
         world = World(url, receiver=receiver)
-        assert fate(world.ship(PAYLOAD)) == Fate(errored={"tls": 3})
+        assert decision(world.ship(PAYLOAD)) == Fate(errored={"tls": 3})
     assert receiver.attempts == []
 
 
@@ -425,7 +447,7 @@ def test_a_private_authority_and_a_client_certificate(
     }
     with tls(receiver, certificates.context(ask_client=True)) as url:
         world = World(url, receiver=receiver, environ=environ)
-        assert fate(world.ship(PAYLOAD)) == Fate(3)
+        assert decision(world.ship(PAYLOAD)) == Fate(3)
         stranger = World(url, receiver=receiver, environ={"LOKI_CA_CERT": environ["LOKI_CA_CERT"]})
         assert stranger.ship(lines("x")).delivered == 0
 
@@ -434,7 +456,7 @@ def test_a_proxy_of_the_environment(receiver: Receiver, monkeypatch: pytest.Monk
     with run_proxy(receiver) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         world = World("http://loki.invalid", receiver=receiver)
-        assert fate(world.ship(PAYLOAD)) == Fate(3)
+        assert decision(world.ship(PAYLOAD)) == Fate(3)
         assert len(proxy.asked) == 1
 
 
@@ -442,19 +464,19 @@ def test_a_proxy_of_the_environment(receiver: Receiver, monkeypatch: pytest.Monk
 
 
 def test_only_the_rest_of_a_payload_is_kept_and_comes_back(receiver: Receiver) -> None:
-    receiver.script(only_the_bad_line(Answer(404)))
+    receiver.script(only_the_bad_line(ScriptedAnswer(404)))
     world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
-    assert fate(world.ship(PAYLOAD)) == Fate(2, errored={"status_404": 1})
+    assert decision(world.ship(PAYLOAD)) == Fate(2, errored={"status_404": 1})
     assert world.kept("failed/") == ["bad"]
     receiver.script(())
     world.bucket = {}
-    assert fate(world.ship(lines("bad", newest=PAYLOAD.log_events[1].timestamp))) == Fate(1)
+    assert decision(world.ship(lines("bad", newest=PAYLOAD.log_events[1].timestamp))) == Fate(1)
     sent = [entry.line for push in receiver.pushes for entry in push.entries]
     assert sorted(sent) == ["bad", "first", "last"]
 
 
 def test_when_the_bucket_is_down_lambda_keeps_all(receiver: Receiver) -> None:
-    receiver.script(only_the_bad_line(Answer(404)))
+    receiver.script(only_the_bad_line(ScriptedAnswer(404)))
     world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
     world.bucket_is_down = True
     assert world.ship(PAYLOAD).failure == "the bucket cannot be written: ClientError"
@@ -463,18 +485,18 @@ def test_when_the_bucket_is_down_lambda_keeps_all(receiver: Receiver) -> None:
 def test_a_long_line_of_which_one_part_fails_is_one_line(receiver: Receiver) -> None:
     long = "x" * 2000 + "y" * 2000
     parts = [long[start : start + 1024] for start in range(0, 4000, 1024)]
-    receiver.script(lambda push: Answer(404) if has(parts[2])(push) else Answer())
+    receiver.script(lambda push: ScriptedAnswer(404) if has(parts[2])(push) else ScriptedAnswer())
     world = World(
         receiver.url, receiver=None, environ={"MAX_LINE_BYTES": "1024"}, one_line_a_batch=True
     )
-    assert fate(world.ship(lines("first", long, "last"))) == Fate(2, errored={"status_404": 1})
+    assert decision(world.ship(lines("first", long, "last"))) == Fate(2, errored={"status_404": 1})
     assert world.kept("failed/") == [long]
     assert len(receiver.pushes) == 5
 
 
 def test_identical_lines_stay_as_many_as_they_were(receiver: Receiver) -> None:
     world = World(receiver.url, receiver=receiver)
-    assert fate(world.ship(lines(*["same"] * 50, step=0))) == Fate(50)
+    assert decision(world.ship(lines(*["same"] * 50, step=0))) == Fate(50)
     assert len(receiver.held()) == 50
 
 

@@ -13,13 +13,13 @@ import pytest
 import requests
 
 from loki_shipper import VERSION
-from loki_shipper.local.receiver import Answer as Scripted
 from loki_shipper.local.receiver import Receiver
+from loki_shipper.local.receiver import ScriptedAnswer as Scripted
 from loki_shipper.model import Batch, Entry, LogEvent, Stream
-from loki_shipper.shipper.answer import MAX_BODY, Answer, NoAnswer
-from loki_shipper.shipper.encode import encode
-from loki_shipper.shipper.judge import Misconfigured, judge
-from loki_shipper.shipper.push import Access, connect, push
+from loki_shipper.shipper.delivery.answer import MAX_BODY, Answer, NoAnswer
+from loki_shipper.shipper.delivery.encode import encode
+from loki_shipper.shipper.delivery.judge import Misconfigured, judge
+from loki_shipper.shipper.delivery.push import Access, connect, push
 from tests.pipeline.servers import (
     Certificates,
     closed,

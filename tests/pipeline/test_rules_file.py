@@ -9,10 +9,10 @@ from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.receiver import Receiver
 from loki_shipper.local.sample import invocation_event
 from loki_shipper.settings import settings
-from loki_shipper.shipper.rulebook import Copy, Unchanged, Unreadable
-from loki_shipper.shipper.rules import RulesError
-from loki_shipper.shipper.rules_file import _s3, rules_file
-from loki_shipper.shipper.sandbox import Sandbox
+from loki_shipper.shipper.rules.cache import FileUnchanged, FileUnreadable, RulesText
+from loki_shipper.shipper.rules.file import _s3, rules_file
+from loki_shipper.shipper.rules.parse import RulesError
+from loki_shipper.shipper.shipper import Shipper
 from tests.pipeline.world import lines
 
 RULES = "[[rule]]\nreplace = 'größe \\d+'\nwith = 'größe …'\n"
@@ -38,20 +38,20 @@ def test_an_object_is_read_with_its_etag_and_not_again_while_it_has_that(
     put = aws.client("s3").put_object
     put(Bucket=bucket, Key="a/rules.toml", Body=RULES.encode())
     first = rules_file(reference, None)
-    assert isinstance(first, Copy)
+    assert isinstance(first, RulesText)
     assert (first.text, bool(first.etag)) == (RULES, True)
-    assert rules_file(reference, first.etag) == Unchanged()
+    assert rules_file(reference, first.etag) == FileUnchanged()
     put(Bucket=bucket, Key="a/rules.toml", Body=b"")
     second = rules_file(reference, first.etag)
-    assert isinstance(second, Copy)
+    assert isinstance(second, RulesText)
     assert second.text == ""
 
 
 def test_what_cannot_be_read_has_a_reason(aws: LocalAws, bucket: str) -> None:
-    assert rules_file(f"s3://{bucket}/none", None) == Unreadable("NoSuchKey")
-    assert rules_file(f"s3://{bucket}x/none", None) == Unreadable("NoSuchBucket")
+    assert rules_file(f"s3://{bucket}/none", None) == FileUnreadable("NoSuchKey")
+    assert rules_file(f"s3://{bucket}x/none", None) == FileUnreadable("NoSuchBucket")
     aws.client("s3").put_object(Bucket=bucket, Key="latin", Body=b"\xff")
-    assert rules_file(f"s3://{bucket}/latin", None) == Unreadable("it is not UTF-8")
+    assert rules_file(f"s3://{bucket}/latin", None) == FileUnreadable("it is not UTF-8")
 
 
 def test_a_sandbox_ships_by_the_rules_of_a_bucket_and_never_without_them(
@@ -62,10 +62,10 @@ def test_a_sandbox_ships_by_the_rules_of_a_bucket_and_never_without_them(
         "RULES": f"s3://{bucket}/rules.toml",
         "TAG_LABELS": "none",
     }
-    sandbox = Sandbox(settings(environ), "")
+    environment = Shipper(settings(environ), "")
     event = invocation_event(lines("größe 42"))
     with pytest.raises(RulesError, match=r"rules\.toml cannot be read: NoSuchKey"):
-        sandbox.ship(event, lambda: 30.0)
+        environment.ship(event, lambda: 30.0)
     aws.client("s3").put_object(Bucket=bucket, Key="rules.toml", Body=RULES.encode())
-    sandbox.ship(event, lambda: 30.0)
+    environment.ship(event, lambda: 30.0)
     assert [entry.line for _, entry in receiver.held()] == ["größe …"]

@@ -8,8 +8,13 @@ import pytest
 from msgspec import Struct
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.receiver import Answer, Push, Receiver
-from loki_shipper.local.runtime_api import FunctionError, Response, Sandbox, run_sandbox
+from loki_shipper.local.receiver import Push, Receiver, ScriptedAnswer
+from loki_shipper.local.runtime_api import (
+    ExecutionEnvironment,
+    FunctionError,
+    Response,
+    run_execution_environment,
+)
 from loki_shipper.local.sample import from_lines, invocation_event
 from tests.pipeline.servers import closed
 
@@ -28,27 +33,29 @@ class Scene(Struct, frozen=True):
 
     name: str
     environ: dict[str, str]
-    answers: tuple[Answer, ...] = (Answer(),)
+    answers: tuple[ScriptedAnswer, ...] = (ScriptedAnswer(),)
     url: str | None = None
 
 
-def says(status: int) -> Answer:
+def says(status: int) -> ScriptedAnswer:
     """Answer as Loki does, which repeats labels, and as a gateway may, which repeats all."""
     body = (
         f"""entry for stream '{{team="{VALUE}"}}' has timestamp too old: {LINE}; """
         f"Authorization: Bearer {SECRET}"
     )
     headers = {"X-Echo": SECRET, "Location": f"/{SECRET}", "Retry-After": "999"}
-    return Answer(status, body.encode(), headers)
+    return ScriptedAnswer(status, body.encode(), headers)
 
 
 TOKEN = {"LOKI_TOKEN": SECRET}
 STATUSES = (200, 204, 260, 302, 400, 401, 403, 404, 408, 413, 418, 429, 500, 503)
 ANSWERS = (
     *map(says, STATUSES),
-    Answer(hangs_up=True),
-    Answer(400, f"entry too far behind {LINE} {VALUE}".encode()),
-    Answer(400, f"includes structured metadata, but this feature is disallowed {LINE}".encode()),
+    ScriptedAnswer(hangs_up=True),
+    ScriptedAnswer(400, f"entry too far behind {LINE} {VALUE}".encode()),
+    ScriptedAnswer(
+        400, f"includes structured metadata, but this feature is disallowed {LINE}".encode()
+    ),
 )
 CLIENT = {"LOKI_CLIENT_CERT": KEY, "LOKI_CLIENT_KEY": KEY}
 SCENES = [
@@ -96,12 +103,14 @@ def bucket(aws: LocalAws) -> str:
 
 
 @contextmanager
-def playing(scene: Scene, receiver: Receiver, aws: LocalAws, bucket: str) -> Iterator[Sandbox]:
+def playing(
+    scene: Scene, receiver: Receiver, aws: LocalAws, bucket: str
+) -> Iterator[ExecutionEnvironment]:
     environ = {**aws.environ, "LOKI_URL": scene.url or receiver.url, "BUCKET": bucket}
-    with run_sandbox(
+    with run_execution_environment(
         "loki_shipper.shipper.handler.handle", env={**environ, **scene.environ}
-    ) as sandbox:
-        yield sandbox
+    ) as environment:
+        yield environment
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
@@ -109,13 +118,13 @@ def test_nothing_that_is_not_ours_to_tell_is_told(
     scene: Scene, receiver: Receiver, aws: LocalAws, bucket: str
 ) -> None:
     results = []
-    with playing(scene, receiver, aws, bucket) as sandbox:
+    with playing(scene, receiver, aws, bucket) as environment:
         for answer in scene.answers:
             receiver.script([answer] * 20)
             # The handler keeps five seconds of it.
-            results.append(sandbox.invoke(EVENTS[0], deadline_ms=9_500))
-        results += [sandbox.invoke(event, deadline_ms=9_500) for event in EVENTS[1:]]
-        told = "\n".join([*sandbox.log_lines, *map(repr, results)])
+            results.append(environment.invoke(EVENTS[0], deadline_ms=9_500))
+        results += [environment.invoke(event, deadline_ms=9_500) for event in EVENTS[1:]]
+        told = "\n".join([*environment.log_lines, *map(repr, results)])
     assert all(isinstance(result, Response | FunctionError) for result in results)
     assert "LinesReceived" in told or "SettingsError" in told
     for word in NEVER:
@@ -125,14 +134,14 @@ def test_nothing_that_is_not_ours_to_tell_is_told(
 def test_the_scenes_hold_what_is_looked_for(receiver: Receiver, aws: LocalAws, bucket: str) -> None:
     seen: list[Push] = []
 
-    def note(push: Push) -> Answer:
+    def note(push: Push) -> ScriptedAnswer:
         seen.append(push)
-        return Answer()
+        return ScriptedAnswer()
 
     scene = Scene("", TOKEN)
-    with playing(scene, receiver, aws, bucket) as sandbox:
+    with playing(scene, receiver, aws, bucket) as environment:
         receiver.script(note)
-        assert isinstance(sandbox.invoke(EVENTS[0]), Response)
+        assert isinstance(environment.invoke(EVENTS[0]), Response)
     push, *_ = seen
     assert push.headers["authorization"] == f"Bearer {SECRET}"
     assert push.streams[0].labels["team"] == VALUE

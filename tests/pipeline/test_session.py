@@ -3,12 +3,12 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from loki_shipper.local.receiver import Answer as Scripted
 from loki_shipper.local.receiver import Receiver
+from loki_shipper.local.receiver import ScriptedAnswer as Scripted
 from loki_shipper.model import Batch, Entry, LogEvent, Stream
-from loki_shipper.shipper.answer import Answer
-from loki_shipper.shipper.push import Access
-from loki_shipper.shipper.session import Session
+from loki_shipper.shipper.delivery.answer import Answer
+from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.session import LokiSession
 
 BATCH = Batch(Stream(None, (("app", "a"),)), [Entry(5, "hello", (), LogEvent("", 0, ""))])
 
@@ -24,7 +24,7 @@ def test_what_another_thread_has_renewed_is_new_for_a_thread_that_was_refused(
         assert fresh is (len(tokens) < 3)
         return Access(url, {"Authorization": tokens.pop(0)})
 
-    session = Session(read, time.monotonic, connections=2)
+    session = LokiSession(read, time.monotonic, connections=2)
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         threads = (one, other)
 

@@ -7,8 +7,8 @@ import pytest
 
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.shipper.aws import IndexReader
-from loki_shipper.shipper.tag_index import Tagged, TagIndex, encode_index, index_key
-from loki_shipper.shipper.tags import Unchanged
+from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, encode_index, index_key
+from loki_shipper.shipper.labels.tags import IndexUnchanged
 
 ACCOUNT = "123456789012"
 INDEX = TagIndex({"/a": Tagged(1, {"team": "a"})}, 1)
@@ -33,24 +33,24 @@ def put(aws: LocalAws, bucket: str, body: bytes) -> None:
 def test_an_index_is_sent_once_while_it_has_not_changed(aws: LocalAws, bucket: str) -> None:
     put(aws, bucket, encode_index(INDEX))
     read = IndexReader(bucket, aws.region)
-    assert [read(ACCOUNT), read(ACCOUNT)] == [INDEX, Unchanged()]
+    assert [read(ACCOUNT), read(ACCOUNT)] == [INDEX, IndexUnchanged()]
 
 
 def test_an_index_that_is_not_there_may_come(aws: LocalAws, bucket: str) -> None:
     read = IndexReader(bucket, aws.region)
-    assert read(ACCOUNT) == Unchanged()
+    assert read(ACCOUNT) == IndexUnchanged()
     put(aws, bucket, encode_index(INDEX))
     assert read(ACCOUNT) == INDEX
 
 
 def test_a_bucket_that_is_not_there_is_no_answer(aws: LocalAws, bucket: str) -> None:
-    assert IndexReader(f"{bucket}x", aws.region)(ACCOUNT) == Unchanged()
+    assert IndexReader(f"{bucket}x", aws.region)(ACCOUNT) == IndexUnchanged()
 
 
 def test_an_index_that_is_broken_is_read_again(aws: LocalAws, bucket: str) -> None:
     put(aws, bucket, b"no index")
     read = IndexReader(bucket, aws.region)
-    assert read(ACCOUNT) == Unchanged()
+    assert read(ACCOUNT) == IndexUnchanged()
     put(aws, bucket, encode_index(INDEX))
     assert read(ACCOUNT) == INDEX
 

@@ -12,17 +12,17 @@ from loki_shipper.local.receiver import Push, Receiver
 from loki_shipper.local.sample import Call, invocation_event, log_data
 from loki_shipper.model import LogData
 from loki_shipper.settings import Settings, settings
-from loki_shipper.shipper.credentials import Fetch, credentials
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.deliver import Sink
-from loki_shipper.shipper.outcome import Report
-from loki_shipper.shipper.pipeline import Surroundings, pipeline
-from loki_shipper.shipper.rules import default_rules
-from loki_shipper.shipper.session import Session
-from loki_shipper.shipper.source import source
-from loki_shipper.shipper.spill import SpillError
-from loki_shipper.shipper.tags import LogGroupTags
-from loki_shipper.shipper.transform import Book
+from loki_shipper.shipper.delivery.credentials import Fetch, credentials
+from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
+from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.delivery.outcome import Report
+from loki_shipper.shipper.delivery.session import LokiSession
+from loki_shipper.shipper.entries.transform import RuleState
+from loki_shipper.shipper.labels.tags import LogGroupTags
+from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
+from loki_shipper.shipper.rules.parse import default_rules
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import source
 
 RESERVE = 5.0
 """Seconds that the handler keeps back; a busy machine may use some, never all of them."""
@@ -61,10 +61,10 @@ class World:
         self.bucket_is_down = False
         self.slept: list[float] = []
         self.tags: Mapping[str, str] = {"team": "payments"}
-        self.book = Book(default_rules(), {})
+        self.rule_state = RuleState(default_rules(), {})
         read = settings({"LOKI_URL": url, **(environ or {})})
         self.settings: Settings = replace(read, max_batch_bytes=1) if one_line_a_batch else read
-        self.session = Session(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005 - as Session calls it
+        self.session = LokiSession(lambda *, fresh: credentials(read, fetch), self._now)  # noqa: ARG005 - as Session calls it
         self._seconds = seconds
         self._real_sleep = real_sleep
         self._clock = now
@@ -78,7 +78,7 @@ class World:
     def invoke(self, event: Any) -> Report:
         """Run one invocation, and check its books, its end in time and where each line is."""
         end = self._now() + self._seconds
-        sink = Sink(
+        sink = DeliveryEffects(
             send=lambda batch: self.session.send(batch, seconds=end - self._now()),
             remaining=lambda: end - self._now(),
             now=lambda: self._clock() * 1_000_000,
@@ -88,16 +88,16 @@ class World:
             plain=self._plain,
             late_minutes=self._late_minutes,
         )
-        around = Surroundings(
+        deps = ShipperDependencies(
             settings=self.settings,
-            book=self.book,
+            rule_state=self.rule_state,
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _owner, _log_group: LogGroupTags(self.tags),
             sink=sink,
             put=None if self.bucket is None else self._put,
         )
-        report = pipeline(event, around)
+        report = pipeline(event, deps)
         assert self._now() < end + RESERVE
         self._check(_data(event), report)
         return report
@@ -136,7 +136,7 @@ class World:
 
     def _put(self, key: str, body: bytes) -> None:
         if self.bucket_is_down:
-            raise SpillError("the bucket cannot be written: ClientError")
+            raise DeadLetterError("the bucket cannot be written: ClientError")
         assert self.bucket is not None
         self.bucket[key] = body
 

@@ -7,18 +7,18 @@ from typing import Any
 
 from loki_shipper.local.sample import Call, invocation_event, log_data
 from loki_shipper.model import Batch
-from loki_shipper.redriver.bucket import EVERYTHING, Bucket, Fault, Share, Stored, waiting
+from loki_shipper.redriver.bucket import EVERYTHING, Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import Effects, effects
 from loki_shipper.redriver.redrive import Redriven, redrive
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.deliver import Sink
-from loki_shipper.shipper.pipeline import Surroundings
-from loki_shipper.shipper.rules import Rules
-from loki_shipper.shipper.spill import SpillError
-from loki_shipper.shipper.tags import LogGroupTags
-from loki_shipper.shipper.transform import Book
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
+from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.entries.transform import RuleState
+from loki_shipper.shipper.labels.tags import LogGroupTags
+from loki_shipper.shipper.pipeline import ShipperDependencies
+from loki_shipper.shipper.rules.parse import Rules
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 AN_HOUR_AGO = NOW - timedelta(hours=1)
@@ -57,19 +57,19 @@ class Memory:
     def write(self, key: str, body: bytes) -> None:
         """Write as the shipper does."""
         if self.is_full:
-            raise SpillError("the bucket cannot be written: ClientError")
+            raise DeadLetterError("the bucket cannot be written: ClientError")
         self.put(key, body, self.now)
 
     def bucket(self) -> Bucket:
         return Bucket(self._list, self._read, self._delete, self._move)
 
-    def _list(self, prefix: str, after: str) -> Iterator[Stored]:
+    def _list(self, prefix: str, after: str) -> Iterator[StoredObject]:
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
         for key in keys:
             if key in self.objects:
                 body, written = self.objects[key]
                 self.listed += 1
-                yield Stored(key, len(body), written)
+                yield StoredObject(key, len(body), written)
 
     def _read(self, keys: Sequence[str]) -> list[bytes | Fault | None]:
         self.reads.append([*keys])
@@ -140,7 +140,7 @@ class World:
 
     def effects(self, now: datetime = NOW, workers: int = 1) -> Effects:
         end = self.time + self.seconds
-        sink = Sink(
+        sink = DeliveryEffects(
             send=self._send,
             remaining=lambda: end - self.time,
             now=lambda: int(now.timestamp()) * 1_000_000_000,
@@ -150,9 +150,9 @@ class World:
             plain=set(),
             late_minutes=self.settings.late_stream_minutes,
         )
-        around = Surroundings(
+        deps = ShipperDependencies(
             settings=self.settings,
-            book=Book(Rules(), {}),
+            rule_state=RuleState(Rules(), {}),
             region="eu-central-1",
             own_log_group=None,
             tags=self._tags,
@@ -160,7 +160,7 @@ class World:
             put=self.memory.write,
         )
         return effects(
-            around, self.memory.bucket(), workers=workers, clock=lambda: self.time, now=now
+            deps, self.memory.bucket(), workers=workers, clock=lambda: self.time, now=now
         )
 
     def _tags(self, _owner: str, log_group: str) -> LogGroupTags:

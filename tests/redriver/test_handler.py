@@ -10,8 +10,8 @@ from loki_shipper.local.receiver import Receiver
 from loki_shipper.redriver.bucket import BucketError
 from loki_shipper.redriver.handler import handle
 from loki_shipper.settings import SettingsError
-from loki_shipper.shipper.rules import RulesError
-from loki_shipper.shipper.rules_file import _s3
+from loki_shipper.shipper.rules.file import _s3
+from loki_shipper.shipper.rules.parse import RulesError
 from tests.redriver.memory import failed
 
 

@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.local.asynchronous import on_failure, run_function
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.loki import (
     Executable,
     Image,
-    Line,
     Loki,
+    LokiLine,
     NotFound,
     Running,
     find_loki,
@@ -27,16 +26,22 @@ from loki_shipper.local.loki import (
     start,
 )
 from loki_shipper.local.progress import Tell
-from loki_shipper.local.runtime_api import Died, Response, Sandbox, run_sandbox
+from loki_shipper.local.runtime_api import (
+    Died,
+    ExecutionEnvironment,
+    Response,
+    run_execution_environment,
+)
 from loki_shipper.local.sample import from_lines, invocation_event
 from tests.conftest import not_here
+from tools.asynchronous import on_failure, run_function
 
 SHIPPER = "loki_shipper.shipper.handler.handle"
 REDRIVER = "loki_shipper.redriver.handler.handle"
 KILLED = Died(-signal.SIGKILL)
 MINUTE = timedelta(minutes=1)
 
-type Run = Callable[..., AbstractContextManager[Sandbox]]
+type Run = Callable[..., AbstractContextManager[ExecutionEnvironment]]
 
 
 class Store:
@@ -84,9 +89,9 @@ def store(aws: LocalAws) -> Store:
 def run(aws: LocalAws, store: Store, tenant: str) -> Run:
     """Run a function of the stack, with the bucket and a tenant of the test's own."""
 
-    def run(handler: str, loki_url: str) -> AbstractContextManager[Sandbox]:
+    def run(handler: str, loki_url: str) -> AbstractContextManager[ExecutionEnvironment]:
         env = {"LOKI_URL": loki_url, "LOKI_TENANT": tenant, "BUCKET": store.name}
-        return run_sandbox(handler, env=aws.environ | env | {"TAG_LABELS": "none"})
+        return run_execution_environment(handler, env=aws.environ | env | {"TAG_LABELS": "none"})
 
     return run
 
@@ -107,7 +112,7 @@ def payload(group: str, *lines: str, at: datetime | None = None) -> dict[str, An
     return invocation_event(data)
 
 
-def held(url: str, tenant: str, group: str) -> list[Line]:
+def held(url: str, tenant: str, group: str) -> list[LokiLine]:
     now = time.time_ns()
     return query_range(
         url,
@@ -119,8 +124,8 @@ def held(url: str, tenant: str, group: str) -> list[Line]:
     )
 
 
-def redrive(sandbox: Sandbox) -> dict[str, Any]:
-    result = sandbox.invoke({})
+def redrive(environment: ExecutionEnvironment) -> dict[str, Any]:
+    result = environment.invoke({})
     assert isinstance(result, Response), result
     answer: dict[str, Any] = result.payload
     return answer
@@ -152,7 +157,9 @@ def test_a_sandbox_that_is_killed_loses_nothing(
     (tmp_path / "killed.py").write_text(
         "import os, signal\ndef handle(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    with run_function(lambda: run_sandbox("killed.handle", paths=[tmp_path]), store.put) as shipper:
+    with run_function(
+        lambda: run_execution_environment("killed.handle", paths=[tmp_path]), store.put
+    ) as shipper:
         assert shipper.invoke(payload("/ecs/shop", "a line")) == Died(-signal.SIGKILL)
     assert shipper.tries == 3
     with run(REDRIVER, loki.url) as redriver:
@@ -213,6 +220,6 @@ def test_the_log_and_the_metrics_of_a_run_hold_counts_and_no_lines(
 
 
 def test_without_a_bucket_it_says_so(loki: Loki | Running) -> None:
-    with run_sandbox(REDRIVER, env={"LOKI_URL": loki.url}) as redriver:
+    with run_execution_environment(REDRIVER, env={"LOKI_URL": loki.url}) as redriver:
         result = redriver.invoke({})
     assert getattr(result, "error_message", "").startswith("BUCKET is not set")

@@ -3,8 +3,8 @@
 import pytest
 
 from loki_shipper.model import Batch, Entry, LogEvent, Pairs, Stream
-from loki_shipper.redriver.pace import STREAM_RATE, Pace
-from loki_shipper.shipper.answer import Answer, NoAnswer
+from loki_shipper.redriver.pace import STREAM_RATE, PushPace
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 
 STORED = Answer(204)
 LIMITED = Answer(429)
@@ -21,7 +21,7 @@ class World:
         self.refilled = 0.0
         self.pushed: list[tuple[float, int]] = []
         self.refused = 0
-        self.pace = Pace(
+        self.pace = PushPace(
             self.send,
             workers=workers,
             clock=lambda: self.now,

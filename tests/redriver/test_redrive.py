@@ -11,10 +11,18 @@ from msgspec.structs import replace
 
 from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import Batch, LogData
-from loki_shipper.redriver.bucket import EVERYTHING, Bucket, Fault, Share, Stored, rejected, waiting
+from loki_shipper.redriver.bucket import (
+    EVERYTHING,
+    Bucket,
+    Fault,
+    Share,
+    StoredObject,
+    rejected,
+    waiting,
+)
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.redrive import Redriven, redrive
-from loki_shipper.shipper.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from tests.redriver.memory import (
     A_WEEK_AGO,
     AN_HOUR_AGO,
@@ -603,10 +611,10 @@ def test_twenty_thousand_objects_are_never_in_memory_together() -> None:
     body = record("/ecs/shop")
     deleted = 0
 
-    def objects(prefix: str, after: str) -> Iterator[Stored]:
+    def objects(prefix: str, after: str) -> Iterator[StoredObject]:
         assert after == ""
         count = 10_000 * (prefix != "later/")
-        return (Stored(f"{prefix}{n:06}", len(body), AN_HOUR_AGO) for n in range(count))
+        return (StoredObject(f"{prefix}{n:06}", len(body), AN_HOUR_AGO) for n in range(count))
 
     def delete(keys: Sequence[str]) -> dict[str, Fault]:
         nonlocal deleted

@@ -17,9 +17,9 @@ import yaml
 
 from loki_shipper import VERSION
 from loki_shipper.deployment.artifact import write_zip
-from loki_shipper.deployment.template import LAYERS
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.progress import Tell
+from loki_shipper.template import LAYERS
 from tools.release import (
     CLONE,
     NAME,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.deployment.template import LAYERS, read_template
+from loki_shipper.template import LAYERS, read_template
 from tools.release import PREFIX, function_zip, layer_zip
 from tools.standalone import standalone
 

@@ -12,7 +12,7 @@ import pytest
 from msgspec import Struct
 
 from loki_shipper.redriver.record import record
-from loki_shipper.shipper.answer import Answer
+from loki_shipper.shipper.delivery.answer import Answer
 from tests.simulation.world import DAY, HOUR, MINUTE, Loki, Payload, Simulation
 
 IS_FULL = os.environ.get("SIMULATION") == "full"

@@ -15,17 +15,17 @@ from msgspec import Struct
 
 from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import Batch, LogData, LogEvent
-from loki_shipper.redriver.bucket import Bucket, Fault, Share, Stored, waiting
+from loki_shipper.redriver.bucket import Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
 from loki_shipper.redriver.effects import AT_ONCE, effects
 from loki_shipper.redriver.redrive import Redriven, redrive
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.deliver import Sink
-from loki_shipper.shipper.pipeline import Surroundings
-from loki_shipper.shipper.rules import Rules
-from loki_shipper.shipper.tags import LogGroupTags
-from loki_shipper.shipper.transform import Book
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.entries.transform import RuleState
+from loki_shipper.shipper.labels.tags import LogGroupTags
+from loki_shipper.shipper.pipeline import ShipperDependencies
+from loki_shipper.shipper.rules.parse import Rules
 from tests.redriver.memory import of
 
 SECOND = 1_000_000_000
@@ -173,7 +173,7 @@ class S3:
         return len(old)
 
     def bucket(self, clock: Clock) -> Bucket:
-        def objects(prefix: str, after: str) -> Iterator[Stored]:
+        def objects(prefix: str, after: str) -> Iterator[StoredObject]:
             keys = self._keys[prefix]
             while True:
                 self.requests["LIST"] += 1
@@ -212,10 +212,10 @@ class S3:
 
         return Bucket(objects, read, delete, move)
 
-    def _stored(self, key: str) -> Stored:
+    def _stored(self, key: str) -> StoredObject:
         body, at, _ = self._objects[key]
         size = len(body) if isinstance(body, bytes) else 1_000
-        return Stored(key, size, START + timedelta(seconds=at))
+        return StoredObject(key, size, START + timedelta(seconds=at))
 
     def _read(self, key: str) -> bytes | Fault | None:
         if key not in self._objects:
@@ -370,12 +370,12 @@ class Simulation:
 
         return work
 
-    def _around(self, clock: Clock, end: float) -> Surroundings:
+    def _around(self, clock: Clock, end: float) -> ShipperDependencies:
         def put(key: str, body: bytes) -> None:
             clock.sleep(WRITE)
             self.s3.put(key, body, clock())
 
-        sink = Sink(
+        sink = DeliveryEffects(
             send=lambda batch: self.loki.push(batch, clock),
             remaining=lambda: end - clock(),
             now=lambda: int((START.timestamp() + clock()) * SECOND),
@@ -385,13 +385,13 @@ class Simulation:
             plain=self._plain,
             late_minutes=30,
         )
-        return Surroundings(
+        return ShipperDependencies(
             settings=Settings(
                 loki_url="http://loki",
                 tenant_tag="tenant",
                 builtin_labels=(("log_group", "log_group"),),
             ),
-            book=Book(Rules(), {}),
+            rule_state=RuleState(Rules(), {}),
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _, log_group: LogGroupTags({"tenant": log_group.split("/")[1]}),

@@ -18,21 +18,21 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.local.artifact import Artifact, build_artifact
-from loki_shipper.local.asynchronous import Function, run_function
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.loki import Executable, NotFound, find_executable, query_range, start
 from loki_shipper.local.progress import Tell
-from loki_shipper.local.runtime_api import Response, run_sandbox
+from loki_shipper.local.runtime_api import Response, run_execution_environment
 from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import LogData, LogEvent
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.settings import SubscriberSettings
 from tests.conftest import not_here
 from tests.soak.gate import Gate, run_gate
 from tests.subscriber.fake_aws import ACCOUNT, FakeAws, configured
+from tools.artifact import SamArtifact, build_artifact
+from tools.asynchronous import AsynchronousFunction, run_function
 
 TENANT = "soak"
 LIMITS: dict[str, Any] = {"shard_streams": {"enabled": True, "desired_rate": "1536KB"}}
@@ -44,7 +44,7 @@ TICKS, A_TICK = 4, 60
 class Cloud(FakeAws):
     """CloudWatch Logs: each line that is delivered goes to the shipper, some of them twice."""
 
-    def __init__(self, function: Function, chance: random.Random) -> None:
+    def __init__(self, function: AsynchronousFunction, chance: random.Random) -> None:
         super().__init__()
         # All of it lies within the last minutes, so that no line is late for its age.
         self.time = time.time() - 1500.0
@@ -98,7 +98,7 @@ class Soak:
     """The functions, the bucket and Loki, and what happens to them."""
 
     def __init__(
-        self, stack: ExitStack, aws: LocalAws, found: Executable, artifact: Artifact, path: Path
+        self, stack: ExitStack, aws: LocalAws, found: Executable, artifact: SamArtifact, path: Path
     ) -> None:
         self._aws = aws
         self._artifact = artifact
@@ -159,7 +159,7 @@ class Soak:
             "TAG_LABELS": "none",
         }
         environ = self._aws.environ | {"AWS_ENDPOINT_URL": self.gate.url}
-        return run_sandbox(
+        return run_execution_environment(
             handler,
             paths=self._artifact.paths,
             cwd=self._artifact.function,
@@ -182,9 +182,11 @@ def soak(aws: LocalAws, tmp_path: Path, tell: Tell) -> Iterator[Soak]:
         yield Soak(stack, aws, found, artifact, tmp_path)
 
 
-def run(cloud: Cloud, asked: Sweep | GroupsChanged | StackChanged, settings: Settings) -> Report:
+def run(
+    cloud: Cloud, asked: Sweep | GroupsChanged | StackChanged, settings: SubscriberSettings
+) -> RunReport:
     """Run the subscriber, while lines go on being logged."""
-    report = respond(asked, cloud.surroundings(settings))
+    report = respond(asked, cloud.dependencies(settings))
     cloud.deliver()
     return report
 

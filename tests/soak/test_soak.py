@@ -2,11 +2,11 @@
 
 import os
 
-from loki_shipper.local.artifact import build_artifact
 from loki_shipper.local.loki import Executable, NotFound, find_executable
 from loki_shipper.local.progress import Tell
-from loki_shipper.local.soak import soak
 from tests.conftest import not_here
+from tools.artifact import build_artifact
+from tools.soak import soak
 
 
 def test_every_line_is_in_loki_exactly_once(tell: Tell) -> None:

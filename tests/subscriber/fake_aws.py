@@ -21,13 +21,13 @@ from botocore.model import OperationModel
 from botocore.session import get_session
 from botocore.validate import validate_parameters
 
-from loki_shipper.shipper.decode import decode
-from loki_shipper.subscriber.aws import Aws, Clients
+from loki_shipper.aws.paced_calls import PacedCalls
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
 from loki_shipper.subscriber.clock import Clock
+from loki_shipper.subscriber.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.memory import Memory, decode_memory, memory_key
-from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.surroundings import Surroundings
+from loki_shipper.subscriber.settings import SubscriberSettings
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 SHIPPER = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:loki-shipper-shipper"
@@ -55,9 +55,9 @@ _LIMITS = {
 """AWS's limits, in calls a second for an account and Region."""
 
 
-def configured(**fields: Any) -> Settings:
+def configured(**fields: Any) -> SubscriberSettings:
     """The settings of a stack with our defaults."""
-    return Settings(**{"shipper_arn": SHIPPER, "bucket": BUCKET, **fields})
+    return SubscriberSettings(**{"shipper_arn": SHIPPER, "bucket": BUCKET, **fields})
 
 
 type Line = tuple[str, str, str]
@@ -198,19 +198,19 @@ class FakeAws:
         found = self.objects.get(memory_key(configured().origin))
         return decode_memory(None if found is None else found[0])
 
-    def surroundings(
+    def dependencies(
         self,
-        settings: Settings | None = None,
+        settings: SubscriberSettings | None = None,
         *,
         seconds: float = 840,
         stack_status: Callable[[], str | None] = lambda: None,
         share: float = 1.0,
         jitter: Callable[[float], float] = lambda _: 0.0,
-    ) -> Surroundings:
+    ) -> SubscriberDependencies:
         """A run that may take so many seconds, and make such a share of the calls."""
         settings = configured() if settings is None else settings
         end = self.time + seconds
-        pace = Pace(
+        pace = PacedCalls(
             clock=lambda: self.time,
             sleep=self.sleep,
             remaining=lambda: end - self.time,
@@ -218,13 +218,13 @@ class FakeAws:
             share=share,
         )
         clock = Clock(lambda: int(self.time * 1000), self.sleep, lambda: end - self.time)
-        aws = Aws(self.clients(), settings, pace)
-        return Surroundings(aws, settings, clock, stack_status=stack_status)
+        aws = SubscriberAws(self.clients(), settings, pace)
+        return SubscriberDependencies(aws, settings, clock, stack_status=stack_status)
 
-    def clients(self) -> Clients:
+    def clients(self) -> SubscriberClients:
         """Clients of this AWS."""
         services = "logs", "resourcegroupstaggingapi", "s3", "lambda", "sqs"
-        return Clients(*(Client(self, service) for service in services))
+        return SubscriberClients(*(Client(self, service) for service in services))
 
     def sleep(self, seconds: float) -> None:
         assert seconds >= 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from click.testing import Result
 
-from loki_shipper.shipper.decode import decode
+from loki_shipper.shipper.sources.decode import decode
 from tests.subscriber.deployment import Deployment
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from loki_shipper.subscriber.account_policy import (
     read_policy,
 )
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.select import Selection
 from tests.subscriber.fake_aws import SHIPPER, configured
 
 
-def rules(**fields: Any) -> Rules:
+def rules(**fields: Any) -> Selection:
     settings = configured(link_mode="account", own_log_groups=("/own",), **fields)
-    return Rules(settings=settings)
+    return Selection(settings=settings)
 
 
 GROUPS = [LogGroup("/ecs/a", 0), LogGroup("/ecs/a-test", 0), LogGroup("/aws/lambda/b", 0)]

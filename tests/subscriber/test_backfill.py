@@ -14,7 +14,7 @@ from moto.logs.models import LogsBackend
 from loki_shipper.local.aws import FunctionFailure
 from loki_shipper.model import LogEvent
 from loki_shipper.subscriber.backfill import Progress, Span, backfill
-from loki_shipper.subscriber.payload import Origin
+from loki_shipper.subscriber.payload import FilteredGroup
 from tests.subscriber.deployment import Deployment, Skipping, deployed
 from tests.subscriber.moto_gaps import real_event_ids
 from tests.subscriber.past import GROUP, Shipper, log, rest
@@ -95,7 +95,7 @@ def test_adds_up_what_the_shipper_reports_step_by_step() -> None:
 
     steps = backfill(
         Span(5 * minute, 65 * minute),
-        Origin("123456789012", GROUP, "loki-shipper"),
+        FilteredGroup("123456789012", GROUP, "loki-shipper"),
         read=read,
         ship=lambda _: {
             "late": 1,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.shipper.tag_index import decode_index, index_key
+from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.shipper.labels.tag_index import decode_index, index_key
 from loki_shipper.subscriber.invocation import _SHARE
-from loki_shipper.subscriber.pace import AwsError
 from loki_shipper.subscriber.request import Sweep, changes
 from loki_shipper.subscriber.respond import follow_changes, respond
-from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.store import update
 from loki_shipper.subscriber.unlink import unlink
 from tests.subscriber.fake_aws import (
@@ -46,14 +46,16 @@ class Queue:
         self.surfaced: list[BaseException] = []
         self.batches = 0
 
-    def run(self, *others: tuple[float, Callable[[], Any]], settings: Settings = SETTINGS) -> None:
+    def run(
+        self, *others: tuple[float, Callable[[], Any]], settings: SubscriberSettings = SETTINGS
+    ) -> None:
         """Work until the queue is empty, beside others."""
         worker = (0.0, lambda: self._work(settings))
         for answer in Together(self._fake).run(worker, worker, *others):
             if isinstance(answer, BaseException):
                 raise answer
 
-    def _work(self, settings: Settings) -> None:
+    def _work(self, settings: SubscriberSettings) -> None:
         while self._waiting or self._in_flight:
             batch = self._batch()
             if not batch:
@@ -76,15 +78,17 @@ class Queue:
     def _there(self) -> list[tuple[float, dict[str, Any]]]:
         return [each for each in self._waiting if each[0] <= self._fake.time]
 
-    def _take(self, records: list[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+    def _take(
+        self, records: list[dict[str, Any]], settings: SubscriberSettings
+    ) -> list[dict[str, Any]]:
         """Give the messages that are to come again."""
         self.batches += 1
         asked, unreadable = changes(records)
-        around = self._fake.surroundings(
+        deps = self._fake.dependencies(
             settings, share=_SHARE, jitter=lambda longest: self._random.uniform(0, longest)
         )
         try:
-            _, unfinished = follow_changes({n for names in asked.values() for n in names}, around)
+            _, unfinished = follow_changes({n for names in asked.values() for n in names}, deps)
         except Exception as raised:  # noqa: BLE001 - the test looks at it
             self.surfaced.append(raised)
             return records
@@ -150,7 +154,7 @@ def test_beside_a_sweep_conflicts_are_tried_again_and_none_surfaces(fake: FakeAw
     queue = Queue(fake, spread(fake, [created(name) for name in names]))
     # S3 takes its time, so that runs get in each other's way.
     fake.before["PutObject"] = lambda _: fake.sleep(3)
-    queue.run((60.0, lambda: respond(Sweep(), fake.surroundings(SETTINGS))))
+    queue.run((60.0, lambda: respond(Sweep(), fake.dependencies(SETTINGS))))
     assert fake.conflicts > 0
     assert queue.surfaced == []
     assert fake.linked.keys() == {*names}
@@ -164,7 +168,7 @@ def test_2_000_log_groups_tagged_within_a_minute_are_in_the_index(
     names = [f"/app/{number:04}" for number in range(2_000)]
     for name in names:
         fake.group(name, filters={NAME: SHIPPER}, team="pay")
-    respond(Sweep(), fake.surroundings(SETTINGS))
+    respond(Sweep(), fake.dependencies(SETTINGS))
     for name in names:
         fake.groups[name]["tags"]["team"] = "shop"
     fake.calls.clear()
@@ -194,7 +198,7 @@ def test_the_shipper_knows_the_tags_before_lines_come(fake: FakeAws) -> None:
     fake.before["PutObject"] = lambda asked: calls.append(asked["Key"].partition("/")[0])
     fake.before["PutSubscriptionFilter"] = lambda _: calls.append("filter")
     calls: list[str] = []
-    follow_changes(["/app/a"], fake.surroundings(SETTINGS))
+    follow_changes(["/app/a"], fake.dependencies(SETTINGS))
     assert calls == ["tags", "filter", "links"]
 
 
@@ -206,7 +210,7 @@ def test_an_index_that_cannot_be_written_keeps_no_log_group_unlinked(fake: FakeA
     fake.group("/app/a")
     fake.before["PutObject"] = refuse
     with pytest.raises(AwsError) as refused:
-        follow_changes(["/app/a"], fake.surroundings(SETTINGS))
+        follow_changes(["/app/a"], fake.dependencies(SETTINGS))
     assert refused.value.code == "AccessDenied"
     assert "/app/a" in fake.linked
 
@@ -215,7 +219,7 @@ def test_what_there_was_no_time_for_comes_again(fake: FakeAws) -> None:
     names = [f"/app/{number:02}" for number in range(50)]
     for name in names:
         fake.group(name)
-    report, again = follow_changes(names, fake.surroundings(SETTINGS, seconds=40, share=_SHARE))
+    report, again = follow_changes(names, fake.dependencies(SETTINGS, seconds=40, share=_SHARE))
     assert 0 < report.put < 50
     assert again == {*names} - fake.linked.keys()
 
@@ -230,7 +234,7 @@ def test_what_aws_was_too_busy_for_comes_again_and_what_it_denies_does_not(fake:
     for name in names:
         fake.group(name)
     fake.before["PutSubscriptionFilter"] = refuse
-    report, again = follow_changes(names, fake.surroundings(SETTINGS))
+    report, again = follow_changes(names, fake.dependencies(SETTINGS))
     assert again == {"/app/busy"}
     assert {each.group for each in report.failed} == {"/app/busy", "/app/denied"}
 
@@ -241,9 +245,9 @@ def test_a_queue_full_of_changes_is_read_at_once_where_everything_is_unlinked(
     fake.group("/app/a")
     queue = Queue(fake, [(fake.time, created("/app/a"))])
     fake.objects.clear()
-    respond(Sweep(), fake.surroundings(SETTINGS))
+    respond(Sweep(), fake.dependencies(SETTINGS))
     fake.groups["/app/a"]["filters"].clear()
-    unlink(fake.surroundings(SETTINGS))
+    unlink(fake.dependencies(SETTINGS))
     fake.calls.clear()
     queue.run()
     assert fake.calls == {"GetObject": 2}
@@ -254,7 +258,7 @@ def test_writers_that_get_in_each_others_way_all_get_through(fake: FakeAws, writ
     random = Random(11)
 
     def write(number: int) -> None:
-        aws = fake.surroundings(jitter=lambda longest: random.uniform(0, longest)).aws
+        aws = fake.dependencies(jitter=lambda longest: random.uniform(0, longest)).aws
         update("links/x", lambda body: b"".join(sorted({*_words(body), b"%d " % number})), aws)
 
     def job(number: int) -> tuple[float, Callable[[], None]]:

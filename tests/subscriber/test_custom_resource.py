@@ -10,7 +10,7 @@ from loki_shipper.subscriber.custom_resource import failure
 from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.request import StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
 from tests.conftest import SWEEP
 from tests.subscriber.fake_aws import OTHERS, FakeAws, configured, error
 
@@ -25,10 +25,10 @@ def deny(_: Any) -> None:
 
 
 def run(fake: FakeAws, stack: StackChanged, **fields: Any) -> str | None:
-    return failure(stack, respond(stack, fake.surroundings(configured(**fields))))
+    return failure(stack, respond(stack, fake.dependencies(configured(**fields))))
 
 
-def measured(report: Report) -> dict[str, float]:
+def measured(report: RunReport) -> dict[str, float]:
     return {name: value for name, _, value in metrics(report)}
 
 
@@ -144,11 +144,11 @@ def test_keeps_the_stack_while_filters_are_left(fields: dict[str, Any], reason: 
 def test_a_sweep_in_which_every_filter_is_denied_is_not_complete(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     fake.before["PutSubscriptionFilter"] = deny
-    said = measured(respond(Sweep(), fake.surroundings()))
+    said = measured(respond(Sweep(), fake.dependencies()))
     assert said["LinkErrors"] == 1
     assert "SweepsComplete" not in said
     fake.before.clear()
-    said = measured(respond(Sweep(), fake.surroundings()))
+    said = measured(respond(Sweep(), fake.dependencies()))
     assert (said["LinkErrors"], said["SweepsComplete"]) == (0, 1)
 
 
@@ -156,7 +156,7 @@ def test_first_lines_that_wait_are_no_link_error(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", age=30)
     fake.log("/aws/lambda/a", "s", "first")
     fake.refused = lambda _: True
-    report = respond(Sweep(), fake.surroundings())
+    report = respond(Sweep(), fake.dependencies())
     assert [each.step for each in report.failed] == ["first_lines"]
     assert measured(report)["LinkErrors"] == 0
     assert "SweepsComplete" in measured(report)

@@ -9,8 +9,8 @@ from loki_shipper.subscriber.custom_resource import begun, failure, next_request
 from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.request import StackChanged, Sweep, request
 from loki_shipper.subscriber.respond import DeletedError, respond
-from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.unlink import unlink_before_deletion
 from tests.subscriber.fake_aws import BEGIN, NAME, OTHERS, SHIPPER, FakeAws, configured, error
 from tests.subscriber.together import Together
@@ -40,11 +40,11 @@ def linked(fake: FakeAws, count: int) -> None:
 def remember_all(fake: FakeAws) -> None:
     """Have a sweep, with all the time that it needs, remember what is linked."""
     fake.limits.clear()
-    respond(Sweep(), fake.surroundings(SETTINGS, seconds=float("inf")))
+    respond(Sweep(), fake.dependencies(SETTINGS, seconds=float("inf")))
     assert len(fake.memory.groups) == len(fake.groups)
 
 
-def delete(fake: FakeAws, settings: Settings = SETTINGS) -> tuple[str | None, int]:
+def delete(fake: FakeAws, settings: SubscriberSettings = SETTINGS) -> tuple[str | None, int]:
     """Delete the stack; give why CloudFormation hears that it failed, and how many runs it took."""
     began, runs, event = fake.time, 1, dict(EVENT)
     while True:
@@ -53,7 +53,7 @@ def delete(fake: FakeAws, settings: Settings = SETTINGS) -> tuple[str | None, in
         now = int(fake.time * 1000)
         stack = begun(asked, now)
         seconds = min(RUN, seconds_left(stack, now) - 60)
-        report = respond(stack, fake.surroundings(settings, seconds=seconds))
+        report = respond(stack, fake.dependencies(settings, seconds=seconds))
         follows = next_request(stack, report, int(fake.time * 1000))
         if follows is None:
             assert fake.time - began < 3600, "CloudFormation has given up"
@@ -81,7 +81,7 @@ def test_ends_without_the_bucket_its_key_and_the_tags(
 ) -> None:
     linked(fake, 20)
     fake.group("/ecs/theirs", filters={"theirs": OTHERS})
-    respond(Sweep(), fake.surroundings(SETTINGS))
+    respond(Sweep(), fake.dependencies(SETTINGS))
     for operation in operations:
         fake.before[operation] = refuse(code, 503 if "Unavailable" in code else 400)
     assert delete(fake) == (None, 1)
@@ -92,7 +92,7 @@ def test_ends_without_the_bucket_its_key_and_the_tags(
 def test_ends_in_account_mode_without_the_bucket(fake: FakeAws) -> None:
     settings = configured(link_mode="account")
     fake.group("/app/a")
-    respond(Sweep(), fake.surroundings(settings))
+    respond(Sweep(), fake.dependencies(settings))
     fake.before["GetObject"] = refuse("NoSuchBucket", 404)
     assert delete(fake, settings) == (None, 1)
     assert fake.policy is None
@@ -146,7 +146,7 @@ def test_beyond_the_hour_it_says_what_to_do_and_that_ends(fake: FakeAws, has_buc
     assert reason is not None
     assert "`loki-shipper deploy --delete`, which unlinks first" in reason
     # What the command does has no end but its own.
-    unlink_before_deletion(fake.surroundings(SETTINGS, seconds=float("inf")))
+    unlink_before_deletion(fake.dependencies(SETTINGS, seconds=float("inf")))
     assert not fake.linked
     if has_bucket:
         assert delete(fake) == (None, 1)
@@ -168,18 +168,18 @@ def test_a_repeated_event_links_nothing_for_a_stack_that_goes(
     fake: FakeAws, stack: StackChanged, status: str
 ) -> None:
     fake.group("/app/a")
-    respond(CREATE, fake.surroundings(SETTINGS))
-    respond(DELETE, fake.surroundings(SETTINGS))
+    respond(CREATE, fake.dependencies(SETTINGS))
+    respond(DELETE, fake.dependencies(SETTINGS))
     with pytest.raises(DeletedError, match=status):
-        respond(stack, fake.surroundings(SETTINGS, stack_status=lambda: status))
-    respond(Sweep(), fake.surroundings(SETTINGS))
+        respond(stack, fake.dependencies(SETTINGS, stack_status=lambda: status))
+    respond(Sweep(), fake.dependencies(SETTINGS))
     assert not fake.linked
 
 
 def test_an_update_that_is_rolled_back_links(fake: FakeAws) -> None:
     fake.group("/app/a")
     status = "UPDATE_ROLLBACK_IN_PROGRESS"
-    respond(UPDATE, fake.surroundings(SETTINGS, stack_status=lambda: status))
+    respond(UPDATE, fake.dependencies(SETTINGS, stack_status=lambda: status))
     assert fake.linked
 
 
@@ -195,15 +195,15 @@ def test_a_repeated_create_beside_the_deletion_leaves_no_filter(
     def status() -> str:
         return "DELETE_IN_PROGRESS" if fake.time >= deletion else "CREATE_IN_PROGRESS"
 
-    def create() -> Report:
-        return respond(CREATE, fake.surroundings(SETTINGS, stack_status=status))
+    def create() -> RunReport:
+        return respond(CREATE, fake.dependencies(SETTINGS, stack_status=status))
 
-    Together(fake).run((0, create), (after, lambda: respond(DELETE, fake.surroundings(SETTINGS))))
+    Together(fake).run((0, create), (after, lambda: respond(DELETE, fake.dependencies(SETTINGS))))
     assert not fake.linked
     assert fake.memory.stopped
 
 
 def test_a_deletion_is_a_whole_run_in_the_metrics(fake: FakeAws) -> None:
     linked(fake, 3)
-    report = respond(DELETE, fake.surroundings(SETTINGS))
+    report = respond(DELETE, fake.dependencies(SETTINGS))
     assert ("FiltersDeleted", "Count", 3) in [*metrics(report)]

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.local.loki import Loki, Running
-from loki_shipper.local.runtime_api import Response, Sandbox, run_sandbox
-from loki_shipper.subscriber.aws import Aws, Clients
+from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
+from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
 from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.pace import Pace
+from loki_shipper.subscriber.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.request import GroupsChanged, request
 from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.run_state import RunReport
 from loki_shipper.subscriber.settings import settings
-from loki_shipper.subscriber.surroundings import Surroundings
-from loki_shipper.subscriber.tally import Report
 from tests.loki.asking import held
 from tests.subscriber.deployment import REGION, Deployment, Skipping, deployed
 from tests.subscriber.moto_gaps import real_event_ids
@@ -28,8 +28,8 @@ GROUP = "/aws/lambda/checkout"
 class Shipper:
     """The shipper in its sandbox, which takes one event at a time."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, environment: ExecutionEnvironment) -> None:
+        self._sandbox = environment
         self._lock = threading.Lock()
         self.lines = 0
 
@@ -41,7 +41,9 @@ class Shipper:
 
 
 @pytest.fixture
-def here(loki: Loki | Running, tenant: str) -> Iterator[tuple[Deployment, Shipper, Sandbox]]:
+def here(
+    loki: Loki | Running, tenant: str
+) -> Iterator[tuple[Deployment, Shipper, ExecutionEnvironment]]:
     """A deployment whose functions run as on Lambda."""
     with ExitStack() as stack:
         stack.enter_context(real_event_ids())
@@ -54,9 +56,11 @@ def here(loki: Loki | Running, tenant: str) -> Iterator[tuple[Deployment, Shippe
         here.make_stack()
         for_both = {**here.aws.environ, "BUCKET": here.bucket}
         to_loki = {"LOKI_URL": loki.url, "LOKI_TENANT": tenant}
-        ships = run_sandbox("loki_shipper.shipper.handler.handle", env={**for_both, **to_loki})
+        ships = run_execution_environment(
+            "loki_shipper.shipper.handler.handle", env={**for_both, **to_loki}
+        )
         shipping.append(Shipper(stack.enter_context(ships)))
-        links = run_sandbox(
+        links = run_execution_environment(
             "loki_shipper.subscriber.handler.handle", env={**for_both, **here.environ}
         )
         yield here, shipping[0], stack.enter_context(links)
@@ -75,12 +79,12 @@ def created(group: str) -> dict[str, Any]:
     }
 
 
-def follow(here: Deployment, event: dict[str, Any], clock: Clock) -> Report:
+def follow(here: Deployment, event: dict[str, Any], clock: Clock) -> RunReport:
     """Do what the function does with an event, on another clock."""
     names = ("logs", "resourcegroupstaggingapi", "s3", "lambda", "sqs")
-    clients = Clients(*map(here.aws.client, names))
+    clients = SubscriberClients(*map(here.aws.client, names))
     configured = settings(here.environ)
-    pace = Pace(
+    pace = PacedCalls(
         clock=lambda: clock.now() / 1000,
         sleep=clock.sleep,
         remaining=clock.remaining,
@@ -88,11 +92,13 @@ def follow(here: Deployment, event: dict[str, Any], clock: Clock) -> Report:
     )
     asked = request(event)
     assert isinstance(asked, GroupsChanged)
-    return respond(asked, Surroundings(Aws(clients, configured, pace), configured, clock))
+    return respond(
+        asked, SubscriberDependencies(SubscriberAws(clients, configured, pace), configured, clock)
+    )
 
 
 def test_every_line_of_a_new_log_group_is_in_loki_once(
-    here: tuple[Deployment, Shipper, Sandbox], loki: Loki | Running, tenant: str
+    here: tuple[Deployment, Shipper, ExecutionEnvironment], loki: Loki | Running, tenant: str
 ) -> None:
     deployment, shipper, subscriber = here
     deployment.group(GROUP, team="payments")
@@ -122,7 +128,9 @@ def test_every_line_of_a_new_log_group_is_in_loki_once(
     assert Counter(line.line for line in found) == dict.fromkeys(expected, 1)
 
 
-def test_the_function_measures_what_it_did(here: tuple[Deployment, Shipper, Sandbox]) -> None:
+def test_the_function_measures_what_it_did(
+    here: tuple[Deployment, Shipper, ExecutionEnvironment],
+) -> None:
     deployment, _, subscriber = here
     deployment.group("/ecs/a")
     result = subscriber.invoke({"action": "sweep"}, deadline_ms=120_000)
@@ -133,7 +141,7 @@ def test_the_function_measures_what_it_did(here: tuple[Deployment, Shipper, Sand
 
 
 def test_the_function_ignores_what_changed_nothing(
-    here: tuple[Deployment, Shipper, Sandbox],
+    here: tuple[Deployment, Shipper, ExecutionEnvironment],
 ) -> None:
     _, _, subscriber = here
     event = created(GROUP)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.shipper.decode import decode
+from loki_shipper.shipper.sources.decode import decode
 from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
 from tests.subscriber.fake_aws import FakeAws, configured, error
 
 HOUR, DAY = 3_600, 86_400
@@ -17,8 +17,8 @@ SETTINGS = configured(include=("/app/*",))
 FIVE = [f"/app/{number}" for number in range(5)]
 
 
-def run(fake: FakeAws, asked: Any = None, **around: Any) -> Report:
-    return respond(asked or Sweep(), fake.surroundings(SETTINGS, **around))
+def run(fake: FakeAws, asked: Any = None, **deps: Any) -> RunReport:
+    return respond(asked or Sweep(), fake.dependencies(SETTINGS, **deps))
 
 
 def new(fake: FakeAws, *names: str) -> None:
@@ -28,7 +28,7 @@ def new(fake: FakeAws, *names: str) -> None:
         fake.log(name, "s", f"the first of {name}", at=fake.time - 29)
 
 
-def hours(fake: FakeAws, count: int) -> list[Report]:
+def hours(fake: FakeAws, count: int) -> list[RunReport]:
     """Sweep once an hour."""
     reports = []
     for _ in range(count):
@@ -37,7 +37,7 @@ def hours(fake: FakeAws, count: int) -> list[Report]:
     return reports
 
 
-def given_up(report: Report) -> float:
+def given_up(report: RunReport) -> float:
     [value] = [value for name, _, value in metrics(report) if name == "FirstLinesGivenUp"]
     return value
 

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from loki_shipper.subscriber.apply import Failed
 from loki_shipper.subscriber.invocation import _record
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
 from tests.conftest import SWEEP
 from tests.subscriber.fake_aws import configured
 
@@ -24,7 +24,7 @@ from tests.subscriber.fake_aws import configured
     ids=["all well", "given up", "behind", "left", "failed"],
 )
 def test_warns_of_what_did_not_go_well(
-    report: Report, level: str, capsys: pytest.CaptureFixture[str]
+    report: RunReport, level: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _record(report, configured())
     [said] = map(json.loads, capsys.readouterr().out.splitlines())

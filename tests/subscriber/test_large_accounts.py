@@ -7,8 +7,8 @@ import pytest
 
 from loki_shipper.subscriber.request import StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.run_state import RunReport
 from loki_shipper.subscriber.settings import conditions
-from loki_shipper.subscriber.tally import Report
 from tests.subscriber.fake_aws import NAME, SHIPPER, FakeAws, configured
 
 CREATE = StackChanged("Create", "https://example.com", {})
@@ -16,8 +16,8 @@ BY_NAME = configured(include=("/app/*",))
 BY_TAG = configured(include=("*",), tag_conditions=conditions("team"))
 
 
-def run(fake: FakeAws, asked: Any = None, **around: Any) -> Report:
-    return respond(asked or Sweep(), fake.surroundings(**around))
+def run(fake: FakeAws, asked: Any = None, **deps: Any) -> RunReport:
+    return respond(asked or Sweep(), fake.dependencies(**deps))
 
 
 @pytest.mark.parametrize("settings", [BY_NAME, BY_TAG], ids=["by name", "by tag"])

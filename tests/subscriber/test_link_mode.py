@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from loki_shipper.subscriber.custom_resource import failure
+from loki_shipper.subscriber.dependencies import read_memory, remember
+from loki_shipper.subscriber.inventory import take_inventory
 from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.orders import orders
-from loki_shipper.subscriber.reconcile import rules
+from loki_shipper.subscriber.reconcile import selection
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.run_state import RunReport
 from loki_shipper.subscriber.settings import conditions
-from loki_shipper.subscriber.surroundings import read_memory, remember
-from loki_shipper.subscriber.survey import survey
-from loki_shipper.subscriber.tally import Report
 from tests.subscriber.fake_aws import NAME, OTHERS, SHIPPER, FakeAws, configured, error
 
 CREATE = StackChanged("Create", "https://example.com", {})
@@ -41,8 +41,8 @@ def fake() -> FakeAws:
     return fake
 
 
-def run(fake: FakeAws, asked: Any = None, **around: Any) -> Report:
-    return respond(asked or Sweep(), fake.surroundings(**around))
+def run(fake: FakeAws, asked: Any = None, **deps: Any) -> RunReport:
+    return respond(asked or Sweep(), fake.dependencies(**deps))
 
 
 def linked(fake: FakeAws) -> None:
@@ -71,12 +71,12 @@ def excluded(fake: FakeAws) -> list[str]:
     return [name.strip('"') for name in names.strip("[]").split(", ")]
 
 
-def told(fake: FakeAws, stack: StackChanged, **around: Any) -> str | None:
+def told(fake: FakeAws, stack: StackChanged, **deps: Any) -> str | None:
     """Why CloudFormation hears that it has failed; None: it hears that it is done."""
-    return failure(stack, run(fake, stack, **around))
+    return failure(stack, run(fake, stack, **deps))
 
 
-def measured(report: Report) -> dict[str, float]:
+def measured(report: RunReport) -> dict[str, float]:
     return {name: value for name, _, value in metrics(report)}
 
 
@@ -432,9 +432,9 @@ def test_in_account_a_log_group_that_is_included_gets_its_first_lines_if_it_is_y
 
 def test_in_account_unlinking_by_hand_excludes_whatever_the_includes_say(fake: FakeAws) -> None:
     covered(fake)
-    around = fake.surroundings(ACCOUNT)
-    seen = survey(around.aws, around.clock.now(), [NAMES[0]])
-    remember(orders(seen.groups, rules(ACCOUNT, read_memory(around)), linked=False), around)
+    deps = fake.dependencies(ACCOUNT)
+    seen = take_inventory(deps.aws, deps.clock.now(), [NAMES[0]])
+    remember(orders(seen.groups, selection(ACCOUNT, read_memory(deps)), linked=False), deps)
     run(fake, GroupsChanged((NAMES[0],)), settings=ACCOUNT)
     assert NAMES[0] in excluded(fake)
     run(fake, settings=ACCOUNT)

@@ -6,21 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.subscriber.memory import (
-    Known,
-    Lesson,
+    GroupState,
     Memory,
+    MemoryUpdate,
     decode_memory,
     encode_memory,
-    learn,
     memory_key,
-    recall,
+    merge_memory,
+    remembered_state,
 )
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup
 from loki_shipper.subscriber.settings import Origin
 from tests.subscriber.fake_aws import SHIPPER
 
-LINKED = Known(1, Filters(Filter("", SHIPPER, 5), ("theirs",)), caught_up=True)
-FREE = Known(1, Filters())
+LINKED = GroupState(1, Filters(Filter("", SHIPPER, 5), ("theirs",)), caught_up=True)
+FREE = GroupState(1, Filters())
 
 
 def test_comes_back_as_it_was_written() -> None:
@@ -39,19 +39,23 @@ def test_is_empty_where_it_cannot_be_read(body: bytes | None) -> None:
 
 def test_learns_and_forgets_only_what_the_lesson_is_about() -> None:
     memory = Memory({"a": LINKED, "b": LINKED}, {"x": True, "y": False}, stopped=True)
-    lesson = Lesson(groups={"a": None, "c": FREE}, by_hand={"x": None, "z": True}, stopped=False)
-    assert learn(memory, lesson) == Memory({"b": LINKED, "c": FREE}, {"y": False, "z": True})
-    assert learn(memory, Lesson()) == memory
+    memory_update = MemoryUpdate(
+        groups={"a": None, "c": FREE}, by_hand={"x": None, "z": True}, stopped=False
+    )
+    assert merge_memory(memory, memory_update) == Memory(
+        {"b": LINKED, "c": FREE}, {"y": False, "z": True}
+    )
+    assert merge_memory(memory, MemoryUpdate()) == memory
 
 
 def test_learns_of_first_lines_without_a_word_about_filters() -> None:
-    due, other = Known(1, LINKED.filters, since=5), Known(2, Filters())
-    unlinked = Known(1, Filters())
+    due, other = GroupState(1, LINKED.filters, since=5), GroupState(2, Filters())
+    unlinked = GroupState(1, Filters())
     memory = Memory({"a": due, "b": unlinked, "c": other})
-    learned = learn(memory, Lesson(caught_up={"a": 1, "b": 1, "c": 1, "gone": 1}))
+    learned = merge_memory(memory, MemoryUpdate(caught_up={"a": 1, "b": 1, "c": 1, "gone": 1}))
     assert learned.groups == {
-        "a": Known(1, LINKED.filters, caught_up=True, since=5),
-        "b": Known(1, Filters(), caught_up=True),
+        "a": GroupState(1, LINKED.filters, caught_up=True, since=5),
+        "b": GroupState(1, Filters(), caught_up=True),
         # Made anew under the name of the one that was caught up.
         "c": other,
     }
@@ -65,8 +69,8 @@ def test_reads_what_earlier_versions_have_written() -> None:
 
 def test_does_not_take_a_log_group_for_its_namesake() -> None:
     memory = Memory({"a": LINKED})
-    assert recall(memory, LogGroup("a", 1)) == LINKED
-    assert recall(memory, LogGroup("a", 2)) is None
+    assert remembered_state(memory, LogGroup("a", 1)) == LINKED
+    assert remembered_state(memory, LogGroup("a", 2)) is None
 
 
 def test_holds_13_000_log_groups_in_less_than_a_megabyte() -> None:

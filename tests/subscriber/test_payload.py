@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.model import LogEvent
-from loki_shipper.subscriber.payload import Origin, payloads
+from loki_shipper.subscriber.payload import FilteredGroup, payloads
 
-ORIGIN = Origin("123456789012", "/aws/lambda/pay", "loki-shipper")
+ORIGIN = FilteredGroup("123456789012", "/aws/lambda/pay", "loki-shipper")
 
 
 def event(at: int, message: str = "x", number: int = 0) -> LogEvent:

@@ -13,10 +13,10 @@ from loki_shipper.subscriber.model import (
     LogGroup,
     Reason,
     Seen,
-    Unreadable,
+    UnreadableFilters,
 )
-from loki_shipper.subscriber.plan import Action, Delete, Put, Skip, plan
-from loki_shipper.subscriber.select import Rules
+from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup, plan
+from loki_shipper.subscriber.select import Selection
 from loki_shipper.subscriber.settings import Condition
 from tests.subscriber.fake_aws import OTHERS, SHIPPER, configured
 
@@ -24,37 +24,39 @@ OURS = Filter("", SHIPPER, 1)
 IN, OUT = "/aws/lambda/pay", "/ecs/shop"
 
 
-def seen(name: str, filters: Filters | Gone | Unreadable, **tags: str) -> Seen:
+def seen(name: str, filters: Filters | Gone | UnreadableFilters, **tags: str) -> Seen:
     return Seen(LogGroup(name, 0, "STANDARD", tags), filters)
 
 
-def rules(**fields: Any) -> Rules:
-    return Rules(settings=configured(**fields))
+def rules(**fields: Any) -> Selection:
+    return Selection(settings=configured(**fields))
 
 
 @pytest.mark.parametrize(
     ("name", "filters", "action"),
     [
-        (IN, Filters(), Put(IN, "", "new")),
-        (IN, Filters(None, ("theirs",)), Put(IN, "", "new")),
-        (IN, Filters(None, ("a", "b"), full=True), Skip(IN, Reason.FULL, "a, b")),
-        (IN, Filters(OURS, ("a",)), Skip(IN, Reason.LINKED)),
-        (IN, Filters(Filter("ERROR", SHIPPER, 1)), Put(IN, "", "changed")),
-        (IN, Filters(Filter("", OTHERS, 1)), Put(IN, "", "changed")),
-        (OUT, Filters(None, ("theirs",)), Skip(OUT, Reason.NOT_INCLUDED)),
-        (OUT, Filters(OURS, ("theirs",)), Delete(OUT, Reason.NOT_INCLUDED)),
-        (IN, Gone(), Skip(IN, Reason.GONE)),
-        (IN, Unreadable("AccessDenied"), Skip(IN, Reason.UNREADABLE, "AccessDenied")),
+        (IN, Filters(), PutFilter(IN, "", "new")),
+        (IN, Filters(None, ("theirs",)), PutFilter(IN, "", "new")),
+        (IN, Filters(None, ("a", "b"), full=True), SkipGroup(IN, Reason.FULL, "a, b")),
+        (IN, Filters(OURS, ("a",)), SkipGroup(IN, Reason.LINKED)),
+        (IN, Filters(Filter("ERROR", SHIPPER, 1)), PutFilter(IN, "", "changed")),
+        (IN, Filters(Filter("", OTHERS, 1)), PutFilter(IN, "", "changed")),
+        (OUT, Filters(None, ("theirs",)), SkipGroup(OUT, Reason.NOT_INCLUDED)),
+        (OUT, Filters(OURS, ("theirs",)), DeleteFilter(OUT, Reason.NOT_INCLUDED)),
+        (IN, Gone(), SkipGroup(IN, Reason.GONE)),
+        (IN, UnreadableFilters("AccessDenied"), SkipGroup(IN, Reason.UNREADABLE, "AccessDenied")),
     ],
 )
-def test_decides(name: str, filters: Any, action: Action) -> None:
+def test_decides(name: str, filters: Any, action: FilterAction) -> None:
     assert list(plan([seen(name, filters)], rules())) == [action]
 
 
 def test_unlinks_where_the_tag_has_gone() -> None:
     ruled = rules(tag_conditions=(Condition("team", ()),))
-    assert list(plan([seen(IN, Filters(OURS), team="pay")], ruled)) == [Skip(IN, Reason.LINKED)]
-    assert list(plan([seen(IN, Filters(OURS))], ruled)) == [Delete(IN, Reason.TAGS)]
+    assert list(plan([seen(IN, Filters(OURS), team="pay")], ruled)) == [
+        SkipGroup(IN, Reason.LINKED)
+    ]
+    assert list(plan([seen(IN, Filters(OURS))], ruled)) == [DeleteFilter(IN, Reason.TAGS)]
 
 
 FILTERS = st.builds(
@@ -74,17 +76,17 @@ def test_comes_to_rest_and_touches_no_log_group_of_ours(found: list[tuple[str, F
     before = [seen(name, filters) for name, filters in found]
     actions = list(plan(before, ruled))
     after = [applied(each, action) for each, action in zip(before, actions, strict=True)]
-    assert all(isinstance(action, Skip) for action in plan(after, ruled))
-    assert not [each for each in actions if isinstance(each, Put) and each.group == "/own"]
+    assert all(isinstance(action, SkipGroup) for action in plan(after, ruled))
+    assert not [each for each in actions if isinstance(each, PutFilter) and each.group == "/own"]
 
 
-def applied(each: Seen, action: Action) -> Seen:
+def applied(each: Seen, action: FilterAction) -> Seen:
     assert isinstance(each.filters, Filters)
     match action:
-        case Put(pattern=pattern):
+        case PutFilter(pattern=pattern):
             ours = Filter(pattern, SHIPPER, 1)
             return seen(each.group.name, Filters(ours, each.filters.foreign))
-        case Delete():
+        case DeleteFilter():
             return seen(each.group.name, Filters(None, each.filters.foreign))
-        case Skip():
+        case SkipGroup():
             return each

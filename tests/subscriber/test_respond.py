@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.shipper.tag_index import decode_index, index_key
-from loki_shipper.subscriber.memory import Lesson
-from loki_shipper.subscriber.pace import AwsError
+from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.shipper.labels.tag_index import decode_index, index_key
+from loki_shipper.subscriber.dependencies import remember
+from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.run_state import RunReport
 from loki_shipper.subscriber.settings import conditions
-from loki_shipper.subscriber.surroundings import remember
-from loki_shipper.subscriber.tally import Report
 from tests.subscriber.fake_aws import NAME, OTHERS, SHIPPER, FakeAws, configured, error
 
 DELETE = StackChanged("Delete", "https://example.com", {})
@@ -22,8 +22,8 @@ TAGGED = configured(tag_conditions=conditions("team"))
 ACCOUNT = configured(link_mode="account", exclude=("*-test",), own_log_groups=("/own",))
 
 
-def run(fake: FakeAws, asked: Any = None, **around: Any) -> Report:
-    return respond(asked or Sweep(), fake.surroundings(**around))
+def run(fake: FakeAws, asked: Any = None, **deps: Any) -> RunReport:
+    return respond(asked or Sweep(), fake.dependencies(**deps))
 
 
 # Sweeps
@@ -278,7 +278,7 @@ def test_keeps_what_another_run_has_learned_meanwhile(fake: FakeAws) -> None:
 
     def meanwhile(_: dict[str, Any]) -> None:
         fake.before.clear()
-        remember(Lesson(by_hand={"/ecs/b": True}), fake.surroundings())
+        remember(MemoryUpdate(by_hand={"/ecs/b": True}), fake.dependencies())
         fake.group("/aws/lambda/c")
         run(fake, GroupsChanged(("/aws/lambda/c",)))
 
@@ -539,10 +539,10 @@ class Figures:
     calls: int
 
 
-def figures(fake: FakeAws, **around: Any) -> tuple[Report, Figures]:
+def figures(fake: FakeAws, **deps: Any) -> tuple[RunReport, Figures]:
     fake.calls.clear()
     began = fake.time
-    report = run(fake, **around)
+    report = run(fake, **deps)
     return report, Figures(fake.time - began, fake.calls.total())
 
 
@@ -552,9 +552,9 @@ def test_converges_with_13_000_log_groups_and_200_changes(
     fake = FakeAws()
     for number in range(13_000):
         fake.group(f"/aws/lambda/f{number:05}", filters={NAME: SHIPPER}, team="pay")
-    around = {"settings": TAGGED, "seconds": 840.0}
+    deps = {"settings": TAGGED, "seconds": 840.0}
     runs = 1
-    while run(fake, **around).left:
+    while run(fake, **deps).left:
         runs += 1
     # Without a memory each log group has to be looked at once: 13,000 at four a second.
     assert runs <= 5
@@ -563,11 +563,11 @@ def test_converges_with_13_000_log_groups_and_200_changes(
         fake.groups[f"/aws/lambda/f{number:05}"]["tags"].clear()
         fake.group(f"/aws/lambda/new{number:03}", team="shop", age=90_000)
     fake.sleep(3600)
-    report, changed = figures(fake, **around)
+    report, changed = figures(fake, **deps)
     assert (report.put, report.deleted, report.left, report.failed) == (100, 100, 0, [])
     assert len(fake.linked) == 13_000
     fake.sleep(3600)
-    report, idle = figures(fake, **around)
+    report, idle = figures(fake, **deps)
     assert (report.put, report.deleted, report.left) == (0, 0, 0)
     assert not fake.throttled
     # 262 pages of log groups, 131 of tags, one log group in 24 looked at.

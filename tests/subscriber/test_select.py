@@ -6,7 +6,7 @@ import pytest
 
 from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.model import LogGroup, Reason
-from loki_shipper.subscriber.select import Covered, Passed, Rules, Selected, select
+from loki_shipper.subscriber.select import Covered, NotSelected, Selected, Selection, select
 from loki_shipper.subscriber.settings import conditions
 from tests.subscriber.fake_aws import configured
 
@@ -15,8 +15,10 @@ def group(name: str = "/aws/lambda/pay", log_class: str = "STANDARD", **tags: st
     return LogGroup(name, 0, log_class, tags)
 
 
-def rules(by_hand: dict[str, bool] | None = None, *, stopped: bool = False, **fields: Any) -> Rules:
-    return Rules(settings=configured(**fields), by_hand=by_hand or {}, stopped=stopped)
+def rules(
+    by_hand: dict[str, bool] | None = None, *, stopped: bool = False, **fields: Any
+) -> Selection:
+    return Selection(settings=configured(**fields), by_hand=by_hand or {}, stopped=stopped)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def rules(by_hand: dict[str, bool] | None = None, *, stopped: bool = False, **fi
 )
 def test_chooses_by_name(name: str, include: Any, exclude: Any, reason: Reason | None) -> None:
     ruled = rules(include=include, exclude=exclude)
-    expected = Selected("") if reason is None else Passed(reason)
+    expected = Selected("") if reason is None else NotSelected(reason)
     assert select(group(name), ruled) == expected
 
 
@@ -53,7 +55,7 @@ def test_chooses_by_name(name: str, include: Any, exclude: Any, reason: Reason |
 )
 def test_chooses_by_tags(asked: str, tags: dict[str, str], chosen: bool) -> None:
     found = select(group(**tags), rules(tag_conditions=conditions(asked)))
-    assert found == (Selected("") if chosen else Passed(Reason.TAGS))
+    assert found == (Selected("") if chosen else NotSelected(Reason.TAGS))
 
 
 def test_takes_the_filter_pattern_from_the_tag_where_there_is_one() -> None:
@@ -65,33 +67,33 @@ def test_takes_the_filter_pattern_from_the_tag_where_there_is_one() -> None:
 
 def test_never_chooses_our_own_whatever_is_said() -> None:
     ruled = rules({"/own": True}, include=("*",), own_log_groups=("/own",))
-    assert select(group("/own"), ruled) == Passed(Reason.OWN)
+    assert select(group("/own"), ruled) == NotSelected(Reason.OWN)
 
 
 @pytest.mark.parametrize("link_mode", ["groups", "account"])
 def test_never_chooses_a_log_group_that_is_marked_whatever_is_said(link_mode: str) -> None:
     ruled = rules({"/ecs/marked": True}, include=("*",), link_mode=link_mode)
     marked = group("/ecs/marked", **{OWN_TAG: ""})
-    assert select(marked, ruled) == Passed(Reason.OWN)
+    assert select(marked, ruled) == NotSelected(Reason.OWN)
 
 
 def test_follows_what_was_ordered_by_hand() -> None:
     ruled = rules({"/ecs/a": True, "/aws/lambda/b": False})
     assert select(group("/ecs/a"), ruled) == Selected("")
-    assert select(group("/aws/lambda/b"), ruled) == Passed(Reason.BY_HAND)
+    assert select(group("/aws/lambda/b"), ruled) == NotSelected(Reason.BY_HAND)
 
 
 @pytest.mark.parametrize("log_class", ["INFREQUENT_ACCESS", "DELIVERY", "ESSENTIALS"])
 def test_passes_over_log_classes_without_filters(log_class: str) -> None:
     ruled = rules({"/ecs/a": True})
-    assert select(group(log_class=log_class), ruled) == Passed(Reason.LOG_CLASS)
-    assert select(group("/ecs/a", log_class), ruled) == Passed(Reason.LOG_CLASS)
-    assert select(group("/ecs/b", log_class), ruled) == Passed(Reason.NOT_INCLUDED)
+    assert select(group(log_class=log_class), ruled) == NotSelected(Reason.LOG_CLASS)
+    assert select(group("/ecs/a", log_class), ruled) == NotSelected(Reason.LOG_CLASS)
+    assert select(group("/ecs/b", log_class), ruled) == NotSelected(Reason.NOT_INCLUDED)
 
 
 def test_chooses_nothing_where_everything_is_stopped() -> None:
-    assert select(group(), rules(stopped=True)) == Passed(Reason.STOPPED)
-    assert select(group(), rules(stopped=True, link_mode="account")) == Passed(Reason.STOPPED)
+    assert select(group(), rules(stopped=True)) == NotSelected(Reason.STOPPED)
+    assert select(group(), rules(stopped=True, link_mode="account")) == NotSelected(Reason.STOPPED)
 
 
 # Whose lines they are
@@ -99,8 +101,8 @@ def test_chooses_nothing_where_everything_is_stopped() -> None:
 
 def test_passes_over_lines_that_nobody_would_own() -> None:
     ruled = rules({"/ecs/a": True}, tenant_tag="tenant")
-    assert select(group(), ruled) == Passed(Reason.NO_TENANT)
-    assert select(group("/ecs/a"), ruled) == Passed(Reason.NO_TENANT)
+    assert select(group(), ruled) == NotSelected(Reason.NO_TENANT)
+    assert select(group("/ecs/a"), ruled) == NotSelected(Reason.NO_TENANT)
     assert select(group(tenant="t1"), ruled) == Selected("")
     # Loki would not take it as a tenant: these lines wait in the bucket until it is corrected.
     assert select(group(tenant="a|b"), ruled) == Selected("")
@@ -121,8 +123,8 @@ def test_links_what_has_no_tenant_of_its_own_where_there_is_one_for_all() -> Non
     ],
 )
 def test_says_first_why_it_was_not_chosen_anyway(fields: Any, reason: Reason) -> None:
-    assert select(group(), rules(tenant_tag="tenant", **fields)) == Passed(reason)
-    assert select(group(log_class="DELIVERY"), rules(tenant_tag="tenant")) == Passed(
+    assert select(group(), rules(tenant_tag="tenant", **fields)) == NotSelected(reason)
+    assert select(group(log_class="DELIVERY"), rules(tenant_tag="tenant")) == NotSelected(
         Reason.LOG_CLASS
     )
 
@@ -141,8 +143,8 @@ def test_leaves_to_the_account_policy_what_is_not_passed_over() -> None:
     )
     # Includes play no part, nor do patterns of single log groups.
     assert select(group("/ecs/a", pattern="-DEBUG"), ruled) == Covered("ERROR")
-    assert select(group("/ecs/a-test"), ruled) == Passed(Reason.EXCLUDED)
-    assert select(group("/ecs/off"), ruled) == Passed(Reason.BY_HAND)
-    assert select(group("/own"), ruled) == Passed(Reason.OWN)
+    assert select(group("/ecs/a-test"), ruled) == NotSelected(Reason.EXCLUDED)
+    assert select(group("/ecs/off"), ruled) == NotSelected(Reason.BY_HAND)
+    assert select(group("/own"), ruled) == NotSelected(Reason.OWN)
     owned = rules(link_mode="account", tenant_tag="tenant")
-    assert select(group("/ecs/a"), owned) == Passed(Reason.NO_TENANT)
+    assert select(group("/ecs/a"), owned) == NotSelected(Reason.NO_TENANT)

@@ -3,12 +3,12 @@
 import pytest
 
 from loki_shipper.settings import SettingsError
-from loki_shipper.subscriber.settings import Condition, Origin, Settings, settings
+from loki_shipper.subscriber.settings import Condition, Origin, SubscriberSettings, settings
 from tests.subscriber.fake_aws import SHIPPER
 
 
 def test_links_lambda_groups_of_one_stack_unless_told_otherwise() -> None:
-    assert settings({"SHIPPER_ARN": SHIPPER}) == Settings(
+    assert settings({"SHIPPER_ARN": SHIPPER}) == SubscriberSettings(
         shipper_arn=SHIPPER, include=("/aws/lambda/*",), filter_name="loki-shipper"
     )
 
@@ -32,7 +32,7 @@ def test_reads_every_variable() -> None:
             "LOG_LEVEL": "debug",
         }
     )
-    assert read == Settings(
+    assert read == SubscriberSettings(
         shipper_arn=f"{SHIPPER}:live",
         link_mode="account",
         include=("/aws/lambda/*", "/ecs/*"),

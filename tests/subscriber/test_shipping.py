@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.model import LogData, LogEvent
-from loki_shipper.shipper.decode import decode
+from loki_shipper.shipper.sources.decode import decode
 from loki_shipper.subscriber.clock import Clock, wait_until
 from loki_shipper.subscriber.shipping import BYTES_PER_SECOND, shipping
 

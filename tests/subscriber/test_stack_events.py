@@ -8,7 +8,7 @@ import pytest
 from moto.backends import get_backend
 
 from loki_shipper.local.aws import ACCOUNT
-from loki_shipper.local.runtime_api import Response, run_sandbox
+from loki_shipper.local.runtime_api import Response, run_execution_environment
 from loki_shipper.subscriber.answer import LINKS, NOTHING_LINKED
 from tests.subscriber.answers import answers, stack_event
 from tests.subscriber.deployment import REGION, Deployment, deployed
@@ -30,7 +30,7 @@ def test_links_updates_and_unlinks_with_the_stack_and_answers_each_time(here: De
         "Delete": set[str](),
     }
     env = {**here.aws.environ, **here.environ}
-    with answers() as server, run_sandbox(HANDLER, env=env) as function:
+    with answers() as server, run_execution_environment(HANDLER, env=env) as function:
         for kind, name in zip(linked, "abc", strict=True):
             here.group(f"/aws/lambda/{name}", foreign=1)
             result = function.invoke(stack_event(kind, server.url), deadline_ms=120_000)
@@ -49,7 +49,7 @@ def test_links_updates_and_unlinks_with_the_stack_and_answers_each_time(here: De
 
 def follow(here: Deployment, kind: str, env: dict[str, str], **fields: Any) -> dict[str, Any]:
     """Have the function follow the stack, and give its answer."""
-    with answers() as server, run_sandbox(HANDLER, env=env) as function:
+    with answers() as server, run_execution_environment(HANDLER, env=env) as function:
         result = function.invoke(stack_event(kind, server.url, here.name, **fields))
     # What it raised Lambda would try again, when CloudFormation has long given it up.
     assert result == Response({})
@@ -99,7 +99,7 @@ def test_answers_before_its_time_is_up(here: Deployment) -> None:
     for number in range(30):
         here.group(f"/aws/lambda/{number}")
     env = {**here.aws.environ, **here.environ}
-    with answers() as server, run_sandbox(HANDLER, env=env) as function:
+    with answers() as server, run_execution_environment(HANDLER, env=env) as function:
         # A minute is kept back: three seconds are for looking.
         result = function.invoke(stack_event("Create", server.url), deadline_ms=63_000)
     assert isinstance(result, Response), result
@@ -124,7 +124,7 @@ def test_takes_changes_of_log_groups_from_its_queue(here: Deployment) -> None:
         for name in ("/aws/lambda/a", "/aws/lambda/b", "/aws/lambda/gone")
     ]
     env = {**here.aws.environ, **here.environ}
-    with run_sandbox(HANDLER, env=env) as function:
+    with run_execution_environment(HANDLER, env=env) as function:
         messages = records(*map(json.dumps, created), "no JSON", "{}")
         result = function.invoke(messages, deadline_ms=120_000)
     # What is no change of a log group ends in the dead-letter queue.
@@ -140,7 +140,7 @@ def test_a_deletion_that_time_was_up_for_goes_on_by_way_of_the_queue(here: Deplo
         here.group(f"/aws/lambda/{number:02}")
         here.aws.subscribe(f"/aws/lambda/{number:02}", here.shipper)
     env = {**here.aws.environ, **here.environ, "BUCKET": "", "QUEUE_URL": queue}
-    with answers() as server, run_sandbox(HANDLER, env=env) as function:
+    with answers() as server, run_execution_environment(HANDLER, env=env) as function:
         # A minute is kept back: two seconds are for unlinking.
         result = function.invoke(stack_event("Delete", server.url, here.name), deadline_ms=62_000)
         assert isinstance(result, Response), result
@@ -160,7 +160,7 @@ def test_a_deletion_that_cannot_go_on_is_answered_at_once(here: Deployment) -> N
         here.aws.subscribe(f"/aws/lambda/{number:02}", here.shipper)
     gone = f"{here.aws.url}/123456789012/gone"
     env = {**here.aws.environ, **here.environ, "BUCKET": "", "QUEUE_URL": gone}
-    with answers() as server, run_sandbox(HANDLER, env=env) as function:
+    with answers() as server, run_execution_environment(HANDLER, env=env) as function:
         function.invoke(stack_event("Delete", server.url, here.name), deadline_ms=62_000)
     [answer] = server.came
     assert answer["Status"] == "FAILED"

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.shipper.tag_index import Tagged, TagIndex, decode_index, index_key
+from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, decode_index, index_key
+from loki_shipper.subscriber.inventory import take_inventory
 from loki_shipper.subscriber.observe import never
-from loki_shipper.subscriber.reconcile import planned, rules
+from loki_shipper.subscriber.reconcile import planned, selection
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.settings import Settings, conditions
-from loki_shipper.subscriber.survey import survey
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.settings import SubscriberSettings, conditions
 from tests.subscriber.fake_aws import FakeAws, configured, error
 
 GROUP = "/aws/lambda/a"
@@ -20,8 +20,8 @@ TENANT = configured(tenant_tag="team")
 MINUTE = 60_000
 
 
-def run(fake: FakeAws, asked: Any = None, settings: Settings = TAGGED) -> Report:
-    return respond(asked or Sweep(), fake.surroundings(settings))
+def run(fake: FakeAws, asked: Any = None, settings: SubscriberSettings = TAGGED) -> RunReport:
+    return respond(asked or Sweep(), fake.dependencies(settings))
 
 
 def index(fake: FakeAws) -> TagIndex:
@@ -47,7 +47,9 @@ def linked(fake: FakeAws) -> FakeAws:
 
 
 @pytest.mark.parametrize("settings", [TAGGED, TENANT], ids=["by conditions", "by tenant"])
-def test_stays_linked_where_the_fresh_tags_say_so(linked: FakeAws, settings: Settings) -> None:
+def test_stays_linked_where_the_fresh_tags_say_so(
+    linked: FakeAws, settings: SubscriberSettings
+) -> None:
     report = run(linked, settings=settings)
     assert (report.deleted, report.skipped["linked"]) == (0, 2)
     assert GROUP in linked.linked
@@ -98,9 +100,9 @@ def test_a_log_group_that_is_deleted_meanwhile_is_nobodys_error(linked: FakeAws)
 
 
 def test_a_plan_says_what_the_run_does(linked: FakeAws) -> None:
-    around = linked.surroundings(TAGGED)
-    found = survey(around.aws, around.clock.now())
-    actions = list(planned(found, rules(TAGGED, linked.memory), linked.memory, never, around))
+    deps = linked.dependencies(TAGGED)
+    found = take_inventory(deps.aws, deps.clock.now())
+    actions = list(planned(found, selection(TAGGED, linked.memory), linked.memory, never, deps))
     assert [each.group for each in actions if each.reason != "linked"] == []  # type: ignore[union-attr]
 
 

@@ -153,8 +153,8 @@ def test_in_a_mode_of_account_the_policy_has_a_row_with_its_deliveries(fake: Fak
             return {"MetricDataResults": [lines]}
 
     settings = configured(link_mode="account", stack=NAME)
-    respond(Sweep(), fake.surroundings(settings))
-    deployment: Any = SimpleNamespace(around=fake.surroundings(settings), client=Session().client)
+    respond(Sweep(), fake.dependencies(settings))
+    deployment: Any = SimpleNamespace(deps=fake.dependencies(settings), client=Session().client)
     [row] = rows(deployment)
     assert (row.linked, row.delivery.lines) == (True, 7)
     assert row.delivery.last is not None

@@ -10,8 +10,8 @@ from loki_shipper.subscriber.apply import Done
 from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.settings import SubscriberSettings
 from tests.subscriber.fake_aws import NAME, FakeAws, configured, error
 from tests.subscriber.together import Together
 
@@ -21,14 +21,16 @@ GROUPS = configured(include=("/app/*",))
 ACCOUNT = configured(link_mode="account")
 
 
-def job(fake: FakeAws, asked: Any, settings: Settings = GROUPS) -> Callable[[], Report]:
-    return lambda: respond(asked, fake.surroundings(settings))
+def job(
+    fake: FakeAws, asked: Any, settings: SubscriberSettings = GROUPS
+) -> Callable[[], RunReport]:
+    return lambda: respond(asked, fake.dependencies(settings))
 
 
-def together(fake: FakeAws, *jobs: tuple[float, Callable[[], Report]]) -> list[Report]:
+def together(fake: FakeAws, *jobs: tuple[float, Callable[[], RunReport]]) -> list[RunReport]:
     reports = Together(fake).run(*jobs)
     for report in reports:
-        assert isinstance(report, Report), report
+        assert isinstance(report, RunReport), report
     return reports
 
 
@@ -50,7 +52,7 @@ def test_a_run_beside_the_deletion_leaves_no_filter(
         assert not sweep.caught_up
     # Nothing is remembered as linked that is not: the next deployment would pass it over.
     assert not [name for name, each in fake.memory.groups.items() if each.filters.ours]
-    respond(UPDATE, fake.surroundings(GROUPS))
+    respond(UPDATE, fake.dependencies(GROUPS))
     assert len(fake.linked) == 300
 
 
@@ -80,18 +82,18 @@ def test_a_filter_that_has_to_wait_is_not_put_after_the_order(fake: FakeAws) -> 
 def test_an_event_beside_the_deletion_leaves_no_filter(fake: FakeAws) -> None:
     for number in range(20):
         fake.group(f"/app/{number}", filters={NAME: configured().shipper_arn})
-    respond(Sweep(), fake.surroundings(GROUPS))
+    respond(Sweep(), fake.dependencies(GROUPS))
     begin = fake.time
 
-    def created() -> Report:
+    def created() -> RunReport:
         fake.group("/app/new", age=0)
-        return respond(GroupsChanged(("/app/new",)), fake.surroundings(GROUPS))
+        return respond(GroupsChanged(("/app/new",)), fake.dependencies(GROUPS))
 
     for number in range(40):
         fake.groups.pop("/app/new", None)
         together(fake, (0, job(fake, DELETE)), (number * 0.5, created))
         assert not fake.linked, number
-        respond(UPDATE, fake.surroundings(GROUPS))
+        respond(UPDATE, fake.dependencies(GROUPS))
     assert fake.time > begin
 
 
@@ -114,8 +116,8 @@ def test_a_run_that_has_nothing_to_link_ends_as_well(fake: FakeAws) -> None:
         fake.group(f"/app/{number}", filters={NAME: configured().shipper_arn})
     began, ended = fake.time, []
 
-    def sweep() -> Report:
-        report = respond(Sweep(), fake.surroundings(GROUPS))
+    def sweep() -> RunReport:
+        report = respond(Sweep(), fake.dependencies(GROUPS))
         ended.append(fake.time)
         return report
 
@@ -128,7 +130,7 @@ def test_looks_for_the_order_every_five_seconds_at_most(fake: FakeAws) -> None:
     for number in range(400):
         fake.group(f"/app/{number:03}")
     began = fake.time
-    respond(Sweep(), fake.surroundings(GROUPS))
+    respond(Sweep(), fake.dependencies(GROUPS))
     # The memory before and after the run, the tag index, and the looks.
     assert fake.calls["GetObject"] <= 3 + (fake.time - began) / 5
 
@@ -138,14 +140,14 @@ def test_deleting_waits_until_runs_beside_it_have_seen_the_order(fake: FakeAws) 
     listed: list[float] = []
     fake.before["DescribeLogGroups"] = lambda _: listed.append(fake.time)
     began = fake.time
-    respond(DELETE, fake.surroundings(GROUPS))
+    respond(DELETE, fake.dependencies(GROUPS))
     assert listed[0] >= began + 10
 
 
 def test_without_a_bucket_there_is_no_order_to_wait_for(fake: FakeAws) -> None:
     fake.group("/app/a")
     began = fake.time
-    respond(DELETE, fake.surroundings(configured(bucket=None)))
+    respond(DELETE, fake.dependencies(configured(bucket=None)))
     assert fake.time < began + 5
 
 
@@ -154,10 +156,10 @@ def test_says_what_was_linked_until_the_order_came(fake: FakeAws) -> None:
         fake.group(f"/app/{number:03}")
     told: list[str] = []
 
-    def sweep() -> Report:
-        around = fake.surroundings(GROUPS)
+    def sweep() -> RunReport:
+        deps = fake.dependencies(GROUPS)
         heard = replace(
-            around, tell=lambda each: told.append(each.group) if isinstance(each, Done) else None
+            deps, tell=lambda each: told.append(each.group) if isinstance(each, Done) else None
         )
         return respond(Sweep(), heard)
 

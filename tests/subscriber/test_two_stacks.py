@@ -4,14 +4,14 @@ import pytest
 
 from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.account_policy import read_policy
+from loki_shipper.subscriber.inventory import take_inventory
 from loki_shipper.subscriber.model import Reason
 from loki_shipper.subscriber.observe import never
-from loki_shipper.subscriber.plan import Skip
-from loki_shipper.subscriber.reconcile import planned, rules
+from loki_shipper.subscriber.plan import SkipGroup
+from loki_shipper.subscriber.reconcile import planned, selection
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.settings import SubscriberSettings
 from tests.subscriber.fake_aws import ACCOUNT, BUCKET, NAME, REGION, FakeAws, configured
 
 DRILL = "loki-shipper-drill"
@@ -22,7 +22,7 @@ def own(stack: str) -> tuple[str, ...]:
     return tuple(f"/aws/lambda/{stack}-{name}" for name in ("shipper", "redriver", "subscriber"))
 
 
-def stack(name: str, link_mode: str = "groups") -> Settings:
+def stack(name: str, link_mode: str = "groups") -> SubscriberSettings:
     return configured(
         shipper_arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}-shipper:live",
         # The fake has one bucket; a stack without remembers nothing and looks at everything.
@@ -46,8 +46,8 @@ def both(fake: FakeAws) -> FakeAws:
     return fake
 
 
-def sweep(fake: FakeAws, settings: Settings) -> None:
-    respond(Sweep(), fake.surroundings(settings))
+def sweep(fake: FakeAws, settings: SubscriberSettings) -> None:
+    respond(Sweep(), fake.dependencies(settings))
 
 
 def filters(fake: FakeAws, name: str) -> set[str]:
@@ -73,7 +73,7 @@ def test_an_account_policy_excludes_the_others_log(both: FakeAws) -> None:
 def test_an_account_policy_excludes_a_stack_that_comes_later(fake: FakeAws) -> None:
     sweep(fake, stack(NAME, "account"))
     marked(fake, *own(DRILL), age=0)
-    respond(GroupsChanged(own(DRILL)), fake.surroundings(stack(NAME, "account")))
+    respond(GroupsChanged(own(DRILL)), fake.dependencies(stack(NAME, "account")))
     assert fake.policy is not None
     policy = read_policy(fake.policy["policyDocument"], fake.policy["selectionCriteria"])
     assert policy is not None
@@ -123,9 +123,9 @@ def test_a_log_group_that_is_made_to_be_shipped_is_linked(both: FakeAws) -> None
 
 
 def test_plan_says_why_in_plain_words(both: FakeAws) -> None:
-    around = both.surroundings(stack(NAME))
-    found = survey(around.aws, around.clock.now(), own(DRILL))
+    deps = both.dependencies(stack(NAME))
+    found = take_inventory(deps.aws, deps.clock.now(), own(DRILL))
     memory = both.memory
-    actions = planned(found, rules(around.settings, memory), memory, never, around)
-    assert {*actions} == {Skip(name, Reason.OWN) for name in own(DRILL)}
+    actions = planned(found, selection(deps.settings, memory), memory, never, deps)
+    assert {*actions} == {SkipGroup(name, Reason.OWN) for name in own(DRILL)}
     assert OWN_TAG in Reason.OWN.words

@@ -13,7 +13,7 @@ from botocore.session import get_session
 from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.invocation import _SHARE
 from loki_shipper.subscriber.request import GroupsChanged, Sweep, request
-from loki_shipper.subscriber.settings import Settings, settings, variables
+from loki_shipper.subscriber.settings import SubscriberSettings, settings, variables
 from tests.subscriber.fake_aws import SHIPPER
 
 ROOT = Path(__file__).parents[2]
@@ -189,7 +189,7 @@ def test_a_stack_of_defaults_has_the_settings_of_an_empty_environment(
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_a_choice_offers_all_there_is(template: dict[str, Any], name: str) -> None:
-    hint = get_type_hints(Settings)[name.lower()]
+    hint = get_type_hints(SubscriberSettings)[name.lower()]
     offered = template["Parameters"][PARAMETERS[name]].get("AllowedValues", [])
     meant = {True, False} if hint is bool else set()
     if get_origin(hint) is Literal:

@@ -9,7 +9,7 @@ import pytest
 from loki_shipper.settings import variables
 from loki_shipper.subscriber.settings import variables as subscriber_variables
 from tools.settings_page import settings_page
-from tools.template import Group, Template, read_template
+from tools.template import Group, SourceTemplate, read_template
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = [*(variables() | subscriber_variables())]
@@ -43,7 +43,7 @@ def test_every_variable_is_in_the_page(name: str) -> None:
 
 def page_of(**parameter: Any) -> str:
     declared = {"Some": {"Type": "String", "Description": "Some\n thing.", **parameter}}
-    return settings_page(Template(declared, (Group("Title", ("Some",)),)))
+    return settings_page(SourceTemplate(declared, (Group("Title", ("Some",)),)))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from loki_shipper import VERSION
-from loki_shipper.cli.errors import StoppedError, UnexpectedError, did_you_mean
+from loki_shipper.cli.errors import InterruptedRunError, UnexpectedError, did_you_mean
 from loki_shipper.cli.pipe import outlive_readers
 
 COMMANDS = {
@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
-            raise StoppedError("stopped") from None
+            raise InterruptedRunError("stopped") from None
         except (click.ClickException, click.exceptions.Exit) as error:
             _debug(ctx, error)
             raise

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from loki_shipper.local.loki import Line
+from loki_shipper.local.loki import LokiLine
 
 _MS = 1_000_000
 
@@ -17,7 +17,7 @@ class Arrival(Struct, frozen=True):
     None: the line was there before anybody looked, so nobody knows.
     """
 
-    line: Line
+    line: LokiLine
     delay: int | None
 
 
@@ -28,7 +28,7 @@ class Arrivals:
         self._seen: dict[tuple[str, int, str], None] = {}
         self._is_first = True
 
-    def new(self, lines: Iterable[Line], now: int, oldest: int) -> list[Arrival]:
+    def new(self, lines: Iterable[LokiLine], now: int, oldest: int) -> list[Arrival]:
         """Give the lines that were not there before.
 
         `now` is when they were read, and no look goes back beyond `oldest`; both are in ms since
@@ -39,10 +39,10 @@ class Arrivals:
         self._seen = {key: None for key in self._seen if key[1] >= oldest * _MS}
         return found
 
-    def _delay(self, line: Line, now: int) -> int | None:
+    def _delay(self, line: LokiLine, now: int) -> int | None:
         return None if self._is_first else max(0, now - line.timestamp // _MS)
 
-    def _is_new(self, line: Line) -> bool:
+    def _is_new(self, line: LokiLine) -> bool:
         key = (repr(sorted(line.labels.items())), line.timestamp, line.line)
         is_new = key not in self._seen
         self._seen[key] = None

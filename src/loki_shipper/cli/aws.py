@@ -25,8 +25,8 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 
+from loki_shipper.aws.paced_calls import AwsError
 from loki_shipper.cli.errors import InputError, NotDeliveredError
-from loki_shipper.subscriber.pace import AwsError
 from loki_shipper.subscriber.store import ConflictError
 
 _LOG_IN = "log in to AWS, or name another profile with --profile, and repeat the command"
@@ -62,7 +62,7 @@ class EndpointError(BotoCoreError):
     fmt = "{reason}"
 
 
-class Session(boto3.Session):
+class CommandSession(boto3.Session):
     """A session whose clients notice that what answers is not AWS."""
 
     def __init__(self, profile: str | None, region: str | None) -> None:
@@ -84,13 +84,13 @@ class Session(boto3.Session):
         return client
 
 
-def open_session(profile: str | None = None, region: str | None = None) -> Session:
+def open_session(profile: str | None = None, region: str | None = None) -> CommandSession:
     """Open a session in the Region that is given, else in that of AWS_REGION.
 
     After those come AWS_DEFAULT_REGION and the profile's own Region, as for the AWS CLI. Raises
     BotoCoreError.
     """
-    return Session(profile, region or os.environ.get("AWS_REGION") or None)
+    return CommandSession(profile, region or os.environ.get("AWS_REGION") or None)
 
 
 def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:

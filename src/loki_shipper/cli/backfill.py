@@ -9,8 +9,9 @@ import click
 from click.core import ParameterSource
 from msgspec import to_builtins
 
+from loki_shipper.aws.paced_calls import AwsError
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
-from loki_shipper.cli.errors import InputError, NotDeliveredError, StoppedError
+from loki_shipper.cli.errors import InputError, InterruptedRunError, NotDeliveredError
 from loki_shipper.cli.length import AGE
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.log_groups import log_group_named
@@ -20,13 +21,12 @@ from loki_shipper.model import LogData
 from loki_shipper.subscriber.backfill import Progress, Span
 from loki_shipper.subscriber.backfill import backfill as steps
 from loki_shipper.subscriber.catch_up import OLDEST_DAYS
-from loki_shipper.subscriber.memory import recall
+from loki_shipper.subscriber.dependencies import read_memory
+from loki_shipper.subscriber.memory import remembered_state
 from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup
-from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.payload import Origin
+from loki_shipper.subscriber.payload import FilteredGroup
 from loki_shipper.subscriber.select import filter_pattern
-from loki_shipper.subscriber.shipping import Ship, shipping
-from loki_shipper.subscriber.surroundings import read_memory
+from loki_shipper.subscriber.shipping import ShipLogData, shipping
 
 _MS = timedelta(milliseconds=1)
 _GIVEN = ParameterSource.COMMANDLINE
@@ -94,7 +94,7 @@ def backfill(  # noqa: PLR0913 - each is an option
     if (since is None) is (start is None):
         raise click.UsageError("say how far back: --since 2d, or --from TIME")
     with open_deployment(**which) as deployment:
-        now = deployment.around.clock.now()
+        now = deployment.deps.clock.now()
         known = log_group_named(group, deployment)
         group = known.name
         begin = start if start is not None else now - (since or timedelta()) // _MS
@@ -114,10 +114,10 @@ def backfill(  # noqa: PLR0913 - each is an option
 
 def _end(deployment: Deployment, group: LogGroup, now: int) -> int:
     """Give the time from which the lines of a log group have been delivered as they came."""
-    known = recall(read_memory(deployment.around), group)
+    known = remembered_state(read_memory(deployment.deps), group)
     times = [] if known is None or known.since is None else [known.since]
-    if deployment.around.settings.link_mode == "groups":
-        ours = deployment.around.aws.filters(group.name).ours
+    if deployment.deps.settings.link_mode == "groups":
+        ours = deployment.deps.aws.filters(group.name).ours
         # Somebody may have deleted the filter of which the memory knows.
         times = [] if ours is None else [*times, ours.since]
     return min([now, *(time + EFFECTIVE_MS for time in times)])
@@ -154,13 +154,13 @@ def _taken(asked: Span, oldest: int) -> Span:
 
 
 def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) -> Progress:
-    around = deployment.around
-    settings = around.settings
+    deps = deployment.deps
+    settings = deps.settings
     pattern = filter_pattern(group, settings)
-    ship: Ship = (lambda _: {}) if dry_run else _ship(deployment)
+    ship: ShipLogData = (lambda _: {}) if dry_run else _ship(deployment)
     progress = Progress(span.start)
     try:
-        with through_time(span.start, span.end, around.clock.now) as bar:
+        with through_time(span.start, span.end, deps.clock.now) as bar:
 
             def ship_and_show(data: LogData) -> dict[str, Any]:
                 report = ship(data)
@@ -169,8 +169,8 @@ def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) 
 
             running = steps(
                 span,
-                Origin(settings.origin.account, group.name, settings.filter_name),
-                read=lambda start, end: around.aws.events(
+                FilteredGroup(settings.origin.account, group.name, settings.filter_name),
+                read=lambda start, end: deps.aws.events(
                     group.name, start=start, end=end, pattern=pattern
                 ),
                 ship=ship_and_show,
@@ -178,7 +178,7 @@ def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) 
             for progress in running:
                 bar.reach(progress.until)
     except KeyboardInterrupt:
-        raise StoppedError(f"stopped: {_so_far(progress, span, dry_run=dry_run)}") from None
+        raise InterruptedRunError(f"stopped: {_so_far(progress, span, dry_run=dry_run)}") from None
     except Exception:
         click.echo(_so_far(progress, span, dry_run=dry_run), err=True)
         raise
@@ -222,10 +222,10 @@ def _age_text(age: timedelta) -> str:
     return f"{age // timedelta(minutes=1)}m"
 
 
-def _ship(deployment: Deployment) -> Ship:
+def _ship(deployment: Deployment) -> ShipLogData:
     def invoke(event: dict[str, Any]) -> dict[str, Any]:
         try:
-            return deployment.around.aws.ship(event)
+            return deployment.deps.aws.ship(event)
         except AwsError as error:
             # Lambda keeps the event of an invocation that fails only if nobody waits for it.
             if error.kind != "refused":
@@ -235,7 +235,7 @@ def _ship(deployment: Deployment) -> Ship:
                 "are not in the bucket: put that right, then go on with the command above"
             ) from None
 
-    return shipping(invoke, deployment.around.clock)
+    return shipping(invoke, deployment.deps.clock)
 
 
 def _as_object(group: str, start: int, progress: Progress) -> dict[str, Any]:

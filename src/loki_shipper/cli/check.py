@@ -15,15 +15,15 @@ from loki_shipper.cli.aws import aws_errors, open_session
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.objects import print_objects, time_text
-from loki_shipper.local.trial import Trial, Tried, trial
 from loki_shipper.model import LogData
 from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.rulebook import Copy, Unreadable
-from loki_shipper.shipper.rules import Rules, RulesError, default_rules
-from loki_shipper.shipper.rules import rules as read_rules
-from loki_shipper.shipper.rules_file import rules_file
-from loki_shipper.shipper.source import UndecodableError, source
+from loki_shipper.shipper.rules.cache import FileUnreadable, RulesText
+from loki_shipper.shipper.rules.file import rules_file
+from loki_shipper.shipper.rules.parse import Rules, RulesError, default_rules
+from loki_shipper.shipper.rules.parse import parse_rules as read_rules
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import UndecodableError, source
+from loki_shipper.shipper.trace import RuleTrace, TracedLine, trace_rules
 
 _NOWHERE = "http://not-pushed.invalid"
 _NO_URL = "LOKI_URL is not set: a deployment needs it"
@@ -46,7 +46,7 @@ class Checked(Struct, frozen=True):
     settings_faults: list[str]
     rules_faults: list[str]
     rules: Rules
-    trials: list[tuple[str, LogData, Trial]]
+    trials: list[tuple[str, LogData, RuleTrace]]
 
 
 @click.command()
@@ -131,11 +131,11 @@ def _rules(reference: str | None, *, is_given: bool) -> Rules:
         session = open_session() if reference.startswith("s3://") else None
         found = rules_file(reference, None, session)
     match found:
-        case Copy(text=text):
+        case RulesText(text=text):
             return read_rules(text)
-        case Unreadable(reason=reason) if is_given:
+        case FileUnreadable(reason=reason) if is_given:
             raise InputError(f"{reference} cannot be read: {reason}{_remedy(reference)}")
-        case Unreadable(reason=reason):
+        case FileUnreadable(reason=reason):
             raise RulesError([f"{reference} cannot be read: {reason}{_remedy(reference)}"])
         case _:
             return Rules()
@@ -147,7 +147,7 @@ def _remedy(reference: str) -> str:
     return ": check the name, AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL"
 
 
-def _tried(file: BinaryIO, rules: Rules, configured: Settings) -> tuple[str, LogData, Trial]:
+def _tried(file: BinaryIO, rules: Rules, configured: Settings) -> tuple[str, LogData, RuleTrace]:
     name = getattr(file, "name", "<stdin>")
     try:
         data = decode(source(json.loads(file.read())))
@@ -157,7 +157,7 @@ def _tried(file: BinaryIO, rules: Rules, configured: Settings) -> tuple[str, Log
         raise InputError(f"{name} is not an event of CloudWatch Logs: {error}") from None
     if data is None:
         raise InputError(f"{name} carries no log events: name another")
-    return name, data, trial(data, rules, configured)
+    return name, data, trace_rules(data, rules, configured)
 
 
 def _show(checked: Checked, limit: int) -> Iterator[Text]:
@@ -196,7 +196,7 @@ def _listed(rules: Rules) -> Iterator[tuple[str, tuple[str, ...], str]]:
         yield name, groups, ", ".join(dict.fromkeys(kinds))
 
 
-def _line(line: Tried) -> Iterator[Text]:
+def _line(line: TracedLine) -> Iterator[Text]:
     time = f"{datetime.fromtimestamp(line.timestamp / 1000, UTC):%H:%M:%S.%f}"[:-3]
     yield Text.assemble((f"{time:<{_TIME}}", "cyan"), line.before.translate(_CONTROLS))
     if not line.before:
@@ -208,7 +208,7 @@ def _line(line: Tried) -> Iterator[Text]:
         yield Text.assemble(" " * (_TIME - 2), "→ ", line.after.translate(_CONTROLS))
 
 
-def _sum(data: LogData, tried: Trial) -> str:
+def _sum(data: LogData, tried: RuleTrace) -> str:
     result = tried.result
     dropped = ", ".join(f"{count:,} {name}" for name, count in sorted(result.dropped.items()))
     count = sum(result.dropped.values())
@@ -245,7 +245,7 @@ def _as_objects(checked: Checked) -> Iterator[dict[str, Any]]:
         }
 
 
-def _line_as_object(line: Tried) -> dict[str, Any]:
+def _line_as_object(line: TracedLine) -> dict[str, Any]:
     return {
         "time": time_text(line.timestamp),
         "before": line.before,

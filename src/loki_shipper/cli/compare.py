@@ -11,20 +11,20 @@ from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.cli.arrivals import Arrival, Compared, Comparison, Expected
-from loki_shipper.cli.aws import Session
+from loki_shipper.cli.aws import CommandSession
 from loki_shipper.cli.deployment import Deployment
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.line_printer import clock_text, controls, count_text, delay_text
 from loki_shipper.cli.looks import AHEAD_MS, NS_PER_MS, Looks, Source, follow
 from loki_shipper.model import LogData
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.label import label
-from loki_shipper.shipper.rulebook import Rulebook
-from loki_shipper.shipper.rules import Rules, RulesError
-from loki_shipper.shipper.rules_file import rules_file
-from loki_shipper.shipper.transform import Book, transform
+from loki_shipper.shipper.entries.transform import RuleState, transform
+from loki_shipper.shipper.labels.decide import label_stream
+from loki_shipper.shipper.rules.cache import RulesCache
+from loki_shipper.shipper.rules.file import rules_file
+from loki_shipper.shipper.rules.parse import Rules, RulesError
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.payload import Origin, payloads
+from loki_shipper.subscriber.payload import FilteredGroup, payloads
 from loki_shipper.subscriber.select import filter_pattern
 
 _GRACE = 15_000
@@ -38,11 +38,11 @@ _PLACES = {
 _STYLES = {"both": "green", "cloudwatch": "red", "loki": "yellow"}
 
 
-class Place(Struct, frozen=True):
+class LabelSources(Struct, frozen=True):
     """A shipper's settings, and what its labels depend on; `tags` are those of the log group."""
 
     configured: Settings
-    session: Callable[[], Session]
+    session: Callable[[], CommandSession]
     account: str
     region: str
     tags: Mapping[str, str]
@@ -51,17 +51,19 @@ class Place(Struct, frozen=True):
 class CloudWatchLines:
     """Reads the log events of a log group, as the lines that Loki should have of them."""
 
-    def __init__(self, deployment: Deployment, group: LogGroup, place: Place, begin: int) -> None:
-        around = deployment.around
+    def __init__(
+        self, deployment: Deployment, group: LogGroup, place: LabelSources, begin: int
+    ) -> None:
+        deps = deployment.deps
         self.dropped = 0
-        self._events = around.aws.events
-        self._pattern = filter_pattern(group, around.settings)
-        self._origin = Origin(around.settings.origin.account, group.name, "")
+        self._events = deps.aws.events
+        self._pattern = filter_pattern(group, deps.settings)
+        self._origin = FilteredGroup(deps.settings.origin.account, group.name, "")
         self._place = place
         self._group = group
         self._known: set[Any] = set()
         self._begin = max(begin, _linked_since(deployment, group))
-        self._book = Book(_rules(place), {})
+        self._book = RuleState(_rules(place), {})
 
     def new(self, start: int, end: int) -> Iterator[Expected]:
         """Give the lines of log events that no look before had, from a time to before another."""
@@ -77,9 +79,9 @@ class CloudWatchLines:
 
     def _expected(self, data: LogData) -> Iterator[Expected]:
         place = self._place
-        made = label(data, place.tags, region=place.region, settings=place.configured)
+        made = label_stream(data, place.tags, region=place.region, settings=place.configured)
         result = transform(
-            data, made.stream, made.metadata, book=self._book, settings=place.configured
+            data, made.stream, made.metadata, rule_state=self._book, settings=place.configured
         )
         self.dropped += sum(result.dropped.values())
         for _, entries in result.streams:
@@ -89,10 +91,10 @@ class CloudWatchLines:
 
 def _linked_since(deployment: Deployment, group: LogGroup) -> int:
     """Give from when on Loki gets a log group's lines, in ms since 1970; 0 where that is open."""
-    around = deployment.around
-    if around.settings.link_mode == "account":
+    deps = deployment.deps
+    if deps.settings.link_mode == "account":
         return 0
-    ours = around.aws.filters(group.name).ours
+    ours = deps.aws.filters(group.name).ours
     if ours is None:
         raise InputError(
             f"{group.name} is not linked, so its lines do not go to Loki: loki-shipper link "
@@ -101,10 +103,10 @@ def _linked_since(deployment: Deployment, group: LogGroup) -> int:
     return ours.since
 
 
-def _rules(place: Place) -> Rules:
+def _rules(place: LabelSources) -> Rules:
     try:
         reference = place.configured.rules
-        return Rulebook(
+        return RulesCache(
             reference,
             partial(rules_file, session=place.session()),
             clock=time.monotonic,

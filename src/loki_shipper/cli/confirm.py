@@ -7,10 +7,10 @@ import click
 
 _NO = 1
 
-type Command = Callable[..., None]
+type ConfirmedCommand = Callable[..., None]
 
 
-def yes_option(command: Command) -> Command:
+def yes_option(command: ConfirmedCommand) -> ConfirmedCommand:
     """Give a command the option that answers its question."""
     return click.option("--yes", is_flag=True, help="Do not ask.")(command)
 

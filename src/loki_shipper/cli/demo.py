@@ -19,11 +19,18 @@ from rich.text import Text
 
 from loki_shipper.bundle import in_clone
 from loki_shipper.cli.errors import InputError, NotDeliveredError
-from loki_shipper.local.demo import FUNCTIONS, QUERY, Outcome, Place, place, run_demo
-from loki_shipper.local.loki import Line, LokiError
+from loki_shipper.local.demo import (
+    FUNCTIONS,
+    QUERY,
+    DemoDestination,
+    DemoResult,
+    demo_destination,
+    run_demo,
+)
+from loki_shipper.local.loki import LokiError, LokiLine
 from loki_shipper.local.progress import clock_face, on_stream
 from loki_shipper.settings import SettingsError, settings
-from loki_shipper.shipper.encode import label_set
+from loki_shipper.shipper.delivery.encode import label_set
 
 _SHOWN = 8
 _LONGEST_SECONDS = 300
@@ -100,7 +107,7 @@ def _demo(environ: Mapping[str, str], *, seconds: int, keep: bool) -> None:
     width = None if sys.stdout.isatty() else _ENDLESS
     console, tell = Console(highlight=False, width=width), on_stream()
     tenant = environ.get("LOKI_TENANT") or None
-    with place(environ, tell) as to:
+    with demo_destination(environ, tell) as to:
         now = time.time_ns()
         # A Loki that cannot be asked would only show after all the work.
         to.ask(now, now + 1)
@@ -116,7 +123,7 @@ def _demo(environ: Mapping[str, str], *, seconds: int, keep: bool) -> None:
             console.print(Group(*_next()))
 
 
-def _before(to: Place, seconds: int) -> Iterator[RenderableType]:
+def _before(to: DemoDestination, seconds: int) -> Iterator[RenderableType]:
     yield Text("CloudWatch Logs to Loki, all on this machine", style="bold")
     yield Text()
     yield _row("loki", to.url if to.is_loki else f"{to.url}, a stand-in that decodes pushes")
@@ -132,7 +139,7 @@ def _before(to: Place, seconds: int) -> Iterator[RenderableType]:
     yield Text()
 
 
-def _after(outcome: Outcome, to: Place) -> Iterator[RenderableType]:
+def _after(outcome: DemoResult, to: DemoDestination) -> Iterator[RenderableType]:
     name = "Loki" if to.is_loki else "The stand-in"
     yield Text.assemble(f"{name} is asked for ", (QUERY, "bold cyan"))
     by_stream = sorted(outcome.held, key=lambda line: sorted(line.labels.items()))
@@ -145,7 +152,7 @@ def _after(outcome: Outcome, to: Place) -> Iterator[RenderableType]:
     yield Text(counts, style=f"bold {equal}")
 
 
-def _stream(labels: Mapping[str, str], lines: list[Line]) -> Iterator[RenderableType]:
+def _stream(labels: Mapping[str, str], lines: list[LokiLine]) -> Iterator[RenderableType]:
     for place_, pair in enumerate(sorted(labels.items())):
         yield _row("" if place_ else "labels", label_set((pair,))[1:-1])
     if len(lines) > _SHOWN:
@@ -158,7 +165,7 @@ def _stream(labels: Mapping[str, str], lines: list[Line]) -> Iterator[Renderable
         yield _row(f"  {clock}", plain, "cyan")
 
 
-def _kept(to: Place) -> Iterator[RenderableType]:
+def _kept(to: DemoDestination) -> Iterator[RenderableType]:
     yield Text()
     yield Text("Loki stays up until Ctrl-C. In Grafana: Connections, Data sources, Loki, URL")
     yield Text(f"  {to.url}", style="bold")
@@ -185,7 +192,7 @@ def _row(title: str, text: str, style: str = "dim") -> Table:
     return row
 
 
-def _blame(outcome: Outcome) -> str:
+def _blame(outcome: DemoResult) -> str:
     if outcome.failures:
         return f"the shipper failed: {outcome.failures[-1]}"
     return "Loki does not hold what was logged: is somebody else running the demo against it?"

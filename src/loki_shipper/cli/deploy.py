@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
-from loki_shipper.cli.aws import Session, aws_errors, open_session
+from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.confirm import confirm, yes_option
 from loki_shipper.cli.deploy_output import print_events, row, shown
 from loki_shipper.cli.deploy_questions import ask_for_missing
@@ -28,11 +29,11 @@ from loki_shipper.cli.link import act, everything
 from loki_shipper.cli.status import status
 from loki_shipper.cli.unlink import unlink
 from loki_shipper.deployment.artifact import ArtifactError
-from loki_shipper.deployment.bucket import BucketError
+from loki_shipper.deployment.bucket import ArtifactsBucketError
 from loki_shipper.deployment.parameters import faults
 from loki_shipper.deployment.plan import (
-    Clients,
-    Plan,
+    DeploymentClients,
+    DeploymentPlan,
     clear_the_way,
     make_change,
     make_plan,
@@ -50,14 +51,13 @@ from loki_shipper.deployment.proof import (
 )
 from loki_shipper.deployment.secret import store
 from loki_shipper.deployment.stack import Event, Stack, StackError, delete, read_stack, wait
-from loki_shipper.deployment.template import read_template
-from loki_shipper.doctor.way import way
+from loki_shipper.doctor.probe import loki_probe
 from loki_shipper.local.progress import on_stream
 from loki_shipper.settings import SettingsError, settings
 from loki_shipper.shipper.aws import fetch_secret
-from loki_shipper.shipper.credentials import credentials
+from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.pace import AwsError
+from loki_shipper.template import read_template
 
 _LINKS = "Links"
 """The resource by which CloudFormation has log groups unlinked."""
@@ -152,7 +152,7 @@ def deploy(  # noqa: PLR0913 - each is an option
 
 
 def _deploy(  # noqa: PLR0913 - each is an option
-    session: Session,
+    session: CommandSession,
     place: dict[str, Any],
     chosen: dict[str, str],
     *,
@@ -161,7 +161,7 @@ def _deploy(  # noqa: PLR0913 - each is an option
     dry_run: bool,
     yes: bool,
 ) -> None:
-    clients = Clients(session.client("cloudformation"), session.client("s3"))
+    clients = DeploymentClients(session.client("cloudformation"), session.client("s3"))
     clock = current_clock()
     declared = read_template()["Parameters"]
     if wrong := faults(declared, chosen):
@@ -183,7 +183,7 @@ def _deploy(  # noqa: PLR0913 - each is an option
             bucket=bucket,
             environ=os.environ,
         )
-    except BucketError as error:
+    except ArtifactsBucketError as error:
         raise InputError(f"{error}") from None
     console = _console()
     console.print(*shown(plan, session, account, clock, stores=given is not None), sep="\n")
@@ -215,7 +215,9 @@ def _settled(cloudformation: Any, stack: Stack, clock: Clock) -> Stack:
     return wait(cloudformation, stack, clock.sleep)
 
 
-def _change(plan: Plan, clients: Clients, clock: Clock, console: Console) -> None:
+def _change(
+    plan: DeploymentPlan, clients: DeploymentClients, clock: Clock, console: Console
+) -> None:
     tell = on_stream()
     try:
         for step in upload_code(plan, clients.s3, _cache(os.environ)):
@@ -276,7 +278,7 @@ def _prove(deployment: Deployment, grafana: str | None, console: Console) -> Non
         access = credentials(
             configured, lambda reference: fetch_secret(reference, session=deployment.session)
         )
-        read_back(way(access, configured.loki_tenant), line)
+        read_back(loki_probe(access, configured.loki_tenant), line)
         console.print(Text("Loki gave it back.", style="green"))
     except (NotReadError, SettingsError) as error:
         console.print(f"It was not read back from here: {error}. Look for it in Grafana.")
@@ -289,7 +291,7 @@ def _fail_proof(why: str, deployment: Deployment) -> NoReturn:
     raise NotDeliveredError(f"{why}\nloki-shipper doctor --stack {stack} says what to do")
 
 
-def _delete(session: Session, place: dict[str, Any], *, dry_run: bool, yes: bool) -> None:
+def _delete(session: CommandSession, place: dict[str, Any], *, dry_run: bool, yes: bool) -> None:
     cloudformation, clock, console = session.client("cloudformation"), current_clock(), _console()
     stack = _settled(cloudformation, read_stack(cloudformation, place["stack"]), clock)
     if stack.phase == "absent" and not stack.arn:

@@ -7,17 +7,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loki_shipper.cli.aws import Session
+from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.cli.aws import CommandSession
 from loki_shipper.cli.errors import InputError
 from loki_shipper.deployment.cost import METRICS, Cost, monthly_cost, monthly_gb, read_volume
-from loki_shipper.deployment.plan import Plan
-from loki_shipper.deployment.preview import Preview, preview, selection
+from loki_shipper.deployment.plan import DeploymentPlan
+from loki_shipper.deployment.preview import Preview, preview, stack_settings
 from loki_shipper.deployment.secret import secret_name
 from loki_shipper.deployment.stack import Event
 from loki_shipper.local.progress import on_stream
 from loki_shipper.settings import SettingsError
 from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.pace import AwsError
 
 _SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
 _SHOWN_GROUPS = 5
@@ -30,7 +30,7 @@ _ENDED = {
 
 
 def shown(
-    plan: Plan, session: Session, account: str, clock: Clock, *, stores: bool
+    plan: DeploymentPlan, session: CommandSession, account: str, clock: Clock, *, stores: bool
 ) -> Iterator[Table | Text]:
     """Say what the deployment is going to do."""
     name, region = plan.stack.name, plan.place.region
@@ -64,11 +64,11 @@ def shown(
 
 
 def _effects(
-    plan: Plan, session: Session, account: str, clock: Clock, *, secrets: int
+    plan: DeploymentPlan, session: CommandSession, account: str, clock: Clock, *, secrets: int
 ) -> Iterator[Table]:
     """Say which log groups will be linked, and about what that costs a month."""
     try:
-        chosen = selection(plan.values, plan.stack.name, plan.place.region, account)
+        chosen = stack_settings(plan.values, plan.stack.name, plan.place.region, account)
         seen = preview(session, chosen, clock)
     except SettingsError as error:
         raise InputError(f"correct the parameters: {error}") from None

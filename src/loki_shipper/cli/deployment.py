@@ -12,22 +12,22 @@ from click.core import ParameterSource
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.cli.aws import Session, aws_errors, open_session
+from loki_shipper.aws.paced_calls import PacedCalls
+from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.errors import InputError
 from loki_shipper.deployed_functions import (
-    Function,
-    Kind,
+    DeployedFunction,
+    FunctionKind,
     NotDeployedError,
     function_named,
     functions_of_stack,
 )
 from loki_shipper.settings import SettingsError
-from loki_shipper.subscriber.apply import Outcome
-from loki_shipper.subscriber.aws import Aws, connect
+from loki_shipper.subscriber.apply import ActionOutcome
+from loki_shipper.subscriber.aws import SubscriberAws, connect
 from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.settings import Condition, Settings, conditions, settings
-from loki_shipper.subscriber.surroundings import Surroundings
+from loki_shipper.subscriber.dependencies import SubscriberDependencies
+from loki_shipper.subscriber.settings import Condition, SubscriberSettings, conditions, settings
 
 DEFAULT_STACK = "loki-shipper"
 
@@ -76,14 +76,14 @@ class NoDeploymentError(InputError):
     """Raised when there is no deployment where the options say."""
 
 
-class Selection(Struct, frozen=True):
+class SelectionOverrides(Struct, frozen=True):
     """Log groups that are chosen in place of those that the deployment's own settings choose."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     tag_conditions: tuple[Condition, ...] = ()
 
-    def applied(self, own: Settings) -> Settings:
+    def applied(self, own: SubscriberSettings) -> SubscriberSettings:
         """Give the settings with each part of the selection that was given."""
         parts = {name: getattr(self, name) for name in self.__struct_fields__}
         return replace(own, **{name: value for name, value in parts.items() if value})
@@ -99,9 +99,9 @@ class Deployment:
     def __init__(
         self,
         stack: str | None,
-        session: Session,
-        functions: list[Function],
-        selection: Selection,
+        session: CommandSession,
+        functions: list[DeployedFunction],
+        selection: SelectionOverrides,
         clock: Clock,
     ) -> None:
         self.stack = stack
@@ -123,10 +123,10 @@ class Deployment:
     @property
     def chosen(self) -> bool:
         """Tell whether a selection was given."""
-        return self.around.settings != self.own
+        return self.deps.settings != self.own
 
     @cached_property
-    def shipper(self) -> Function:
+    def shipper(self) -> DeployedFunction:
         """The function that filters send to."""
         if (function := self._of_kind("shipper")) is not None:
             return function
@@ -137,12 +137,12 @@ class Deployment:
         )
 
     @property
-    def redriver(self) -> Function:
+    def redriver(self) -> DeployedFunction:
         """The function that ships out of the bucket; the shipper has the same settings."""
         return self._of_kind("redriver") or self.shipper
 
     @cached_property
-    def own(self) -> Settings:
+    def own(self) -> SubscriberSettings:
         """The settings by which it links log groups."""
         try:
             if (subscriber := self._of_kind("subscriber")) is not None:
@@ -158,29 +158,31 @@ class Deployment:
             raise InputError(f"correct the settings of {self.name}: {error}") from None
 
     @cached_property
-    def around(self) -> Surroundings:
+    def deps(self) -> SubscriberDependencies:
         """What linking needs of the world, with the selection that was given."""
         chosen, clock = self._selection.applied(self.own), self._clock
-        pace = Pace(
+        pace = PacedCalls(
             clock=lambda: clock.now() / 1000,
             sleep=clock.sleep,
             remaining=clock.remaining,
             jitter=lambda longest: uniform(0, longest),  # noqa: S311 - it keeps no secret
         )
-        return Surroundings(Aws(connect(self.session), chosen, pace), chosen, clock)
+        return SubscriberDependencies(
+            SubscriberAws(connect(self.session), chosen, pace), chosen, clock
+        )
 
-    def telling(self, tell: Callable[[Outcome], None]) -> Surroundings:
+    def telling(self, tell: Callable[[ActionOutcome], None]) -> SubscriberDependencies:
         """Give the surroundings with somebody who hears of each outcome."""
-        return replace(self.around, tell=tell)
+        return replace(self.deps, tell=tell)
 
     def client(self, service: str) -> Any:
         """Make a client of a service."""
         return self.session.client(service)
 
-    def _of_kind(self, kind: Kind) -> Function | None:
+    def _of_kind(self, kind: FunctionKind) -> DeployedFunction | None:
         return next((function for function in self.functions if function.kind == kind), None)
 
-    def _named(self, arn: str) -> Function:
+    def _named(self, arn: str) -> DeployedFunction:
         try:
             return function_named(arn, self.client("lambda"))
         except NotDeployedError as error:
@@ -214,9 +216,9 @@ def current_clock() -> Clock:
 
 def selection_of(
     include: tuple[str, ...], exclude: tuple[str, ...], tags: tuple[str, ...]
-) -> Selection:
+) -> SelectionOverrides:
     """Read the options of `selection_options`. Raises UsageError."""
-    return Selection(include, exclude, _conditions(tags))
+    return SelectionOverrides(include, exclude, _conditions(tags))
 
 
 def real_clock() -> Clock:
@@ -255,7 +257,7 @@ def _region(function: str | None) -> str | None:
             return None
 
 
-def _functions(session: Session, stack: str, function: str | None) -> list[Function]:
+def _functions(session: CommandSession, stack: str, function: str | None) -> list[DeployedFunction]:
     functions = session.client("lambda")
     try:
         if function is not None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loki_shipper.cli.aws import Session, aws_errors, open_session
+from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.deployment import (
     Deployment,
     NoDeploymentError,
@@ -25,15 +25,15 @@ from loki_shipper.cli.deployment import (
 )
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.objects import print_objects
-from loki_shipper.deployed_functions import Function
-from loki_shipper.doctor.finding import Finding, Level, green, red, yellow
+from loki_shipper.deployed_functions import DeployedFunction
+from loki_shipper.doctor.finding import Finding, Level, failure, ok, warning
 from loki_shipper.doctor.loki import check_loki
-from loki_shipper.doctor.stack import Clients, check_stack, read_stack
-from loki_shipper.doctor.way import way
+from loki_shipper.doctor.probe import loki_probe
+from loki_shipper.doctor.stack import DoctorClients, check_stack, read_stack
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper import aws
-from loki_shipper.shipper.credentials import credentials
-from loki_shipper.shipper.push import Access
+from loki_shipper.shipper.delivery.credentials import credentials
+from loki_shipper.shipper.delivery.push import Access
 
 _WORDS = {Level.GREEN: "ok", Level.YELLOW: "look", Level.RED: "wrong"}
 _FROM_HERE = {"dns", "tcp", "tls", "write"}
@@ -89,9 +89,11 @@ def _findings_of_loki(loki: str, profile: str | None, region: str | None) -> Ite
     try:
         configured = settings({**os.environ, "LOKI_URL": loki})
     except SettingsError as error:
-        yield red("settings", str(error), "correct --loki and the variables of this environment")
+        yield failure(
+            "settings", str(error), "correct --loki and the variables of this environment"
+        )
         return
-    yield green("settings", configured.loki_url)
+    yield ok("settings", configured.loki_url)
     # A Loki without secrets needs no AWS.
     fetch = partial(_fetch_secret, lambda: open_session(profile, region))
     yield from _of_loki(configured, [], fetch)
@@ -105,23 +107,23 @@ def _findings(loki: str | None, deployment: Deployment) -> Iterator[Finding]:
         configured = settings(environ)
     except SettingsError as error:
         advice = f"correct the parameters of {deployment.name}: loki-shipper deploy"
-        yield red("settings", str(error), advice)
+        yield failure("settings", str(error), advice)
         return
-    yield green("settings", configured.loki_url)
+    yield ok("settings", configured.loki_url)
     fetch = partial(_fetch_secret, lambda: deployment.session)
     yield from _of_loki(configured, functions, fetch)
-    clients = Clients(*map(deployment.client, _SERVICES))
+    clients = DoctorClients(*map(deployment.client, _SERVICES))
     name = deployment.stack
     stack = None if name is None else read_stack(name, clients)
     yield from check_stack(functions, configured, clients, stack=stack, now=datetime.now(UTC))
 
 
-def _fetch_secret(session: Callable[[], Session], reference: str) -> str:
+def _fetch_secret(session: Callable[[], CommandSession], reference: str) -> str:
     return aws.fetch_secret(reference, session=session())
 
 
 def _of_loki(
-    configured: Settings, deployed: list[Function], fetch: Callable[[str], str]
+    configured: Settings, deployed: list[DeployedFunction], fetch: Callable[[str], str]
 ) -> Iterator[Finding]:
     try:
         access = credentials(configured, fetch)
@@ -129,15 +131,15 @@ def _of_loki(
         says = str(error) if isinstance(error, SettingsError) else type(error).__name__
         if deployed:
             advice = "fine if only the function may read it: `iam` and `ship` below tell"
-            yield yellow("secret", f"not readable as you: {says}", advice)
+            yield warning("secret", f"not readable as you: {says}", advice)
         else:
-            yield red("secret", says, "check its name, --region, and your right to read it")
+            yield failure("secret", says, "check its name, --region, and your right to read it")
         return
     if clear := _in_the_clear(access):
         yield clear
     hidden = any(function.in_vpc for function in deployed)
     name = uuid.uuid4().hex
-    for finding in check_loki(configured, way(access, configured.loki_tenant), name):
+    for finding in check_loki(configured, loki_probe(access, configured.loki_tenant), name):
         if hidden and finding.level is Level.RED and finding.check in _FROM_HERE:
             advice = "the function is in a VPC, and may reach it: `ship` below tells"
             yield replace(finding, level=Level.YELLOW, advice=advice)
@@ -147,8 +149,8 @@ def _of_loki(
 
 def _in_the_clear(access: Access) -> Finding | None:
     if access.headers and access.url.startswith("http:"):
-        return yellow("secret", "credentials travel over http, unencrypted", "use https")
-    return green("secret", "readable") if access.headers else None
+        return warning("secret", "credentials travel over http, unencrypted", "use https")
+    return ok("secret", "readable") if access.headers else None
 
 
 def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:

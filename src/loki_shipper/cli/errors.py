@@ -27,7 +27,7 @@ class UnexpectedError(click.ClickException):
     exit_code = 1
 
 
-class StoppedError(click.ClickException):
+class InterruptedRunError(click.ClickException):
     """Raised after Ctrl-C; the message says what is done and how to go on."""
 
     exit_code = 130
@@ -52,4 +52,4 @@ def stoppable(message: str | Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise StoppedError(message if isinstance(message, str) else message()) from None
+        raise InterruptedRunError(message if isinstance(message, str) else message()) from None

@@ -15,19 +15,19 @@ from rich.text import Text
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, did_you_mean
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.fates import Explained, Row, changes, explained
 from loki_shipper.cli.invoke import Tag
+from loki_shipper.cli.label_decisions import DecisionRow, Explained, changes, explained
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.objects import print_objects
 from loki_shipper.model import LogData
 from loki_shipper.settings import SettingsError, settings, variables
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.source import UndecodableError, source
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import UndecodableError, source
+from loki_shipper.subscriber.dependencies import read_memory
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason
-from loki_shipper.subscriber.reconcile import rules
-from loki_shipper.subscriber.select import Covered, Passed, Selected, Verdict, select
-from loki_shipper.subscriber.surroundings import read_memory
+from loki_shipper.subscriber.reconcile import selection
+from loki_shipper.subscriber.select import Covered, NotSelected, Selected, SelectionVerdict, select
 
 _NOWHERE = "http://not-pushed.invalid"
 _LEFT_OUT = "left out"
@@ -41,7 +41,7 @@ class _Setting(Tag):
     what = "setting"
 
 
-class _Known(Struct, frozen=True):
+class _KnownTags(Struct, frozen=True):
     """What is known of a log group: `linking` says whether and why it is linked."""
 
     data: LogData
@@ -112,7 +112,7 @@ def explain(
         console.print(line)
 
 
-def _of_event(file: BinaryIO, tags: dict[str, str]) -> _Known:
+def _of_event(file: BinaryIO, tags: dict[str, str]) -> _KnownTags:
     try:
         data = decode(source(json.loads(file.read())))
     except (UndecodableError, ValueError) as error:
@@ -120,36 +120,36 @@ def _of_event(file: BinaryIO, tags: dict[str, str]) -> _Known:
     if data is None:
         raise InputError("--event is a control message, which has no log group: name another")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
-    return _Known(data, tags, region, os.environ, None)
+    return _KnownTags(data, tags, region, os.environ, None)
 
 
-def _of_group(deployment: Deployment, name: str, tags: Mapping[str, str]) -> _Known:
-    around = deployment.around
+def _of_group(deployment: Deployment, name: str, tags: Mapping[str, str]) -> _KnownTags:
+    deps = deployment.deps
     group = log_group_named(name, deployment)
     # What the tags that were given would do.
     group = replace(group, tags={**group.tags, **tags})
-    where = around.settings.origin
+    where = deps.settings.origin
     environ = deployment.shipper.environ
     data = LogData("DATA_MESSAGE", where.account, group.name, "", [])
-    return _Known(data, group.tags, where.region, environ, _linking(deployment, group))
+    return _KnownTags(data, group.tags, where.region, environ, _linking(deployment, group))
 
 
 def _linking(deployment: Deployment, group: LogGroup) -> str:
-    around = deployment.around
-    filters = around.aws.filters(group.name)
-    verdict = select(group, rules(around.settings, read_memory(around)))
+    deps = deployment.deps
+    filters = deps.aws.filters(group.name)
+    verdict = select(group, selection(deps.settings, read_memory(deps)))
     unwanted = _unwanted(verdict)
     return f"{_filter(filters)}; {_next(filters, unwanted, sweeps=deployment.sweeps)}"
 
 
-def _unwanted(verdict: Verdict) -> str | None:
+def _unwanted(verdict: SelectionVerdict) -> str | None:
     """Say why a log group is to have no filter of its own; None where it is to have one."""
     match verdict:
         case Selected():
             return None
         case Covered():
             return Reason.ACCOUNT_POLICY.words
-        case Passed(reason=reason):
+        case NotSelected(reason=reason):
             return reason.words
         case _:
             assert_never(verdict)
@@ -173,7 +173,7 @@ def _next(filters: Filters, unwanted: str | None, *, sweeps: bool) -> str:
     return "the next sweep links it" if sweeps else "`loki-shipper link` links it"
 
 
-def _explained(known: _Known, overrides: dict[str, str]) -> Explained:
+def _explained(known: _KnownTags, overrides: dict[str, str]) -> Explained:
     for name in sorted(overrides.keys() - variables().keys()):
         raise InputError(f"there is no setting {name}{did_you_mean(name.upper(), variables())}")
     # LOKI_URL is required, and says nothing about labels.
@@ -185,7 +185,7 @@ def _explained(known: _Known, overrides: dict[str, str]) -> Explained:
     return explained(known.data, known.tags, region=known.region, settings=configured)
 
 
-def _lines(known: _Known, now: Explained) -> Iterator[Text]:
+def _lines(known: _KnownTags, now: Explained) -> Iterator[Text]:
     yield Text(known.data.log_group, style="bold")
     if known.linking is not None:
         yield Text(known.linking)
@@ -195,7 +195,7 @@ def _lines(known: _Known, now: Explained) -> Iterator[Text]:
         yield Text(f"tenant    {now.tenant}")
 
 
-def _line(row: Row) -> Text:
+def _line(row: DecisionRow) -> Text:
     became = {"label": f"label {row.name}", "metadata": f"metadata {row.name}"}.get(row.place)
     why = f"  {row.why}" if row.why else ""
     return Text.assemble(
@@ -216,7 +216,7 @@ def _diff(now: Explained, then: Explained) -> Iterator[Text]:
     yield Text("new lines go to another stream" if changed else "no label changes")
 
 
-def _as_object(known: _Known, now: Explained, then: Explained | None) -> dict[str, Any]:
+def _as_object(known: _KnownTags, now: Explained, then: Explained | None) -> dict[str, Any]:
     return {
         "log_group": known.data.log_group,
         "linking": known.linking,
@@ -228,6 +228,6 @@ def _as_object(known: _Known, now: Explained, then: Explained | None) -> dict[st
     }
 
 
-def _row_as_object(row: Row) -> dict[str, str]:
+def _row_as_object(row: DecisionRow) -> dict[str, str]:
     became = _LEFT_OUT if row.place == "nowhere" else row.place
     return {**to_builtins(row), "place": became}

@@ -19,11 +19,11 @@ from loki_shipper.local.invoke import Invocation, connected
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
 from loki_shipper.settings import Settings, SettingsError, settings
-from loki_shipper.shipper.outcome import Report
-from loki_shipper.shipper.source import UndecodableError
+from loki_shipper.shipper.delivery.outcome import Report
+from loki_shipper.shipper.sources.event import UndecodableError
 
 if TYPE_CHECKING:
-    from loki_shipper.cli.aws import Session
+    from loki_shipper.cli.aws import CommandSession
 
 _NOWHERE = "http://not-pushed.invalid"
 """Stands for LOKI_URL, which every deployment has, where nothing is pushed."""
@@ -132,7 +132,7 @@ def _invoke(
 
 
 @contextmanager
-def _aws(configured: Settings) -> Iterator["Session | None"]:
+def _aws(configured: Settings) -> Iterator["CommandSession | None"]:
     """Open a session where a setting names something in AWS, and explain AWS's errors."""
     named = (configured.loki_secret, configured.loki_ca_cert, configured.loki_client_cert)
     if configured.rules is None and not any(named):

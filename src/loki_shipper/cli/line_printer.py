@@ -10,7 +10,7 @@ from rich.text import Text
 from loki_shipper.cli.arrivals import Arrival
 from loki_shipper.cli.looks import NS_PER_MS
 from loki_shipper.settings import LATE
-from loki_shipper.shipper.encode import label_set
+from loki_shipper.shipper.delivery.encode import label_set
 
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_magenta")
 _INDENT = 23

@@ -12,15 +12,15 @@ from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.log_groups import is_pattern, log_groups_named
 from loki_shipper.cli.outcomes import Finished, show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
+from loki_shipper.subscriber.dependencies import read_memory, remember
 from loki_shipper.subscriber.first_lines import ship_first_lines
-from loki_shipper.subscriber.memory import Lesson, Memory, learn
+from loki_shipper.subscriber.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.memory import Memory, MemoryUpdate, merge_memory
 from loki_shipper.subscriber.observe import always, never
 from loki_shipper.subscriber.orders import orders
-from loki_shipper.subscriber.reconcile import planned, reconcile, rules
-from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.surroundings import read_memory, remember
-from loki_shipper.subscriber.survey import Survey, survey
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.reconcile import planned, reconcile, selection
+from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.settings import SubscriberSettings
 
 GOES_ON = "stopped: what is done is kept, and the same command goes on with the rest"
 
@@ -90,10 +90,10 @@ def check_names(groups: tuple[str, ...], *, everything: bool) -> None:
 class Job(Struct, frozen=True):
     """What to link or unlink: log groups, by which rules, after what is to be remembered first."""
 
-    seen: Survey
-    settings: Settings
+    seen: Inventory
+    settings: SubscriberSettings
     memory: Memory
-    lesson: Lesson
+    memory_update: MemoryUpdate
     fresh: bool
 
 
@@ -104,40 +104,40 @@ def by_name(deployment: Deployment, groups: tuple[str, ...], *, linked: bool) ->
     return ordered(deployment, log_groups_named(groups, deployment), linked=linked)
 
 
-def ordered(deployment: Deployment, seen: Survey, *, linked: bool) -> Job:
+def ordered(deployment: Deployment, seen: Inventory, *, linked: bool) -> Job:
     """Link or unlink what was seen, as ordered by hand."""
-    memory = read_memory(deployment.around)
-    lesson = orders(seen.groups, rules(deployment.own, memory), linked=linked)
-    return Job(seen, deployment.own, memory, lesson, fresh=True)
+    memory = read_memory(deployment.deps)
+    memory_update = orders(seen.groups, selection(deployment.own, memory), linked=linked)
+    return Job(seen, deployment.own, memory, memory_update, fresh=True)
 
 
 def everything(deployment: Deployment, *, fresh: bool = False) -> Job:
     """Link all that is selected, and unlink what no longer is."""
-    now = deployment.around.clock.now()
-    memory = read_memory(deployment.around)
-    seen = survey(deployment.around.aws, now)
-    return Job(seen, deployment.around.settings, memory, Lesson(stopped=False), fresh)
+    now = deployment.deps.clock.now()
+    memory = read_memory(deployment.deps)
+    seen = take_inventory(deployment.deps.aws, now)
+    return Job(seen, deployment.deps.settings, memory, MemoryUpdate(stopped=False), fresh)
 
 
-def act(deployment: Deployment, job: Job, *, dry_run: bool, as_json: bool) -> Report | None:
+def act(deployment: Deployment, job: Job, *, dry_run: bool, as_json: bool) -> RunReport | None:
     """Do a job, and print what was done; None where it is a dry run."""
-    memory = learn(job.memory, job.lesson)
-    ruled = rules(job.settings, memory)
-    distrust = always if job.fresh else never
+    memory = merge_memory(job.memory, job.memory_update)
+    ruled = selection(job.settings, memory)
+    recheck = always if job.fresh else never
     if dry_run:
-        actions = list(planned(job.seen, ruled, memory, distrust, deployment.around))
+        actions = list(planned(job.seen, ruled, memory, recheck, deployment.deps))
         show_actions(actions, ruled.by_hand, as_json=as_json)
         return None
-    remember(job.lesson, deployment.around)
+    remember(job.memory_update, deployment.deps)
     with stoppable(GOES_ON), counting(len(job.seen.groups)) as count:
         told = deployment.telling(count)
-        tally = reconcile(job.seen, ruled, memory, distrust, told)
-        if tally.due:
+        state = reconcile(job.seen, ruled, memory, recheck, told)
+        if state.due:
             click.echo("shipping first lines, once their filters are effective: a minute", err=True)
-        ship_first_lines(tally, told)
-    done = Finished(count.outcomes, tally.report(), tally.first_lines, ruled.by_hand)
+        ship_first_lines(state, told)
+    done = Finished(count.outcomes, state.report(), state.first_lines, ruled.by_hand)
     finish(done, as_json=as_json)
-    return tally.report()
+    return state.report()
 
 
 def finish(done: Finished, *, as_json: bool) -> None:
@@ -147,7 +147,7 @@ def finish(done: Finished, *, as_json: bool) -> None:
         raise NotDeliveredError(trouble)
 
 
-def _trouble(report: Report) -> Iterator[str]:
+def _trouble(report: RunReport) -> Iterator[str]:
     if report.failed:
         yield (
             f"{len(report.failed):,} log groups failed: put right what is said of them, and repeat "

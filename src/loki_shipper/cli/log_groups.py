@@ -6,22 +6,22 @@ from fnmatch import fnmatchcase
 
 from loki_shipper.cli.deployment import Deployment
 from loki_shipper.cli.errors import InputError
+from loki_shipper.subscriber.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.model import LogGroup
 from loki_shipper.subscriber.request import group_name
-from loki_shipper.subscriber.survey import Survey, survey
 
 _NAME = re.compile(r"[A-Za-z0-9_./#-]{1,512}")
 _WILD = re.compile(r"[*?\[]")
 
 
-def log_groups_named(words: Iterable[str], deployment: Deployment) -> Survey:
+def log_groups_named(words: Iterable[str], deployment: Deployment) -> Inventory:
     """Find the log groups with their tags; each word may be a name, a pattern, or an ARN.
 
     Raises InputError where a word leads to none.
     """
     names = dict.fromkeys(name for word in words for name in _names(word, deployment))
-    around = deployment.around
-    seen = survey(around.aws, around.clock.now(), names)
+    deps = deployment.deps
+    seen = take_inventory(deps.aws, deps.clock.now(), names)
     if seen.missing:
         raise InputError(
             f"there is no log group {', '.join(seen.missing)}: check its name and --region"
@@ -56,7 +56,7 @@ def _names(word: str, deployment: Deployment) -> Iterator[str]:
 
 
 def _name_in_arn(arn: str, deployment: Deployment) -> str:
-    where = deployment.around.settings.origin
+    where = deployment.deps.settings.origin
     name = group_name(arn)
     if name is None:
         raise InputError(f"{arn} is not the ARN of a log group")
@@ -71,7 +71,7 @@ def _name_in_arn(arn: str, deployment: Deployment) -> str:
 
 def _matching(pattern: str, deployment: Deployment) -> list[str]:
     prefix = _WILD.split(pattern, maxsplit=1)[0]
-    groups = deployment.around.aws.log_groups(prefix or None)
+    groups = deployment.deps.aws.log_groups(prefix or None)
     names = [group.name for group in groups if fnmatchcase(group.name, pattern)]
     if not names:
         raise InputError(f"no log group matches {pattern}: check the pattern and --region")

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from loki_shipper.doctor.way import Reply
-from loki_shipper.local.loki import Line
-from loki_shipper.shipper.answer import NoAnswer
+from loki_shipper.doctor.probe import Reply
+from loki_shipper.local.loki import LokiLine
+from loki_shipper.shipper.delivery.answer import NoAnswer
 
 HEADERS = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
 """Makes Loki give structured metadata apart from the labels of a stream."""
@@ -36,13 +36,13 @@ class QueryError(Exception):
         self.may_pass = may_pass
 
 
-def read_lines(get: Get, selector: str, start: int, end: int) -> tuple[list[Line], bool]:
+def read_lines(get: Get, selector: str, start: int, end: int) -> tuple[list[LokiLine], bool]:
     """Read the lines of a stream selector from `start` to before `end`, in ns since 1970.
 
     The lines are in the order of their time. True: there are more than are read at once. Raises
     QueryError.
     """
-    lines: list[Line] = []
+    lines: list[LokiLine] = []
     for _ in range(_MOST_PAGES):
         page = sorted(_page(get, selector, start, end), key=lambda line: line.timestamp)
         lines += page
@@ -54,7 +54,7 @@ def read_lines(get: Get, selector: str, start: int, end: int) -> tuple[list[Line
     return lines, True
 
 
-def _page(get: Get, selector: str, start: int, end: int) -> Iterator[Line]:
+def _page(get: Get, selector: str, start: int, end: int) -> Iterator[LokiLine]:
     asked = {
         "query": selector,
         "start": str(start),
@@ -65,7 +65,7 @@ def _page(get: Get, selector: str, start: int, end: int) -> Iterator[Line]:
     for stream in _result(get(_PATH, asked)):
         for at, line, *rest in stream["values"]:
             metadata = (rest or [{}])[0].get("structuredMetadata", {})
-            yield Line(stream["stream"], int(at), line, metadata)
+            yield LokiLine(stream["stream"], int(at), line, metadata)
 
 
 def _result(reply: Reply | NoAnswer) -> list[Any]:

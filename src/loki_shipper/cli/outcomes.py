@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.cli.objects import print_objects
-from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
+from loki_shipper.subscriber.apply import ActionOutcome, Done, Failed, Skipped
 from loki_shipper.subscriber.catch_up import CaughtUp
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.plan import Action, Delete, Put, Skip
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
+from loki_shipper.subscriber.run_state import RunReport
 
 _IN_THE_WAY = {
     Reason.FULL,
@@ -48,21 +48,23 @@ class Finished(Struct, frozen=True):
     `by_hand` has the log groups that a person ordered to be linked (True) or not.
     """
 
-    outcomes: list[Outcome]
-    report: Report
+    outcomes: list[ActionOutcome]
+    report: RunReport
     first_lines: Mapping[str, CaughtUp]
     by_hand: Mapping[str, bool]
 
 
-def show_actions(actions: list[Action], by_hand: Mapping[str, bool], *, as_json: bool) -> None:
+def show_actions(
+    actions: list[FilterAction], by_hand: Mapping[str, bool], *, as_json: bool
+) -> None:
     """Print what would be done; `by_hand` has what a person ordered, by log group."""
     if as_json:
         print_objects(_as_object(action, None) for action in actions)
         return
     _print(_lines(actions))
     kinds = Counter(type(action) for action in actions)
-    skips = [action for action in actions if isinstance(action, Skip)]
-    done = {"to link": kinds[Put], "to unlink": kinds[Delete]}
+    skips = [action for action in actions if isinstance(action, SkipGroup)]
+    done = {"to link": kinds[PutFilter], "to unlink": kinds[DeleteFilter]}
     click.echo(_sum(done, skips, by_hand))
 
 
@@ -90,7 +92,9 @@ def show_outcomes(done: Finished, *, as_json: bool) -> None:
         click.echo(f"first lines given up, too old for Loki or deleted: {group}")
 
 
-def _as_object(what: Action | Outcome, first_lines: dict[str, Any] | None) -> dict[str, Any]:
+def _as_object(
+    what: FilterAction | ActionOutcome, first_lines: dict[str, Any] | None
+) -> dict[str, Any]:
     """Give one log group's object, with the words that people see for its `action`."""
     action, reason, detail, pattern = _columns(what)
     return {
@@ -103,7 +107,7 @@ def _as_object(what: Action | Outcome, first_lines: dict[str, Any] | None) -> di
     }
 
 
-def _columns(what: Action | Outcome) -> tuple[str, str, str, str | None]:
+def _columns(what: FilterAction | ActionOutcome) -> tuple[str, str, str, str | None]:
     match what:
         case Done(action=action):
             return _columns(action)
@@ -111,17 +115,17 @@ def _columns(what: Action | Outcome) -> tuple[str, str, str, str | None]:
             return _columns(skip)
         case Failed(why=why, detail=detail):
             return "failed", why, detail, None
-        case Put(pattern=pattern, why=why):
+        case PutFilter(pattern=pattern, why=why):
             return "link", why, "", pattern
-        case Delete(reason=reason):
+        case DeleteFilter(reason=reason):
             return "unlink", reason, "", None
-        case Skip(reason=reason, detail=detail):
+        case SkipGroup(reason=reason, detail=detail):
             return "cannot" if reason in _IN_THE_WAY else "none", reason, detail, None
         case _:
             assert_never(what)
 
 
-def _shipped(report: Report, first_lines: Mapping[str, CaughtUp]) -> dict[str, dict[str, Any]]:
+def _shipped(report: RunReport, first_lines: Mapping[str, CaughtUp]) -> dict[str, dict[str, Any]]:
     given_up = {name: {"lines": 0, "state": "given_up"} for name in report.given_up}
     return given_up | {
         name: {"lines": each.lines, "state": "shipped" if each.whole else "more"}
@@ -129,7 +133,7 @@ def _shipped(report: Report, first_lines: Mapping[str, CaughtUp]) -> dict[str, d
     }
 
 
-def _actions(outcomes: Iterable[Outcome]) -> Iterator[Action]:
+def _actions(outcomes: Iterable[ActionOutcome]) -> Iterator[FilterAction]:
     for outcome in outcomes:
         match outcome:
             case Done(action=action):
@@ -142,17 +146,17 @@ def _actions(outcomes: Iterable[Outcome]) -> Iterator[Action]:
                 assert_never(outcome)
 
 
-def _lines(actions: Iterable[Action]) -> Iterator[Text]:
+def _lines(actions: Iterable[FilterAction]) -> Iterator[Text]:
     for action in sorted(actions, key=lambda action: action.group):
         match action:
-            case Put(group=group, pattern=pattern, why=why):
+            case PutFilter(group=group, pattern=pattern, why=why):
                 only = f", only what matches {pattern}" if pattern else ""
                 yield _line("link", group, "green", f"{why}{only}")
-            case Delete(group=group, reason=reason):
+            case DeleteFilter(group=group, reason=reason):
                 yield _line("unlink", group, "yellow", reason.words)
-            case Skip(group=group, reason=reason, detail=detail) if reason in _IN_THE_WAY:
+            case SkipGroup(group=group, reason=reason, detail=detail) if reason in _IN_THE_WAY:
                 yield _line("cannot", group, "red", ": ".join(filter(None, (reason.words, detail))))
-            case Skip():
+            case SkipGroup():
                 pass
             case _:
                 assert_never(action)
@@ -162,7 +166,7 @@ def _line(verb: str, group: str, style: str, why: str) -> Text:
     return Text.assemble((f"{verb:<8}", style), group, (f"  {why.strip()}", "dim"))
 
 
-def _sum(done: Mapping[str, int], skips: list[Skip], by_hand: Mapping[str, bool]) -> str:
+def _sum(done: Mapping[str, int], skips: list[SkipGroup], by_hand: Mapping[str, bool]) -> str:
     """Count log groups in words: those that change first, then the others by their number."""
     skipped = Counter(_counted(skip, by_hand) for skip in skips)
     rest = sorted(skipped.items(), key=lambda each: (-each[1], each[0]))
@@ -171,7 +175,7 @@ def _sum(done: Mapping[str, int], skips: list[Skip], by_hand: Mapping[str, bool]
     return f"{number:,} log group{'' if number == 1 else 's'}: {', '.join(parts) or 'none'}"
 
 
-def _counted(skip: Skip, by_hand: Mapping[str, bool]) -> str:
+def _counted(skip: SkipGroup, by_hand: Mapping[str, bool]) -> str:
     """Say what a log group is that is left as it is, behind a number."""
     if skip.reason is Reason.LINKED and by_hand.get(skip.group):
         return "linked by hand"

@@ -16,13 +16,13 @@ from loki_shipper.cli.deployment import (
 )
 from loki_shipper.cli.outcomes import show_actions
 from loki_shipper.deployment.parameters import effective
-from loki_shipper.deployment.preview import preview, selection
-from loki_shipper.deployment.template import read_template
+from loki_shipper.deployment.preview import preview, stack_settings
+from loki_shipper.subscriber.dependencies import read_memory
+from loki_shipper.subscriber.inventory import take_inventory
 from loki_shipper.subscriber.observe import always, never
-from loki_shipper.subscriber.plan import Action
-from loki_shipper.subscriber.reconcile import planned, rules
-from loki_shipper.subscriber.surroundings import read_memory
-from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.plan import FilterAction
+from loki_shipper.subscriber.reconcile import planned, selection
+from loki_shipper.template import read_template
 
 
 @click.command()
@@ -55,14 +55,14 @@ def plan(*, fresh: bool, as_json: bool, **which: Any) -> None:
 
 def _by_deployment(
     which: dict[str, Any], *, fresh: bool
-) -> tuple[list[Action], Mapping[str, bool]]:
+) -> tuple[list[FilterAction], Mapping[str, bool]]:
     """Say what `link --all` would do, and what a person ordered, by log group."""
     with open_deployment(**which) as deployment:
-        around = deployment.around
-        memory = read_memory(around)
-        seen = survey(around.aws, around.clock.now())
-        ruled = rules(around.settings, memory)
-        actions = planned(seen, ruled, memory, always if fresh else never, around)
+        deps = deployment.deps
+        memory = read_memory(deps)
+        seen = take_inventory(deps.aws, deps.clock.now())
+        ruled = selection(deps.settings, memory)
+        actions = planned(seen, ruled, memory, always if fresh else never, deps)
         return list(actions), ruled.by_hand
 
 
@@ -75,12 +75,12 @@ def _before_deploying(  # noqa: PLR0913 - each is an option
     exclude: tuple[str, ...],
     tags: tuple[str, ...],
     **_: object,
-) -> list[Action]:
+) -> list[FilterAction]:
     """Say what a stack with default settings would do here."""
     with aws_errors():
         session = open_session(profile, region)
         account = session.client("sts").get_caller_identity()["Account"]
         defaults = effective(read_template()["Parameters"], {}, {})
-        settings = selection(defaults, stack, str(session.region_name), account)
+        settings = stack_settings(defaults, stack, str(session.region_name), account)
         chosen = selection_of(include, exclude, tags).applied(settings)
         return preview(session, chosen, current_clock()).actions

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from loki_shipper.subscriber.apply import Done, Outcome
+from loki_shipper.subscriber.apply import ActionOutcome, Done
 
 _MINUTE = 60_000
 _UNITS = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", _MINUTE))
@@ -23,11 +23,11 @@ class Counting:
     """Keeps the outcomes of a run, one a log group, and shows how many there are."""
 
     def __init__(self, bar: Progress, total: int | None, what: str) -> None:
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: dict[str, ActionOutcome] = {}
         self._bar = bar
         self._task = bar.add_task(what, total=total)
 
-    def __call__(self, outcome: Outcome) -> None:
+    def __call__(self, outcome: ActionOutcome) -> None:
         """Take one more."""
         # A second look does not undo what the first one did.
         if not isinstance(self._outcomes.get(outcome.group), Done):
@@ -35,7 +35,7 @@ class Counting:
         self._bar.update(self._task, completed=len(self._outcomes))
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[ActionOutcome]:
         """List them as they came."""
         return list(self._outcomes.values())
 

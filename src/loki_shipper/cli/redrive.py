@@ -15,7 +15,7 @@ from msgspec import Struct, to_builtins
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from loki_shipper.cli.aws import Session, aws_errors, open_session
+from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.confirm import confirm, yes_option
 from loki_shipper.cli.deployment import (
     Deployment,
@@ -26,13 +26,20 @@ from loki_shipper.cli.deployment import (
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.length import AGE
 from loki_shipper.cli.objects import print_objects, time_text
-from loki_shipper.redriver.bucket import EVERYTHING, Bucket, BucketError, Stored, rejected, waiting
+from loki_shipper.redriver.bucket import (
+    EVERYTHING,
+    Bucket,
+    BucketError,
+    StoredObject,
+    rejected,
+    waiting,
+)
 from loki_shipper.redriver.effects import Effects, effects
 from loki_shipper.redriver.redrive import Redriven
 from loki_shipper.redriver.redrive import redrive as run
 from loki_shipper.redriver.s3 import s3
 from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
-from loki_shipper.shipper.sandbox import Sandbox
+from loki_shipper.shipper.shipper import Shipper
 
 _SECONDS = 120.0
 """Longest wait for Loki to take a push."""
@@ -108,7 +115,7 @@ def redrive(  # noqa: PLR0913 - each is an option
     with _opened(bucket, which, local_settings=local_settings, dry_run=dry_run) as place:
         store = s3(place.bucket, place.session)
 
-        def stored() -> Iterator[Stored]:
+        def stored() -> Iterator[StoredObject]:
             found = rejected(store) if refused else waiting(store, now, share=EVERYTHING)
             return (each for each in found if since is None or each.written >= now - since)
 
@@ -134,14 +141,14 @@ def redrive(  # noqa: PLR0913 - each is an option
         raise NotDeliveredError(_blame(report, now))
 
 
-class Place(Struct, frozen=True):
+class RedriveSource(Struct, frozen=True):
     """Where the lines wait, and the settings with which they are shipped.
 
     `function_arn` tells whose log groups are ours. `whose` says whose settings they are.
     """
 
     bucket: str
-    session: Session
+    session: CommandSession
     function_arn: str
     environ: Mapping[str, str]
     whose: str
@@ -150,7 +157,7 @@ class Place(Struct, frozen=True):
 @contextmanager
 def _opened(
     bucket: str | None, which: Mapping[str, Any], *, local_settings: bool, dry_run: bool
-) -> Iterator[Place]:
+) -> Iterator[RedriveSource]:
     """Find bucket and settings; what goes wrong until the block ends is said in one line."""
     is_named = is_given("stack") or is_given("function")
     with _bucket_errors():
@@ -171,7 +178,7 @@ def _bucket_errors() -> Iterator[None]:
         raise InputError(f"{error}: check --bucket and your rights") from None
 
 
-def _alone(bucket: str, profile: str | None, region: str | None) -> Place:
+def _alone(bucket: str, profile: str | None, region: str | None) -> RedriveSource:
     """Make a place of a bucket alone. Tags and secrets are where the bucket is."""
     found = _region(bucket, open_session(profile, region))
     if found is None:
@@ -180,21 +187,23 @@ def _alone(bucket: str, profile: str | None, region: str | None) -> Place:
     me = session.client("sts").get_caller_identity()
     partition = me["Arn"].split(":")[1]
     arn = f"arn:{partition}:lambda:{found}:{me['Account']}:function:loki-shipper"
-    return Place(bucket, session, arn, os.environ, "this environment")
+    return RedriveSource(bucket, session, arn, os.environ, "this environment")
 
 
-def _of_deployment(bucket: str | None, deployment: Deployment, *, local_settings: bool) -> Place:
+def _of_deployment(
+    bucket: str | None, deployment: Deployment, *, local_settings: bool
+) -> RedriveSource:
     function = deployment.redriver
     name = bucket or function.environ.get("BUCKET")
     if not name:
         raise InputError(f"{deployment.name} has no bucket: name one with --bucket")
     _region(name, deployment.session)
     if local_settings:
-        return Place(name, deployment.session, function.arn, os.environ, "this environment")
-    return Place(name, deployment.session, function.arn, function.environ, deployment.name)
+        return RedriveSource(name, deployment.session, function.arn, os.environ, "this environment")
+    return RedriveSource(name, deployment.session, function.arn, function.environ, deployment.name)
 
 
-def _region(bucket: str, session: Session) -> str | None:
+def _region(bucket: str, session: CommandSession) -> str | None:
     """Find a bucket's Region: S3's answer, else the session's. Raises InputError."""
     try:
         answer = session.client("s3").head_bucket(Bucket=bucket)
@@ -211,26 +220,26 @@ def _region(bucket: str, session: Session) -> str | None:
     return region
 
 
-def _settings(place: Place, loki: str | None) -> Settings:
+def _settings(place: RedriveSource, loki: str | None) -> Settings:
     environ = {**place.environ, "BUCKET": place.bucket}
     return settings(environ if loki is None else {**environ, "LOKI_URL": loki})
 
 
-def _effects(place: Place, loki: str | None, bucket: Bucket, now: datetime) -> Effects:
+def _effects(place: RedriveSource, loki: str | None, bucket: Bucket, now: datetime) -> Effects:
     try:
         configured = _settings(place, loki)
         _refuse_file_of_function(configured.rules, place)
         # What the function logs at its start is for people: stdout may be a program's.
         with redirect_stdout(sys.stderr):
-            sandbox = Sandbox(configured, place.function_arn, aws_session=place.session)
+            environment = Shipper(configured, place.function_arn, aws_session=place.session)
         # People stop a command themselves.
-        around = sandbox.surroundings(lambda: _SECONDS)
+        deps = environment.dependencies(lambda: _SECONDS)
     except SettingsError as error:
         raise InputError(f"correct --loki or the settings of {place.whose}: {error}") from None
-    return effects(around, bucket, workers=1, clock=time.monotonic, now=now)
+    return effects(deps, bucket, workers=1, clock=time.monotonic, now=now)
 
 
-def _refuse_file_of_function(rules: str | None, place: Place) -> None:
+def _refuse_file_of_function(rules: str | None, place: RedriveSource) -> None:
     """Ship nothing by other rules than the function's: they hold its redaction."""
     is_file = rules not in {None, NO_RULES} and not str(rules).startswith("s3://")
     if is_file and place.environ is not os.environ:
@@ -240,7 +249,9 @@ def _refuse_file_of_function(rules: str | None, place: Place) -> None:
         )
 
 
-def _run(stored: Callable[[], Iterator[Stored]], needed: Effects, *, limit: int | None) -> Redriven:
+def _run(
+    stored: Callable[[], Iterator[StoredObject]], needed: Effects, *, limit: int | None
+) -> Redriven:
     console = Console(stderr=True)
     columns = (
         BarColumn(),
@@ -262,7 +273,7 @@ def _run(stored: Callable[[], Iterator[Stored]], needed: Effects, *, limit: int 
         return run(stored(), needed, limit=limit, is_patient=False, tell=tell)
 
 
-def _waits(stored: Iterable[Stored]) -> Waits:
+def _waits(stored: Iterable[StoredObject]) -> Waits:
     waits = Waits()
     for each in stored:
         oldest = min(waits.oldest or each.written, each.written)

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from loki_shipper.local.invoke import Invocation, Pushed
 from loki_shipper.model import Entry, Pairs, Stream
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.encode import label_set
-from loki_shipper.shipper.outcome import Report
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.encode import label_set
+from loki_shipper.shipper.delivery.outcome import Report
 
 _SECOND = 1_000_000_000
 _LONGEST_BODY = 300

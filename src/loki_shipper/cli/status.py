@@ -10,21 +10,21 @@ from rich.console import Console
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.objects import print_objects, time_text
-from loki_shipper.cli.status_text import Backlog, Row, Status, clock_line, status_text
+from loki_shipper.cli.status_text import Backlog, Status, StatusRow, clock_line, status_text
 from loki_shipper.model import LogData, Pairs
 from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
 from loki_shipper.settings import Settings, SettingsError, settings
-from loki_shipper.shipper.label import label
+from loki_shipper.shipper.labels.decide import label_stream
 from loki_shipper.subscriber.account_policy import read_policy
 from loki_shipper.subscriber.delivery import Delivery, delivery, last_redrives, policy_delivery
+from loki_shipper.subscriber.dependencies import read_memory
+from loki_shipper.subscriber.inventory import take_inventory
 from loki_shipper.subscriber.keep_policy import POLICY
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
-from loki_shipper.subscriber.observe import Sight, never, observe
-from loki_shipper.subscriber.plan import Delete, Put, Skip, plan
-from loki_shipper.subscriber.reconcile import rules
-from loki_shipper.subscriber.select import Rules, is_selected
-from loki_shipper.subscriber.surroundings import read_memory
-from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.observe import FilterReader, never, observe
+from loki_shipper.subscriber.plan import DeleteFilter, PutFilter, SkipGroup, plan
+from loki_shipper.subscriber.reconcile import selection
+from loki_shipper.subscriber.select import Selection, is_selected
 
 _EVERY = 15.0
 _SAME_FOR_ALL = {"account_id", "log_group", "region", "source"}
@@ -54,12 +54,12 @@ def status(*, as_json: bool, watch: bool, **which: Any) -> None:
         console = Console(highlight=False, soft_wrap=True)
         _print(console, deployment, watched=watch)
         while watch:
-            deployment.around.clock.sleep(_EVERY)
+            deployment.deps.clock.sleep(_EVERY)
             _print(console, deployment, watched=True)
 
 
 def _print(console: Console, deployment: Deployment, *, watched: bool) -> None:
-    now = deployment.around.clock.now()
+    now = deployment.deps.clock.now()
     lines = [*status_text(read_status(deployment), now, _width(console))]
     if watched:
         # A terminal shows one look in place of the other, a file all of them.
@@ -76,15 +76,15 @@ def _width(console: Console) -> int | None:
 
 def read_status(deployment: Deployment) -> Status:
     """Look at the log groups, the bucket and the redrivers."""
-    around = deployment.around
-    bucket = around.settings.bucket
+    deps = deployment.deps
+    bucket = deps.settings.bucket
     return Status(
         rows(deployment),
-        stopped=read_memory(around).stopped,
+        stopped=read_memory(deps).stopped,
         backlog=None if bucket is None else _backlog(bucket, deployment.client("s3")),
         redrives=last_redrives(
-            around.settings.stack,
-            around.clock.now(),
+            deps.settings.stack,
+            deps.clock.now(),
             get_metric_data=deployment.client("cloudwatch").get_metric_data,
         ),
     )
@@ -111,24 +111,24 @@ def _page(bucket: str, folder: str, s3: Any) -> Any:
     return s3.list_objects_v2(Bucket=bucket, Prefix=folder)
 
 
-def rows(deployment: Deployment) -> list[Row]:
+def rows(deployment: Deployment) -> list[StatusRow]:
     """Join log groups, filters, labels and deliveries; by name."""
-    around = deployment.around
-    if around.settings.link_mode == "account":
+    deps = deployment.deps
+    if deps.settings.link_mode == "account":
         return [_policy(deployment)]
-    memory = read_memory(around)
-    seen = survey(around.aws, around.clock.now())
-    sight = Sight(around.aws.filters, around.clock.remaining)
-    ruled = rules(around.settings, memory)
+    memory = read_memory(deps)
+    seen = take_inventory(deps.aws, deps.clock.now())
+    reader = FilterReader(deps.aws.filters, deps.clock.remaining)
+    ruled = selection(deps.settings, memory)
     noted = {
         each.group.name: (each, note)
-        for each in observe(seen.groups, memory, never, sight, partial(is_selected, rules=ruled))
+        for each in observe(seen.groups, memory, never, reader, partial(is_selected, rules=ruled))
         if (note := _note(each, ruled)) is not None
     }
     measured = delivery(
         noted,
-        around.settings.filter_name,
-        around.clock.now(),
+        deps.settings.filter_name,
+        deps.clock.now(),
         get_metric_data=deployment.client("cloudwatch").get_metric_data,
     )
     shipper = _shipper(deployment)
@@ -138,34 +138,34 @@ def rows(deployment: Deployment) -> list[Row]:
     ]
 
 
-def _note(seen: Seen, ruled: Rules) -> str | None:
+def _note(seen: Seen, ruled: Selection) -> str | None:
     """Say what is the matter with a log group: nothing (""), or that it is none of ours (None)."""
     [action] = plan([seen], ruled)
     match action:
-        case Put(why="new"):
+        case PutFilter(why="new"):
             return "to be linked"
-        case Put():
+        case PutFilter():
             return "to be linked anew"
-        case Delete(reason=reason):
+        case DeleteFilter(reason=reason):
             return f"to be unlinked: {reason.words}"
-        case Skip(reason=Reason.LINKED):
+        case SkipGroup(reason=Reason.LINKED):
             return ""
-        case Skip(
+        case SkipGroup(
             reason=Reason.FULL | Reason.LOG_CLASS | Reason.NO_TENANT as reason, detail=detail
         ):
             return ": ".join(filter(None, (reason.words, detail)))
-        case Skip(reason=Reason.UNREADABLE as reason, detail=detail):
+        case SkipGroup(reason=Reason.UNREADABLE as reason, detail=detail):
             return f"{reason.words}: {detail}"
-        case Skip():
+        case SkipGroup():
             return None
         case _:
             assert_never(action)
 
 
-def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> Row:
+def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> StatusRow:
     ours = seen.filters.ours if isinstance(seen.filters, Filters) else None
     since = None if ours is None else ours.since
-    return Row(
+    return StatusRow(
         group=seen.group.name,
         linked=ours is not None,
         note=note,
@@ -175,18 +175,18 @@ def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> Row:
     )
 
 
-def _policy(deployment: Deployment) -> Row:
-    texts = deployment.around.aws.account_policy()
+def _policy(deployment: Deployment) -> StatusRow:
+    texts = deployment.deps.aws.account_policy()
     policy = None if texts is None else read_policy(texts.document, texts.criteria)
     note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
-    settings = deployment.around.settings
+    settings = deployment.deps.settings
     measured = policy_delivery(
         settings.shipper_arn.split(":")[6],
         settings.stack,
-        deployment.around.clock.now(),
+        deployment.deps.clock.now(),
         get_metric_data=deployment.client("cloudwatch").get_metric_data,
     )
-    return Row(
+    return StatusRow(
         group=POLICY,
         linked=policy is not None,
         note=note,
@@ -204,13 +204,13 @@ def _shipper(deployment: Deployment) -> Settings:
 
 
 def _labels(group: LogGroup, shipper: Settings, deployment: Deployment) -> Pairs:
-    where = deployment.around.settings.origin
+    where = deployment.deps.settings.origin
     data = LogData("DATA_MESSAGE", where.account, group.name, "", [])
-    labels = label(data, group.tags, region=where.region, settings=shipper).stream.labels
+    labels = label_stream(data, group.tags, region=where.region, settings=shipper).stream.labels
     return tuple(pair for pair in labels if pair[0] not in _SAME_FOR_ALL)
 
 
-def _as_object(row: Row) -> dict[str, Any]:
+def _as_object(row: StatusRow) -> dict[str, Any]:
     measured = row.delivery
     return {
         "log_group": row.group,

@@ -16,7 +16,7 @@ _NARROWEST = 24
 """Columns that labels need beside the rest; with fewer they go to lines of their own."""
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class StatusRow(Struct, frozen=True, kw_only=True):
     """One log group; `since` and `last` are in ms since 1970."""
 
     group: str
@@ -46,7 +46,7 @@ class Status(Struct, frozen=True):
     `backlog` is None where there is no bucket, `redrives` None where none ran within a day.
     """
 
-    rows: list[Row]
+    rows: list[StatusRow]
     stopped: bool
     backlog: Backlog | None
     redrives: Redrives | None
@@ -65,7 +65,7 @@ def status_text(status: Status, now: int, width: int | None) -> Iterator[Text]:
     yield Text(f"last redrive: {_redriven(status.redrives, now)}")
 
 
-def _table(rows: list[Row], now: int, width: int | None) -> Iterator[Text]:
+def _table(rows: list[StatusRow], now: int, width: int | None) -> Iterator[Text]:
     cells = [_TITLES[:-1], *(_cells(row, now) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     room = None if width is None else width - sum(widths) - 2 * len(widths)
@@ -100,7 +100,7 @@ def _folded(text: str, width: int) -> list[str]:
     return wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
 
 
-def _cells(row: Row, now: int) -> tuple[str, ...]:
+def _cells(row: StatusRow, now: int) -> tuple[str, ...]:
     measured = row.delivery
     linked = _ago(row.since, now) if row.since is not None else "yes" if row.linked else "no"
     errors = measured.errors + measured.throttled

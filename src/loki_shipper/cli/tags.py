@@ -7,7 +7,7 @@ import click
 from loki_shipper.cli.deployment import deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
 from loki_shipper.subscriber.index import index
-from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.inventory import take_inventory
 
 
 @click.group()
@@ -29,12 +29,12 @@ def sync(*, dry_run: bool, **which: Any) -> None:
       loki-shipper tags sync --function arn:aws:lambda:eu-central-1:123456789012:function:shipper
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     with open_deployment(**which) as deployment:
-        around = deployment.around
-        if around.settings.bucket is None:
+        deps = deployment.deps
+        if deps.settings.bucket is None:
             raise InputError("the function has no BUCKET, in which the index would be: set one")
-        seen = survey(around.aws, around.clock.now())
+        seen = take_inventory(deps.aws, deps.clock.now())
         if not dry_run:
-            index(seen, {}, around.settings, around.aws)
+            index(seen, {}, deps.settings, deps.aws)
     tagged = sum(1 for group in seen.groups if group.tags)
     verb = "would be written" if dry_run else "written"
     click.echo(f"{len(seen.groups):,} log groups, {tagged:,} with tags: {verb}")

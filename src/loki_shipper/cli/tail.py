@@ -11,7 +11,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loki_shipper.cli.aws import aws_errors, open_session
-from loki_shipper.cli.compare import CloudWatchLines, Place, show_both
+from loki_shipper.cli.compare import CloudWatchLines, LabelSources, show_both
 from loki_shipper.cli.deployment import (
     Deployment,
     current_clock,
@@ -20,22 +20,22 @@ from loki_shipper.cli.deployment import (
     open_deployment,
 )
 from loki_shipper.cli.errors import InputError, stoppable
-from loki_shipper.cli.fates import explained
 from loki_shipper.cli.invoke import Tag
+from loki_shipper.cli.label_decisions import explained
 from loki_shipper.cli.length import Length
 from loki_shipper.cli.line_printer import LinePrinter, count_text
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.loki_lines import HEADERS
 from loki_shipper.cli.looks import Looks, Source, follow
-from loki_shipper.doctor.way import way
+from loki_shipper.doctor.probe import loki_probe
 from loki_shipper.model import LogData
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper import aws
-from loki_shipper.shipper.credentials import credentials
-from loki_shipper.shipper.encode import label_set
+from loki_shipper.shipper.delivery.credentials import credentials
+from loki_shipper.shipper.delivery.encode import label_set
 from loki_shipper.subscriber.clock import Clock
+from loki_shipper.subscriber.inventory import take_inventory
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.survey import survey
 
 _EVERY = 1.0
 _EVERY_COMPARED = 2.0
@@ -104,7 +104,7 @@ def tail(  # noqa: PLR0913 - each is an option
         with aws_errors():
             session = partial(open_session, which["profile"], which["region"])
             configured = _settings({**os.environ, "LOKI_URL": loki})
-            place = Place(configured, session, "", which["region"] or "", {})
+            place = LabelSources(configured, session, "", which["region"] or "", {})
             looks = _looks(current_clock(), since, span, _EVERY)
             _show_lines(_source(place, group, dict(tags), tenant), looks)
         return
@@ -114,11 +114,11 @@ def tail(  # noqa: PLR0913 - each is an option
         origin = deployment.shipper.origin
         known = _known(deployment, group) if compare or configured.tenant_tag else None
         of_group = {} if known is None else known.tags
-        place = Place(
+        place = LabelSources(
             configured, lambda: deployment.session, origin.account, origin.region, of_group
         )
         source = _source(place, group, dict(tags), tenant)
-        looks = _looks(deployment.around.clock, since, span, _EVERY_COMPARED if compare else _EVERY)
+        looks = _looks(deployment.deps.clock, since, span, _EVERY_COMPARED if compare else _EVERY)
         if known is None or not compare:
             _show_lines(source, looks)
         else:
@@ -140,14 +140,16 @@ def _looks(clock: Clock, since: timedelta, span: timedelta | None, every: float)
 def _known(deployment: Deployment, name: str | None) -> LogGroup | None:
     if name is None:
         return None
-    seen = survey(deployment.around.aws, deployment.around.clock.now(), [name])
+    seen = take_inventory(deployment.deps.aws, deployment.deps.clock.now(), [name])
     if seen.missing:
         raise InputError(f"there is no log group {name}: check its name and --region")
     [group] = seen.groups
     return group
 
 
-def _source(place: Place, group: str | None, tags: Mapping[str, str], tenant: str | None) -> Source:
+def _source(
+    place: LabelSources, group: str | None, tags: Mapping[str, str], tenant: str | None
+) -> Source:
     configured = place.configured
     data = LogData("DATA_MESSAGE", place.account, group or "/", "", [])
     of_lines = explained(data, {**place.tags, **tags}, region=place.region, settings=configured)
@@ -175,12 +177,12 @@ def _source(place: Place, group: str | None, tags: Mapping[str, str], tenant: st
             f"the credentials for Loki cannot be read as you ({error}): give --loki URL, with "
             "LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD, in the environment"
         ) from None
-    get = way(access, reading, HEADERS).get
+    get = loki_probe(access, reading, HEADERS).get
     host = urlsplit(access.url).netloc.rpartition("@")[2]
     return Source(host, get, label_set(tuple(sorted(labels))), frozenset(fixed))
 
 
-def _fixed(place: Place) -> dict[str, str]:
+def _fixed(place: LabelSources) -> dict[str, str]:
     """Give the labels of all lines of the deployment: others may ship to the same Loki."""
     known = {"account_id": place.account, "region": place.region, "source": "cloudwatch"}
     names = dict(place.configured.builtin_labels)

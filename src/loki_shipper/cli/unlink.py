@@ -13,13 +13,13 @@ from loki_shipper.cli.link import GOES_ON, act, by_name, check_names, finish, or
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.outcomes import Finished, show_actions
 from loki_shipper.cli.progress import counting
-from loki_shipper.subscriber.memory import Lesson, learn
+from loki_shipper.subscriber.dependencies import SubscriberDependencies, read_memory
+from loki_shipper.subscriber.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.memory import MemoryUpdate, merge_memory
 from loki_shipper.subscriber.observe import always
-from loki_shipper.subscriber.reconcile import planned, rules
-from loki_shipper.subscriber.select import Rules, Selected, select
-from loki_shipper.subscriber.surroundings import Surroundings, read_memory
-from loki_shipper.subscriber.survey import Survey, survey
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.reconcile import planned, selection
+from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.select import Selected, Selection, select
 from loki_shipper.subscriber.unlink import unlink as unlink_all
 from loki_shipper.subscriber.unlink import unlink_before_deletion
 
@@ -80,26 +80,26 @@ def unlink(  # noqa: PLR0913 - each is an option
             _all(deployment, do, dry_run=dry_run, as_json=as_json)
 
 
-def _chosen(deployment: Deployment) -> Survey:
-    seen = survey(deployment.around.aws, deployment.around.clock.now())
+def _chosen(deployment: Deployment) -> Inventory:
+    seen = take_inventory(deployment.deps.aws, deployment.deps.clock.now())
     # What is named by includes is meant, also where an account policy knows none.
-    ruled = Rules(settings=replace(deployment.around.settings, link_mode="groups"))
+    ruled = Selection(settings=replace(deployment.deps.settings, link_mode="groups"))
     chosen = [each for each in seen.groups if isinstance(select(each, ruled), Selected)]
     return replace(seen, groups=chosen, whole=False)
 
 
 def _all(
     deployment: Deployment,
-    do: Callable[[Surroundings], Report],
+    do: Callable[[SubscriberDependencies], RunReport],
     *,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    around = deployment.around
+    deps = deployment.deps
     if dry_run:
-        memory = learn(read_memory(around), Lesson(stopped=True))
-        seen = survey(around.aws, around.clock.now())
-        actions = planned(seen, rules(around.settings, memory), memory, always, around)
+        memory = merge_memory(read_memory(deps), MemoryUpdate(stopped=True))
+        seen = take_inventory(deps.aws, deps.clock.now())
+        actions = planned(seen, selection(deps.settings, memory), memory, always, deps)
         show_actions(list(actions), {}, as_json=as_json)
         return
     with stoppable(GOES_ON), counting(total=None) as count:

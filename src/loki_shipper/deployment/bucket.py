@@ -14,11 +14,11 @@ _GONE = {"404", "NoSuchBucket", "NoSuchKey", "NotFound"}
 _DENIED = {"403", "AccessDenied"}
 
 
-class BucketError(Exception):
+class ArtifactsBucketError(Exception):
     """Raised when a bucket cannot be used; the message says why and what to do."""
 
 
-class Place(Struct, frozen=True):
+class ArtifactsBucket(Struct, frozen=True):
     """A bucket of an account in a Region."""
 
     bucket: str
@@ -31,7 +31,7 @@ def artifacts_bucket(account: str, region: str) -> str:
     return f"loki-shipper-artifacts-{account}-{region}"
 
 
-def bucket_exists(s3: Any, place: Place) -> bool:
+def bucket_exists(s3: Any, place: ArtifactsBucket) -> bool:
     """Tell whether the bucket is there. Raises BucketError where it is not this account's."""
     try:
         found = s3.head_bucket(Bucket=place.bucket, ExpectedBucketOwner=place.account)
@@ -40,20 +40,20 @@ def bucket_exists(s3: Any, place: Place) -> bool:
         if code in _GONE:
             return False
         if code in _DENIED:
-            raise BucketError(
+            raise ArtifactsBucketError(
                 f"the bucket {place.bucket} belongs to another account, or you may not look at it: "
                 "name one of yours with --bucket"
             ) from None
         raise
     if (region := found.get("BucketRegion", place.region)) != place.region:
-        raise BucketError(
+        raise ArtifactsBucketError(
             f"the bucket {place.bucket} is in {region}, and Lambda asks for one in {place.region}: "
             "name another one with --bucket"
         )
     return True
 
 
-def make_bucket(s3: Any, place: Place) -> None:
+def make_bucket(s3: Any, place: ArtifactsBucket) -> None:
     """Make the bucket, closed to the public. It may have been made meanwhile."""
     # This Region is the one that takes no constraint.
     where = (
@@ -75,7 +75,7 @@ def make_bucket(s3: Any, place: Place) -> None:
     )
 
 
-def is_uploaded(s3: Any, place: Place, name: str) -> bool:
+def is_uploaded(s3: Any, place: ArtifactsBucket, name: str) -> bool:
     """Tell whether an upload of this name is in the bucket."""
     try:
         s3.head_object(Bucket=place.bucket, Key=PREFIX + name, ExpectedBucketOwner=place.account)
@@ -86,7 +86,7 @@ def is_uploaded(s3: Any, place: Place, name: str) -> bool:
     return True
 
 
-def upload(s3: Any, place: Place, name: str, content: Path | bytes) -> None:
+def upload(s3: Any, place: ArtifactsBucket, name: str, content: Path | bytes) -> None:
     """Upload a file, or bytes, under this name."""
     body = content if isinstance(content, bytes) else content.read_bytes()
     s3.put_object(
@@ -94,11 +94,11 @@ def upload(s3: Any, place: Place, name: str, content: Path | bytes) -> None:
     )
 
 
-def s3_uri(place: Place, name: str) -> str:
+def s3_uri(place: ArtifactsBucket, name: str) -> str:
     """Name an upload as SAM's templates do."""
     return f"s3://{place.bucket}/{PREFIX}{name}"
 
 
-def s3_url(s3: Any, place: Place, name: str) -> str:
+def s3_url(s3: Any, place: ArtifactsBucket, name: str) -> str:
     """Name an upload as CloudFormation's API does."""
     return f"{s3.meta.endpoint_url}/{place.bucket}/{PREFIX}{name}"

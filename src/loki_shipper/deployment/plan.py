@@ -16,7 +16,7 @@ from loki_shipper.deployment.artifact import (
     write_artifact,
 )
 from loki_shipper.deployment.bucket import (
-    Place,
+    ArtifactsBucket,
     artifacts_bucket,
     bucket_exists,
     is_uploaded,
@@ -36,7 +36,7 @@ from loki_shipper.deployment.stack import (
     finish_rollback,
     prepare,
 )
-from loki_shipper.deployment.template import LAYERS, Template, read_template, with_code
+from loki_shipper.template import LAYERS, Template, read_template, with_code
 
 _NAMES = {
     "AWS::Serverless::Function": "functions",
@@ -50,20 +50,20 @@ _NAMES = {
 }
 
 
-class Clients(Struct, frozen=True):
+class DeploymentClients(Struct, frozen=True):
     """The boto3 clients that a deployment calls, or what stands for them in a test."""
 
     cloudformation: Any
     s3: Any
 
 
-class Plan(Struct, frozen=True):
+class DeploymentPlan(Struct, frozen=True):
     """A deployment that can be done: into which stack, with what, uploaded where."""
 
     stack: Stack
     template: Template
     chosen: Mapping[str, str]
-    place: Place
+    place: ArtifactsBucket
     makes_bucket: bool
     function: Artifact
     layers: Mapping[str, Artifact]
@@ -125,22 +125,22 @@ class Plan(Struct, frozen=True):
 def make_plan(  # noqa: PLR0913 - each is a choice or an effect
     stack: Stack,
     chosen: Mapping[str, str],
-    clients: Clients,
+    clients: DeploymentClients,
     *,
     account: str,
     region: str,
     bucket: str | None,
     environ: Mapping[str, str],
-) -> Plan:
+) -> DeploymentPlan:
     """Work out a deployment. Raises BucketError.
 
     What a `broken` stack was given is kept, as a person would give it again.
     """
     template = read_template()
-    place = Place(bucket or artifacts_bucket(account, region), account, region)
+    place = ArtifactsBucket(bucket or artifacts_bucket(account, region), account, region)
     there = bucket_exists(clients.s3, place)
     compiler = find_compiler(environ)
-    return Plan(
+    return DeploymentPlan(
         stack,
         template,
         chosen,
@@ -152,7 +152,7 @@ def make_plan(  # noqa: PLR0913 - each is a choice or an effect
     )
 
 
-def template_changes(plan: Plan, cloudformation: Any) -> bool:
+def template_changes(plan: DeploymentPlan, cloudformation: Any) -> bool:
     """Tell whether the stack is made of another template or of other code than this package has."""
     original = {"StackName": plan.stack.name, "TemplateStage": "Original"}
     body = cloudformation.get_template(**original)["TemplateBody"]
@@ -164,7 +164,7 @@ def template_changes(plan: Plan, cloudformation: Any) -> bool:
     return bool(deployed != json.loads(plan.body))
 
 
-def upload_code(plan: Plan, s3: Any, cache: Path) -> Iterator[str]:
+def upload_code(plan: DeploymentPlan, s3: Any, cache: Path) -> Iterator[str]:
     """Make and upload what is not there yet, saying each time what is done.
 
     Raises:
@@ -181,7 +181,7 @@ def upload_code(plan: Plan, s3: Any, cache: Path) -> Iterator[str]:
             upload(s3, plan.place, artifact.name, path)
 
 
-def clear_the_way(plan: Plan, cloudformation: Any, sleep: Sleep) -> Iterator[Event]:
+def clear_the_way(plan: DeploymentPlan, cloudformation: Any, sleep: Sleep) -> Iterator[Event]:
     """Delete what an earlier deployment left unfinished, or finish its rollback.
 
     Raises StackError.
@@ -195,7 +195,9 @@ def clear_the_way(plan: Plan, cloudformation: Any, sleep: Sleep) -> Iterator[Eve
             return
 
 
-def prepare_change(plan: Plan, clients: Clients, sleep: Sleep) -> ChangeSet | None:
+def prepare_change(
+    plan: DeploymentPlan, clients: DeploymentClients, sleep: Sleep
+) -> ChangeSet | None:
     """Upload the template and ask CloudFormation what it would change; None where nothing.
 
     Raises StackError.
@@ -218,7 +220,7 @@ def prepare_change(plan: Plan, clients: Clients, sleep: Sleep) -> ChangeSet | No
 
 
 def make_change(
-    plan: Plan, change_set: ChangeSet, cloudformation: Any, sleep: Sleep
+    plan: DeploymentPlan, change_set: ChangeSet, cloudformation: Any, sleep: Sleep
 ) -> Iterator[Event]:
     """Change the stack, and give each event as it comes. Raises StackError."""
     yield from execute(cloudformation, plan.stack, change_set, sleep)

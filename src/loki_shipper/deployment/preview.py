@@ -5,14 +5,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from loki_shipper.subscriber.aws import Aws, connect
+from loki_shipper.aws.paced_calls import PacedCalls
+from loki_shipper.subscriber.aws import SubscriberAws, connect
 from loki_shipper.subscriber.clock import Clock
+from loki_shipper.subscriber.inventory import take_inventory
 from loki_shipper.subscriber.model import Filters, Seen
-from loki_shipper.subscriber.pace import Pace
-from loki_shipper.subscriber.plan import Action, plan
-from loki_shipper.subscriber.select import Passed, Rules, select
-from loki_shipper.subscriber.settings import Settings, settings, variables
-from loki_shipper.subscriber.survey import survey
+from loki_shipper.subscriber.plan import FilterAction, plan
+from loki_shipper.subscriber.select import NotSelected, Selection, select
+from loki_shipper.subscriber.settings import SubscriberSettings, settings, variables
 
 _FUNCTIONS = ("shipper", "redriver", "subscriber")
 
@@ -23,7 +23,7 @@ class Preview(Struct, frozen=True):
     Filters that are there already are not looked at: that takes a call for each log group.
     """
 
-    actions: list[Action]
+    actions: list[FilterAction]
     selected: list[str]
 
     @property
@@ -32,7 +32,9 @@ class Preview(Struct, frozen=True):
         return len(self.actions)
 
 
-def selection(parameters: Mapping[str, str], stack: str, region: str, account: str) -> Settings:
+def stack_settings(
+    parameters: Mapping[str, str], stack: str, region: str, account: str
+) -> SubscriberSettings:
     """Give the settings that the subscriber of a stack would have. Raises SettingsError."""
     environ = {
         name: parameters[variable.parameter]
@@ -44,16 +46,16 @@ def selection(parameters: Mapping[str, str], stack: str, region: str, account: s
     return settings({**environ, "SHIPPER_ARN": arn, "OWN_LOG_GROUPS": own})
 
 
-def preview(session: Any, chosen: Settings, clock: Clock) -> Preview:
+def preview(session: Any, chosen: SubscriberSettings, clock: Clock) -> Preview:
     """Look at all log groups and their tags. Raises AwsError."""
-    pace = Pace(
+    pace = PacedCalls(
         clock=lambda: clock.now() / 1000,
         sleep=clock.sleep,
         remaining=clock.remaining,
         jitter=lambda longest: longest,
     )
-    groups = survey(Aws(connect(session), chosen, pace), clock.now()).groups
-    rules = Rules(settings=chosen)
-    selected = [each.name for each in groups if not isinstance(select(each, rules), Passed)]
+    groups = take_inventory(SubscriberAws(connect(session), chosen, pace), clock.now()).groups
+    rules = Selection(settings=chosen)
+    selected = [each.name for each in groups if not isinstance(select(each, rules), NotSelected)]
     actions = plan((Seen(each, Filters()) for each in groups), rules)
     return Preview([*actions], sorted(selected))

@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from loki_shipper.doctor.way import Way
+from loki_shipper.doctor.probe import LokiProbe
 from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.model import LogData
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.answer import NoAnswer
-from loki_shipper.shipper.encode import label_set
-from loki_shipper.shipper.label import label
+from loki_shipper.shipper.delivery.answer import NoAnswer
+from loki_shipper.shipper.delivery.encode import label_set
+from loki_shipper.shipper.labels.decide import label_stream
 
 LOG_GROUP: Final = "/loki-shipper/deploy"
 """Log group that the line names; there is none of this name."""
@@ -23,7 +23,7 @@ _WAITS: Final = (0.0, 0.3, 0.7, 1.5, 3.0, 5.0)
 _OK: Final = 200
 
 
-class Line(Struct, frozen=True):
+class ProofLine(Struct, frozen=True):
     """A line that is to be shipped, and how Loki is asked for it."""
 
     text: str
@@ -40,15 +40,15 @@ class NotReadError(Exception):
     """Raised when the line could not be read from here; the message says why."""
 
 
-def make_line(settings: Settings, region: str, name: str, at_ms: int) -> Line:
+def make_line(settings: Settings, region: str, name: str, at_ms: int) -> ProofLine:
     """Make a line of this name, as a stack with these settings would label it."""
     text = f"Loki-Shipper is deployed ({name})"
     data = from_lines([text], log_group=LOG_GROUP, log_stream="deploy", newest=at_ms)
-    stream = label(data, {}, region=region, settings=settings).stream
-    return Line(text, data, f'{label_set(stream.labels)} |= "{name}"', at_ms)
+    stream = label_stream(data, {}, region=region, settings=settings).stream
+    return ProofLine(text, data, f'{label_set(stream.labels)} |= "{name}"', at_ms)
 
 
-def ship(functions: Any, shipper: str, line: Line) -> None:
+def ship(functions: Any, shipper: str, line: ProofLine) -> None:
     """Let the function ship the line, from where it runs. Raises NotShippedError."""
     answer = functions.invoke(
         FunctionName=shipper,
@@ -69,17 +69,17 @@ def ship(functions: Any, shipper: str, line: Line) -> None:
         raise NotShippedError(f"the function did not deliver a line: {why}")
 
 
-def read_back(way: Way, line: Line) -> Mapping[str, str]:
+def read_back(way: LokiProbe, line: ProofLine) -> Mapping[str, str]:
     """Ask Loki for the line, for some ten seconds; return its labels. Raises NotReadError."""
     at = line.at_ms * 1_000_000
-    around = {
+    deps = {
         "query": line.query,
         "start": str(at - 60 * _SECOND),
         "end": str(at + 60 * _SECOND),
     }
     for seconds in _WAITS:
         way.sleep(seconds)
-        reply = way.get("/loki/api/v1/query_range", around)
+        reply = way.get("/loki/api/v1/query_range", deps)
         if isinstance(reply, NoAnswer):
             raise NotReadError(f"Loki cannot be asked from here ({reply.reason})")
         if reply.status != _OK:

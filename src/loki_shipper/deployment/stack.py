@@ -67,7 +67,7 @@ class Event(Struct, frozen=True):
         return self.status.endswith("_FAILED") and not self.reason.startswith(_OF_OTHERS)
 
 
-class Change(Struct, frozen=True):
+class ResourceChange(Struct, frozen=True):
     """What a change set does to one resource."""
 
     action: str
@@ -79,7 +79,7 @@ class ChangeSet(Struct, frozen=True):
     """Changes that are ready to be made."""
 
     arn: str
-    changes: list[Change]
+    changes: list[ResourceChange]
 
 
 class StackError(Exception):
@@ -140,7 +140,7 @@ def prepare(
     return ChangeSet(made["Id"], _changes(client, described))
 
 
-def _changes(client: Any, described: Any) -> list[Change]:
+def _changes(client: Any, described: Any) -> list[ResourceChange]:
     found = [*described["Changes"]]
     while token := described.get("NextToken"):
         described = client.describe_change_set(
@@ -149,7 +149,8 @@ def _changes(client: Any, described: Any) -> list[Change]:
         found += described["Changes"]
     changes = [each["ResourceChange"] for each in found if "ResourceChange" in each]
     return [
-        Change(each["Action"], each["LogicalResourceId"], each["ResourceType"]) for each in changes
+        ResourceChange(each["Action"], each["LogicalResourceId"], each["ResourceType"])
+        for each in changes
     ]
 
 

@@ -29,16 +29,16 @@ class Finding(Struct, frozen=True):
             raise ValueError(f"{self.check} says no next step")
 
 
-def green(check: str, says: str) -> Finding:
+def ok(check: str, says: str) -> Finding:
     """Make a finding that all is well."""
     return Finding(check, Level.GREEN, says)
 
 
-def yellow(check: str, says: str, advice: str) -> Finding:
+def warning(check: str, says: str, advice: str) -> Finding:
     """Make a finding that is worth a look."""
     return Finding(check, Level.YELLOW, says, advice)
 
 
-def red(check: str, says: str, advice: str) -> Finding:
+def failure(check: str, says: str, advice: str) -> Finding:
     """Make a finding that is in the way of delivery."""
     return Finding(check, Level.RED, says, advice)

@@ -7,10 +7,10 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from loki_shipper.doctor.finding import Finding, green, yellow
-from loki_shipper.doctor.way import Way
+from loki_shipper.doctor.finding import Finding, ok, warning
+from loki_shipper.doctor.probe import LokiProbe
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.answer import NoAnswer
+from loki_shipper.shipper.delivery.answer import NoAnswer
 
 _FOUND = 200
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
@@ -29,20 +29,20 @@ class Limits(Struct, frozen=True):
     max_chunk_age: float | None = None
 
 
-def check_limits(settings: Settings, way: Way) -> Finding:
+def check_limits(settings: Settings, way: LokiProbe) -> Finding:
     """Read Loki's limits where it shows them, and warn of those that may lose lines."""
     found = {path: _read(way, path) for path in ("/config", "/config/tenant/v1/limits")}
     config, of_tenant = found.values()
     shown = {**config.get("limits_config", {}), **of_tenant}
     if "shard_streams" not in shown:
-        return green("limits", "Loki does not show its limits here")
+        return ok("limits", "Loki does not show its limits here")
     limits = _limits(shown, config.get("ingester", {}))
     if (warning := _warning(limits, settings)) is not None:
         return warning
-    return green("limits", "none under which Loki loses lines without a word")
+    return ok("limits", "none under which Loki loses lines without a word")
 
 
-def _read(way: Way, path: str) -> dict[str, Any]:
+def _read(way: LokiProbe, path: str) -> dict[str, Any]:
     reply = way.get(path, {})
     if isinstance(reply, NoAnswer) or reply.status != _FOUND:
         return {}
@@ -68,7 +68,7 @@ def _warning(limits: Limits, settings: Settings) -> Finding | None:
     match limits:
         case Limits(max_chunk_age=float(age)) if age < settings.late_stream_minutes * 60 * 4:
             most = max((each for each in (5, 10, 15, 20) if each * 240 <= age), default=5)
-            return yellow(
+            return warning(
                 "limits",
                 f"max_chunk_age is {age / 60:.0f} minutes: late lines may be refused",
                 f"set LATE_STREAM_MINUTES={most}, or raise max_chunk_age to 2h",
@@ -76,14 +76,14 @@ def _warning(limits: Limits, settings: Settings) -> Finding | None:
         case Limits(
             is_sharded=True, desired_rate=int(desired), per_stream_rate_limit=int(most)
         ) if most < 2 * desired:
-            return yellow(
+            return warning(
                 "limits",
                 "a busy stream may lose lines though Loki answers 204: per_stream_rate_limit "
                 f"({_text(most)}) is less than twice shard_streams.desired_rate ({_text(desired)})",
                 f"raise per_stream_rate_limit to {_text(2 * desired)} or more",
             )
         case Limits(is_sharded=True, creation_grace_period=float(grace)) if grace > _GRACE:
-            return yellow(
+            return warning(
                 "limits",
                 f"creation_grace_period is {grace / 60:.0f} minutes: a line dated so far ahead may "
                 "cost its stream the lines of now",

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loki_shipper.deployed_functions import Function, Kind
-from loki_shipper.deployment.template import read_template
-from loki_shipper.doctor.finding import Finding, green, red, yellow
-from loki_shipper.doctor.template import Deployment, Right, granted
+from loki_shipper.deployed_functions import DeployedFunction, FunctionKind
+from loki_shipper.doctor.finding import Finding, failure, ok, warning
+from loki_shipper.doctor.template import Right, TemplateValues, granted
 from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA
 from loki_shipper.settings import Settings
 from loki_shipper.settings import variables as of_shipper
-from loki_shipper.shipper.tag_index import decode_index, index_key
+from loki_shipper.shipper.labels.tag_index import decode_index, index_key
 from loki_shipper.subscriber.memory import decode_memory, memory_key
 from loki_shipper.subscriber.settings import variables as of_subscriber
+from loki_shipper.template import read_template
 
 LOG_GROUP = "/loki-shipper/doctor"
 """Log group of the line that the function itself ships; there is none of this name."""
@@ -33,7 +33,7 @@ _DEPLOY = "deploy the stack again, with `loki-shipper deploy`"
 _HOUR = timedelta(hours=1)
 
 
-class Clients(NamedTuple):
+class DoctorClients(NamedTuple):
     """The boto3 clients that are called, or what stands for them in a test."""
 
     cloudformation: Any
@@ -51,7 +51,7 @@ class DeployedStack(NamedTuple):
     stack_id: str | None
 
 
-def read_stack(stack: str, clients: Clients) -> DeployedStack:
+def read_stack(stack: str, clients: DoctorClients) -> DeployedStack:
     """Read what is known of a stack. Raises what the client of CloudFormation raises."""
     pages = clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     resources = {
@@ -64,7 +64,7 @@ def read_stack(stack: str, clients: Clients) -> DeployedStack:
     return DeployedStack(resources, *_chosen(stack, clients))
 
 
-def _chosen(stack: str, clients: Clients) -> tuple[dict[str, str], str | None]:
+def _chosen(stack: str, clients: DoctorClients) -> tuple[dict[str, str], str | None]:
     """Read a stack's parameters and id; what may not be read is not known."""
     try:
         [found] = clients.cloudformation.describe_stacks(StackName=stack)["Stacks"]
@@ -74,7 +74,7 @@ def _chosen(stack: str, clients: Clients) -> tuple[dict[str, str], str | None]:
     return given, found["StackId"]
 
 
-def _parameters(kind: Kind, environ: Mapping[str, str]) -> dict[str, str]:
+def _parameters(kind: FunctionKind, environ: Mapping[str, str]) -> dict[str, str]:
     """Give the stack's parameters that a function's environment repeats."""
     variables = of_subscriber() if kind == "subscriber" else of_shipper()
     return {
@@ -84,7 +84,7 @@ def _parameters(kind: Kind, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _deployment(function: Function, stack: DeployedStack | None) -> Deployment:
+def _deployment(function: DeployedFunction, stack: DeployedStack | None) -> TemplateValues:
     """Join what a function itself says with what its stack says, if that is known."""
     where, environ = function.origin, function.environ
     pseudo = {
@@ -101,16 +101,16 @@ def _deployment(function: Function, stack: DeployedStack | None) -> Deployment:
         name: environ[variable] for name, variable in named.items() if environ.get(variable)
     }
     if stack is None:
-        return Deployment(parameters, resources, pseudo)
+        return TemplateValues(parameters, resources, pseudo)
     if stack.stack_id is not None:
         pseudo["AWS::StackId"] = stack.stack_id
-    return Deployment(parameters | stack.parameters, resources | stack.resources, pseudo)
+    return TemplateValues(parameters | stack.parameters, resources | stack.resources, pseudo)
 
 
 def check_stack(
-    functions: list[Function],
+    functions: list[DeployedFunction],
     settings: Settings,
-    clients: Clients,
+    clients: DoctorClients,
     *,
     stack: DeployedStack | None,
     now: datetime,
@@ -125,7 +125,7 @@ def check_stack(
     else:
         # No tag says whose the line is, so it would wait in the bucket for ever.
         says = "not tried: with TENANT_TAG the tags of a log group name the tenant"
-        yield yellow("ship", says, "look whether `loki-shipper status` shows deliveries")
+        yield warning("ship", says, "look whether `loki-shipper status` shows deliveries")
     yield from _bucket(first, settings, clients, now)
     yield _guarded("permission", lambda: _permission(first, clients))
     if (bucket := settings.bucket) is not None:
@@ -140,25 +140,27 @@ def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except (ClientError, BotoCoreError) as error:
         advice = "ask somebody who may, or get the right that AWS names"
-        return yellow(check, f"could not be looked at: {_code(error)}", advice)
+        return warning(check, f"could not be looked at: {_code(error)}", advice)
 
 
-def _state(function: Function) -> Finding:
+def _state(function: DeployedFunction) -> Finding:
     if function.trouble:
-        return red(
+        return failure(
             function.kind, f"not ready: {function.trouble}", "look at it in Lambda's console"
         )
-    return green(function.kind, f"{function.name} is ready")
+    return ok(function.kind, f"{function.name} is ready")
 
 
-def rights(function: Function, stack: DeployedStack | None) -> list[Right]:
+def rights(function: DeployedFunction, stack: DeployedStack | None) -> list[Right]:
     """List what the template grants a function, one example for each kind of resource."""
     template = read_template()
     role = f"{function.kind.capitalize()}Role"
     return list(dict.fromkeys(granted(template, role, _deployment(function, stack))))
 
 
-def _iam(function: Function, stack: DeployedStack | None, clients: Clients) -> Finding:
+def _iam(
+    function: DeployedFunction, stack: DeployedStack | None, clients: DoctorClients
+) -> Finding:
     """Ask IAM what it would decide, policies of buckets, keys and the organization apart."""
     wanted = rights(function, stack)
     together: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
@@ -172,8 +174,8 @@ def _iam(function: Function, stack: DeployedStack | None, clients: Clients) -> F
     title = f"the {function.kind}'s role"
     if denied:
         says = f"{title} may not {', '.join(denied)}"
-        return red("iam", says, _DEPLOY)
-    return green("iam", f"{title} may do all {len(wanted)} things that it has to")
+        return failure("iam", says, _DEPLOY)
+    return ok("iam", f"{title} may do all {len(wanted)} things that it has to")
 
 
 def _denied(
@@ -197,7 +199,7 @@ def _denied(
     ]
 
 
-def _ship(shipper: Function, clients: Clients, now: datetime) -> Finding:
+def _ship(shipper: DeployedFunction, clients: DoctorClients, now: datetime) -> Finding:
     """Let the function itself ship one line, from where it runs."""
     line = f"loki-shipper doctor {now.isoformat()}"
     newest = int(now.timestamp() * 1000)
@@ -211,25 +213,25 @@ def _ship(shipper: Function, clients: Clients, now: datetime) -> Finding:
     if "FunctionError" in answer:
         why = said.get("errorMessage", "") if isinstance(said, dict) else ""
         advice = "put right what it names; the log of the function says more"
-        return red("ship", f"the function fails: {why}", advice)
+        return failure("ship", f"the function fails: {why}", advice)
     if isinstance(said, dict) and said.get("delivered") == 1:
-        return green("ship", "the function shipped a line to Loki")
+        return ok("ship", "the function shipped a line to Loki")
     report = said if isinstance(said, dict) else {}
     reasons = [
         reason for what in ("rejected", "deferred", "errored") for reason in report.get(what, ())
     ]
     says = f"the function did not deliver a line: {', '.join(reasons) or 'it gave no report'}"
     advice = "correct what the checks of Loki above name; the function's log has the answer"
-    return red("ship", says, advice)
+    return failure("ship", says, advice)
 
 
 def _bucket(
-    shipper: Function, settings: Settings, clients: Clients, now: datetime
+    shipper: DeployedFunction, settings: Settings, clients: DoctorClients, now: datetime
 ) -> Iterator[Finding]:
     bucket = settings.bucket
     if bucket is None:
         advice = "set BUCKET: without it, what Loki refuses is only counted"
-        yield yellow("bucket", "the function has no bucket", advice)
+        yield warning("bucket", "the function has no bucket", advice)
         return
     found = _guarded("bucket", lambda: _there(bucket, clients))
     yield found
@@ -238,22 +240,22 @@ def _bucket(
         yield _guarded("waiting", lambda: _waiting(shipper, bucket, clients, now))
 
 
-def _there(bucket: str, clients: Clients) -> Finding:
+def _there(bucket: str, clients: DoctorClients) -> Finding:
     try:
         clients.s3.head_bucket(Bucket=bucket)
     except ClientError as error:
         if _code(error) not in _GONE:
             raise
         advice = f"{_DEPLOY}, or set BUCKET to one that is there"
-        return red("bucket", f"{bucket} is not there: what fails cannot be kept", advice)
+        return failure("bucket", f"{bucket} is not there: what fails cannot be kept", advice)
     return _there_green(bucket)
 
 
 def _there_green(bucket: str) -> Finding:
-    return green("bucket", f"{bucket} is there")
+    return ok("bucket", f"{bucket} is there")
 
 
-def _destination(shipper: Function, bucket: str, clients: Clients) -> Finding:
+def _destination(shipper: DeployedFunction, bucket: str, clients: DoctorClients) -> Finding:
     """Look where Lambda puts the event of an invocation that failed for good."""
     name = ":".join(shipper.arn.split(":")[:7])
     answer = clients.functions.list_function_event_invoke_configs(FunctionName=name)
@@ -262,28 +264,30 @@ def _destination(shipper: Function, bucket: str, clients: Clients) -> Finding:
         for config in answer["FunctionEventInvokeConfigs"]
     ]
     if any(each.endswith(f":::{bucket}") for each in kept):
-        return green("kept", "events of failed invocations go to the bucket")
+        return ok("kept", "events of failed invocations go to the bucket")
     advice = f"{_DEPLOY}: its on-failure destination is the bucket"
-    return red("kept", "events of failed invocations are lost", advice)
+    return failure("kept", "events of failed invocations are lost", advice)
 
 
-def _waiting(shipper: Function, bucket: str, clients: Clients, now: datetime) -> Finding:
+def _waiting(
+    shipper: DeployedFunction, bucket: str, clients: DoctorClients, now: datetime
+) -> Finding:
     """Look at the first thousand objects of each folder: enough to know whether it backs up."""
     pages = [
         clients.s3.list_objects_v2(Bucket=bucket, Prefix=folder) for folder in (FAILED, OF_LAMBDA)
     ]
     written = [each["LastModified"] for page in pages for each in page.get("Contents", [])]
     if not written:
-        return green("waiting", "nothing waits in the bucket")
+        return ok("waiting", "nothing waits in the bucket")
     more = " or more" if any(page.get("IsTruncated") for page in pages) else ""
     age = now - min(written)
     says = f"{len(written)}{more} objects wait in the bucket, the oldest for {_age(age)}"
     if age < _HOUR:
-        return green("waiting", says)
-    return yellow("waiting", says, f"loki-shipper redrive --function {shipper.arn}")
+        return ok("waiting", says)
+    return warning("waiting", says, f"loki-shipper redrive --function {shipper.arn}")
 
 
-def _permission(shipper: Function, clients: Clients) -> Finding:
+def _permission(shipper: DeployedFunction, clients: DoctorClients) -> Finding:
     """Look whether CloudWatch Logs may invoke the function, or the alias that filters send to."""
     name = ":".join(shipper.arn.split(":")[:7])
     aliases = clients.functions.list_aliases(FunctionName=name)["Aliases"]
@@ -295,47 +299,49 @@ def _permission(shipper: Function, clients: Clients) -> Finding:
                 raise
             continue
         if "logs.amazonaws.com" in policy:
-            return green("permission", "CloudWatch Logs may invoke the function")
+            return ok("permission", "CloudWatch Logs may invoke the function")
     advice = f"{_DEPLOY}: nothing is delivered without it"
-    return red("permission", "CloudWatch Logs may not invoke the function", advice)
+    return failure("permission", "CloudWatch Logs may not invoke the function", advice)
 
 
-def _filters(shipper: Function, bucket: str, clients: Clients) -> Finding:
+def _filters(shipper: DeployedFunction, bucket: str, clients: DoctorClients) -> Finding:
     """Look at what the subscriber remembers, and at one filter of it."""
     body = _object(clients.s3, bucket, memory_key(shipper.origin))
     if body is None:
         advice = "see `loki-shipper status`; without the subscriber, put filters by hand"
-        return yellow("filters", "the subscriber has not looked at any log group yet", advice)
+        return warning("filters", "the subscriber has not looked at any log group yet", advice)
     memory = decode_memory(body)
     if memory.account_policy:
-        return green("filters", "an account policy links the log groups")
+        return ok("filters", "an account policy links the log groups")
     linked = [name for name, known in memory.groups.items() if known.filters.ours is not None]
     if not linked:
         says = "no log group is linked"
-        return yellow("filters", says, "loki-shipper plan says why; see IncludeLogGroups")
+        return warning("filters", says, "loki-shipper plan says why; see IncludeLogGroups")
     name = min(linked)
     ours = memory.groups[name].filters.ours
     page = clients.logs.describe_subscription_filters(logGroupName=name)
     there = {each["destinationArn"] for each in page["subscriptionFilters"]}
     if ours is not None and ours.destination in there:
-        return green("filters", f"{len(linked)} log groups are linked, such as {name}")
+        return ok("filters", f"{len(linked)} log groups are linked, such as {name}")
     advice = "the next sweep puts it back; `loki-shipper link --all` does so now"
-    return yellow("filters", f"the filter of {name} is gone", advice)
+    return warning("filters", f"the filter of {name} is gone", advice)
 
 
-def _index(shipper: Function, bucket: str, clients: Clients, now: datetime) -> Finding:
+def _index(
+    shipper: DeployedFunction, bucket: str, clients: DoctorClients, now: datetime
+) -> Finding:
     where = shipper.origin
     body = _object(clients.s3, bucket, index_key(where.account, where.region))
     index = None if body is None else decode_index(body)
     if index is None:
         advice = "`loki-shipper tags sync` writes it; until then each sandbox asks AWS for tags"
-        return yellow("index", "there is no tag index yet", advice)
+        return warning("index", "there is no tag index yet", advice)
     age = now - datetime.fromtimestamp(index.swept / 1000, UTC)
     says = f"tags of {len(index.groups)} log groups, swept {_age(age)} ago"
     if age < 3 * _HOUR:
-        return green("index", says)
+        return ok("index", says)
     advice = "look into the subscriber's log: it sweeps every hour"
-    return (red if age > 25 * _HOUR else yellow)("index", says, advice)
+    return (failure if age > 25 * _HOUR else warning)("index", says, advice)
 
 
 def _object(s3: Any, bucket: str, key: str) -> bytes | None:

@@ -17,7 +17,7 @@ class UnknownNameError(Exception):
     """Raised when a policy names something of which this deployment is not known."""
 
 
-class Deployment(Struct, frozen=True):
+class TemplateValues(Struct, frozen=True):
     """What stands for the names in the template.
 
     `parameters` are values that differ from the template's defaults, `resources` names (physical
@@ -40,7 +40,7 @@ class Right(Struct, frozen=True):
     context: tuple[tuple[str, str], ...] = ()
 
 
-def granted(template: Mapping[str, Any], role: str, deployment: Deployment) -> Iterator[Right]:
+def granted(template: Mapping[str, Any], role: str, deployment: TemplateValues) -> Iterator[Right]:
     """Give what a role of the template, named by its logical id, may do in a deployment.
 
     A pattern for resources stands for one example. A resource of which nothing is known, such as
@@ -106,7 +106,7 @@ def _example(resource: str, account: str) -> str:
 class _Values:
     """Works out the values of a template: references, conditions and intrinsic functions."""
 
-    def __init__(self, template: Mapping[str, Any], deployment: Deployment) -> None:
+    def __init__(self, template: Mapping[str, Any], deployment: TemplateValues) -> None:
         self._conditions = template["Conditions"]
         self._parameters = template["Parameters"]
         self._types = {name: each["Type"] for name, each in template["Resources"].items()}

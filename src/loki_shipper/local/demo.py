@@ -17,7 +17,7 @@ from loki_shipper.local.aws import LocalAws, run_aws
 from loki_shipper.local.loki import (
     Executable,
     Image,
-    Line,
+    LokiLine,
     NotFound,
     Running,
     find_loki,
@@ -26,17 +26,23 @@ from loki_shipper.local.loki import (
 )
 from loki_shipper.local.progress import Tell
 from loki_shipper.local.receiver import Receiver, run_receiver
-from loki_shipper.local.runtime_api import FunctionError, Response, Result, Sandbox, run_sandbox
+from loki_shipper.local.runtime_api import (
+    ExecutionEnvironment,
+    FunctionError,
+    InvocationOutcome,
+    Response,
+    run_execution_environment,
+)
 
 REGION: Final = "eu-central-1"
 _LOG_STREAM = "2026/01/01/[$LATEST]0123456789abcdef"
 QUERY: Final = '{driver="python", region="eu-central-1", name=~"fun.*"}'
 
-type Ask = Callable[[int, int], list[Line]]
+type Ask = Callable[[int, int], list[LokiLine]]
 """Asks for what `QUERY` finds from one time to another, in ns."""
 
 
-class Function(Struct, frozen=True):
+class DemoFunction(Struct, frozen=True):
     """A function that logs: its handler, its log group's tags, its environment."""
 
     name: str
@@ -55,12 +61,12 @@ def _tags(name: str, owner: str) -> dict[str, str]:
 
 
 FUNCTIONS: Final = (
-    Function(
+    DemoFunction(
         "fun-checkout",
         "loki_shipper.local.functions.fun_checkout",
         _tags("fun-checkout", "shop"),
     ),
-    Function(
+    DemoFunction(
         "fun-report",
         "loki_shipper.local.functions.fun_report",
         _tags("fun-report", "finance"),
@@ -69,11 +75,11 @@ FUNCTIONS: Final = (
 )
 
 
-class Outcome(Struct, frozen=True):
+class DemoResult(Struct, frozen=True):
     """What became of the lines; `failures` says why the shipper failed, where it did."""
 
     logged: int
-    held: list[Line]
+    held: list[LokiLine]
     failures: list[str]
 
     @property
@@ -82,7 +88,7 @@ class Outcome(Struct, frozen=True):
         return self.logged == len(self.held) and not self.failures
 
 
-class Place(Struct, frozen=True):
+class DemoDestination(Struct, frozen=True):
     """Where the lines go; `what` describes it, `is_loki` is False for our stand-in."""
 
     url: str
@@ -92,7 +98,7 @@ class Place(Struct, frozen=True):
 
 
 @contextmanager
-def place(environ: Mapping[str, str], tell: Tell) -> Iterator[Place]:
+def demo_destination(environ: Mapping[str, str], tell: Tell) -> Iterator[DemoDestination]:
     """Have the Loki that the finder finds, else a stand-in, as long as the block lasts.
 
     Raises:
@@ -101,17 +107,17 @@ def place(environ: Mapping[str, str], tell: Tell) -> Iterator[Place]:
     found = find_loki(environ, tell)
     match found:
         case Running(url):
-            yield Place(url, "runs already", _ask_loki(url, environ.get("LOKI_TENANT")))
+            yield DemoDestination(url, "runs already", _ask_loki(url, environ.get("LOKI_TENANT")))
         case Executable() | Image():
             what = found.name if isinstance(found, Image) else str(found.path)
             with (
                 TemporaryDirectory(prefix="loki-shipper-demo-") as directory,
                 start(found, Path(directory), profile="demo", tell=tell) as loki,
             ):
-                yield Place(loki.url, what, _ask_loki(loki.url, None))
+                yield DemoDestination(loki.url, what, _ask_loki(loki.url, None))
         case NotFound(why):
             with run_receiver() as receiver:
-                yield Place(receiver.url, why, _ask_receiver(receiver), is_loki=False)
+                yield DemoDestination(receiver.url, why, _ask_receiver(receiver), is_loki=False)
         case _:
             assert_never(found)
 
@@ -126,9 +132,9 @@ def _ask_loki(url: str, tenant: str | None) -> Ask:
 def _ask_receiver(receiver: Receiver) -> Ask:
     """Ask the stand-in, which knows no LogQL: what `QUERY` says is said again here."""
 
-    def ask(start: int, end: int) -> list[Line]:
+    def ask(start: int, end: int) -> list[LokiLine]:
         return [
-            Line(labels, entry.timestamp, entry.line, entry.metadata)
+            LokiLine(labels, entry.timestamp, entry.line, entry.metadata)
             for labels, entry in receiver.held()
             if start <= entry.timestamp < end
             and labels.get("driver") == "python"
@@ -139,7 +145,7 @@ def _ask_receiver(receiver: Receiver) -> Ask:
     return ask
 
 
-def run_demo(to: Place, tenant: str | None, *, seconds: int, tell: Tell) -> Outcome:
+def run_demo(to: DemoDestination, tenant: str | None, *, seconds: int, tell: Tell) -> DemoResult:
     """Let the functions log once a second, ship it, and ask for it.
 
     Takes `seconds` and a little more.
@@ -154,14 +160,14 @@ def run_demo(to: Place, tenant: str | None, *, seconds: int, tell: Tell) -> Outc
     with run_aws(REGION) as aws, _shipper(aws, environ, failures) as arn:
         logged = _log(aws, arn, seconds, tell)
     tell("")
-    return Outcome(logged, to.ask(began, time.time_ns() + 1_000_000_000), failures)
+    return DemoResult(logged, to.ask(began, time.time_ns() + 1_000_000_000), failures)
 
 
 @contextmanager
 def _shipper(aws: LocalAws, environ: Mapping[str, str], failures: list[str]) -> Iterator[str]:
     """Make the shipper of this AWS; its ARN is what log groups are subscribed to."""
     env = {**aws.environ, **environ}
-    with run_sandbox("loki_shipper.shipper.handler.handle", env=env) as shipper:
+    with run_execution_environment("loki_shipper.shipper.handler.handle", env=env) as shipper:
 
         def deliver(event: dict[str, Any]) -> None:
             failures.extend(_failure(shipper.invoke(event), shipper))
@@ -169,14 +175,14 @@ def _shipper(aws: LocalAws, environ: Mapping[str, str], failures: list[str]) -> 
         yield aws.create_function("loki-shipper", deliver)
 
 
-def _failure(result: Result, sandbox: Sandbox) -> Iterator[str]:
+def _failure(result: InvocationOutcome, environment: ExecutionEnvironment) -> Iterator[str]:
     match result:
         case Response():
             return
         case FunctionError(error_message=message):
             yield message
         case _:
-            error = sandbox.init_error
+            error = environment.init_error
             yield error.error_message if error else f"the function ended: {result}"
 
 
@@ -186,8 +192,8 @@ def _log(aws: LocalAws, arn: str, seconds: int, tell: Tell) -> int:
         running = [(each, stack.enter_context(_started(aws, arn, each))) for each in FUNCTIONS]
         logged, began = 0, time.monotonic()
         for number in range(seconds):
-            for function, sandbox in running:
-                lines = _run(sandbox, number)
+            for function, environment in running:
+                lines = _run(environment, number)
                 aws.put_lines(function.log_group, _LOG_STREAM, lines)
                 logged += len(lines)
             tell(f"logging: {number + 1}s of {seconds}s, {logged} lines")
@@ -196,22 +202,22 @@ def _log(aws: LocalAws, arn: str, seconds: int, tell: Tell) -> int:
 
 
 @contextmanager
-def _started(aws: LocalAws, arn: str, function: Function) -> Iterator[Sandbox]:
+def _started(aws: LocalAws, arn: str, function: DemoFunction) -> Iterator[ExecutionEnvironment]:
     aws.create_log_group(function.log_group, function.tags)
     aws.subscribe(function.log_group, arn)
-    with run_sandbox(function.handler, env=function.environ) as sandbox:
-        yield sandbox
+    with run_execution_environment(function.handler, env=function.environ) as environment:
+        yield environment
 
 
-def _run(sandbox: Sandbox, number: int) -> list[str]:
+def _run(environment: ExecutionEnvironment, number: int) -> list[str]:
     """Invoke a function; return what it logged between the lines that Lambda adds."""
-    before = len(sandbox.log_lines)
+    before = len(environment.log_lines)
     began = time.monotonic()
-    sandbox.invoke({"number": number})
-    request, spent = sandbox.request_id, (time.monotonic() - began) * 1000
+    environment.invoke({"number": number})
+    request, spent = environment.request_id, (time.monotonic() - began) * 1000
     return [
         f"START RequestId: {request} Version: $LATEST",
-        *sandbox.log_lines[before:],
+        *environment.log_lines[before:],
         f"END RequestId: {request}",
         f"REPORT RequestId: {request}\tDuration: {spent:.2f} ms\tBilled Duration: {spent:.0f} ms",
     ]

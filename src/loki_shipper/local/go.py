@@ -21,7 +21,7 @@ _PACKAGE = "github.com/grafana/loki/v3/cmd/loki"
 _VERSION = re.compile(r"\b(?:go)?(\d+(?:\.\d+)+)")
 
 
-class BuildError(Exception):
+class LokiBuildError(Exception):
     """Raised when Go cannot build Loki here; the message says why and what to do."""
 
 
@@ -56,7 +56,7 @@ def _check_go(module: Path, environ: Mapping[str, str]) -> None:
     go = shutil.which("go", path=environ.get("PATH"))
     needed = _version_of((module / "go.mod").read_text().partition("\ngo ")[2])
     if go is None:
-        raise BuildError("no `go` on PATH")
+        raise LokiBuildError("no `go` on PATH")
     # In the module's folder, for there Go may switch to a newer toolchain by itself.
     answer = subprocess.run(
         [go, "version"], cwd=module, env=dict(environ), capture_output=True, text=True, check=False
@@ -64,7 +64,7 @@ def _check_go(module: Path, environ: Mapping[str, str]) -> None:
     found = _version_of(answer.stdout)
     if found < needed:
         names = [".".join(map(str, version)) for version in (found, needed)]
-        raise BuildError(f"Go {names[0]} is too old to build Loki, which needs {names[1]}")
+        raise LokiBuildError(f"Go {names[0]} is too old to build Loki, which needs {names[1]}")
 
 
 def _version_of(text: str) -> tuple[int, ...]:
@@ -99,7 +99,7 @@ def _build(executable: Path, module: Path, environ: Mapping[str, str], tell: Tel
             tell("")
     if process.returncode:
         lines = log.read_text(errors="replace").splitlines() or ["no output"]
-        raise BuildError(f"Go could not build Loki: {lines[-1]} (all of it in {log})")
+        raise LokiBuildError(f"Go could not build Loki: {lines[-1]} (all of it in {log})")
     unfinished.rename(executable)
 
 

@@ -11,19 +11,19 @@ from msgspec import Struct
 from loki_shipper.model import Batch
 from loki_shipper.settings import Settings
 from loki_shipper.shipper import aws
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.credentials import credentials
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.deliver import Sink
-from loki_shipper.shipper.outcome import Report
-from loki_shipper.shipper.pipeline import Surroundings, pipeline
-from loki_shipper.shipper.push import Access
-from loki_shipper.shipper.rulebook import Rulebook
-from loki_shipper.shipper.rules_file import rules_file
-from loki_shipper.shipper.session import Session
-from loki_shipper.shipper.source import source
-from loki_shipper.shipper.tags import LogGroupTags
-from loki_shipper.shipper.transform import Book
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.credentials import credentials
+from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.delivery.outcome import Report
+from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.session import LokiSession
+from loki_shipper.shipper.entries.transform import RuleState
+from loki_shipper.shipper.labels.tags import LogGroupTags
+from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
+from loki_shipper.shipper.rules.cache import RulesCache
+from loki_shipper.shipper.rules.file import rules_file
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import source
 
 if TYPE_CHECKING:
     from boto3 import Session as AwsSession
@@ -34,7 +34,7 @@ _SECONDS = 30.0
 _STORED = 204
 
 
-class Way(Struct, frozen=True):
+class LokiConnection(Struct, frozen=True):
     """How to push: `send` a batch within so many seconds, `renew` refused credentials."""
 
     send: Callable[[Batch, float], Answer | NoAnswer]
@@ -61,7 +61,7 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
     *,
     tags: Mapping[str, str],
     region: str,
-    way: Way | None,
+    way: LokiConnection | None,
     aws_session: "AwsSession | None" = None,
 ) -> Invocation:
     """Ship an event; without a way to push, as if Loki took everything.
@@ -84,14 +84,14 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
     data = decode(source(event))
     newest = max((each.timestamp for each in data.log_events), default=0) if data else 0
     read = partial(rules_file, session=aws_session)
-    rulebook = Rulebook(settings.rules, read, clock=time.monotonic, jitter=float)
-    around = Surroundings(
+    rulebook = RulesCache(settings.rules, read, clock=time.monotonic, jitter=float)
+    deps = ShipperDependencies(
         settings=settings,
-        book=Book(rulebook(), {}),
+        rule_state=RuleState(rulebook(), {}),
         region=region,
         own_log_group=None,
         tags=lambda _owner, _log_group: LogGroupTags(tags),
-        sink=Sink(
+        sink=DeliveryEffects(
             send=send,
             remaining=remaining,
             # What is only shown is shown as if it had been logged just now.
@@ -104,11 +104,11 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
         ),
         put=None,
     )
-    report = pipeline(event, around)
+    report = pipeline(event, deps)
     return Invocation(pushes, report)
 
 
-def connected(settings: Settings, aws_session: "AwsSession | None" = None) -> Way:
+def connected(settings: Settings, aws_session: "AwsSession | None" = None) -> LokiConnection:
     """Open the way to the Loki that the settings name; `aws_session` says who reads its secrets.
 
     Raises SettingsError for its secrets, and what boto3 raises where no client can be made.
@@ -117,5 +117,7 @@ def connected(settings: Settings, aws_session: "AwsSession | None" = None) -> Wa
     def access(*, fresh: bool) -> Access:
         return credentials(settings, partial(aws.fetch_secret, fresh=fresh, session=aws_session))
 
-    session = Session(access, time.monotonic)
-    return Way(lambda batch, seconds: session.send(batch, seconds=seconds), session.renew)
+    session = LokiSession(access, time.monotonic)
+    return LokiConnection(
+        lambda batch, seconds: session.send(batch, seconds=seconds), session.renew
+    )

@@ -79,7 +79,7 @@ class LokiError(Exception):
     """Raised when a Loki does not start or does not answer; the message has its last words."""
 
 
-class Line(Struct, frozen=True):
+class LokiLine(Struct, frozen=True):
     """An entry as Loki gives it back; `timestamp` is in ns since 1970."""
 
     labels: dict[str, str]
@@ -105,7 +105,7 @@ def find_executable(environ: Mapping[str, str], tell: Tell) -> Executable | NotF
         return Executable(Path(path))
     try:
         return Executable(go.build_loki(environ, tell))
-    except go.BuildError as error:
+    except go.LokiBuildError as error:
         return NotFound(f"No Loki found, and {error}. {_HOW_TO_GET_ONE}")
 
 
@@ -340,7 +340,7 @@ def query_range(  # noqa: PLR0913 -- they are what the API takes
     end_ns: int,
     tenant: str | None = None,
     limit: int = 1_000_000,
-) -> list[Line]:
+) -> list[LokiLine]:
     """Ask a Loki for the entries of `[start_ns, end_ns)`, in the order of their time.
 
     Loki's own limit is 5000 entries a query; the profiles `open` and `demo` allow 1,000,000.
@@ -363,7 +363,7 @@ def query_range(  # noqa: PLR0913 -- they are what the API takes
         raise LokiError(f"Loki answered {answer.status_code}: {answer.text[:500].strip()}")
     lines = [
         # Loki 2.6 knows no structured metadata, and gives no third value.
-        Line(stream["stream"], int(at), line, (rest or [{}])[0].get("structuredMetadata", {}))
+        LokiLine(stream["stream"], int(at), line, (rest or [{}])[0].get("structuredMetadata", {}))
         for stream in answer.json()["data"]["result"]
         for at, line, *rest in stream["values"]
     ]

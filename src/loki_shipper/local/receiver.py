@@ -58,7 +58,7 @@ class Push(Struct, frozen=True):
         return [entry for stream in self.streams for entry in stream.entries]
 
 
-class Answer(Struct, frozen=True):
+class ScriptedAnswer(Struct, frozen=True):
     """What the receiver does with one push.
 
     `stores`: None keeps the push for 200 and 204 only. `delay` is in seconds, before the answer.
@@ -80,7 +80,7 @@ class Answer(Struct, frozen=True):
         return self.status in {200, 204} if self.stores is None else self.stores
 
 
-type Script = Iterable[Answer] | Callable[[Push], Answer]
+type Script = Iterable[ScriptedAnswer] | Callable[[Push], ScriptedAnswer]
 """One answer a push, then 204; or a function that decides."""
 
 
@@ -102,7 +102,7 @@ class Receiver:
         self.attempts: list[Push] = []
         self.refused: list[str] = []
         self.connections = 0
-        self._decide: Callable[[Push], Answer] = lambda _: Answer()
+        self._decide: Callable[[Push], ScriptedAnswer] = lambda _: ScriptedAnswer()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
 
@@ -112,7 +112,7 @@ class Receiver:
             self._decide = script
         else:
             answers = iter(script)
-            self._decide = lambda _: next(answers, Answer())
+            self._decide = lambda _: next(answers, ScriptedAnswer())
 
     def reset(self) -> None:
         """Forget what came in and the script."""
@@ -148,13 +148,13 @@ class Receiver:
             if not self._changed.wait_for(lambda: len(self.attempts) >= count, seconds):
                 raise TimeoutError(f"{len(self.attempts)} of {count} pushes came")
 
-    def take(self, headers: dict[str, str], body: bytes) -> Answer:
+    def take(self, headers: dict[str, str], body: bytes) -> ScriptedAnswer:
         """Decode a push, decide on the answer and keep what is to be kept."""
         try:
             push = decode_push(headers, body, auth_enabled=self.auth_enabled)
         except RefusedError as error:
             self.refused.append(str(error))
-            return Answer(status=error.status, body=f"{error}\n".encode())
+            return ScriptedAnswer(status=error.status, body=f"{error}\n".encode())
         with self._changed:
             answer = self._decide(push)
             if answer.keeps:
@@ -262,7 +262,7 @@ def _unescaped(match: re.Match[str]) -> str:
 @contextmanager
 def run_receiver(*, auth_enabled: bool = False, port: int = 0) -> Iterator[Receiver]:
     """Run a receiver on loopback as long as the block lasts."""
-    with _Server(("127.0.0.1", port), _Connection) as server:
+    with _ReceiverServer(("127.0.0.1", port), _ReceiverConnection) as server:
         receiver = Receiver(f"http://127.0.0.1:{server.server_port}", auth_enabled=auth_enabled)
         server.receiver = receiver
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -276,7 +276,7 @@ def run_receiver(*, auth_enabled: bool = False, port: int = 0) -> Iterator[Recei
             server.hang_up()
 
 
-class _Server(ThreadingHTTPServer):
+class _ReceiverServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = True
     receiver: Receiver
@@ -309,16 +309,16 @@ class _Server(ThreadingHTTPServer):
                 continue
 
 
-class _Connection(BaseHTTPRequestHandler):
+class _ReceiverConnection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+    server: _ReceiverServer
 
     def do_POST(self) -> None:
         receiver = self.server.receiver
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path != PUSH_PATH:
-            self._send(Answer(status=404, body=b"404 page not found\n"))
+            self._send(ScriptedAnswer(status=404, body=b"404 page not found\n"))
             return
         answer = receiver.take({k.lower(): v for k, v in self.headers.items()}, body)
         receiver.pause(answer.delay)
@@ -330,9 +330,9 @@ class _Connection(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         ready = self.path == "/ready"
         body = b"ready\n" if ready else b"404 page not found\n"
-        self._send(Answer(status=200 if ready else 404, body=body))
+        self._send(ScriptedAnswer(status=200 if ready else 404, body=body))
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: ScriptedAnswer) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)

@@ -49,7 +49,7 @@ class TimedOut(Struct, frozen=True):
     """The deadline passed; the process was killed, as on Lambda."""
 
 
-type Result = Response | FunctionError | Died | TimedOut
+type InvocationOutcome = Response | FunctionError | Died | TimedOut
 
 
 class _Invocation(Struct, frozen=True):
@@ -58,8 +58,11 @@ class _Invocation(Struct, frozen=True):
     deadline_ms: int
 
 
-class Sandbox:
-    """One process of `awslambdaric`; made by `run_sandbox`, used by one thread at a time."""
+class ExecutionEnvironment:
+    """One process of `awslambdaric`, made by `run_execution_environment`.
+
+    One thread at a time may use it.
+    """
 
     def __init__(self, log: Path, region: str) -> None:
         self.init_error: FunctionError | None = None
@@ -71,7 +74,7 @@ class Sandbox:
         self.arn = f"arn:aws:lambda:{region}:123456789012:function:{_FUNCTION}"
         self._log = log
         self._invocations: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[tuple[str, Result]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[str, InvocationOutcome]] = queue.SimpleQueue()
         self._asked = threading.Event()
         self._ended = threading.Event()
         self._started = time.monotonic()
@@ -97,7 +100,7 @@ class Sandbox:
                     return int(line.split()[1]) * 1024
         return None
 
-    def invoke(self, event: object, *, deadline_ms: int = 60_000) -> Result:
+    def invoke(self, event: object, *, deadline_ms: int = 60_000) -> InvocationOutcome:
         """Hand one event to the handler and wait for its answer.
 
         `event` is sent as it is when it is `bytes`, else as JSON. `deadline_ms` counts from the
@@ -194,7 +197,7 @@ class Interpreter(Struct, frozen=True):
 
 
 @contextmanager
-def run_sandbox(  # noqa: PLR0913 - each is a part of what Lambda is told
+def run_execution_environment(  # noqa: PLR0913 - each is a part of what Lambda is told
     handler: str,
     *,
     paths: Sequence[Path] = (),
@@ -202,7 +205,7 @@ def run_sandbox(  # noqa: PLR0913 - each is a part of what Lambda is told
     env: Mapping[str, str] | None = None,
     alone: bool = False,
     interpreter: Interpreter | None = None,
-) -> Iterator[Sandbox]:
+) -> Iterator[ExecutionEnvironment]:
     """Run a handler (`package.module.function`) as long as the block lasts.
 
     `paths` come first on the import path, as the function's folder and its layer's `python/` do
@@ -214,21 +217,21 @@ def run_sandbox(  # noqa: PLR0913 - each is a part of what Lambda is told
     with tempfile.TemporaryDirectory(prefix="loki-shipper-sandbox-") as name:
         directory = Path(name)
         region = (env or {}).get("AWS_REGION", "eu-central-1")
-        sandbox = Sandbox(directory / "log", region)
+        environment = ExecutionEnvironment(directory / "log", region)
         if alone and interpreter is None:
             interpreter = Interpreter(Path(sys.executable), runtime_alone(directory / "runtime"))
-        with _serve(sandbox) as address:
+        with _serve(environment) as address:
             found = [*paths, *([interpreter.runtime] if interpreter else [])]
             python = [os.fspath(interpreter.python), "-S"] if interpreter else [sys.executable]
-            sandbox.run(
+            environment.run(
                 [*python, "-m", "awslambdaric", handler],
                 cwd or directory,
                 {**lambda_environment(address, region, found), **(env or {})},
             )
             try:
-                yield sandbox
+                yield environment
             finally:
-                sandbox.kill()
+                environment.kill()
 
 
 def lambda_environment(address: str, region: str, paths: Sequence[Path]) -> dict[str, str]:
@@ -262,9 +265,9 @@ def runtime_alone(directory: Path) -> Path:
 
 
 @contextmanager
-def _serve(sandbox: Sandbox) -> Iterator[str]:
-    with _Server(("127.0.0.1", 0), _Connection) as server:
-        server.sandbox = sandbox
+def _serve(environment: ExecutionEnvironment) -> Iterator[str]:
+    with _RuntimeServer(("127.0.0.1", 0), _RuntimeConnection) as server:
+        server.environment = environment
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
@@ -274,9 +277,9 @@ def _serve(sandbox: Sandbox) -> Iterator[str]:
             thread.join()
 
 
-class _Server(ThreadingHTTPServer):
+class _RuntimeServer(ThreadingHTTPServer):
     daemon_threads = True
-    sandbox: Sandbox
+    environment: ExecutionEnvironment
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -285,25 +288,25 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Connection(BaseHTTPRequestHandler):
+class _RuntimeConnection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     # Buffered, so that an answer leaves in one piece.
     wbufsize = -1
-    server: _Server
+    server: _RuntimeServer
 
     def do_GET(self) -> None:
         if self.path != f"{_RUNTIME}/invocation/next":
             self._send(404, b"{}", {})
             return
-        invocation = self.server.sandbox.next_invocation()
+        invocation = self.server.environment.next_invocation()
         if invocation is None:
             self.close_connection = True
             return
         headers = {
             "Lambda-Runtime-Aws-Request-Id": invocation.id,
             "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + invocation.deadline_ms),
-            "Lambda-Runtime-Invoked-Function-Arn": self.server.sandbox.arn,
+            "Lambda-Runtime-Invoked-Function-Arn": self.server.environment.arn,
             "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
         }
         self._send(200, invocation.body, headers)
@@ -312,7 +315,7 @@ class _Connection(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         # Answered first: once the result is known, the next event may follow at once.
         self._send(202, b'{"status":"OK"}', {})
-        self.server.sandbox.answered(self.path, body)
+        self.server.environment.answered(self.path, body)
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)

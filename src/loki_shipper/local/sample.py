@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import Struct, structs
 
 from loki_shipper.model import LogData, LogEvent
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.pack import pack
-from loki_shipper.shipper.source import source
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.pack import pack
 
 OWNER = "123456789012"
 FILTER = "loki-shipper"

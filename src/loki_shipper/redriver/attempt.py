@@ -5,22 +5,22 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from loki_shipper.model import LogData
-from loki_shipper.redriver.bucket import Stored
+from loki_shipper.redriver.bucket import StoredObject
 from loki_shipper.redriver.tenants import CLOSED, is_of_tenant
-from loki_shipper.shipper.keep import keep
-from loki_shipper.shipper.outcome import Shipped
-from loki_shipper.shipper.spill import Put, SpillError
+from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject
+from loki_shipper.shipper.delivery.keep import keep
+from loki_shipper.shipper.delivery.outcome import Shipped
 
 OUT_OF_TIME = "out_of_time"
 
-type Ship = Callable[[Sequence[LogData]], list[Shipped]]
+type ShipTogether = Callable[[Sequence[LogData]], list[Shipped]]
 """Pushes payloads, and says what became of each; nothing is kept yet."""
 
 
 class Item(Struct, frozen=True):
     """An object and the payload in it."""
 
-    stored: Stored
+    stored: StoredObject
     data: LogData
 
 
@@ -60,10 +60,10 @@ class Unkept(Struct, frozen=True):
     """What Loki did not take of the object could not be written to the bucket."""
 
 
-type Result = Arrived | Stuck | Unkept
+type AttemptResult = Arrived | Stuck | Unkept
 
 
-def attempt(items: Sequence[Item], ship: Ship, put: Put) -> list[Result]:
+def attempt(items: Sequence[Item], ship: ShipTogether, put: PutObject) -> list[AttemptResult]:
     """Ship objects together, and say what became of each."""
     try:
         shipped = ship([item.data for item in items])
@@ -72,7 +72,7 @@ def attempt(items: Sequence[Item], ship: Ship, put: Put) -> list[Result]:
     return [_kept(item, each, put) for item, each in zip(items, shipped, strict=True)]
 
 
-def _kept(item: Item, shipped: Shipped, put: Put) -> Result:
+def _kept(item: Item, shipped: Shipped, put: PutObject) -> AttemptResult:
     written: set[str] = set()
 
     def recorded(key: str, body: bytes) -> None:
@@ -81,7 +81,7 @@ def _kept(item: Item, shipped: Shipped, put: Put) -> Result:
 
     try:
         reasons = keep(shipped, recorded, is_held=True)
-    except SpillError:
+    except DeadLetterError:
         return Unkept()
     if reasons:
         return Stuck(reasons, shipped.tenants)

@@ -21,7 +21,7 @@ class BucketError(Exception):
     """Raised when the bucket cannot be listed."""
 
 
-class Stored(Struct, frozen=True):
+class StoredObject(Struct, frozen=True):
     """An object as a listing shows it; `size` is in bytes, `written` when it was last written."""
 
     key: str
@@ -45,7 +45,7 @@ class Bucket(Struct, frozen=True):
     has changed: its key is made of its content, so it never does (docs/decisions/redrive.md).
     """
 
-    objects: Callable[[str, str], Iterator[Stored]]
+    objects: Callable[[str, str], Iterator[StoredObject]]
     read: Callable[[Sequence[str]], list[bytes | Fault | None]]
     delete: Callable[[Sequence[str]], dict[str, Fault]]
     move: Callable[[str, str, str], Fault | None]
@@ -57,7 +57,7 @@ class Share(Struct, frozen=True):
     worker: int = 0
     workers: int = 1
 
-    def has(self, stored: Stored) -> bool:
+    def has(self, stored: StoredObject) -> bool:
         """Tell whether an object is in the share."""
         return zlib.crc32(stored.key.encode()) % self.workers == self.worker
 
@@ -65,7 +65,9 @@ class Share(Struct, frozen=True):
 EVERYTHING = Share()
 
 
-def waiting(bucket: Bucket, now: datetime, *, share: Share, after: str = "") -> Iterator[Stored]:
+def waiting(
+    bucket: Bucket, now: datetime, *, share: Share, after: str = ""
+) -> Iterator[StoredObject]:
     """List what waits for another try, one page of keys in memory at a time.
 
     Begins behind the key `after`, goes on at the beginning, and ends at that key, so that every
@@ -79,20 +81,20 @@ def waiting(bucket: Bucket, now: datetime, *, share: Share, after: str = "") -> 
             yield stored
 
 
-def _behind(bucket: Bucket, after: str, now: datetime) -> Iterator[Stored]:
+def _behind(bucket: Bucket, after: str, now: datetime) -> Iterator[StoredObject]:
     for prefix in _WAITING:
         if after < prefix or after.startswith(prefix):
             found = bucket.objects(prefix, after if after.startswith(prefix) else "")
             yield from takewhile(_is_due(now), found) if prefix == LATER else found
 
 
-def _is_due(now: datetime) -> Callable[[Stored], bool]:
+def _is_due(now: datetime) -> Callable[[StoredObject], bool]:
     # An object of `later/` is dated by when it is due.
     today = f"{LATER}{now:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}~"
     return lambda stored: stored.key <= today
 
 
-def rejected(bucket: Bucket) -> Iterator[Stored]:
+def rejected(bucket: Bucket) -> Iterator[StoredObject]:
     """List what Loki refused, oldest first."""
     return bucket.objects(REJECTED, "")
 

@@ -4,7 +4,7 @@ from msgspec import DecodeError, Struct
 from msgspec.json import decode, encode
 
 from loki_shipper.redriver.bucket import Bucket, Share
-from loki_shipper.shipper.spill import Put
+from loki_shipper.shipper.delivery.dead_letters import PutObject
 
 
 class Cursor(Struct, frozen=True):
@@ -34,7 +34,7 @@ def read_cursor(bucket: Bucket, share: Share) -> Cursor:
         return Cursor()
 
 
-def write_cursor(before: Cursor, after: Cursor, share: Share, put: Put) -> None:
+def write_cursor(before: Cursor, after: Cursor, share: Share, put: PutObject) -> None:
     """Write what the next run begins with, if that has changed. Raises SpillError."""
     if after != before:
         put(cursor_key(share), encode(after))

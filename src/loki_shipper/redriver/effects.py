@@ -7,12 +7,12 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.redriver.attempt import Ship
+from loki_shipper.redriver.attempt import ShipTogether
 from loki_shipper.redriver.bucket import Bucket
-from loki_shipper.redriver.pace import Pace
+from loki_shipper.redriver.pace import PushPace
 from loki_shipper.redriver.tenants import Tenants
-from loki_shipper.shipper.pipeline import Surroundings, ship
-from loki_shipper.shipper.spill import Put
+from loki_shipper.shipper.delivery.dead_letters import PutObject
+from loki_shipper.shipper.pipeline import ShipperDependencies, ship
 
 AT_ONCE = 8
 """Log groups that a run ships at the same time: most of a push is waiting for Loki."""
@@ -34,8 +34,8 @@ class Effects(Struct, frozen=True):
     """
 
     bucket: Bucket
-    ship: Ship
-    put: Put
+    ship: ShipTogether
+    put: PutObject
     tenants: Tenants
     remaining: Callable[[], float]
     now: datetime
@@ -43,7 +43,7 @@ class Effects(Struct, frozen=True):
 
 
 def effects(  # noqa: PLR0913 - each is an effect or a bound
-    around: Surroundings,
+    deps: ShipperDependencies,
     bucket: Bucket,
     *,
     workers: int,
@@ -53,19 +53,21 @@ def effects(  # noqa: PLR0913 - each is an effect or a bound
 ) -> Effects:
     """Give the effects of one of several workers, which push at a common pace.
 
-    `around` must have a bucket to write to. `clock` is in seconds.
+    `deps` must have a bucket to write to. `clock` is in seconds.
     """
-    assert around.put is not None
-    sink, tenants = around.sink, Tenants(clock)
-    pace = Pace(sink.send, workers=workers, clock=clock, sleep=sink.sleep, remaining=sink.remaining)
+    assert deps.put is not None
+    sink, tenants = deps.sink, Tenants(clock)
+    pace = PushPace(
+        sink.send, workers=workers, clock=clock, sleep=sink.sleep, remaining=sink.remaining
+    )
     paced = replace(
-        around,
+        deps,
         sink=replace(sink, send=pace, closed=tenants.closed, answered=tenants.answered),
     )
     return Effects(
         bucket=bucket,
         ship=lambda payloads: ship(payloads, paced),
-        put=around.put,
+        put=deps.put,
         tenants=tenants,
         remaining=sink.remaining,
         now=now,

@@ -20,8 +20,8 @@ from loki_shipper.redriver.metrics import metrics
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.redriver.s3 import s3
 from loki_shipper.settings import SettingsError, settings
-from loki_shipper.shipper.sandbox import Sandbox
-from loki_shipper.shipper.spill import SpillError
+from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
+from loki_shipper.shipper.shipper import Shipper
 
 if TYPE_CHECKING:
     from loki_shipper.context import Context
@@ -38,7 +38,7 @@ def handle(event: Any, context: Context) -> Any:
     The schedule sends `{"worker": 0, "workers": 4}`; any other event means everything. Returns what
     was done. Raises SettingsError, or BucketError where the bucket cannot be listed.
     """
-    bucket, sandbox, stack = _wired(context.invoked_function_arn)
+    bucket, environment, stack = _wired(context.invoked_function_arn)
     share, now = _share(event), datetime.now(UTC)
 
     def remaining() -> float:
@@ -48,7 +48,7 @@ def handle(event: Any, context: Context) -> Any:
     objects = waiting(bucket, now, share=share, after=before.after)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         needed = effects(
-            sandbox.surroundings(remaining),
+            environment.dependencies(remaining),
             bucket,
             workers=share.workers,
             clock=time.monotonic,
@@ -57,7 +57,7 @@ def handle(event: Any, context: Context) -> Any:
         )
         run = redrive(objects, needed, cursor=before)
     # Without the cursor the next run begins at the beginning, and nothing is lost.
-    with suppress(SpillError):
+    with suppress(DeadLetterError):
         write_cursor(before, run.cursor, share, needed.put)
     return _told(run, stack)
 
@@ -71,12 +71,12 @@ def _share(event: Any) -> Share:
 
 
 @cache
-def _wired(function_arn: str) -> tuple[Bucket, Sandbox, str | None]:
+def _wired(function_arn: str) -> tuple[Bucket, Shipper, str | None]:
     configured = settings(os.environ)
     if configured.bucket is None:
         raise SettingsError("BUCKET is not set: there is nothing to redrive from")
-    sandbox = Sandbox(configured, function_arn, connections=AT_ONCE)
-    return s3(configured.bucket), sandbox, configured.stack
+    environment = Shipper(configured, function_arn, connections=AT_ONCE)
+    return s3(configured.bucket), environment, configured.stack
 
 
 def _told(run: Redriven, stack: str | None) -> Any:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from threading import Lock
 
 from loki_shipper.model import Batch, Entry, Stream
-from loki_shipper.shipper.answer import Answer, NoAnswer
-from loki_shipper.shipper.batch import size
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.batch import size
 
 STREAM_RATE = 1_000_000
 """Bytes a second for one stream, all workers together, as Loki counts them. Stock Loki divides a
@@ -20,10 +20,10 @@ _SLOWER = 0.5
 _FASTER = 1.05
 _TOO_MANY = 429
 
-type Send = Callable[[Batch], Answer | NoAnswer]
+type PushBatch = Callable[[Batch], Answer | NoAnswer]
 
 
-class Pace:
+class PushPace:
     """Pushes batches at a pace that adapts to what Loki lets through.
 
     A 429 halves a tenant's rate, as live lines are pushed beside these; every other answer raises
@@ -33,7 +33,7 @@ class Pace:
 
     def __init__(
         self,
-        send: Send,
+        send: PushBatch,
         *,
         workers: int,
         clock: Callable[[], float],

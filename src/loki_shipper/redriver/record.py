@@ -6,8 +6,8 @@ from msgspec import DecodeError
 from msgspec.json import decode as from_json
 
 from loki_shipper.model import LogData
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.source import UndecodableError, source
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import UndecodableError, source
 
 
 class NotARecordError(Exception):

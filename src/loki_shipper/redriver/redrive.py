@@ -27,8 +27,16 @@ from typing import Literal, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.redriver.attempt import OUT_OF_TIME, Arrived, Item, Result, Stuck, Unkept, attempt
-from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, Stored, dated
+from loki_shipper.redriver.attempt import (
+    OUT_OF_TIME,
+    Arrived,
+    AttemptResult,
+    Item,
+    Stuck,
+    Unkept,
+    attempt,
+)
+from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, StoredObject, dated
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import Effects
 from loki_shipper.redriver.record import NotARecordError, record
@@ -94,7 +102,7 @@ class Redriven(Struct, frozen=True, kw_only=True):
 
 
 def redrive(  # noqa: PLR0913 - each is an effect or a bound
-    waiting: Iterable[Stored],
+    waiting: Iterable[StoredObject],
     effects: Effects,
     *,
     cursor: Cursor = BEGINNING,
@@ -108,7 +116,7 @@ def redrive(  # noqa: PLR0913 - each is an effect or a bound
     object has its turn in this run. `tell` hears of the progress. Raises BucketError where the
     bucket cannot be listed.
     """
-    run = _Run(effects, cursor, is_patient=is_patient)
+    run = _RedriveRun(effects, cursor, is_patient=is_patient)
     objects = iter(waiting)
     for chunk in _chunks(islice(objects, limit)):
         if not run.may_go_on():
@@ -119,8 +127,8 @@ def redrive(  # noqa: PLR0913 - each is an effect or a bound
     return run.so_far()
 
 
-def _chunks(waiting: Iterable[Stored]) -> Iterator[list[Stored]]:
-    chunk: list[Stored] = []
+def _chunks(waiting: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
+    chunk: list[StoredObject] = []
     size = 0
     for stored in waiting:
         if chunk and (len(chunk) == _TOGETHER or size + stored.size > _TOGETHER_BYTES):
@@ -132,7 +140,7 @@ def _chunks(waiting: Iterable[Stored]) -> Iterator[list[Stored]]:
         yield chunk
 
 
-class _Run:
+class _RedriveRun:
     """What one run has done and learnt."""
 
     def __init__(self, effects: Effects, cursor: Cursor, *, is_patient: bool) -> None:
@@ -145,8 +153,8 @@ class _Run:
         self._faults = Counter[str]()
         self._in_a_row = Counter[str]()
         self._doubts = dict(cursor.doubts)
-        self._alone: list[tuple[Stored, Stuck]] = []
-        self._arrived: list[Stored] = []
+        self._alone: list[tuple[StoredObject, Stuck]] = []
+        self._arrived: list[StoredObject] = []
         self._last = ""
         self._ended: Ending = "done"
 
@@ -172,14 +180,14 @@ class _Run:
             self._ended = "deadline"
         return False
 
-    def take(self, chunk: list[Stored]) -> None:
+    def take(self, chunk: list[StoredObject]) -> None:
         """Do with objects what is to be done with them in this run."""
         self._last = chunk[-1].key
         for groups in _by_log_group(self._read(chunk)):
             self._try(groups)
         self._delete()
 
-    def end(self, beyond: Stored | None) -> None:
+    def end(self, beyond: StoredObject | None) -> None:
         """Set aside what keeps failing alone; `beyond` is the first object over the limit."""
         for stored, stuck in self._alone:
             if self._has_accepted(stuck.tenants):
@@ -203,7 +211,7 @@ class _Run:
             return self._last
         return self._alone[-1][0].key if self._alone else ""
 
-    def _read(self, chunk: list[Stored]) -> Iterator[Item]:
+    def _read(self, chunk: list[StoredObject]) -> Iterator[Item]:
         due = [stored for stored in chunk if self._has_its_turn(stored)]
         objects = [each for each in map(self._taken_back, due) if each is not None]
         for start in range(0, len(objects), _READ_TOGETHER):
@@ -214,7 +222,7 @@ class _Run:
                 for stored in some:
                     self._leave(stored)
 
-    def _items_of(self, objects: list[Stored]) -> Iterator[Item]:
+    def _items_of(self, objects: list[StoredObject]) -> Iterator[Item]:
         bodies = self._bucket.read([stored.key for stored in objects])
         for stored, body in zip(objects, bodies, strict=True):
             match body:
@@ -227,7 +235,7 @@ class _Run:
                     self._in_a_row.pop("faults", None)
                     yield from self._items(stored, body)
 
-    def _has_its_turn(self, stored: Stored) -> bool:
+    def _has_its_turn(self, stored: StoredObject) -> bool:
         if not self._is_patient or self._now - stored.written <= _PATIENCE:
             return True
         # By chance, as no run knows how often the schedule starts one.
@@ -237,7 +245,7 @@ class _Run:
         self._leave(stored)
         return False
 
-    def _taken_back(self, stored: Stored) -> Stored | None:
+    def _taken_back(self, stored: StoredObject) -> StoredObject | None:
         """Give the object to read: one of `rejected/` is one of the failed from now on.
 
         If it is refused again, its old key is written again.
@@ -257,7 +265,7 @@ class _Run:
         self._faulty(stored, fault)
         return None
 
-    def _items(self, stored: Stored, body: bytes) -> Iterator[Item]:
+    def _items(self, stored: StoredObject, body: bytes) -> Iterator[Item]:
         try:
             data = record(body)
         except NotARecordError as error:
@@ -288,12 +296,12 @@ class _Run:
         if again:
             self._try(again)
 
-    def _attempt(self, items: list[Item]) -> list[Result]:
+    def _attempt(self, items: list[Item]) -> list[AttemptResult]:
         if self._effects.remaining() < _SHORTEST_TRY:
             return [Stuck((OUT_OF_TIME,))] * len(items)
         return attempt(items, self._effects.ship, self._effects.put)
 
-    def _has_arrived(self, stored: Stored, arrived: Arrived) -> None:
+    def _has_arrived(self, stored: StoredObject, arrived: Arrived) -> None:
         self._doubts.pop(stored.key, None)
         settled = arrived.shipped.settled
         if settled.delivered or settled.rejected:
@@ -310,7 +318,7 @@ class _Run:
         else:
             self._arrived.append(stored)
 
-    def _stuck(self, stored: Stored, stuck: Stuck) -> None:
+    def _stuck(self, stored: StoredObject, stuck: Stuck) -> None:
         if stuck.is_out_of_time:
             self._ended = "deadline"
             self._leave(stored)
@@ -337,7 +345,7 @@ class _Run:
                 self._sum = replace(self._sum, objects=self._sum.objects + 1)
         self._arrived = []
 
-    def _faulty(self, stored: Stored, fault: Fault) -> None:
+    def _faulty(self, stored: StoredObject, fault: Fault) -> None:
         self._faults[fault.code] += 1
         self._end_after("faults", _MOST_FAULTS, "bucket")
         if self._now - stored.written > _PATIENCE and self._moved(stored, fault.code):
@@ -345,14 +353,14 @@ class _Run:
         else:
             self._leave(stored)
 
-    def _set_aside(self, stored: Stored, reason: str) -> None:
+    def _set_aside(self, stored: StoredObject, reason: str) -> None:
         if self._moved(stored, reason):
             self._doubts.pop(stored.key, None)
             self._sum = replace(self._sum, set_aside=self._sum.set_aside + 1)
         else:
             self._leave(stored)
 
-    def _moved(self, stored: Stored, reason: str) -> bool:
+    def _moved(self, stored: StoredObject, reason: str) -> bool:
         if not self._has_time():
             return False
         fault = self._bucket.move(stored.key, REJECTED + dated(stored.key), reason)
@@ -360,7 +368,7 @@ class _Run:
             self._faults[fault.code] += 1
         return fault is None
 
-    def _leave(self, stored: Stored) -> None:
+    def _leave(self, stored: StoredObject) -> None:
         oldest = min(self._sum.oldest or stored.written, stored.written)
         self._sum = replace(self._sum, left=self._sum.left + 1, oldest=oldest)
 

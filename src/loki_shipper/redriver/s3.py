@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from loki_shipper.redriver.bucket import Bucket, BucketError, Fault, Stored
+from loki_shipper.redriver.bucket import Bucket, BucketError, Fault, StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +46,7 @@ class _Calls:
         self._client = client
         self._bucket = bucket
 
-    def objects(self, prefix: str, after: str = "") -> Iterator[Stored]:
+    def objects(self, prefix: str, after: str = "") -> Iterator[StoredObject]:
         pages = iter(
             self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix, StartAfter=after
@@ -54,7 +54,7 @@ class _Calls:
         )
         while (page := _listed(lambda: next(pages, None))) is not None:
             for each in page.get("Contents", []):
-                yield Stored(each["Key"], each["Size"], each["LastModified"])
+                yield StoredObject(each["Key"], each["Size"], each["LastModified"])
 
     def read(self, keys: Sequence[str]) -> list[bytes | Fault | None]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:

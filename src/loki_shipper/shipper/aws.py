@@ -9,18 +9,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from loki_shipper.aws.http import Aws, AwsHttpError, Bounds
 from loki_shipper.settings import SettingsError
-from loki_shipper.shipper.aws_http import Aws, AwsError, Bounds
-from loki_shipper.shipper.spill import SpillError
-from loki_shipper.shipper.tag_index import decode_index, index_key
-from loki_shipper.shipper.tags import Unavailable, Unchanged
+from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
+from loki_shipper.shipper.labels.tag_index import decode_index, index_key
+from loki_shipper.shipper.labels.tags import IndexUnchanged, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from boto3 import Session
 
-    from loki_shipper.shipper.tag_index import TagIndex
+    from loki_shipper.shipper.labels.tag_index import TagIndex
 
 _DENIED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
 _SECRET_SECONDS = 300
@@ -51,7 +51,7 @@ def fetch_tags(
     """Ask CloudWatch Logs for a log group's tags, once, for two seconds at most."""
     try:
         return _list_tags(Aws(session, _ONCE), log_group, origin)
-    except AwsError as error:
+    except AwsHttpError as error:
         gone = error.code == "ResourceNotFoundException"
         return Unavailable(denied=error.code in _DENIED, gone=gone)
 
@@ -79,20 +79,20 @@ class IndexReader:
         self._aws = Aws(session, _ONCE)
         self._etags: dict[str, str] = {}
 
-    def __call__(self, account: str) -> TagIndex | Unchanged | None:
+    def __call__(self, account: str) -> TagIndex | IndexUnchanged | None:
         """Read an account's index, once, for two seconds at most; None without a bucket."""
         if self._bucket is None or not account:
             return None
         key = index_key(account, self._region)
         try:
             got = self._aws.get_object(self._bucket, key, unless=self._etags.get(account))
-        except AwsError:
+        except AwsHttpError:
             # Without s3:ListBucket, S3 answers 403 in place of 404: one cannot be told from the
             # other, and both may pass.
-            return Unchanged()
+            return IndexUnchanged()
         index = decode_index(got.body)
         if index is None:
-            return Unchanged()
+            return IndexUnchanged()
         self._etags[account] = got.etag
         return index
 
@@ -101,8 +101,8 @@ def put_object(bucket: str, key: str, body: bytes, session: Session | None = Non
     """Write an object. Raises SpillError."""
     try:
         Aws(session, _TWICE).put_object(bucket, key, body)
-    except AwsError as error:
-        raise SpillError(f"the bucket cannot be written: {error}") from None
+    except AwsHttpError as error:
+        raise DeadLetterError(f"the bucket cannot be written: {error}") from None
 
 
 _secrets: dict[tuple[Session | None, str], tuple[str, float]] = {}
@@ -119,7 +119,7 @@ def fetch_secret(reference: str, *, fresh: bool = False, session: Session | None
         return known
     try:
         secret = _secret(Aws(session, _TWICE), reference)
-    except AwsError:
+    except AwsHttpError:
         secret = None
     if secret is None:
         # The message may hold what the store said, which is not ours to log.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict
 
 from loki_shipper.settings import settings
-from loki_shipper.shipper.sandbox import Sandbox
+from loki_shipper.shipper.shipper import Shipper
 
 if TYPE_CHECKING:
     from loki_shipper.context import Context
@@ -28,13 +28,15 @@ def handle(event: Any, context: Context) -> dict[str, Any]:
     Returns the report. Raises SettingsError, UndecodableError (without a bucket) or
     DeliveryError; then Lambda tries twice more and writes the event to the bucket.
     """
-    sandbox = _sandbox(context.invoked_function_arn)
-    report = sandbox.ship(event, lambda: context.get_remaining_time_in_millis() / 1000 - _RESERVE)
+    environment = _shipper(context.invoked_function_arn)
+    report = environment.ship(
+        event, lambda: context.get_remaining_time_in_millis() / 1000 - _RESERVE
+    )
     if report.failure is not None:
         raise DeliveryError(report.failure)
     return asdict(report)
 
 
 @cache
-def _sandbox(function_arn: str) -> Sandbox:
-    return Sandbox(settings(os.environ), function_arn)
+def _shipper(function_arn: str) -> Shipper:
+    return Shipper(settings(os.environ), function_arn)

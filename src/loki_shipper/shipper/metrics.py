@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from loki_shipper.shipper.outcome import Report
+from loki_shipper.shipper.delivery.outcome import Report
 
 _OF_SHIPPERS = ("own_log_group", "shipper_log_group")
 

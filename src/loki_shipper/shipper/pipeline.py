@@ -10,12 +10,11 @@ from msgspec.structs import replace
 
 from loki_shipper.model import OWN_TAG, Batch, Entry, LogData, Stream
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.batch import batch
-from loki_shipper.shipper.decode import decode
-from loki_shipper.shipper.deliver import Sink, deliver
-from loki_shipper.shipper.keep import keep, not_delivered
-from loki_shipper.shipper.label import Unowned, label
-from loki_shipper.shipper.outcome import (
+from loki_shipper.shipper.delivery.batch import batch
+from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject, write_undecodable
+from loki_shipper.shipper.delivery.deliver import DeliveryEffects, deliver
+from loki_shipper.shipper.delivery.keep import keep, not_delivered
+from loki_shipper.shipper.delivery.outcome import (
     Deferred,
     Errored,
     Outcome,
@@ -26,28 +25,29 @@ from loki_shipper.shipper.outcome import (
     settle,
     settle_each,
 )
-from loki_shipper.shipper.source import UndecodableError, source
-from loki_shipper.shipper.spill import Put, SpillError, spill_undecodable
-from loki_shipper.shipper.tags import LogGroupTags
-from loki_shipper.shipper.transform import Book, OutOfTimeError, transform
+from loki_shipper.shipper.entries.transform import OutOfTimeError, RuleState, transform
+from loki_shipper.shipper.labels.decide import Unowned, label_stream
+from loki_shipper.shipper.labels.tags import LogGroupTags
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import UndecodableError, source
 
 _timestamp = attrgetter("timestamp")
 
 
-class Surroundings(Struct, frozen=True):
+class ShipperDependencies(Struct, frozen=True):
     """What the pipeline needs of the world.
 
     `tags` gives the tags of a log group by (owner, log group); `region` and `own_log_group` are the
-    function's; `book` holds the rules; `put` writes to the bucket, None where there is none.
+    function's; `rule_state` holds the rules; `put` writes to the bucket, None where there is none.
     """
 
     settings: Settings
-    book: Book
+    rule_state: RuleState
     region: str
     own_log_group: str | None
     tags: Callable[[str, str], LogGroupTags]
-    sink: Sink
-    put: Put | None
+    sink: DeliveryEffects
+    put: PutObject | None
 
 
 class _Prepared(Struct, frozen=True):
@@ -58,7 +58,7 @@ class _Prepared(Struct, frozen=True):
     kept_back: list[Outcome] = []
 
 
-def pipeline(event: Any, around: Surroundings) -> Report:
+def pipeline(event: Any, deps: ShipperDependencies) -> Report:
     """Ship what an invocation event holds and report what became of it.
 
     Raises UndecodableError for an event that holds no record, where there is no bucket to keep it.
@@ -66,25 +66,25 @@ def pipeline(event: Any, around: Surroundings) -> Report:
     try:
         data = decode(source(event))
     except UndecodableError as error:
-        if around.put is None:
+        if deps.put is None:
             raise
-        return _keep_undecodable(event, str(error), around.put)
+        return _keep_undecodable(event, str(error), deps.put)
     if data is None:
         return Report()
-    [shipped] = ship([data], around)
+    [shipped] = ship([data], deps)
     try:
-        reasons = keep(shipped, around.put)
-    except SpillError as error:
+        reasons = keep(shipped, deps.put)
+    except DeadLetterError as error:
         return shipped.report(failure=str(error))
     return shipped.report(failure=not_delivered(reasons) if reasons else None)
 
 
-def ship(payloads: Sequence[LogData], around: Surroundings) -> list[Shipped]:
+def ship(payloads: Sequence[LogData], deps: ShipperDependencies) -> list[Shipped]:
     """Push payloads, those of one stream together, and say what became of each."""
-    prepared = [_prepare(data, around) for data in payloads]
+    prepared = [_prepare(data, deps) for data in payloads]
     kept_back = (outcome for each in prepared for outcome in each.kept_back)
-    batches = _batches(prepared, around.settings.max_batch_bytes)
-    outcomes = chain(kept_back, deliver(batches, around.sink))
+    batches = _batches(prepared, deps.settings.max_batch_bytes)
+    outcomes = chain(kept_back, deliver(batches, deps.sink))
     if len(prepared) == 1:
         settled = {0: settle(outcomes)}
     else:
@@ -95,32 +95,34 @@ def ship(payloads: Sequence[LogData], around: Surroundings) -> list[Shipped]:
     ]
 
 
-def _keep_undecodable(event: Any, why: str, put: Put) -> Report:
+def _keep_undecodable(event: Any, why: str, put: PutObject) -> Report:
     try:
-        spill_undecodable(event, reason=why, put=put)
-    except SpillError as error:
+        write_undecodable(event, reason=why, put=put)
+    except DeadLetterError as error:
         return Report(undecodable=why, failure=str(error))
     return Report(undecodable=why)
 
 
-def _prepare(data: LogData, around: Surroundings) -> _Prepared:
-    settings, events = around.settings, data.log_events
-    if data.log_group == around.own_log_group:
+def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
+    settings, events = deps.settings, data.log_events
+    if data.log_group == deps.own_log_group:
         # Its lines are about deliveries: shipping them would never end.
         return _Prepared(Shipped(data, dropped={"own_log_group": len(events)}))
-    found = around.tags(data.owner, data.log_group)
+    found = deps.tags(data.owner, data.log_group)
     if OWN_TAG in found.tags:
         # The log of another stack, which an account policy delivers until it excludes it by name.
         return _Prepared(Shipped(data, dropped={"shipper_log_group": len(events)}))
-    labelled = label(data, found.tags, region=around.region, settings=settings, known=found.known)
+    labelled = label_stream(
+        data, found.tags, region=deps.region, settings=settings, known=found.known
+    )
     try:
         transformed = transform(
             data,
             labelled.stream,
             labelled.metadata,
-            book=around.book,
+            rule_state=deps.rule_state,
             settings=settings,
-            remaining=around.sink.remaining,
+            remaining=deps.sink.remaining,
         )
     except OutOfTimeError:
         untouched = [Entry(0, event.message, (), event) for event in events]

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.select import Passed, Rules, select
+from loki_shipper.subscriber.select import NotSelected, Selection, select
 
 _PREFIX: Final = "LogGroupName NOT IN "
 _MAX_BYTES = 25 * 1024
@@ -42,7 +42,7 @@ class InForce(Struct, frozen=True):
         return group.name not in self.policy.excluded
 
 
-def account_policy(groups: Iterable[LogGroup], rules: Rules) -> Policy:
+def account_policy(groups: Iterable[LogGroup], rules: Selection) -> Policy:
     """Give the policy that links all log groups but those that the rules pass over.
 
     `groups` are all there are.
@@ -53,9 +53,9 @@ def account_policy(groups: Iterable[LogGroup], rules: Rules) -> Policy:
     return structs.replace(policy, excluded=policy.excluded.union(settings.own_log_groups))
 
 
-def exclude_also(before: Policy, groups: Iterable[LogGroup], rules: Rules) -> Policy:
+def exclude_also(before: Policy, groups: Iterable[LogGroup], rules: Selection) -> Policy:
     """Give a policy that says of these log groups what the rules say, and of others as before."""
-    passed = {group.name: isinstance(select(group, rules), Passed) for group in groups}
+    passed = {group.name: isinstance(select(group, rules), NotSelected) for group in groups}
     excluded = {name for name, is_passed in passed.items() if is_passed}
     return structs.replace(before, excluded=(before.excluded - passed.keys()) | excluded)
 

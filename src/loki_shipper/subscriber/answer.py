@@ -17,7 +17,7 @@ NOTHING_LINKED = "loki-shipper-links-none"
 _LONGEST_REASON = 1000
 _SECONDS = 10
 
-type Send = Callable[[str, bytes], None]
+type SendAnswer = Callable[[str, bytes], None]
 """Puts a body to a URL."""
 
 type StackStatus = Callable[[str], str | None]

@@ -5,15 +5,15 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
+from loki_shipper.aws.paced_calls import ERROR_KINDS, AwsError
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.pace import KINDS, AwsError
-from loki_shipper.subscriber.plan import Action, Delete, Put, Skip
+from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 
 
 class Done(Struct, frozen=True, tag_field="outcome", tag="done"):
     """AWS did it."""
 
-    action: Put | Delete
+    action: PutFilter | DeleteFilter
 
     @property
     def group(self) -> str:
@@ -24,7 +24,7 @@ class Done(Struct, frozen=True, tag_field="outcome", tag="done"):
 class Skipped(Struct, frozen=True, tag_field="outcome", tag="skipped"):
     """Nothing was done, for a reason that is nobody's error."""
 
-    skip: Skip
+    skip: SkipGroup
 
     @property
     def group(self) -> str:
@@ -32,7 +32,7 @@ class Skipped(Struct, frozen=True, tag_field="outcome", tag="skipped"):
         return self.skip.group
 
 
-type Step = Literal["look", "link", "unlink", "first_lines"]
+type FailedStep = Literal["look", "link", "unlink", "first_lines"]
 """What a run does for a log group: reads its filters, changes ours, ships its first lines."""
 
 
@@ -42,74 +42,74 @@ class Failed(Struct, frozen=True, tag_field="outcome", tag="failed"):
     group: str
     why: str
     detail: str = ""
-    step: Step = "link"
+    step: FailedStep = "link"
 
     @property
     def is_temporary(self) -> bool:
         """Tell whether AWS was asked too much of, so that a later run may succeed by itself."""
-        return KINDS.get(self.why) in {"throttled", "busy"}
+        return ERROR_KINDS.get(self.why) in {"throttled", "busy"}
 
 
-type Outcome = Done | Skipped | Failed
+type ActionOutcome = Done | Skipped | Failed
 
 
-class Hands(Struct, frozen=True):
+class FilterWriter(Struct, frozen=True):
     """How filters are put (log group, pattern) and deleted. Both raise AwsError."""
 
     put: Callable[[str, str], None]
     delete: Callable[[str], None]
 
 
-def apply(action: Action, hands: Hands) -> Outcome:
+def apply(action: FilterAction, writer: FilterWriter) -> ActionOutcome:
     """Do what the plan says.
 
     Raises AwsError where no action could be done: credentials expired, or AWS out of reach.
     """
     try:
-        return _applied(action, hands)
+        return _applied(action, writer)
     except AwsError as error:
         return understood(action, error)
 
 
-def _applied(action: Action, hands: Hands) -> Outcome:
+def _applied(action: FilterAction, writer: FilterWriter) -> ActionOutcome:
     match action:
-        case Put(group=group, pattern=pattern):
-            hands.put(group, pattern)
+        case PutFilter(group=group, pattern=pattern):
+            writer.put(group, pattern)
             return Done(action)
-        case Delete(group=group):
-            hands.delete(group)
+        case DeleteFilter(group=group):
+            writer.delete(group)
             return Done(action)
-        case Skip(group=group, reason=Reason.UNREADABLE, detail=why):
+        case SkipGroup(group=group, reason=Reason.UNREADABLE, detail=why):
             return Failed(group, why, Reason.UNREADABLE.words, "look")
-        case Skip():
+        case SkipGroup():
             return Skipped(action)
         case _:
             assert_never(action)
 
 
-def understood(action: Action, error: AwsError) -> Outcome:
+def understood(action: FilterAction, error: AwsError) -> ActionOutcome:
     """Say what an error means for an action. Raises it where no action could be done."""
     match error.kind, action:
         case (("expired" | "unreachable"), _):
             raise error
-        case "gone", Delete():
+        case "gone", DeleteFilter():
             # The filter or its log group: either way it is no more.
             return Done(action)
         case "gone", _:
-            return Skipped(Skip(action.group, Reason.GONE))
+            return Skipped(SkipGroup(action.group, Reason.GONE))
         case "full", _:
-            return Skipped(Skip(action.group, Reason.FULL))
+            return Skipped(SkipGroup(action.group, Reason.FULL))
         case _:
             return Failed(action.group, error.code, str(error), _step(action))
 
 
-def _step(action: Action) -> Step:
+def _step(action: FilterAction) -> FailedStep:
     match action:
-        case Put():
+        case PutFilter():
             return "link"
-        case Delete():
+        case DeleteFilter():
             return "unlink"
-        case Skip():
+        case SkipGroup():
             return "look"
         case _:
             assert_never(action)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loki_shipper.aws.paced_calls import ERROR_KINDS, AwsError, PacedCalls
 from loki_shipper.model import LogEvent
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup
-from loki_shipper.subscriber.pace import KINDS, AwsError, Pace
 from loki_shipper.subscriber.request import group_name
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from boto3 import Session
 
-    from loki_shipper.subscriber.settings import Settings
+    from loki_shipper.subscriber.settings import SubscriberSettings
 
 _LAMBDA_GROUP = "/aws/lambda/"
 _POLICY = "SUBSCRIPTION_FILTER_POLICY"
 
 
-class Clients(NamedTuple):
+class SubscriberClients(NamedTuple):
     """The boto3 clients that are called, or what stands for them in a test."""
 
     logs: Any
@@ -34,7 +34,7 @@ class Clients(NamedTuple):
     queues: Any
 
 
-def connect(session: Session | None = None) -> Clients:
+def connect(session: Session | None = None) -> SubscriberClients:
     """Make the clients; region, credentials and endpoint are boto3's to find."""
     import boto3
     from botocore.config import Config
@@ -45,7 +45,7 @@ def connect(session: Session | None = None) -> Clients:
     once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
     # A function may run for 15 minutes.
     patient = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=910)
-    return Clients(
+    return SubscriberClients(
         session.client("logs", config=once),
         session.client("resourcegroupstaggingapi", config=once),
         session.client("s3", config=once),
@@ -62,13 +62,15 @@ class PolicyTexts(NamedTuple):
     updated: int
 
 
-class Aws:
+class SubscriberAws:
     """CloudWatch Logs, tags, bucket and shipper of one account and Region.
 
     Every method raises AwsError, after trying again what may go better.
     """
 
-    def __init__(self, clients: Clients, settings: Settings, pace: Pace) -> None:
+    def __init__(
+        self, clients: SubscriberClients, settings: SubscriberSettings, pace: PacedCalls
+    ) -> None:
         self._clients = clients
         self._settings = settings
         self._pace = pace
@@ -399,7 +401,7 @@ def _from_answer(answer: Any) -> AwsError:
     code, message = answer["Error"]["Code"], answer["Error"].get("Message", "")
     if "Could not execute the lambda function" in message:
         return AwsError("not_permitted_yet", code, message)
-    if code in KINDS:
-        return AwsError(KINDS[code], code, message)
+    if code in ERROR_KINDS:
+        return AwsError(ERROR_KINDS[code], code, message)
     busy = answer["ResponseMetadata"]["HTTPStatusCode"] >= 500  # noqa: PLR2004 - HTTP's own
     return AwsError("busy" if busy else "refused", code, message)

@@ -6,8 +6,8 @@ from typing import Any
 from msgspec import Struct, structs
 
 from loki_shipper.subscriber.catch_up import Read
-from loki_shipper.subscriber.payload import Origin, payloads
-from loki_shipper.subscriber.shipping import Ship
+from loki_shipper.subscriber.payload import FilteredGroup, payloads
+from loki_shipper.subscriber.shipping import ShipLogData
 
 _STEP_MS = 1_800_000
 """What is done between two looks at how far it has come: so much is repeated after a stop."""
@@ -41,7 +41,9 @@ class Progress(Struct, frozen=True):
         return self.lines - self.dropped - self.rejected - self.deferred - self.errored
 
 
-def backfill(span: Span, origin: Origin, *, read: Read, ship: Ship) -> Iterator[Progress]:
+def backfill(
+    span: Span, origin: FilteredGroup, *, read: Read, ship: ShipLogData
+) -> Iterator[Progress]:
     """Ship a span of time step by step, and say after each how far it has come.
 
     A step may be repeated: Loki folds what it has. Raises AwsError; then what is said to be done is

@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from loki_shipper.model import LogEvent
 from loki_shipper.subscriber.clock import Clock, wait_until
-from loki_shipper.subscriber.memory import Known
+from loki_shipper.subscriber.memory import GroupState
 from loki_shipper.subscriber.model import EFFECTIVE_MS
-from loki_shipper.subscriber.payload import Origin, payloads, text_bytes
-from loki_shipper.subscriber.shipping import Ship
+from loki_shipper.subscriber.payload import FilteredGroup, payloads, text_bytes
+from loki_shipper.subscriber.shipping import ShipLogData
 
 OLDEST_DAYS = 7
 """Age in days of the oldest line that stock Loki takes (`reject_old_samples_max_age`)."""
@@ -42,7 +42,7 @@ class CaughtUp(Struct, frozen=True):
     whole: bool
 
 
-def missed_until(known: Known) -> int | None:
+def missed_until(known: GroupState) -> int | None:
     """Give when a log group's filter or policy is effective for sure, in ms since 1970.
 
     What was ingested before that may not have been delivered. None: the log group is not linked.
@@ -50,7 +50,7 @@ def missed_until(known: Known) -> int | None:
     return None if known.since is None else known.since + EFFECTIVE_MS
 
 
-def is_open(known: Known) -> bool:
+def is_open(known: GroupState) -> bool:
     """Tell whether a log group has first lines that were not shipped.
 
     Only where the log group was new when it was linked: the past of others is for `backfill`.
@@ -60,7 +60,7 @@ def is_open(known: Known) -> bool:
     return known.since - known.created < _NEW_MS
 
 
-def is_expired(known: Known, now: int) -> bool:
+def is_expired(known: GroupState, now: int) -> bool:
     """Tell whether Loki takes none of a log group's first lines any more.
 
     `now` is in ms since 1970.
@@ -70,7 +70,7 @@ def is_expired(known: Known, now: int) -> bool:
 
 
 def catch_up(
-    known: Known, origin: Origin, *, read: Read, ship: Ship, clock: Clock
+    known: GroupState, origin: FilteredGroup, *, read: Read, ship: ShipLogData, clock: Clock
 ) -> CaughtUp | None:
     """Ship what a log group's filter or policy has missed; None where time was up before the end.
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from loki_shipper.shipper.tag_index import Tagged
+from loki_shipper.shipper.labels.tag_index import Tagged
 from loki_shipper.subscriber.model import LogGroup, Reason, Seen
-from loki_shipper.subscriber.plan import Action, Delete, Put, plan
-from loki_shipper.subscriber.select import Passed, Rules, Verdict
-from loki_shipper.subscriber.settings import Settings
+from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, PutFilter, plan
+from loki_shipper.subscriber.select import NotSelected, Selection, SelectionVerdict
+from loki_shipper.subscriber.settings import SubscriberSettings
 
 _BY_TAGS = {Reason.OWN, Reason.TAGS, Reason.NO_TENANT}
 
@@ -38,12 +38,14 @@ class FreshTags:
         return structs.replace(group, tags=tags)
 
 
-def is_by_tags(verdict: Verdict) -> bool:
+def is_by_tags(verdict: SelectionVerdict) -> bool:
     """Tell whether it is for its tags that a log group is not linked."""
-    return isinstance(verdict, Passed) and verdict.reason in _BY_TAGS
+    return isinstance(verdict, NotSelected) and verdict.reason in _BY_TAGS
 
 
-def confirm(seen: Seen, action: Action, rules: Rules, fresh: FreshTags) -> tuple[Seen, Action]:
+def confirm(
+    seen: Seen, action: FilterAction, rules: Selection, fresh: FreshTags
+) -> tuple[Seen, FilterAction]:
     """Give a log group and what is to be done about it, by fresh tags where tags decide.
 
     Raises AwsError.
@@ -55,11 +57,13 @@ def confirm(seen: Seen, action: Action, rules: Rules, fresh: FreshTags) -> tuple
     return again, action
 
 
-def _hangs_on_tags(group: LogGroup, action: Action, settings: Settings, now: int) -> bool:
+def _hangs_on_tags(
+    group: LogGroup, action: FilterAction, settings: SubscriberSettings, now: int
+) -> bool:
     match action:
-        case Delete(reason=reason):
+        case DeleteFilter(reason=reason):
             return reason in _BY_TAGS
-        case Put():
+        case PutFilter():
             # The pattern decides which lines are delivered; a mark, whether any are.
             return settings.filter_pattern_tag is not None or now - group.created < _NEW_MS
         case _:

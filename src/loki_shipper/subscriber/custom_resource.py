@@ -5,7 +5,7 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from loki_shipper.subscriber.request import StackChanged, goes_on
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
 
 _WAITS_MS = 3_500_000
 """How long CloudFormation waits for an answer: an hour, from which the way here and back goes."""
@@ -25,7 +25,7 @@ def seconds_left(stack: StackChanged, now: int) -> float:
     return (stack.began + _WAITS_MS - now) / 1000
 
 
-def next_request(stack: StackChanged, report: Report, now: int) -> dict[str, Any] | None:
+def next_request(stack: StackChanged, report: RunReport, now: int) -> dict[str, Any] | None:
     """Give the request with which another invocation goes on; None where there is no need or time.
 
     Only a deletion goes on: after the others the sweeps do. `now` is in ms since 1970.
@@ -36,7 +36,7 @@ def next_request(stack: StackChanged, report: Report, now: int) -> dict[str, Any
     return goes_on(stack.event, stack.began, report.resume)
 
 
-def failure(stack: StackChanged, report: Report) -> str | None:
+def failure(stack: StackChanged, report: RunReport) -> str | None:
     """Say why CloudFormation's request has failed; None where it has not."""
     match stack.kind:
         case "Create" | "Update":
@@ -47,7 +47,7 @@ def failure(stack: StackChanged, report: Report) -> str | None:
             assert_never(stack.kind)
 
 
-def _not_linked(report: Report) -> str | None:
+def _not_linked(report: RunReport) -> str | None:
     """Say why no log group is linked.
 
     A single one that could not be linked stops no deployment, nor does a log group without a place
@@ -70,7 +70,7 @@ def _not_linked(report: Report) -> str | None:
     )
 
 
-def _not_unlinked(report: Report) -> str | None:
+def _not_unlinked(report: RunReport) -> str | None:
     """Say which filters are left: CloudWatch Logs skips lines for what it cannot deliver.
 
     The next try goes on from here.

@@ -3,27 +3,27 @@
 import zlib
 from collections.abc import Iterator
 
+from loki_shipper.aws.paced_calls import AwsError
 from loki_shipper.subscriber.apply import Failed
 from loki_shipper.subscriber.catch_up import CaughtUp, catch_up, missed_until
-from loki_shipper.subscriber.memory import Known
-from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.payload import Origin
+from loki_shipper.subscriber.dependencies import SubscriberDependencies, remember
+from loki_shipper.subscriber.memory import GroupState
+from loki_shipper.subscriber.payload import FilteredGroup
+from loki_shipper.subscriber.run_state import RunState
 from loki_shipper.subscriber.shipping import shipping
-from loki_shipper.subscriber.surroundings import Surroundings, remember
-from loki_shipper.subscriber.tally import Tally
 
 _PATIENCE = 3
 """Failures in a row after which the rest waits for the next run: Loki is down, most likely."""
 
 
-def ship_first_lines(tally: Tally, deps: Surroundings) -> None:
+def ship_first_lines(state: RunState, deps: SubscriberDependencies) -> None:
     """Ship the first lines that are due, until time is up or the shipper has failed in a row.
 
     A log group whose lines cannot be shipped now is due again in the next run. Raises AwsError,
     ConflictError.
     """
     failures = 0
-    due = {} if tally.stopped else tally.due
+    due = {} if state.stopped else state.due
     try:
         for name, known in _in_turn(due, deps.clock.now()):
             if failures == _PATIENCE:
@@ -31,24 +31,24 @@ def ship_first_lines(tally: Tally, deps: Surroundings) -> None:
             try:
                 caught_up = _catch_up(name, known, deps)
             except AwsError as error:
-                failures += _count_failure(name, error, tally)
+                failures += _count_failure(name, error, state)
             else:
                 failures = 0
                 if caught_up is not None:
-                    tally.add_catch_up(name, caught_up)
+                    state.add_catch_up(name, caught_up)
     finally:
         if due:
-            remember(tally.lesson_of_first_lines(), deps)
+            remember(state.first_lines_update(), deps)
 
 
-def _in_turn(due: dict[str, Known], now: int) -> Iterator[tuple[str, Known]]:
+def _in_turn(due: dict[str, GroupState], now: int) -> Iterator[tuple[str, GroupState]]:
     """Give log groups whose filter is effective first, in another order in each run.
 
     Otherwise three log groups that Loki always refuses, for a forbidden tenant say, would come
     first in each run and keep all others waiting.
     """
 
-    def turn(each: tuple[str, Known]) -> tuple[int, int]:
+    def turn(each: tuple[str, GroupState]) -> tuple[int, int]:
         name, known = each
         until = missed_until(known)
         assert until is not None
@@ -57,14 +57,14 @@ def _in_turn(due: dict[str, Known], now: int) -> Iterator[tuple[str, Known]]:
     return iter(sorted(due.items(), key=turn))
 
 
-def _catch_up(name: str, known: Known, deps: Surroundings) -> CaughtUp | None:
+def _catch_up(name: str, known: GroupState, deps: SubscriberDependencies) -> CaughtUp | None:
     until = missed_until(known)
     pattern = (
         deps.settings.filter_pattern if known.filters.ours is None else known.filters.ours.pattern
     )
     return catch_up(
         known,
-        Origin(deps.settings.origin.account, name, deps.settings.filter_name),
+        FilteredGroup(deps.settings.origin.account, name, deps.settings.filter_name),
         read=lambda start, end: deps.aws.events(
             name, start=start, end=end, pattern=pattern, ingested_before=until
         ),
@@ -73,10 +73,10 @@ def _catch_up(name: str, known: Known, deps: Surroundings) -> CaughtUp | None:
     )
 
 
-def _count_failure(name: str, error: AwsError, tally: Tally) -> int:
+def _count_failure(name: str, error: AwsError, state: RunState) -> int:
     """Count a failure; a log group that is gone is none."""
     if error.kind == "gone":
-        tally.add_gone(name)
+        state.add_gone(name)
         return 0
-    tally.add_other(Failed(name, error.code, f"its first lines wait: {error}", "first_lines"))
+    state.add_other(Failed(name, error.code, f"its first lines wait: {error}", "first_lines"))
     return 1

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from loki_shipper.subscriber.account_policy import InForce
-from loki_shipper.subscriber.memory import Known
+from loki_shipper.subscriber.memory import GroupState
 from loki_shipper.subscriber.model import Filters, LogGroup
 
 
 def follow(
-    before: Known | None, group: LogGroup, filters: Filters, in_force: InForce | None
-) -> Known:
+    before: GroupState | None, group: LogGroup, filters: Filters, in_force: InForce | None
+) -> GroupState:
     """Give what is known of a log group that has these filters, and may be covered by the policy.
 
     Where its lines were delivered before, they were without a break: the new comes before the old
@@ -20,13 +20,13 @@ def follow(
     was_passed_over = before is not None and since is None
     times = [*_times(group, filters, in_force, newly=is_new or was_passed_over)]
     if not times:
-        return Known(group.created, filters)
+        return GroupState(group.created, filters)
     if before is None or since is None or is_new:
-        return Known(group.created, filters, since=min(times))
-    return Known(group.created, filters, before.caught_up, since)
+        return GroupState(group.created, filters, since=min(times))
+    return GroupState(group.created, filters, before.caught_up, since)
 
 
-def _since(known: Known) -> int | None:
+def _since(known: GroupState) -> int | None:
     """Give since when a log group's lines are delivered; older memories know it of filters only."""
     if known.since is None and known.filters.ours is not None:
         return known.filters.ours.since

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from loki_shipper.shipper.tag_index import (
+from loki_shipper.shipper.labels.tag_index import (
     Tagged,
     TagIndex,
     decode_index,
@@ -10,10 +10,10 @@ from loki_shipper.shipper.tag_index import (
     index_key,
     merge,
 )
+from loki_shipper.subscriber.inventory import Inventory
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.settings import Origin, Settings
+from loki_shipper.subscriber.settings import Origin, SubscriberSettings
 from loki_shipper.subscriber.store import Objects, update
-from loki_shipper.subscriber.survey import Survey
 
 _STALE_MS = 600_000
 """How far GetResources, from which a sweep has its tags, may be behind, in ms.
@@ -23,7 +23,9 @@ time stays in the index until the next sweep but one, which does no harm.
 """
 
 
-def index(found: Survey, fresh: Mapping[str, Tagged], settings: Settings, objects: Objects) -> None:
+def index(
+    found: Inventory, fresh: Mapping[str, Tagged], settings: SubscriberSettings, objects: Objects
+) -> None:
     """Join tags with those that others wrote: a survey's, and those that were read again.
 
     A survey of all log groups may not have all tags of those made in the last ten minutes. One that
@@ -47,7 +49,7 @@ def index_fresh(fresh: Mapping[str, Tagged], origin: Origin, objects: Objects) -
     _join(TagIndex(dict(fresh)), origin, objects)
 
 
-def _has_its_tenant(group: LogGroup, settings: Settings) -> bool:
+def _has_its_tenant(group: LogGroup, settings: SubscriberSettings) -> bool:
     """Tell whether tags that may not be all give the lines of a log group to nobody else."""
     return settings.tenant_tag is None or bool(group.tags.get(settings.tenant_tag))
 

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict, replace
 
+from loki_shipper.aws.paced_calls import AwsError, PacedCalls
 from loki_shipper.emf import FunctionLog
 from loki_shipper.subscriber.answer import Followed, stack_status
-from loki_shipper.subscriber.aws import Aws, connect
+from loki_shipper.subscriber.aws import SubscriberAws, connect
 from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.custom_resource import begun, failure, next_request, seconds_left
+from loki_shipper.subscriber.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.metrics import metrics
-from loki_shipper.subscriber.pace import AwsError, Pace
 from loki_shipper.subscriber.request import Ignored, StackChanged, changes, request
 from loki_shipper.subscriber.respond import follow_changes, respond
 from loki_shipper.subscriber.settings import settings
-from loki_shipper.subscriber.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loki_shipper.context import Context
-    from loki_shipper.subscriber.aws import Clients
-    from loki_shipper.subscriber.settings import Settings
-    from loki_shipper.subscriber.tally import Report
+    from loki_shipper.subscriber.aws import SubscriberClients
+    from loki_shipper.subscriber.run_state import RunReport
+    from loki_shipper.subscriber.settings import SubscriberSettings
 
 _SHARE = 0.5
 """Two batches of the queue are worked on at a time, and share the rates of calls."""
@@ -49,7 +49,7 @@ def run(event: Any, context: Context) -> dict[str, Any]:
             return {}
         case asked:
             configured = settings(os.environ)
-            report = respond(asked, _surroundings(configured, context))
+            report = respond(asked, _dependencies(configured, context))
             _record(report, configured)
             return asdict(report)
 
@@ -63,8 +63,8 @@ def follow_queue(records: list[dict[str, Any]], context: Context) -> dict[str, A
     """
     configured = settings(os.environ)
     asked, unreadable = changes(records)
-    around = _surroundings(configured, context, share=_SHARE)
-    report, unfinished = follow_changes({n for names in asked.values() for n in names}, around)
+    deps = _dependencies(configured, context, share=_SHARE)
+    report, unfinished = follow_changes({n for names in asked.values() for n in names}, deps)
     _record(report, configured)
     again = [message for message, names in asked.items() if unfinished.intersection(names)]
     return {"batchItemFailures": [{"itemIdentifier": each} for each in (*unreadable, *again)]}
@@ -82,37 +82,37 @@ def follow_stack(event: dict[str, Any], context: Context) -> Callable[[], Follow
     stack = begun(asked, _now())
 
     def run() -> Followed:
-        around = _surroundings(configured, context, partial(seconds_left, stack))
-        around = replace(around, stack_status=partial(stack_status, str(event.get("StackId"))))
-        report = respond(stack, around)
+        deps = _dependencies(configured, context, partial(seconds_left, stack))
+        deps = replace(deps, stack_status=partial(stack_status, str(event.get("StackId"))))
+        report = respond(stack, deps)
         _record(report, configured)
         return Followed(
             failure(stack, report),
             asdict(report),
-            is_done=not _goes_on(next_request(stack, report, _now()), around),
+            is_done=not _goes_on(next_request(stack, report, _now()), deps),
         )
 
     return run
 
 
-def _goes_on(event: dict[str, Any] | None, around: Surroundings) -> bool:
+def _goes_on(event: dict[str, Any] | None, deps: SubscriberDependencies) -> bool:
     """Have another invocation go on, if there is anything to go on with."""
-    if event is None or around.settings.queue_url is None:
+    if event is None or deps.settings.queue_url is None:
         return False
     try:
-        around.aws.put_on_queue(json.dumps(event))
+        deps.aws.put_on_queue(json.dumps(event))
     except AwsError:
         # CloudFormation hears what is left, and whoever deletes the stack goes on.
         return False
     return True
 
 
-def _surroundings(
-    configured: Settings,
+def _dependencies(
+    configured: SubscriberSettings,
     context: Context,
     waits: Callable[[int], float] = lambda _: float("inf"),
     share: float = 1.0,
-) -> Surroundings:
+) -> SubscriberDependencies:
     """Wire a run that ends before the function's time is up.
 
     It ends also before `waits` is, which gives the seconds that somebody waits at a time, in ms
@@ -125,11 +125,11 @@ def _surroundings(
     def jitter(longest: float) -> float:
         return random.uniform(0, longest)  # noqa: S311 - it spreads load, it keeps no secret
 
-    pace = Pace(
+    pace = PacedCalls(
         clock=time.monotonic, sleep=time.sleep, remaining=remaining, jitter=jitter, share=share
     )
     clock = Clock(_now, time.sleep, remaining)
-    return Surroundings(Aws(_clients(), configured, pace), configured, clock)
+    return SubscriberDependencies(SubscriberAws(_clients(), configured, pace), configured, clock)
 
 
 def _now() -> int:
@@ -137,11 +137,11 @@ def _now() -> int:
 
 
 @cache
-def _clients() -> Clients:
+def _clients() -> SubscriberClients:
     return connect()
 
 
-def _record(report: Report, configured: Settings) -> None:
+def _record(report: RunReport, configured: SubscriberSettings) -> None:
     trouble = report.failed or report.behind or report.given_up or report.left
     FunctionLog("subscriber", configured.stack, configured.log_level).write(
         "linked",

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from loki_shipper.aws.paced_calls import AwsError
 from loki_shipper.subscriber.account_policy import (
     InForce,
     Policy,
@@ -13,18 +14,17 @@ from loki_shipper.subscriber.account_policy import (
     exclude_also,
     read_policy,
 )
-from loki_shipper.subscriber.apply import Done, Failed, Outcome, Skipped
-from loki_shipper.subscriber.aws import Aws
+from loki_shipper.subscriber.apply import ActionOutcome, Done, Failed, Skipped
+from loki_shipper.subscriber.aws import SubscriberAws
 from loki_shipper.subscriber.clock import wait_until
 from loki_shipper.subscriber.confirm import FreshTags, is_by_tags
-from loki_shipper.subscriber.memory import Memory, recall
+from loki_shipper.subscriber.dependencies import SubscriberDependencies
+from loki_shipper.subscriber.inventory import Inventory
+from loki_shipper.subscriber.memory import Memory, remembered_state
 from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup, Reason
-from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.plan import Put, Skip
-from loki_shipper.subscriber.select import Rules, select
-from loki_shipper.subscriber.surroundings import Surroundings
-from loki_shipper.subscriber.survey import Survey
-from loki_shipper.subscriber.tally import Tally
+from loki_shipper.subscriber.plan import PutFilter, SkipGroup
+from loki_shipper.subscriber.run_state import RunState
+from loki_shipper.subscriber.select import Selection, select
 
 POLICY = "(account policy)"
 """Stands for a log group's name where an action is about the account policy."""
@@ -38,19 +38,19 @@ class Wanted(Struct, frozen=True):
     """
 
     policy: Policy
-    action: Put | Skip
+    action: PutFilter | SkipGroup
     began: int = 0
     since: int = 0
     excluded: frozenset[str] = frozenset()
 
 
-def is_by_policy(rules: Rules) -> bool:
+def is_by_policy(rules: Selection) -> bool:
     """Tell whether log groups are linked by the account policy."""
     return rules.settings.link_mode == "account" and not rules.stopped
 
 
 def wanted_policy(
-    found: Survey, rules: Rules, memory: Memory, fresh: FreshTags, aws: Aws
+    found: Inventory, rules: Selection, memory: Memory, fresh: FreshTags, aws: SubscriberAws
 ) -> Wanted | None:
     """Say what is to be done about the account policy.
 
@@ -66,9 +66,11 @@ def wanted_policy(
     else:
         after = exclude_also(before, found.groups, rules)
     if there is None:
-        return Wanted(after, Put(POLICY, after.pattern, "new"))
+        return Wanted(after, PutFilter(POLICY, after.pattern, "new"))
     action = (
-        Skip(POLICY, Reason.LINKED) if before == after else Put(POLICY, after.pattern, "changed")
+        SkipGroup(POLICY, Reason.LINKED)
+        if before == after
+        else PutFilter(POLICY, after.pattern, "changed")
     )
     excluded = frozenset[str]() if before is None else before.excluded
     return Wanted(after, action, memory.policy_since or there.updated, there.updated, excluded)
@@ -77,14 +79,14 @@ def wanted_policy(
 def _confirmed(
     groups: Iterable[LogGroup],
     before: Policy | None,
-    rules: Rules,
+    rules: Selection,
     memory: Memory,
     fresh: FreshTags,
 ) -> list[LogGroup]:
     """Read tags again of log groups that are linked and are to be excluded for their tags."""
 
     def is_linked(group: LogGroup) -> bool:
-        known = recall(memory, group)
+        known = remembered_state(memory, group)
         by_policy = before is not None and group.name not in before.excluded
         return by_policy or (known is not None and known.filters.ours is not None)
 
@@ -107,9 +109,9 @@ def _reread(group: LogGroup, fresh: FreshTags) -> LogGroup:
 def keep_policy(
     look: Callable[[], Wanted | None],
     put: Callable[[Policy], None],
-    rules: Rules,
+    rules: Selection,
     now: Callable[[], int],
-) -> tuple[Outcome, InForce | None]:
+) -> tuple[ActionOutcome, InForce | None]:
     """Put the account policy, or find it as it should be; None: it is not in force as it should be.
 
     `look` is `wanted_policy`, `put` puts a policy; both raise AwsError. Raises it where nothing can
@@ -119,22 +121,22 @@ def keep_policy(
         wanted = look()
         if wanted is None:
             return _not_there(), None
-        if isinstance(wanted.action, Put):
+        if isinstance(wanted.action, PutFilter):
             put(wanted.policy)
     except TooManyExcludedError as error:
         return Failed(POLICY, "TooManyExcluded", str(error)), None
     except AwsError as error:
         return _understood(error), None
     match wanted.action:
-        case Put() as action:
+        case PutFilter() as action:
             return Done(action), _in_force(wanted, now(), rules)
-        case Skip() as skip:
+        case SkipGroup() as skip:
             return Skipped(skip), _in_force(wanted, wanted.since, rules)
         case _:
             assert_never(wanted.action)
 
 
-def _in_force(wanted: Wanted, since: int, rules: Rules) -> InForce | None:
+def _in_force(wanted: Wanted, since: int, rules: Selection) -> InForce | None:
     """Give the policy that is there now; None: it delivers as the settings were before."""
     policy, settings = wanted.policy, rules.settings
     delivers = (policy.destination, policy.pattern)
@@ -158,18 +160,18 @@ def _understood(error: AwsError) -> Failed:
             return Failed(POLICY, error.code, str(error))
 
 
-def drop_policy(rules: Rules, tally: Tally, deps: Surroundings) -> None:
+def drop_policy(rules: Selection, state: RunState, deps: SubscriberDependencies) -> None:
     """Delete the account policy where it has had its day, and each log group has its filter.
 
     Where log groups are to be linked one by one, that takes a run that has linked them all, and
     filters that are effective; else the policy stays for the next run. Raises AwsError.
     """
-    may_be_there = tally.memory.account_policy or rules.settings.link_mode == "account"
-    if is_by_policy(rules) or not may_be_there or not tally.whole:
+    may_be_there = state.memory.account_policy or rules.settings.link_mode == "account"
+    if is_by_policy(rules) or not may_be_there or not state.whole:
         return
     if not rules.stopped and not (
-        tally.is_clean and wait_until(tally.newest_filter + EFFECTIVE_MS, deps.clock)
+        state.is_clean and wait_until(state.newest_filter + EFFECTIVE_MS, deps.clock)
     ):
         return
     deps.aws.delete_account_policy()
-    tally.account_policy = False
+    state.account_policy = False

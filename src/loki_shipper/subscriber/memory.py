@@ -16,7 +16,7 @@ from loki_shipper.subscriber.model import Filters, LogGroup
 from loki_shipper.subscriber.settings import Origin
 
 
-class Known(Struct, frozen=True, array_like=True):
+class GroupState(Struct, frozen=True, array_like=True):
     """What was last seen of a log group; `created` tells it from a later one of its name.
 
     `since` is when its lines began to be delivered, by our filter or the account policy, without a
@@ -37,21 +37,21 @@ class Memory(Struct, frozen=True):
     is; `account_policy`: ours is there, put first at `policy_since`, in ms since 1970.
     """
 
-    groups: dict[str, Known] = {}
+    groups: dict[str, GroupState] = {}
     by_hand: dict[str, bool] = {}
     stopped: bool = False
     account_policy: bool = False
     policy_since: int = 0
 
 
-class Lesson(Struct, frozen=True, kw_only=True):
+class MemoryUpdate(Struct, frozen=True, kw_only=True):
     """What a run learned: log groups as they are now (None: gone), orders that changed.
 
     `caught_up` names log groups whose first lines have been shipped, with their `created`; it says
     nothing of their filters, as those may have been changed meanwhile.
     """
 
-    groups: Mapping[str, Known | None] = {}
+    groups: Mapping[str, GroupState | None] = {}
     caught_up: Mapping[str, int] = {}
     by_hand: Mapping[str, bool | None] = {}
     stopped: bool | None = None
@@ -77,25 +77,31 @@ def decode_memory(body: bytes | None) -> Memory:
         return Memory()
 
 
-def learn(memory: Memory, lesson: Lesson) -> Memory:
+def merge_memory(memory: Memory, memory_update: MemoryUpdate) -> Memory:
     """Apply a lesson to a memory that another run may have changed meanwhile."""
-    groups = _changed(memory.groups, lesson.groups)
-    for name, created in lesson.caught_up.items():
+    groups = _changed(memory.groups, memory_update.groups)
+    for name, created in memory_update.caught_up.items():
         known = groups.get(name)
         if known is not None and known.created == created:
             groups[name] = structs.replace(known, caught_up=True)
     return Memory(
         groups=groups,
-        by_hand=_changed(memory.by_hand, lesson.by_hand),
-        stopped=memory.stopped if lesson.stopped is None else lesson.stopped,
+        by_hand=_changed(memory.by_hand, memory_update.by_hand),
+        stopped=memory.stopped if memory_update.stopped is None else memory_update.stopped,
         account_policy=(
-            memory.account_policy if lesson.account_policy is None else lesson.account_policy
+            memory.account_policy
+            if memory_update.account_policy is None
+            else memory_update.account_policy
         ),
-        policy_since=(memory.policy_since if lesson.policy_since is None else lesson.policy_since),
+        policy_since=(
+            memory.policy_since
+            if memory_update.policy_since is None
+            else memory_update.policy_since
+        ),
     )
 
 
-def recall(memory: Memory, group: LogGroup) -> Known | None:
+def remembered_state(memory: Memory, group: LogGroup) -> GroupState | None:
     """Give what is known of a log group; None where it is new, or made anew under its name."""
     known = memory.groups.get(group.name)
     return known if known is not None and known.created == group.created else None

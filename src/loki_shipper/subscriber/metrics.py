@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.tally import Report
+from loki_shipper.subscriber.run_state import RunReport
 
 
-def metrics(report: Report) -> Iterator[tuple[str, str, float]]:
+def metrics(report: RunReport) -> Iterator[tuple[str, str, float]]:
     """Give each metric's name, CloudWatch unit and value.
 
     `FirstLinesGivenUp` counts log groups. `LogGroupsSeen`, `LogGroupsLinked` and what was skipped

@@ -55,7 +55,7 @@ class Gone(Struct, frozen=True):
     """The log group was deleted between listing and looking."""
 
 
-class Unreadable(Struct, frozen=True):
+class UnreadableFilters(Struct, frozen=True):
     """The filters could not be read; `why` is AWS's name for it."""
 
     why: str
@@ -65,7 +65,7 @@ class Seen(Struct, frozen=True):
     """A log group, and what is known of its filters."""
 
     group: LogGroup
-    filters: Filters | Gone | Unreadable
+    filters: Filters | Gone | UnreadableFilters
 
 
 class Reason(StrEnum):

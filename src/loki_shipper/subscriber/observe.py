@@ -5,22 +5,22 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
-from loki_shipper.subscriber.memory import Memory, recall
-from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Seen, Turn, Unreadable
-from loki_shipper.subscriber.pace import AwsError
+from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.subscriber.memory import Memory, remembered_state
+from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Seen, Turn, UnreadableFilters
 
 _HOUR_MS = 3_600_000
 ROUND = 24
 """Hours in which every log group is looked at once, whatever the memory says."""
 
-type Distrust = Callable[[LogGroup], bool]
+type RecheckPolicy = Callable[[LogGroup], bool]
 """Tells whether to look at a log group's filters although they are known."""
 
 type IsSelected = Callable[[LogGroup], bool]
 """Tells whether the settings select a log group."""
 
 
-class Sight(Struct, frozen=True):
+class FilterReader(Struct, frozen=True):
     """How filters are read (`look`, raises AwsError), and when looking must end."""
 
     look: Callable[[str], Filters]
@@ -30,8 +30,8 @@ class Sight(Struct, frozen=True):
 def observe(
     groups: Iterable[LogGroup],
     memory: Memory,
-    distrust: Distrust,
-    sight: Sight,
+    recheck: RecheckPolicy,
+    reader: FilterReader,
     is_selected: IsSelected,
 ) -> Iterator[Seen]:
     """Give log groups with their filters, until time is up.
@@ -42,27 +42,27 @@ def observe(
     """
 
     def turn(group: LogGroup) -> tuple[bool, Turn]:
-        is_last = recall(memory, group) is None and not is_selected(group)
+        is_last = remembered_state(memory, group) is None and not is_selected(group)
         return is_last, group.turn
 
     doubted = []
     for group in sorted(groups, key=turn):
-        if sight.remaining() <= 0:
+        if reader.remaining() <= 0:
             return
-        known = recall(memory, group)
+        known = remembered_state(memory, group)
         if known is None:
-            yield Seen(group, _looked(group.name, sight.look))
-        elif distrust(group):
+            yield Seen(group, _looked(group.name, reader.look))
+        elif recheck(group):
             doubted.append(group)
         else:
             yield Seen(group, known.filters)
     for group in doubted:
-        if sight.remaining() <= 0:
+        if reader.remaining() <= 0:
             return
-        yield Seen(group, _looked(group.name, sight.look))
+        yield Seen(group, _looked(group.name, reader.look))
 
 
-def _looked(name: str, look: Callable[[str], Filters]) -> Filters | Gone | Unreadable:
+def _looked(name: str, look: Callable[[str], Filters]) -> Filters | Gone | UnreadableFilters:
     try:
         return look(name)
     except AwsError as error:
@@ -72,10 +72,10 @@ def _looked(name: str, look: Callable[[str], Filters]) -> Filters | Gone | Unrea
             case "expired" | "unreachable":
                 raise
             case _:
-                return Unreadable(error.code)
+                return UnreadableFilters(error.code)
 
 
-def hourly(now: int) -> Distrust:
+def hourly(now: int) -> RecheckPolicy:
     """Distrust one log group in 24, another one each hour; `now` is in ms since 1970."""
     turn = now // _HOUR_MS % ROUND
     return lambda group: zlib.crc32(group.name.encode()) % ROUND == turn

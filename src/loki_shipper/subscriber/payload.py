@@ -10,7 +10,7 @@ from loki_shipper.model import LogData, LogEvent
 _MAX_BYTES = 1_000_000
 
 
-class Origin(Struct, frozen=True):
+class FilteredGroup(Struct, frozen=True):
     """Whose log events they are: an account's, and through which filter they would have come."""
 
     account: str
@@ -18,7 +18,7 @@ class Origin(Struct, frozen=True):
     filter_name: str
 
 
-def payloads(events: Iterable[tuple[str, LogEvent]], origin: Origin) -> Iterator[LogData]:
+def payloads(events: Iterable[tuple[str, LogEvent]], origin: FilteredGroup) -> Iterator[LogData]:
     """Pack log events, each with its log stream, into payloads of one log stream each.
 
     A payload holds at most 1 MB of text, as those of CloudWatch Logs do. Their order means nothing:

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from loki_shipper.aws.paced_calls import AwsError
 from loki_shipper.subscriber.account_policy import Policy, policy_texts
-from loki_shipper.subscriber.apply import Hands, Outcome, apply, understood
+from loki_shipper.subscriber.apply import ActionOutcome, FilterWriter, apply, understood
 from loki_shipper.subscriber.clock import wait_until
 from loki_shipper.subscriber.confirm import FreshTags, confirm
+from loki_shipper.subscriber.dependencies import SubscriberDependencies, read_memory, remember
+from loki_shipper.subscriber.inventory import Inventory
 from loki_shipper.subscriber.keep_policy import (
     drop_policy,
     is_by_policy,
@@ -15,83 +18,88 @@ from loki_shipper.subscriber.keep_policy import (
 )
 from loki_shipper.subscriber.memory import Memory
 from loki_shipper.subscriber.model import EFFECTIVE_MS, Reason, Seen
-from loki_shipper.subscriber.observe import Distrust, Sight, observe
-from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.plan import Action, Delete, Skip, plan
-from loki_shipper.subscriber.select import Rules, is_selected
-from loki_shipper.subscriber.settings import Settings
-from loki_shipper.subscriber.stop_order import StopOrder, StoppedError
-from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
-from loki_shipper.subscriber.survey import Survey
-from loki_shipper.subscriber.tally import Tally
+from loki_shipper.subscriber.observe import FilterReader, RecheckPolicy, observe
+from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, SkipGroup, plan
+from loki_shipper.subscriber.run_state import RunState
+from loki_shipper.subscriber.select import Selection, is_selected
+from loki_shipper.subscriber.settings import SubscriberSettings
+from loki_shipper.subscriber.stop_order import StopOrder, UnlinkOrderedError
 
 
-def rules(settings: Settings, memory: Memory) -> Rules:
+def selection(settings: SubscriberSettings, memory: Memory) -> Selection:
     """Join what the settings say with what people ordered."""
-    return Rules(settings=settings, by_hand=memory.by_hand, stopped=memory.stopped)
+    return Selection(settings=settings, by_hand=memory.by_hand, stopped=memory.stopped)
 
 
 def planned(
-    found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
-) -> Iterator[Action]:
+    found: Inventory,
+    ruled: Selection,
+    memory: Memory,
+    recheck: RecheckPolicy,
+    deps: SubscriberDependencies,
+) -> Iterator[FilterAction]:
     """Say what `reconcile` would do, action by action, and do nothing. Raises AwsError."""
-    fresh = FreshTags(around.aws.tags, around.clock.now)
+    fresh = FreshTags(deps.aws.tags, deps.clock.now)
     if is_by_policy(ruled):
-        wanted = wanted_policy(found, ruled, memory, fresh, around.aws)
+        wanted = wanted_policy(found, ruled, memory, fresh, deps.aws)
         if wanted is not None:
             yield wanted.action
-    for seen in _observe(found, ruled, memory, distrust, around):
+    for seen in _observe(found, ruled, memory, recheck, deps):
         [action] = plan([seen], ruled)
         yield _foretold(seen, action, ruled, fresh) if found.whole else action
 
 
-def _foretold(seen: Seen, action: Action, ruled: Rules, fresh: FreshTags) -> Action:
+def _foretold(seen: Seen, action: FilterAction, ruled: Selection, fresh: FreshTags) -> FilterAction:
     try:
         return confirm(seen, action, ruled, fresh)[1]
     except AwsError as error:
         if error.kind != "gone":
             raise
-        return Skip(action.group, Reason.GONE)
+        return SkipGroup(action.group, Reason.GONE)
 
 
 def reconcile(
-    found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
-) -> Tally:
+    found: Inventory,
+    ruled: Selection,
+    memory: Memory,
+    recheck: RecheckPolicy,
+    deps: SubscriberDependencies,
+) -> RunState:
     """Link and unlink as the rules say, until time is up or everything is ordered to be unlinked.
 
     What was done is remembered also where this ends early. Raises AwsError, ConflictError.
     """
-    fresh = FreshTags(around.aws.tags, around.clock.now)
-    tally = Tally(found, memory, around.settings.shipper_arn, fresh.read)
-    seen = _observe(found, ruled, memory, distrust, around)
+    fresh = FreshTags(deps.aws.tags, deps.clock.now)
+    state = RunState(found, memory, deps.settings.shipper_arn, fresh.read)
+    seen = _observe(found, ruled, memory, recheck, deps)
     try:
-        _Run(found, ruled, fresh, tally, around).link(seen)
-    except StoppedError:
-        tally.stopped = True
+        _LinkRun(found, ruled, fresh, state, deps).link(seen)
+    except UnlinkOrderedError:
+        state.stopped = True
     finally:
-        remember(tally.lesson(), around)
-    return tally
+        remember(state.memory_update(), deps)
+    return state
 
 
-class _Run:
+class _LinkRun:
     """One run over the log groups that were found."""
 
     def __init__(
         self,
-        found: Survey,
-        ruled: Rules,
+        found: Inventory,
+        ruled: Selection,
         fresh: FreshTags,
-        tally: Tally,
-        deps: Surroundings,
+        state: RunState,
+        deps: SubscriberDependencies,
     ) -> None:
         self._found = found
         self._ruled = ruled
         self._fresh = fresh
-        self._tally = tally
+        self._tally = state
         self._deps = deps
         order = StopOrder(lambda: read_memory(deps), deps.clock.now, found.began)
         self._ready: Callable[[], None] = _nothing if ruled.stopped else order.check
-        self._hands = Hands(self._put_filter, deps.aws.delete_filter)
+        self._hands = FilterWriter(self._put_filter, deps.aws.delete_filter)
 
     def link(self, groups: Iterable[Seen]) -> None:
         """Link and unlink. Raises StoppedError, AwsError."""
@@ -103,7 +111,9 @@ class _Run:
             try:
                 seen, action = self._decide(group)
             except AwsError as error:
-                self._count(group, understood(Skip(group.group.name, Reason.UNREADABLE), error))
+                self._count(
+                    group, understood(SkipGroup(group.group.name, Reason.UNREADABLE), error)
+                )
                 continue
             if not self._is_time_for(action):
                 return
@@ -120,23 +130,23 @@ class _Run:
         self._deps.tell(outcome)
         return in_force is not None
 
-    def _decide(self, seen: Seen) -> tuple[Seen, Action]:
+    def _decide(self, seen: Seen) -> tuple[Seen, FilterAction]:
         [action] = plan([seen], self._ruled)
         # Tags of log groups that were named are fresh already.
         return (
             confirm(seen, action, self._ruled, self._fresh) if self._found.whole else (seen, action)
         )
 
-    def _is_time_for(self, action: Action) -> bool:
+    def _is_time_for(self, action: FilterAction) -> bool:
         """Wait until the policy delivers before a filter goes; False where the run ends before."""
         in_force = self._tally.in_force
         match action:
-            case Delete(reason=Reason.ACCOUNT_POLICY) if in_force is not None:
+            case DeleteFilter(reason=Reason.ACCOUNT_POLICY) if in_force is not None:
                 return wait_until(in_force.since + EFFECTIVE_MS, self._deps.clock)
             case _:
                 return True
 
-    def _count(self, seen: Seen, outcome: Outcome) -> None:
+    def _count(self, seen: Seen, outcome: ActionOutcome) -> None:
         self._tally.add(seen, outcome, self._deps.clock.now())
         self._deps.tell(outcome)
 
@@ -152,7 +162,11 @@ def _nothing() -> None:
 
 
 def _observe(
-    found: Survey, ruled: Rules, memory: Memory, distrust: Distrust, around: Surroundings
+    found: Inventory,
+    ruled: Selection,
+    memory: Memory,
+    recheck: RecheckPolicy,
+    deps: SubscriberDependencies,
 ) -> Iterator[Seen]:
-    sight = Sight(around.aws.filters, around.clock.remaining)
-    return observe(found.groups, memory, distrust, sight, partial(is_selected, rules=ruled))
+    reader = FilterReader(deps.aws.filters, deps.clock.remaining)
+    return observe(found.groups, memory, recheck, reader, partial(is_selected, rules=ruled))

@@ -40,14 +40,14 @@ class Ignored(Struct, frozen=True):
     """Do nothing: it concerns no log group, or the call that it tells of failed."""
 
 
-type Request = Sweep | GroupsChanged | StackChanged | Ignored
+type SubscriberRequest = Sweep | GroupsChanged | StackChanged | Ignored
 
 _BEGAN, _RESUME = "LokiShipperBegan", "LokiShipperResume"
 _BY_NAME = {"CreateLogGroup", "DeleteLogGroup", "TagLogGroup", "UntagLogGroup"}
 _BY_ARN = {"TagResource", "UntagResource"}
 
 
-def request(event: Any) -> Request:
+def request(event: Any) -> SubscriberRequest:
     """Read an event of EventBridge, CloudFormation, or a caller. Raises RequestError.
 
     A caller sends `{"action": "sweep"}` or `{"action": "look", "groups": [name, …]}`.
@@ -95,7 +95,7 @@ def changes(records: list[dict[str, Any]]) -> tuple[dict[str, tuple[str, ...]], 
     return named, unreadable
 
 
-def _called(name: str, detail: dict[str, Any]) -> Request:
+def _called(name: str, detail: dict[str, Any]) -> SubscriberRequest:
     match detail:
         case {"errorCode": str()}:
             return Ignored()

@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from typing import assert_never
 
+from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.subscriber.dependencies import SubscriberDependencies, read_memory, remember
 from loki_shipper.subscriber.first_lines import ship_first_lines
 from loki_shipper.subscriber.index import index, index_fresh
-from loki_shipper.subscriber.memory import Lesson
-from loki_shipper.subscriber.observe import Distrust, always, hourly, never
-from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.reconcile import reconcile, rules
+from loki_shipper.subscriber.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.memory import MemoryUpdate
+from loki_shipper.subscriber.observe import RecheckPolicy, always, hourly, never
+from loki_shipper.subscriber.reconcile import reconcile, selection
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
+from loki_shipper.subscriber.run_state import RunReport, RunState
 from loki_shipper.subscriber.store import ConflictError
-from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
-from loki_shipper.subscriber.survey import Survey, survey
-from loki_shipper.subscriber.tally import Report, Tally
 from loki_shipper.subscriber.unlink import unlink_before_deletion
 
 
@@ -21,26 +21,28 @@ class DeletedError(Exception):
     """Raised when log groups are to be linked for a stack that is being deleted."""
 
 
-def respond(asked: Sweep | GroupsChanged | StackChanged, around: Surroundings) -> Report:
+def respond(asked: Sweep | GroupsChanged | StackChanged, deps: SubscriberDependencies) -> RunReport:
     """Do what is asked, as far as time allows. Raises AwsError, ConflictError, DeletedError."""
     match asked:
         case Sweep():
-            tally = _run(around, hourly(around.clock.now()))
+            state = _run(deps, hourly(deps.clock.now()))
         case GroupsChanged(names=names):
-            tally = _run(around, always, names)
+            state = _run(deps, always, names)
         case StackChanged(kind="Delete", resume=resume):
-            return unlink_before_deletion(around, resume)
+            return unlink_before_deletion(deps, resume)
         case StackChanged():
-            _start_again(asked, around)
+            _start_again(asked, deps)
             # First lines are left to the next sweep: CloudFormation waits for an answer.
-            return _run(around, never).report()
+            return _run(deps, never).report()
         case _:
             assert_never(asked)
-    ship_first_lines(tally, around)
-    return tally.report()
+    ship_first_lines(state, deps)
+    return state.report()
 
 
-def follow_changes(names: Iterable[str], around: Surroundings) -> tuple[Report, frozenset[str]]:
+def follow_changes(
+    names: Iterable[str], deps: SubscriberDependencies
+) -> tuple[RunReport, frozenset[str]]:
     """Look at log groups that were made, deleted or tagged anew, many at a time.
 
     They are written into the index, linked, and written into the memory, once for all of them. An
@@ -48,51 +50,53 @@ def follow_changes(names: Iterable[str], around: Surroundings) -> tuple[Report, 
     Returns the names that are to be looked at again, as time was up or AWS was busy. Raises
     AwsError, ConflictError.
     """
-    memory = read_memory(around)
+    memory = read_memory(deps)
     # Where everything is unlinked, the stack is being deleted most likely: its time is short.
-    found = survey(around.aws, around.clock.now(), () if memory.stopped else names)
-    has_index = around.settings.bucket is not None
-    is_indexed = has_index and _is_indexed(found, around)
-    tally = reconcile(found, rules(around.settings, memory), memory, never, around)
-    if has_index and (tally.fresh_tags or not is_indexed):
-        index(found, tally.fresh_tags, around.settings, around.aws)
-    ship_first_lines(tally, around)
-    return tally.report(), tally.unfinished
+    found = take_inventory(deps.aws, deps.clock.now(), () if memory.stopped else names)
+    has_index = deps.settings.bucket is not None
+    is_indexed = has_index and _is_indexed(found, deps)
+    state = reconcile(found, selection(deps.settings, memory), memory, never, deps)
+    if has_index and (state.fresh_tags or not is_indexed):
+        index(found, state.fresh_tags, deps.settings, deps.aws)
+    ship_first_lines(state, deps)
+    return state.report(), state.unfinished
 
 
-def _is_indexed(found: Survey, around: Surroundings) -> bool:
+def _is_indexed(found: Inventory, deps: SubscriberDependencies) -> bool:
     """Write tags into the index; tell whether that worked."""
     try:
-        index(found, {}, around.settings, around.aws)
+        index(found, {}, deps.settings, deps.aws)
     except (AwsError, ConflictError):
         return False
     return True
 
 
-def _start_again(stack: StackChanged, around: Surroundings) -> None:
+def _start_again(stack: StackChanged, deps: SubscriberDependencies) -> None:
     """Let a deployment link again what was unlinked by hand; but not for a stack that goes.
 
     The event may be a repeated one that CloudFormation has given up. The stack's status is read
     after the order to unlink was taken back: a deletion that begins later gives it again.
     """
-    remember(Lesson(stopped=False), around)
-    status = around.stack_status() or ""
+    remember(MemoryUpdate(stopped=False), deps)
+    status = deps.stack_status() or ""
     # While an update is rolled back, what it has created is deleted.
     over = ("DELETE", "ROLLBACK", *(["UPDATE_ROLLBACK"] if stack.kind == "Create" else []))
     if status.startswith(over):
-        remember(Lesson(stopped=True), around)
+        remember(MemoryUpdate(stopped=True), deps)
         raise DeletedError(f"the stack is in {status}: nothing is linked for it any more")
 
 
-def _run(around: Surroundings, distrust: Distrust, names: Iterable[str] | None = None) -> Tally:
-    began = around.clock.now()
-    memory = read_memory(around)
-    found = survey(around.aws, began, names)
-    origin, has_index = around.settings.origin, around.settings.bucket is not None
+def _run(
+    deps: SubscriberDependencies, recheck: RecheckPolicy, names: Iterable[str] | None = None
+) -> RunState:
+    began = deps.clock.now()
+    memory = read_memory(deps)
+    found = take_inventory(deps.aws, began, names)
+    origin, has_index = deps.settings.origin, deps.settings.bucket is not None
     if has_index:
         # Before anything is linked, so that the shipper knows the tags: a first run takes minutes.
-        index(found, {}, around.settings, around.aws)
-    tally = reconcile(found, rules(around.settings, memory), memory, distrust, around)
-    if has_index and tally.fresh_tags:
-        index_fresh(tally.fresh_tags, origin, around.aws)
-    return tally
+        index(found, {}, deps.settings, deps.aws)
+    state = reconcile(found, selection(deps.settings, memory), memory, recheck, deps)
+    if has_index and state.fresh_tags:
+        index_fresh(state.fresh_tags, origin, deps.aws)
+    return state

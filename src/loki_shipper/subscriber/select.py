@@ -9,19 +9,19 @@ from msgspec import Struct, structs
 
 from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.model import LogGroup, Reason
-from loki_shipper.subscriber.settings import Condition, Settings
+from loki_shipper.subscriber.settings import Condition, SubscriberSettings
 
 _STANDARD = "STANDARD"
 
 
-class Rules(Struct, frozen=True, kw_only=True):
+class Selection(Struct, frozen=True, kw_only=True):
     """Which log groups are linked, to what.
 
     `by_hand` says of single log groups whether they are, whatever the settings say; `stopped`: none
     is. `settings` holds the rest.
     """
 
-    settings: Settings
+    settings: SubscriberSettings
     by_hand: Mapping[str, bool] = {}
     stopped: bool = False
 
@@ -38,16 +38,16 @@ class Covered(Struct, frozen=True):
     pattern: str
 
 
-class Passed(Struct, frozen=True):
+class NotSelected(Struct, frozen=True):
     """Not to be linked."""
 
     reason: Reason
 
 
-type Verdict = Selected | Covered | Passed
+type SelectionVerdict = Selected | Covered | NotSelected
 
 
-def select(group: LogGroup, rules: Rules) -> Verdict:
+def select(group: LogGroup, rules: Selection) -> SelectionVerdict:
     """Decide about one log group.
 
     In this order: those of Loki-Shippers never; nothing at all, where so ordered; by hand, else by
@@ -56,17 +56,17 @@ def select(group: LogGroup, rules: Rules) -> Verdict:
     settings = rules.settings
     reason = _passed_over(group, rules)
     if reason is not None:
-        return Passed(reason)
+        return NotSelected(reason)
     pattern = filter_pattern(group, settings)
     return Covered(pattern) if settings.link_mode == "account" else Selected(pattern)
 
 
-def is_selected(group: LogGroup, rules: Rules) -> bool:
+def is_selected(group: LogGroup, rules: Selection) -> bool:
     """Tell whether a log group is to be linked; an order to unlink everything does not count."""
-    return not isinstance(select(group, structs.replace(rules, stopped=False)), Passed)
+    return not isinstance(select(group, structs.replace(rules, stopped=False)), NotSelected)
 
 
-def filter_pattern(group: LogGroup, settings: Settings) -> str:
+def filter_pattern(group: LogGroup, settings: SubscriberSettings) -> str:
     """Give the filter pattern of a log group: its own, where a tag names one.
 
     The account policy has one for all.
@@ -76,7 +76,7 @@ def filter_pattern(group: LogGroup, settings: Settings) -> str:
     return group.tags.get(settings.filter_pattern_tag, settings.filter_pattern)
 
 
-def _passed_over(group: LogGroup, rules: Rules) -> Reason | None:
+def _passed_over(group: LogGroup, rules: Selection) -> Reason | None:
     settings = rules.settings
     if group.name in settings.own_log_groups or OWN_TAG in group.tags:
         return Reason.OWN
@@ -90,7 +90,7 @@ def _passed_over(group: LogGroup, rules: Rules) -> Reason | None:
     return reason
 
 
-def _unchosen(group: LogGroup, rules: Rules) -> Reason | None:
+def _unchosen(group: LogGroup, rules: Selection) -> Reason | None:
     settings = rules.settings
     chosen = rules.by_hand.get(group.name)
     if chosen is not None:
@@ -105,7 +105,7 @@ def _unchosen(group: LogGroup, rules: Rules) -> Reason | None:
     return None
 
 
-def _is_nobodys(group: LogGroup, settings: Settings) -> bool:
+def _is_nobodys(group: LogGroup, settings: SubscriberSettings) -> bool:
     """Tell whether the shipper would have no tenant for a log group's lines, and reject them.
 
     A tenant that Loki would not take is one: the lines wait in the bucket until it is corrected.

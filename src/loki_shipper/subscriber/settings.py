@@ -1,7 +1,4 @@
-"""The subscriber's environment becomes one frozen `Settings`; every fault is in one message.
-
-One declaration, as for the shipper: the template's parameters are compared with it by a test.
-"""
+"""Reads the environment of the subscriber into frozen settings; one message has every fault."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -65,7 +62,7 @@ def _filter_name(text: str) -> str:
     return text
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class SubscriberSettings(Struct, frozen=True, kw_only=True):
     """What the subscriber runs with; one field a variable, the variable's name in capitals."""
 
     shipper_arn: Annotated[str, Variable(_function_arn, "Function that the filters send to.", None)]
@@ -174,16 +171,16 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 def variables() -> dict[str, Variable]:
     """Give each setting's variable, keyed by its name in the environment."""
-    return declared(Settings)
+    return declared(SubscriberSettings)
 
 
-def settings(environ: Mapping[str, str]) -> Settings:
+def settings(environ: Mapping[str, str]) -> SubscriberSettings:
     """Read the settings from an environment. Raises SettingsError, which names every fault.
 
     `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets, names one more log group of our own: the one that
     Lambda makes where the function's own log group is not there.
     """
-    found = read(Settings, environ)
+    found = read(SubscriberSettings, environ)
     function = environ.get("AWS_LAMBDA_FUNCTION_NAME")
     if function is None:
         return found

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loki_shipper.model import LogData
-from loki_shipper.shipper.pack import pack
+from loki_shipper.shipper.sources.pack import pack
 from loki_shipper.subscriber.clock import Clock
 from loki_shipper.subscriber.payload import text_bytes
 
@@ -20,11 +20,11 @@ _BESIDE = 100
 """Bytes of structured metadata of a line beside the name of its log stream: the names, and what
 rules note, such as the request id."""
 
-type Ship = Callable[[LogData], dict[str, Any]]
+type ShipLogData = Callable[[LogData], dict[str, Any]]
 """Ships a payload and gives the shipper's report. Raises AwsError."""
 
 
-def shipping(invoke: Callable[[dict[str, Any]], dict[str, Any]], clock: Clock) -> Ship:
+def shipping(invoke: Callable[[dict[str, Any]], dict[str, Any]], clock: Clock) -> ShipLogData:
     """Give the way to ship the payloads of one log group.
 
     Each payload waits until those before it have been spread over enough time. `invoke` hands an

@@ -14,7 +14,7 @@ It looks every five seconds; the look and the call after it take time too.
 """
 
 
-class StoppedError(Exception):
+class UnlinkOrderedError(Exception):
     """Raised in place of a call that would link a log group, where none is to be linked."""
 
 
@@ -36,5 +36,5 @@ class StopOrder:
         if began - self._looked < EVERY_MS:
             return
         if self._read().stopped:
-            raise StoppedError
+            raise UnlinkOrderedError
         self._looked = began

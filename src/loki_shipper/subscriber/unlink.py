@@ -2,22 +2,22 @@
 
 from msgspec.structs import replace
 
-from loki_shipper.subscriber.memory import Lesson, Memory, learn, recall
+from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.subscriber.dependencies import SubscriberDependencies, read_memory, remember
+from loki_shipper.subscriber.inventory import Inventory
+from loki_shipper.subscriber.memory import Memory, MemoryUpdate, merge_memory, remembered_state
 from loki_shipper.subscriber.model import LogGroup, Turn
 from loki_shipper.subscriber.observe import always, never
-from loki_shipper.subscriber.pace import AwsError
-from loki_shipper.subscriber.reconcile import reconcile, rules
-from loki_shipper.subscriber.select import Rules, is_selected
+from loki_shipper.subscriber.reconcile import reconcile, selection
+from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.select import Selection, is_selected
 from loki_shipper.subscriber.stop_order import HEEDED_MS
 from loki_shipper.subscriber.store import ConflictError
-from loki_shipper.subscriber.surroundings import Surroundings, read_memory, remember
-from loki_shipper.subscriber.survey import Survey
-from loki_shipper.subscriber.tally import Report
 
-_STOP = Lesson(stopped=True)
+_STOP = MemoryUpdate(stopped=True)
 
 
-def unlink(around: Surroundings) -> Report:
+def unlink(deps: SubscriberDependencies) -> RunReport:
     """Delete every filter of ours, and keep other runs from putting one.
 
     Runs that link at the same time find the order within seconds, so the look at filters waits for
@@ -25,48 +25,52 @@ def unlink(around: Surroundings) -> Report:
     the time that is left, all others, of which the report's `left` does not speak. Raises AwsError,
     ConflictError.
     """
-    remember(_STOP, around)
-    _wait_until_heeded(around)
-    return _unlink(around, read_memory(around))
+    remember(_STOP, deps)
+    _wait_until_heeded(deps)
+    return _unlink(deps, read_memory(deps))
 
 
-def unlink_before_deletion(around: Surroundings, resume: Turn | None = None) -> Report:
+def unlink_before_deletion(deps: SubscriberDependencies, resume: Turn | None = None) -> RunReport:
     """Delete every filter of ours, as the stack is about to be deleted.
 
     Unlike `unlink` it goes on without the memory where the bucket, or its key, cannot be used.
     Then the report's `resume` says where the next run is to go on. Raises AwsError, ConflictError.
     """
-    memory, without = Memory(), replace(around, settings=replace(around.settings, bucket=None))
+    memory, without = Memory(), replace(deps, settings=replace(deps.settings, bucket=None))
     try:
-        memory = read_memory(around)
-        remember(_STOP, around)
+        memory = read_memory(deps)
+        remember(_STOP, deps)
     except (AwsError, ConflictError):
         return _unlink(without, memory, resume)
-    _wait_until_heeded(around)
+    _wait_until_heeded(deps)
     # What a run beside this one has put until it found the order.
-    return _unlink(around, read_memory(around))
+    return _unlink(deps, read_memory(deps))
 
 
-def _wait_until_heeded(around: Surroundings) -> None:
-    if around.settings.bucket is not None:
-        around.clock.sleep(HEEDED_MS / 1000)
+def _wait_until_heeded(deps: SubscriberDependencies) -> None:
+    if deps.settings.bucket is not None:
+        deps.clock.sleep(HEEDED_MS / 1000)
 
 
-def _unlink(around: Surroundings, memory: Memory, resume: Turn | None = None) -> Report:
-    ordered = learn(memory, _STOP)
-    ruled = rules(around.settings, ordered)
+def _unlink(deps: SubscriberDependencies, memory: Memory, resume: Turn | None = None) -> RunReport:
+    ordered = merge_memory(memory, _STOP)
+    ruled = selection(deps.settings, ordered)
     # Without tags: they decide nothing here, and cannot stand in the way.
-    found = Survey([*around.aws.log_groups()], around.clock.now())
+    found = Inventory([*deps.aws.log_groups()], deps.clock.now())
     first = [
         group
         for group in found.groups
         if _may_be_linked(group, ordered, ruled) and (resume is None or group.turn >= resume)
     ]
-    known = reconcile(replace(found, groups=first, whole=False), ruled, ordered, never, around)
-    is_remembered = around.settings.bucket is not None
+    known = reconcile(replace(found, groups=first, whole=False), ruled, ordered, never, deps)
+    is_remembered = deps.settings.bucket is not None
     # A run beside this one may have changed the memory meanwhile.
-    after = learn(read_memory(around), _STOP) if is_remembered else learn(ordered, known.lesson())
-    others = reconcile(found, ruled, after, always, around).report()
+    after = (
+        merge_memory(read_memory(deps), _STOP)
+        if is_remembered
+        else merge_memory(ordered, known.memory_update())
+    )
+    others = reconcile(found, ruled, after, always, deps).report()
     report = known.report()
     return replace(
         report,
@@ -79,9 +83,9 @@ def _unlink(around: Surroundings, memory: Memory, resume: Turn | None = None) ->
     )
 
 
-def _may_be_linked(group: LogGroup, memory: Memory, ruled: Rules) -> bool:
+def _may_be_linked(group: LogGroup, memory: Memory, ruled: Selection) -> bool:
     """Tell whether our filter is on a log group as far as is known, or would be by its name."""
-    known = recall(memory, group)
+    known = remembered_state(memory, group)
     if known is not None:
         return known.filters.ours is not None
     settings = replace(ruled.settings, link_mode="groups", tag_conditions=(), tenant_tag=None)

@@ -1,0 +1,1 @@
+"""What all functions share of AWS: signed requests and calls below its rate limits."""

@@ -1,0 +1,91 @@
+"""One sandbox's way to Loki: a connection that is kept, and credentials that are kept fresh."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock, local
+from typing import Protocol
+
+from loki_shipper.model import Batch
+from loki_shipper.settings import SettingsError
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.encode import encode
+from loki_shipper.shipper.delivery.push import Access, Opened, connect, push
+
+_FRESH = 300.0
+"""Seconds for which credentials are not read again unless they are refused."""
+
+
+class ReadAccess(Protocol):
+    """Gives the access, past every cache where `fresh`. Raises SettingsError."""
+
+    def __call__(self, *, fresh: bool) -> Access:
+        """Read it."""
+        ...
+
+
+class LokiSession:
+    """Pushes batches and counts `pushes` and their compressed `bytes`.
+
+    If the access cannot be read again, the one that is known stays in use: a secret store that is
+    down must not stop delivery. It may push from so many threads at a time as it has `connections`.
+    """
+
+    def __init__(
+        self, read: ReadAccess, clock: Callable[[], float], *, connections: int = 1
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._connections = connections
+        self._renewing = Lock()
+        self._last_push = local()
+        self._use(read(fresh=False))
+        self.pushes = 0
+        self.bytes = 0
+
+    def send(self, batch: Batch, *, seconds: float) -> Answer | NoAnswer:
+        """Push a batch once, within `seconds`."""
+        body = encode(batch)
+        access, session = self._last_push.opened = self._opened
+        self.pushes += 1
+        self.bytes += len(body)
+        return push(
+            body,
+            batch.stream.tenant,
+            session=session,
+            url=access.url,
+            seconds=seconds,
+        )
+
+    @property
+    def is_private(self) -> bool:
+        """Tell whether credentials, if there are any, travel encrypted."""
+        access = self._opened.access
+        return not access.headers or access.url.startswith("https:")
+
+    def refresh(self) -> None:
+        """Read the credentials again when they are no longer fresh."""
+        if self._clock() >= self._read_at + _FRESH:
+            self._again(fresh=False)
+
+    def renew(self) -> bool:
+        """Read refused credentials again; True if they have changed since this thread's last push.
+
+        Another thread that was refused may have read them already.
+        """
+        refused = getattr(self._last_push, "opened", self._opened).access
+        with self._renewing:
+            if self._opened.access == refused:
+                self._again(fresh=True)
+            return self._opened.access != refused
+
+    def _again(self, *, fresh: bool) -> None:
+        self._read_at = self._clock()
+        with suppress(SettingsError):
+            access = self._read(fresh=fresh)
+            if access != self._opened.access:
+                self._opened.session.close()
+                self._use(access)
+
+    def _use(self, access: Access) -> None:
+        self._opened = Opened(access, connect(access, connections=self._connections))
+        self._read_at = self._clock()

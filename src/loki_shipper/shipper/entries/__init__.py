@@ -1,0 +1,1 @@
+"""From log events to the entries of streams."""

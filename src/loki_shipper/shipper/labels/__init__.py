@@ -1,0 +1,1 @@
+"""From log data and tags to the labels of a stream."""

@@ -1,0 +1,1 @@
+"""Rules for what lines say: read, parsed, compiled, and explained."""

@@ -1,0 +1,155 @@
+"""What lives from one invocation to the next: settings, clients, caches; here all is wired."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
+
+from loki_shipper.emf import FunctionLog
+from loki_shipper.shipper import aws
+from loki_shipper.shipper.delivery.credentials import credentials
+from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.delivery.session import LokiSession
+from loki_shipper.shipper.entries.transform import RuleState
+from loki_shipper.shipper.labels.tags import LogGroupTags, Sources, Tags
+from loki_shipper.shipper.metrics import metrics
+from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
+from loki_shipper.shipper.rules.cache import RulesCache
+from loki_shipper.shipper.rules.file import rules_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import boto3
+
+    from loki_shipper.settings import Settings
+    from loki_shipper.shipper.delivery.outcome import Report
+    from loki_shipper.shipper.delivery.push import Access
+
+
+class Shipper:
+    """The shipper, wired to AWS and Loki; made once and used for every invocation.
+
+    `function_arn` names the partition, region and account that log groups are taken to be in.
+    `connections` is how many threads may push at a time. `aws_session` says who asks AWS, by
+    default the function itself. Raises SettingsError where a secret cannot be read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        function_arn: str,
+        *,
+        connections: int = 1,
+        aws_session: boto3.Session | None = None,
+    ) -> None:
+        self._settings = settings
+        self._aws_session = aws_session
+        self._origin = aws.origin(function_arn)
+        self._log = FunctionLog("loki-shipper", settings.stack, settings.log_level)
+        self._plain: set[str | None] = set()
+        self._label_values: dict[tuple[str, str], set[str]] = {}
+        self._rulebook = RulesCache(
+            settings.rules,
+            partial(rules_file, session=aws_session),
+            clock=time.monotonic,
+            jitter=_jitter,
+        )
+        sources = Sources(
+            ask=partial(aws.fetch_tags, origin=self._origin, session=aws_session),
+            read_index=aws.IndexReader(settings.bucket, self._origin.region, aws_session),
+        )
+        self._tags = Tags(self._origin.account, sources, clock=time.monotonic, jitter=_jitter)
+        self._session = LokiSession(self._access, time.monotonic, connections=connections)
+        if not self._session.is_private:
+            warning = "credentials travel over http, unencrypted: use an https LOKI_URL"
+            self._log.write(warning, {}, level="WARNING")
+
+    def ship(self, event: Any, remaining: Callable[[], float]) -> Report:
+        """Run the pipeline on an invocation event; log and measure what became of it.
+
+        `remaining` gives the seconds that delivering may still take. Raises as `deliver` does.
+        """
+        session = self._session
+        pushes, sent = session.pushes, session.bytes
+        missing, failures = self._tags.missing, self._tags.failures
+        unread = self._rulebook.failures
+        report = self.deliver(event, remaining)
+        self._record(
+            report,
+            Pushes=session.pushes - pushes,
+            BytesPushed=session.bytes - sent,
+            TagsMissing=self._tags.missing - missing,
+            TagFailures=self._tags.failures - failures,
+            RulesUnread=self._rulebook.failures - unread,
+        )
+        return report
+
+    def deliver(self, event: Any, remaining: Callable[[], float]) -> Report:
+        """Run the pipeline on an invocation event, and leave it to others to speak of it.
+
+        Raises RulesError, and UndecodableError where there is no bucket to keep the event.
+        """
+        return pipeline(event, self.dependencies(remaining))
+
+    def dependencies(self, remaining: Callable[[], float]) -> ShipperDependencies:
+        """Give what the pipeline needs of the world for one invocation. Raises RulesError."""
+        session = self._session
+        session.refresh()
+        sink = DeliveryEffects(
+            send=lambda batch: session.send(batch, seconds=remaining()),
+            remaining=remaining,
+            now=time.time_ns,
+            sleep=time.sleep,
+            jitter=_jitter,
+            renew=session.renew,
+            plain=self._plain,
+            late_minutes=self._settings.late_stream_minutes,
+        )
+        return self._surroundings(sink)
+
+    def _surroundings(self, sink: DeliveryEffects) -> ShipperDependencies:
+        bucket = self._settings.bucket
+        return ShipperDependencies(
+            settings=self._settings,
+            rule_state=RuleState(self._rulebook(), self._label_values),
+            region=self._origin.region,
+            own_log_group=os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
+            tags=self._tags_of,
+            sink=sink,
+            put=(
+                None
+                if bucket is None
+                else partial(aws.put_object, bucket, session=self._aws_session)
+            ),
+        )
+
+    def _tags_of(self, owner: str, log_group: str) -> LogGroupTags:
+        wanted = self._settings.tag_labels != () or self._settings.tenant_tag is not None
+        return self._tags(owner, log_group) if wanted else LogGroupTags({})
+
+    def _access(self, *, fresh: bool) -> Access:
+        return credentials(
+            self._settings, partial(aws.fetch_secret, fresh=fresh, session=self._aws_session)
+        )
+
+    def _record(self, report: Report, **counts: int) -> None:
+        measured = [*metrics(report, now=time.time())]
+        measured += [(name, "Count", count) for name, count in counts.items()]
+        trouble = report.rejected or report.errored or report.undecodable or report.failure
+        said = {name: value for name, value in asdict(report).items() if value not in ({}, None)}
+        self._log.write(
+            "shipped" if report.failure is None else "not shipped",
+            said,
+            measured,
+            level="WARNING" if trouble else "INFO",
+        )
+
+
+def _jitter(longest: float) -> float:
+    return random.uniform(0, longest)  # noqa: S311 - it spreads load, it keeps no secret

@@ -1,0 +1,1 @@
+"""From the event of an invocation to log data."""

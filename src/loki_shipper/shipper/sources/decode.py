@@ -1,0 +1,85 @@
+"""From a record to log data: base64, gzip, JSON."""
+
+import json
+
+import pybase64
+from isal import isal_zlib
+from msgspec import DecodeError, ValidationError
+from msgspec.json import Decoder
+
+from loki_shipper.model import LogData
+from loki_shipper.shipper.sources.event import UndecodableError
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Most bytes that one record may unpack to: 1 MB of base64 can hold a gigabyte of zeros."""
+
+# A drop-in for zlib, without which an invocation takes an eighth longer.
+_GZIP = 16 + isal_zlib.MAX_WBITS
+_LOG_DATA = Decoder(LogData)
+
+
+def decode(record: str, *, max_bytes: int = MAX_BYTES) -> LogData | None:
+    """Unpack a record; None where it carries no log events, as control messages do.
+
+    Raises UndecodableError for what is not base64 of gzip of such JSON, or unpacks to more than
+    `max_bytes`.
+    """
+    data = _log_data(_gunzip(_base64(record), max_bytes))
+    return data if data.message_type == "DATA_MESSAGE" else None
+
+
+def _base64(record: str) -> bytes:
+    try:
+        return pybase64.b64decode(record, validate=True)
+    except ValueError:
+        raise UndecodableError("the record is not base64") from None
+
+
+def _gunzip(packed: bytes, max_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    room = max_bytes
+    while packed:
+        member = isal_zlib.decompressobj(_GZIP)
+        try:
+            part = member.decompress(packed, min(room, _size(packed)) + 1)
+            if not member.eof and len(part) <= room:
+                part += member.decompress(member.unconsumed_tail, room + 1 - len(part))
+        except isal_zlib.IsalError:  # type: ignore[misc] # its types make it an instance
+            raise UndecodableError("the record is not gzip") from None
+        parts.append(part)
+        room -= len(part)
+        if room < 0:
+            raise UndecodableError(f"the record unpacks to more than {max_bytes} bytes")
+        if not member.eof:
+            raise UndecodableError("the record's gzip is cut short")
+        packed = member.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _size(packed: bytes) -> int:
+    """Read from the end of a gzip file how much its last member unpacks to, modulo 2^32.
+
+    A buffer of the right size at once takes half the time of one that grows. Usually there is one
+    member.
+    """
+    return int.from_bytes(packed[-4:], "little")
+
+
+def _log_data(text: bytes) -> LogData:
+    try:
+        try:
+            return _LOG_DATA.decode(text)
+        except ValidationError:
+            raise
+        except (DecodeError, UnicodeDecodeError):
+            return _LOG_DATA.decode(_mended(text))
+    except ValidationError as error:
+        raise UndecodableError(f"the record is not log data: {error}") from None
+    except (ValueError, RecursionError):
+        raise UndecodableError("the record is not JSON") from None
+
+
+def _mended(text: bytes) -> bytes:
+    """Write JSON again without the lone surrogates that Loki cannot hold."""
+    mended = json.dumps(json.loads(text.decode("utf-8", "replace")), ensure_ascii=False)
+    return mended.encode("utf-8", "replace")

@@ -1,0 +1,95 @@
+"""Calls keep under the limits, and try again what may go better."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from loki_shipper.aws.paced_calls import AwsError, ErrorKind, PacedCalls
+
+
+class World:
+    """A clock that moves only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.left = 900.0
+        self.called: list[float] = []
+
+    def pace(self) -> PacedCalls:
+        return PacedCalls(
+            clock=lambda: self.time,
+            sleep=self.sleep,
+            remaining=lambda: self.left - self.time,
+            jitter=lambda _: 0.0,
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def failing(self, kind: ErrorKind, times: int) -> Callable[[], str]:
+        faults: Iterator[int] = iter(range(times))
+
+        def call() -> str:
+            self.called.append(self.time)
+            if next(faults, None) is not None:
+                raise AwsError(kind, kind)
+            return "done"
+
+        return call
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_spaces_calls_of_one_operation_but_not_of_two(world: World) -> None:
+    pace = world.pace()
+    call = world.failing("busy", 0)
+    for _ in range(5):
+        pace("PutSubscriptionFilter", call)
+        pace("DescribeSubscriptionFilters", call)
+    assert world.called == [0, 0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0, 1.0]
+
+
+def test_slows_down_when_throttled_and_recovers(world: World) -> None:
+    pace = world.pace()
+    assert pace("PutSubscriptionFilter", world.failing("throttled", 3)) == "done"
+    assert world.called == [0, 0.5, 1.5, 3.5]
+    world.called.clear()
+    for _ in range(40):
+        pace("PutSubscriptionFilter", world.failing("busy", 0))
+    gaps = [after - before for before, after in zip(world.called, world.called[1:], strict=False)]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[0] > 1.5
+    assert gaps[-1] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("kind", ["throttled", "busy", "unreachable"])
+def test_gives_up_after_eight_tries(world: World, kind: ErrorKind) -> None:
+    with pytest.raises(AwsError):
+        world.pace()("PutSubscriptionFilter", world.failing(kind, 100))
+    assert len(world.called) == 8
+
+
+@pytest.mark.parametrize("kind", ["gone", "full", "refused", "expired"])
+def test_does_not_repeat_what_will_not_change(world: World, kind: ErrorKind) -> None:
+    with pytest.raises(AwsError) as raised:
+        world.pace()("PutSubscriptionFilter", world.failing(kind, 100))
+    assert raised.value.kind == kind
+    assert len(world.called) == 1
+
+
+def test_waits_for_a_permission_a_minute_in_all(world: World) -> None:
+    pace = world.pace()
+    for _ in range(20):
+        with pytest.raises(AwsError):
+            pace("PutSubscriptionFilter", world.failing("not_permitted_yet", 100))
+    assert 55 < world.time < 65
+
+
+def test_does_not_wait_beyond_the_end(world: World) -> None:
+    world.left = 1.0
+    with pytest.raises(AwsError):
+        world.pace()("PutSubscriptionFilter", world.failing("throttled", 100))
+    assert world.time <= 1.0

@@ -1,0 +1,61 @@
+"""Our signatures are those of botocore, whatever is signed."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_shipper.aws.sigv4 import Identity, Request, signed
+
+NOW = datetime(2026, 11, 29, 18, 30, 59, tzinfo=UTC)
+
+
+def botocores(request: Request, identity: Identity, service: str, region: str) -> str:
+    credentials = Credentials(identity.access_key, identity.secret_key, identity.session_token)
+    asked = AWSRequest(request.method, request.url, request.headers, request.body)
+    asked.context["timestamp"] = NOW.strftime("%Y%m%dT%H%M%SZ")
+    auth: Any = S3SigV4Auth(credentials, service, region)
+    asked.headers["X-Amz-Date"] = asked.context["timestamp"]
+    auth._modify_request_before_signing(asked)
+    canonical = auth.canonical_request(asked)
+    signature = auth.signature(auth.string_to_sign(asked, canonical), asked)
+    auth._inject_signature_to_request(asked, signature)
+    said: str = asked.headers["Authorization"]
+    return said
+
+
+@given(
+    st.sampled_from(["GET", "PUT", "POST"]),
+    st.from_regex(r"/([a-z0-9./_~-]|%2B|%20){0,30}", fullmatch=True).filter(
+        lambda path: not path.startswith("//")
+    ),
+    st.dictionaries(
+        st.sampled_from(["Content-Type", "X-Amz-Target", "If-None-Match"]),
+        st.from_regex(r"[!-~]{1,20}", fullmatch=True),
+    ),
+    st.binary(max_size=100),
+    st.none() | st.text("abc/+=", min_size=1, max_size=30),
+)
+def test_signatures_are_botocores(
+    method: str, path: str, headers: dict[str, str], body: bytes, token: str | None
+) -> None:
+    request = Request(method, f"https://bucket.s3.eu-central-1.amazonaws.com{path}", headers, body)
+    identity = Identity("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCY", token)
+    ours = signed(request, identity, service="s3", region="eu-central-1", now=NOW)
+    assert ours["Authorization"] == botocores(request, identity, "s3", "eu-central-1")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4566/", "http://localhost:1/bucket/key"])
+def test_a_port_is_signed(url: str) -> None:
+    request, identity = Request("POST", url, {}, b"{}"), Identity("a", "b", None)
+    ours = signed(request, identity, service="ssm", region="us-east-1", now=NOW)
+    assert ours["Authorization"] == botocores(request, identity, "ssm", "us-east-1")
+
+
+def test_secrets_are_not_in_a_repr() -> None:
+    assert "hunter2" not in repr(Identity("AKID", "hunter2", "hunter2"))

@@ -1,0 +1,327 @@
+"""Rules are read from TOML; every fault is named, and nothing is guessed."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_shipper.settings import SettingsError, is_logql_word
+from loki_shipper.shipper.rules.parse import (
+    ACTIONS,
+    RESERVED,
+    Drop,
+    Extract,
+    Label,
+    Metadata,
+    Regex,
+    Replace,
+    Rules,
+    RulesError,
+    compiled,
+    default_rules,
+    parse_rules,
+    substitute,
+)
+from loki_shipper.shipper.rules.presets import PRESETS
+
+
+def read(body: str) -> Rules:
+    return parse_rules(body)
+
+
+def faults(body: str) -> tuple[str, ...]:
+    with pytest.raises(RulesError) as caught:
+        read(body)
+    return caught.value.faults
+
+
+def test_an_empty_file_has_no_rules() -> None:
+    assert read("") == Rules()
+
+
+def test_rules_stand_in_the_order_of_the_file_with_the_names_they_have() -> None:
+    found = read("""
+        [[rule]]
+        name = "health checks"
+        drop = 'GET /health'
+
+        [[rule]]
+        groups = ["/ecs/*"]
+        unwrap = "log"
+    """)
+    assert [(rule.name, rule.groups) for rule in found.rules] == [
+        ("health checks", ("*",)),
+        ("rule-2", ("/ecs/*",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("globs", "log_group", "applies"),
+    [
+        (["*"], "anything", True),
+        (["/aws/lambda/*"], "/aws/lambda/fun", True),
+        (["/aws/lambda/*"], "/AWS/lambda/fun", False),
+        (["/ecs/*", "orders-?"], "orders-1", True),
+        (["orders"], "orders-1", False),
+    ],
+)
+def test_a_rule_applies_to_the_log_groups_of_its_globs(
+    globs: list[str], log_group: str, applies: bool
+) -> None:
+    found = read(f"[[rule]]\ngroups = {globs}\ndrop = 'x'")
+    assert bool(found.of(log_group)) is applies
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (
+            "drop = '('",
+            "line 1, rule 1: drop is not a regular expression that RE2 takes: missing )",
+        ),
+        (r"drop = '(?=x)'", "invalid perl operator"),
+        (r"drop = '(a)\1'", "invalid escape sequence"),
+        ("drop = 1", "drop must be a regular expression"),
+        ("drop = ''", "drop must be a regular expression"),
+        ("name = 'a'", f"needs exactly one of {', '.join(ACTIONS)}"),
+        ("drop = 'x'\nkeep = 'y'", "not drop and keep"),
+        ("drop = 'x'\ngruops = ['y']", "drop knows no 'gruops'"),
+        ("drop = 'x'\nwith = 'y'", "drop knows no 'with'"),
+        ("drop = 'x'\ngroups = 'y'", "groups must be a list of log groups"),
+        ("drop = 'x'\ngroups = []", "groups must be a list of log groups"),
+        ("drop = 'x'\nfield = 1", "field must be a field of JSON"),
+        ("drop = 'x'\nname = ''", "name must be 1 to 64 letters"),
+        ("drop = 'x'\nname = 'empty'", "which is counted already"),
+        ("replace = 'x'", "replace needs a text to put in its place"),
+        ("replace = '('\nwith = 1", "replace needs a text to put in its place"),
+        (r"replace = 'x'" + "\n" + r"with = '\1'", r"with may have \0 to \0 and \\, not \1"),
+        (r"replace = 'x'" + "\n" + r"with = 'a\n'", r"not \n"),
+        ("replace = 'x*'\nwith = ''", "replace matches the empty text"),
+        (r"replace = '\d+'" + "\nwith = '<1>'", "matches its own with"),
+        ("unwrap = 1", "unwrap must be a field of JSON"),
+        ("unwrap = []", "unwrap must be a field of JSON"),
+        ("unwrap = 'a.b.c.d.e.f.g.h.i'", "up to 8 levels"),
+        ("unwrap = 'a\"b'", "unwrap must be a field of JSON"),
+        ("metadata = {}", "metadata needs names and fields"),
+        ("metadata = 1", "metadata must be a regular expression or names and fields"),
+        ("metadata = 'x'", "metadata needs named groups"),
+        ("metadata = '(?P<a__b>x)'", "'a__b' is not a name for metadata"),
+        ("metadata = {_a = 'a'}", "'_a' is not a name for metadata"),
+        ("metadata = {by = 'a'}", "'by' is a word of LogQL"),
+        ("metadata = {a = 1}", "a must be a field of JSON"),
+        ("label = {a = 'a'}", 'label needs either values = ["a", "b"] or at_most = 20'),
+        ("label = {a = 'a'}\nvalues = ['x']\nat_most = 2", "label needs either"),
+        ("label = {a = 'a', b = 'b'}\nat_most = 2", "label needs one name and its field"),
+        ("label = 'a'\nat_most = 2", "label needs one name and its field"),
+        ("label = {__a = 'a'}\nat_most = 2", "'__a' is not a label name"),
+        ("label = {late = 'a'}\nat_most = 2", "'late' is kept"),
+        ("label = {by = 'a'}\nat_most = 2", "'by' is a word of LogQL"),
+        ("label = {a = 'a'}\nvalues = []", "values must be a list of 1 to 1000 texts"),
+        ("label = {a = 'a'}\nvalues = [1]", "values must be a list of 1 to 1000 texts"),
+        ("label = {a = 'a'}\nat_most = 0", "at_most must be a whole number from 1 to 1000"),
+        ("label = {a = 'a'}\nat_most = true", "at_most must be a whole number from 1 to 1000"),
+        ("timestamp = {}", "timestamp must be a field of JSON"),
+        ("tenant = ''", "tenant must be a field of JSON"),
+        ("preset = 'lamda'", "there is no preset 'lamda': there are apigateway, ecs, eks, lambda"),
+        ("preset = ['lambda']", "there is no preset"),
+        ("preset = 'lambda'\nplatform = 'no'", "platform must be one of keep, metrics, drop"),
+        ("preset = 'ecs'\nplatform = 'drop'", "preset knows no 'platform'"),
+    ],
+)
+def test_a_fault_is_named(body: str, fault: str) -> None:
+    [found] = [each for each in faults(f"[[rule]]\n{body}") if fault in each]
+    assert found.startswith("line 1, rule 1: ")
+
+
+def test_all_faults_are_named_together_with_rule_and_line() -> None:
+    assert faults("""# redaction
+[[rule]]
+replace = '('
+with = "x"
+
+[[rule]]
+name = "two"
+drop = "x"
+keep = "y"
+
+[[rule]]
+name = "two"
+tenant = 7
+""") == (
+        "line 2, rule 1: replace is not a regular expression that RE2 takes: missing ): (",
+        f"line 6, rule 2: needs exactly one of {', '.join(ACTIONS)}, not drop and keep",
+        "line 11, rule 3: another rule has the name 'two'",
+        (
+            "line 11, rule 3: tenant must be a field of JSON, such as 'user.id', or a list of "
+            "them, of up to 8 levels and 256 characters"
+        ),
+    )
+
+
+def test_the_message_is_one_of_the_settings() -> None:
+    with pytest.raises(SettingsError, match=r"RULES cannot be used: line 1, rule 1: drop is not"):
+        read("[[rule]]\ndrop = '('")
+
+
+def test_lines_are_left_out_where_they_cannot_be_told() -> None:
+    body = "rule = [{drop = '('}]"
+    assert faults(body) == (
+        "rule 1: drop is not a regular expression that RE2 takes: missing ): (",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("[[rule]", "it is not TOML: "),
+        ("x = " + "[" * 100_000, "it is not TOML: it is nested too deeply"),
+        ("rules = 1", "knows no 'rules': a rule begins with [[rule]]"),
+        ("[rule]\ndrop = 'x'", "'rule' is not a list of tables"),
+        ("rule = [1]", "'rule' is not a list of tables"),
+        ("[[rule]]\n" * 201, "it has more than 200 rules"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused(body: str, fault: str) -> None:
+    assert any(fault in each for each in faults(body))
+
+
+def test_redaction_stands_above_all_other_rules() -> None:
+    later = "[[rule]]\ndrop = 'x'\n[[rule]]\nreplace = 'secret'\nwith = ''"
+    assert faults(later) == (
+        "line 3, rule 2: replace must stand above all other rules: redaction comes first",
+    )
+    read("[[rule]]\nreplace = 'a'\nwith = ''\n[[rule]]\nreplace = 'b'\nwith = ''\n" + later[:19])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_brings_its_rules_under_its_name_and_for_its_log_groups(name: str) -> None:
+    found = read(f"[[rule]]\npreset = '{name}'").rules
+    assert found
+    assert {rule.name for rule in found} == {name}
+    assert {rule.groups for rule in found} == {PRESETS[name].groups}
+
+
+def test_a_preset_may_have_another_name_and_other_log_groups() -> None:
+    found = read("[[rule]]\nname = 'fun'\ngroups = ['/fun/*']\npreset = 'lambda'").rules
+    assert {(rule.name, rule.groups) for rule in found} == {("fun", ("/fun/*",))}
+
+
+def test_without_a_file_there_is_the_preset_of_levels() -> None:
+    assert default_rules() == read("[[rule]]\npreset = 'level'")
+
+
+def preset_patterns() -> Iterator[Any]:
+    for name, preset in PRESETS.items():
+        for table in preset.tables:
+            for action in ACTIONS:
+                if isinstance(table.get(action), str) and action in {"drop", "keep", "metadata"}:
+                    yield pytest.param(table[action], id=f"{name}-{action}-{table[action][:20]}")
+
+
+@pytest.mark.parametrize("pattern", [*preset_patterns()])
+def test_our_own_patterns_are_bounded_as_those_of_a_file_are(pattern: str) -> None:
+    """They run on Python's engine: RE2 has to take them, and nothing repeats a repeat."""
+    assert pattern.startswith("^")
+    compiled(Regex(pattern))
+    assert not re.search(r"[*+}]\)[*+{]", pattern)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_use_names_that_loki_takes_and_logql_can_ask_for(name: str) -> None:
+    for preset_options in ({}, *({o: w} for o, ws in PRESETS[name].options.items() for w in ws)):
+        options = "".join(f"{key} = '{word}'\n" for key, word in preset_options.items())
+        for rule in read(f"[[rule]]\npreset = '{name}'\n{options}").rules:
+            match rule.action:
+                case Metadata(names=names):
+                    found = [each for each, _ in names]
+                case Extract(regex=regex):
+                    found = [each.partition("__")[0] for each in compiled(regex).groupindex]
+                case Label(name=label):
+                    found = [label]
+                case _:
+                    found = []
+            for each in found:
+                assert re.fullmatch(r"[a-z][a-z0-9_]*", each)
+                assert not is_logql_word(each)
+
+
+def test_patterns_of_a_file_run_on_an_engine_that_is_linear() -> None:
+    """On Python's engine this pattern takes time exponential in the line."""
+    [rule] = read("[[rule]]\ndrop = '^(a+)+$'").rules
+    assert isinstance(rule.action, Drop)
+    pattern = compiled(rule.action.regex)
+    assert type(pattern).__module__ == "re2"
+    assert pattern.search("a" * 100_000 + "!") is None
+
+
+def replacing(pattern: str, template: str) -> Replace:
+    [rule] = read(f"[[rule]]\nreplace = '{pattern}'\nwith = '{template}'").rules
+    assert isinstance(rule.action, Replace)
+    return rule.action
+
+
+@pytest.mark.parametrize(
+    ("pattern", "template", "text", "redacted"),
+    [
+        ("secret", "***", "a secret, a Secret", "a ***, a Secret"),
+        ("(?i)secret", "***", "a secret, a Secret", "a ***, a ***"),
+        (r"\b\d{12}(\d{4})\b", r"****\1", "card 4111111111111111.", "card ****1111."),
+        (r"(a)|(b)", r"<\1\2>", "ab", "<a><b>"),
+        ("größe=.", "größe=…", "die größe=5 🐧", "die größe=… 🐧"),
+        ("x", r"a\\b", "x", r"a\b"),
+        ("x", "", "axbx", "ab"),
+        ("x$", "", "x\nx", "x\n"),
+    ],
+)
+def test_each_match_is_replaced(pattern: str, template: str, text: str, redacted: str) -> None:
+    assert substitute(replacing(pattern, template), text, [10**9]) == redacted
+
+
+def test_what_would_take_too_long_to_look_at_is_not_shown() -> None:
+    """Each search may go to the end of the line, and there are as many as it has characters."""
+    hostile = "a" * 100_000
+    budget = [10 * len(hostile)]
+    redacted = substitute(replacing("a.*b|a", "-"), hostile, budget)
+    assert len(redacted) < 20
+    assert set(redacted) == {"-"}
+    assert substitute(replacing("x", "-"), "harmless", budget) == "harmless"
+
+
+@given(st.text(), st.text(alphabet="abx-", max_size=5))
+def test_redacting_again_changes_nothing(text: str, template: str) -> None:
+    replace = replacing("x+", template.replace("x", ""))
+    once = substitute(replace, text, [10**9])
+    assert substitute(replace, once, [10**9]) == once
+    assert "x" not in once
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*ACTIONS, "name", "groups", "with", "values", "field"]),
+        st.one_of(st.text(), st.integers(), st.lists(st.text()), st.booleans()),
+    )
+)
+def test_whatever_a_table_holds_it_is_read_or_refused(table: dict[str, Any]) -> None:
+    def written(value: Any) -> str:
+        match value:
+            case bool():
+                return str(value).lower()
+            case str():
+                return '"' + "".join(f"\\U{ord(c):08x}" for c in value) + '"'
+            case list():
+                return "[" + ", ".join(map(written, value)) + "]"
+            case _:
+                return str(value)
+
+    body = "\n".join(f"{key} = {written(value)}" for key, value in table.items())
+    # Any other exception would be a fault of ours.
+    with contextlib.suppress(RulesError):
+        assert read(f"[[rule]]\n{body}").rules
+
+
+def test_reserved_names_are_the_reasons_that_are_no_rules() -> None:
+    assert RESERVED == ("empty", "own_log_group", "shipper_log_group")

@@ -1,0 +1,415 @@
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loki_shipper.local.sample import Call, from_lines, invocation_event, log_data
+from loki_shipper.model import OWN_TAG, Batch, LogData, LogEvent
+from loki_shipper.settings import Settings
+from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
+from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.delivery.outcome import Report, Settled, Shipped
+from loki_shipper.shipper.entries.transform import RuleState
+from loki_shipper.shipper.labels.tags import LogGroupTags
+from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline, ship
+from loki_shipper.shipper.rules.parse import default_rules, parse_rules
+from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import UndecodableError, source
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+NOW = 1_795_206_163_123
+
+
+class World:
+    """A Loki that answers as it is told, a bucket, and tags."""
+
+    def __init__(
+        self, answer: Callable[[Batch], Answer | NoAnswer] = lambda _: Answer(204)
+    ) -> None:
+        self.answer = answer
+        self.batches: list[Batch] = []
+        self.bucket: dict[str, bytes] | None = {}
+        self.tags: Mapping[str, str] = {"team": "payments"}
+        self.tags_are_known = True
+        self.settings = Settings(loki_url="http://loki")
+        self.rule_state = RuleState(default_rules(), {})
+        self.own_log_group: str | None = "/aws/lambda/shipper"
+        self.bucket_is_down = False
+        self.seconds: Iterator[float] = repeat(60.0)
+
+    def deps(self) -> ShipperDependencies:
+        return ShipperDependencies(
+            settings=self.settings,
+            rule_state=self.rule_state,
+            region="eu-central-1",
+            own_log_group=self.own_log_group,
+            tags=lambda _owner, _log_group: LogGroupTags(self.tags, known=self.tags_are_known),
+            sink=DeliveryEffects(
+                send=self._send,
+                remaining=lambda: next(self.seconds),
+                now=lambda: NOW * 1_000_000,
+                sleep=lambda _: None,
+                jitter=lambda _: 0.0,
+                renew=lambda: False,
+                plain=set(),
+                late_minutes=30,
+            ),
+            put=None if self.bucket is None else self._put,
+        )
+
+    def ship_all(self, *payloads: LogData) -> list[Shipped]:
+        return ship(payloads, self.deps())
+
+    def ship(self, event: Any) -> Report:
+        report = pipeline(event, self.deps())
+        kept = [report.dropped, report.rejected, report.deferred, report.errored]
+        assert report.received == report.delivered + sum(sum(each.values()) for each in kept)
+        return report
+
+    def _send(self, batch: Batch) -> Answer | NoAnswer:
+        self.batches.append(batch)
+        return self.answer(batch)
+
+    def _put(self, key: str, body: bytes) -> None:
+        if self.bucket_is_down:
+            raise DeadLetterError("the bucket cannot be written: ClientError")
+        assert self.bucket is not None
+        self.bucket[key] = body
+
+    def kept(self, folder: str) -> list[str]:
+        """List the lines in a folder of the bucket."""
+        assert self.bucket is not None
+        lines = []
+        for key, body in self.bucket.items():
+            if key.startswith(folder):
+                data = decode(source(json.loads(body)["requestPayload"]))
+                assert data is not None
+                lines += [event.message for event in data.log_events]
+        return lines
+
+
+def event(*lines: str, log_group: str = "g") -> Any:
+    return invocation_event(from_lines(lines, log_group=log_group, log_stream="s", newest=NOW))
+
+
+def refusing(line: str, answer: Answer | NoAnswer) -> Callable[[Batch], Answer | NoAnswer]:
+    """Answer so to each batch with this line in it."""
+    return lambda batch: (
+        answer if any(entry.line == line for entry in batch.entries) else Answer(204)
+    )
+
+
+def one_a_batch(world: World) -> None:
+    world.settings = Settings(loki_url="http://loki", max_batch_bytes=1)
+
+
+def test_lines_become_entries_of_one_labelled_stream() -> None:
+    world = World()
+    assert world.ship(event("a", "b")) == Report(received=2, delivered=2, newest=NOW)
+    [batch] = world.batches
+    assert dict(batch.stream.labels)["team"] == "payments"
+    assert [entry.line for entry in batch.entries] == ["a", "b"]
+    assert world.bucket == {}
+
+
+def test_empty_lines_are_counted_as_dropped() -> None:
+    assert World().ship(event("a", "\n")) == Report(
+        received=2, delivered=1, dropped={"empty": 1}, newest=NOW
+    )
+
+
+def test_a_control_message_pushes_nothing() -> None:
+    world = World()
+    assert world.ship(json.loads((EVENTS / "control.json").read_bytes())) == Report()
+    assert world.batches == []
+
+
+def test_a_payload_without_log_events_pushes_nothing() -> None:
+    world = World()
+    empty = invocation_event(LogData("DATA_MESSAGE", "1", "g", "s", []))
+    assert world.ship(empty) == Report()
+    assert world.batches == []
+
+
+def test_the_log_of_another_loki_shipper_is_dropped_and_counted() -> None:
+    world = World()
+    world.tags = {"team": "payments", OWN_TAG: "loki-shipper-drill"}
+    assert world.ship(event("shipped", "shipped", log_group="/aws/lambda/drill")) == Report(
+        received=2, dropped={"shipper_log_group": 2}, newest=NOW
+    )
+    assert world.batches == []
+    assert world.bucket == {}
+
+
+def test_a_mark_that_was_read_last_counts_while_aws_does_not_answer() -> None:
+    world = World()
+    world.tags, world.tags_are_known = {OWN_TAG: "loki-shipper-drill"}, False
+    assert world.ship(event("shipped")).dropped == {"shipper_log_group": 1}
+
+
+def test_our_own_log_group_is_never_shipped() -> None:
+    world = World()
+    assert world.ship(event("a", "b", log_group="/aws/lambda/shipper")) == Report(
+        received=2, dropped={"own_log_group": 2}, newest=NOW
+    )
+    assert world.batches == []
+
+
+def test_under_snapstart_there_is_no_name_of_our_own() -> None:
+    world = World()
+    world.own_log_group = None
+    assert world.ship(event("a", log_group="")).delivered == 1
+
+
+def test_what_cannot_be_decoded_is_kept_as_it_came() -> None:
+    world = World()
+    assert world.ship({"awslogs": {"data": "?"}}) == Report(undecodable="the record is not base64")
+    assert world.bucket is not None
+    [body] = world.bucket.values()
+    assert json.loads(body)["requestPayload"] == {"awslogs": {"data": "?"}}
+
+
+def test_what_cannot_be_decoded_raises_where_nobody_keeps_it() -> None:
+    world = World()
+    world.bucket = None
+    with pytest.raises(UndecodableError):
+        world.ship({"awslogs": {"data": "?"}})
+
+
+def test_what_can_neither_be_decoded_nor_kept_fails() -> None:
+    world = World()
+    world.bucket_is_down = True
+    assert world.ship("?").failure == "the bucket cannot be written: ClientError"
+
+
+def test_what_loki_refuses_is_kept_with_the_reason_and_the_invocation_succeeds() -> None:
+    world = World(refusing("b", Answer(413)))
+    assert world.ship(event("a", "b", "c")) == Report(
+        received=3, delivered=2, rejected={"too_large": 1}, newest=NOW
+    )
+    assert world.kept("rejected/") == ["b"]
+    assert world.kept("failed/") == []
+
+
+def test_refusals_are_kept_apart_by_reason() -> None:
+    world = World()
+    one_a_batch(world)
+    answers = {"a": Answer(413), "b": Answer(400, "?"), "c": Answer(413)}
+    world.answer = lambda batch: answers[batch.entries[0].line]
+    assert world.ship(event("a", "b", "c")).rejected == {"too_large": 2, "other": 1}
+    assert world.bucket is not None
+    assert sorted(
+        json.loads(b)["responsePayload"]["errorMessage"] for b in world.bucket.values()
+    ) == [
+        "other",
+        "too_large",
+    ]
+
+
+def test_without_a_bucket_refusals_are_counted() -> None:
+    world = World(refusing("b", Answer(413)))
+    world.bucket = None
+    report = world.ship(event("a", "b"))
+    assert (report.rejected, report.failure) == ({"too_large": 1}, None)
+
+
+def test_when_nothing_was_delivered_the_invocation_fails_and_keeps_nothing() -> None:
+    world = World(lambda _: Answer(503))
+    assert world.ship(event("a", "b")) == Report(
+        received=2,
+        errored={"server_error": 2},
+        newest=NOW,
+        failure="not delivered: server_error",
+    )
+    assert world.bucket == {}
+
+
+def test_what_is_delivered_is_not_delivered_again() -> None:
+    world = World(refusing("b", Answer(404)))
+    one_a_batch(world)
+    assert world.ship(event("a", "b", "c")) == Report(
+        received=3, delivered=2, errored={"status_404": 1}, newest=NOW
+    )
+    assert world.kept("failed/") == ["b"]
+
+
+def test_without_a_bucket_a_part_that_is_not_delivered_fails_the_invocation() -> None:
+    world = World(refusing("b", Answer(404)))
+    one_a_batch(world)
+    world.bucket = None
+    assert world.ship(event("a", "b")).failure == "not delivered: status_404"
+
+
+@pytest.mark.parametrize("answer", [Answer(404), Answer(413)])
+def test_when_the_bucket_is_down_the_invocation_fails(answer: Answer) -> None:
+    world = World(refusing("b", answer))
+    one_a_batch(world)
+    world.bucket_is_down = True
+    report = world.ship(event("a", "b"))
+    assert report.failure == "the bucket cannot be written: ClientError"
+    assert report.delivered == 1
+
+
+def test_a_failure_names_every_reason() -> None:
+    world = World()
+    one_a_batch(world)
+    answers: dict[str, Answer | NoAnswer] = {"a": Answer(404), "b": NoAnswer("tls")}
+    world.answer = lambda batch: answers[batch.entries[0].line]
+    assert world.ship(event("a", "b")).failure == "not delivered: status_404, tls"
+
+
+def long_line(world: World) -> Any:
+    """Give an event of which the second is a line of two parts, one a batch."""
+    one_a_batch(world)
+    world.settings = Settings(loki_url="http://loki", max_batch_bytes=1, max_line_bytes=1024)
+    return event("a", "x" * 1024 + "y" * 1024, "c")
+
+
+def test_a_line_of_which_a_part_fails_is_counted_once_and_kept_whole() -> None:
+    world = World(refusing("y" * 1024, Answer(404)))
+    report = world.ship(long_line(world))
+    assert (report.delivered, report.errored) == (2, {"status_404": 1})
+    assert world.kept("failed/") == ["x" * 1024 + "y" * 1024]
+
+
+def test_a_line_of_which_a_part_is_refused_is_counted_once_and_kept_whole() -> None:
+    world = World(refusing("x" * 1024, Answer(413)))
+    report = world.ship(long_line(world))
+    assert (report.delivered, report.rejected) == (2, {"too_large": 1})
+    assert world.kept("rejected/") == ["x" * 1024 + "y" * 1024]
+
+
+def test_a_repeat_is_the_same_pushes() -> None:
+    one, two = World(), World()
+    one.ship(event("a", "b"))
+    two.ship(event("a", "b"))
+    assert one.batches == two.batches
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EVENTS.glob("*.json")))
+def test_every_sample_event_is_shipped(name: str) -> None:
+    world = World()
+    report = world.ship(json.loads((EVENTS / f"{name}.json").read_bytes()))
+    assert report.received == report.delivered + sum(report.dropped.values())
+    assert not report.rejected
+    assert not report.errored
+
+
+def test_moto_s_ids_are_shipped() -> None:
+    events = [LogEvent(n, NOW, "same") for n in range(50)]
+    world = World()
+    assert world.ship(invocation_event(LogData("DATA_MESSAGE", "1", "g", "s", events))).delivered
+    assert len({entry.timestamp for entry in world.batches[0].entries}) == 50
+
+
+# Whose lines they are
+
+
+def tenants(world: World, **settings: Any) -> None:
+    world.settings = Settings(loki_url="http://loki", tenant_tag="owner", **settings)
+
+
+def test_lines_whose_tenant_is_not_known_wait_in_the_bucket_and_the_invocation_succeeds() -> None:
+    world = World()
+    tenants(world, loki_tenant="all")
+    world.tags, world.tags_are_known = {}, False
+    assert world.ship(event("a", "b")) == Report(
+        received=2, deferred={"tenant_unknown": 2}, newest=NOW
+    )
+    assert (world.batches, world.kept("failed/")) == ([], ["a", "b"])
+
+
+def test_lines_of_a_tenant_that_cannot_be_wait_likewise() -> None:
+    world = World()
+    tenants(world, loki_tenant="all")
+    world.tags = {"owner": "not a tenant"}
+    assert world.ship(event("a")).deferred == {"tenant_invalid": 1}
+    assert (world.batches, world.kept("failed/")) == ([], ["a"])
+
+
+def test_lines_that_are_nobodys_are_rejected() -> None:
+    world = World()
+    tenants(world)
+    assert world.ship(event("a")).rejected == {"no_tenant": 1}
+    assert (world.batches, world.kept("rejected/")) == ([], ["a"])
+
+
+def test_a_rule_may_give_a_line_a_tenant_where_the_log_group_has_none() -> None:
+    world = World()
+    tenants(world)
+    world.rule_state = RuleState(parse_rules("[[rule]]\ntenant = 'team'"), {})
+    report = world.ship(event('{"team": "a"}', "b"))
+    assert (report.delivered, report.rejected) == (1, {"no_tenant": 1})
+    assert [batch.stream.tenant for batch in world.batches] == ["a"]
+
+
+def test_without_a_bucket_lines_whose_tenant_is_not_known_stay_with_lambda() -> None:
+    world = World()
+    tenants(world)
+    world.tags_are_known = False
+    world.bucket = None
+    assert world.ship(event("a")).failure == "not delivered: tenant_unknown"
+    assert world.batches == []
+
+
+# Ahead of the clock
+
+
+def test_lines_ahead_of_the_clock_are_kept_with_the_time_from_which_loki_takes_them() -> None:
+    world = World(
+        refusing("ahead", Answer(400, f"has timestamp too new: {_text(NOW + 3_600_000)}"))
+    )
+    ahead = log_data("g", "s", [Call(NOW, [(NOW, "now"), (NOW + 3_600_000, "ahead")])])
+    report = world.ship(invocation_event(ahead))
+    assert (report.delivered, report.deferred, report.failure) == (1, {"too_new": 1}, None)
+    assert world.bucket is not None
+    [key] = world.bucket
+    due = (NOW + 3_600_000) // 600_000 * 600_000
+    assert key.startswith(f"later/2026/11/20/{_text(due)[:-1].replace(':', '.')}-")
+    assert world.kept("later/") == ["ahead"]
+
+
+def _text(ms: int) -> str:
+    return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+# Time
+
+
+def test_rules_that_outlive_the_invocation_end_as_errored_and_keep_the_payload_whole() -> None:
+    world = World()
+    world.rule_state = RuleState(parse_rules("[[rule]]\nreplace = 'x+'\nwith = '-'"), {})
+    world.seconds = iter([1.0, 0.5, -0.1])
+    report = world.ship(event(*["x" * 70_000] * 5))
+    assert (report.errored, report.failure) == ({"out_of_time": 5}, "not delivered: out_of_time")
+    assert (world.batches, world.bucket) == ([], {})
+
+
+# Several payloads
+
+
+def payload(log_stream: str, *lines: str) -> LogData:
+    return from_lines(lines, log_group="g", log_stream=log_stream, newest=NOW)
+
+
+def test_payloads_of_one_stream_travel_in_one_push_and_are_reported_apart() -> None:
+    world = World(refusing("bad", Answer(413)))
+    one, two = world.ship_all(payload("s1", "a", "bad"), payload("s2", "b"))
+    assert (one.settled.delivered, two.settled.delivered) == (1, 1)
+    assert [*one.settled.rejected] == ["too_large"]
+    first = world.batches[0]
+    assert sorted(entry.line for entry in first.entries) == ["a", "b", "bad"]
+    assert {dict(entry.metadata)["log_stream"] for entry in first.entries} == {"s1", "s2"}
+    assert [*first.entries] == sorted(first.entries, key=lambda entry: entry.timestamp)
+
+
+def test_payloads_of_which_nothing_is_left_are_reported_too() -> None:
+    world = World()
+    empty, full = world.ship_all(payload("s1", "\n"), payload("s2", "b"))
+    assert (empty.dropped, empty.settled) == ({"empty": 1}, Settled())
+    assert full.settled.delivered == 1

@@ -1,0 +1,116 @@
+"""Lambda's asynchronous invocation on one machine: two retries, then the on-failure destination."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, assert_never
+
+from loki_shipper.local.runtime_api import (
+    Died,
+    ExecutionEnvironment,
+    FunctionError,
+    InvocationOutcome,
+    Response,
+    TimedOut,
+)
+
+_TRIES: Final = 3
+
+type Start = Callable[[], AbstractContextManager[ExecutionEnvironment]]
+type KeepEvent = Callable[[str, bytes], object]
+"""Writes an object to the destination: key and body."""
+
+
+class AsynchronousFunction:
+    """A function as CloudWatch Logs invokes it; made by `run_function`, for one thread at a time.
+
+    A sandbox that ended is replaced at the next try. Lambda waits a minute, then two, between
+    tries; nobody waits here. `tries` counts them, `kept` the events that went to the destination.
+    """
+
+    def __init__(self, start: Start, keep: KeepEvent, stack: ExitStack) -> None:
+        self._start = start
+        self._keep = keep
+        self._stack = stack
+        self._sandbox: ExecutionEnvironment | None = None
+        self.tries = 0
+        self.kept = 0
+
+    def invoke(self, event: Any, *, deadline_ms: int = 60_000) -> InvocationOutcome:
+        """Hand an event over and, where every try fails, keep it; give the last result."""
+        for _ in range(_TRIES):
+            self.tries += 1
+            result = self._running().invoke(event, deadline_ms=deadline_ms)
+            if isinstance(result, Response):
+                return result
+            if not isinstance(result, FunctionError):
+                self.kill()
+        self.kept += 1
+        self._keep(*on_failure(event, result, datetime.now(UTC)))
+        return result
+
+    def kill(self) -> None:
+        """End the sandbox, whatever it does."""
+        environment, self._sandbox = self._sandbox, None
+        if environment is not None:
+            environment.kill()
+
+    def _running(self) -> ExecutionEnvironment:
+        environment = self._sandbox
+        if environment is None or not environment.wait_for_init():
+            # The one that ended leaves nothing behind.
+            self._stack.close()
+            environment = self._sandbox = self._stack.enter_context(self._start())
+        return environment
+
+
+@contextmanager
+def run_function(start: Start, keep: KeepEvent) -> Iterator[AsynchronousFunction]:
+    """Run a function as long as the block lasts; `start` runs a sandbox of it."""
+    with ExitStack() as stack:
+        yield AsynchronousFunction(start, keep, stack)
+
+
+def on_failure(event: Any, result: InvocationOutcome, now: datetime) -> tuple[str, bytes]:
+    """Give key and body of the object that Lambda writes; the shape is its documentation's."""
+    request_id = str(uuid.uuid4())
+    function = "loki-shipper-local"
+    record = {
+        "version": "1.0",
+        "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestContext": {
+            "requestId": request_id,
+            "functionArn": f"arn:aws:lambda:eu-central-1:123456789012:function:{function}:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": _TRIES,
+        },
+        "requestPayload": event,
+        "responseContext": {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled",
+        },
+        "responsePayload": _response(result, request_id),
+    }
+    key = f"aws/lambda/async/{function}/{now:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
+    return key, json.dumps(record).encode()
+
+
+def _response(result: InvocationOutcome, request_id: str) -> dict[str, Any]:
+    match result:
+        case FunctionError(message, kind, trace):
+            return {"errorMessage": message, "errorType": kind, "stackTrace": trace}
+        case TimedOut():
+            return {"errorMessage": f"{request_id} Task timed out after 60.00 seconds"}
+        case Died():
+            error = "Error: Runtime exited with error: signal: killed"
+            return {
+                "errorMessage": f"RequestId: {request_id} {error}",
+                "errorType": "Runtime.ExitError",
+            }
+        case Response():
+            raise AssertionError
+        case _:
+            assert_never(result)
