@@ -81,7 +81,7 @@ def loki(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Loki 
 
 @pytest.fixture(scope="session")
 def stock_loki(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Loki]:
-    """A real Loki with stock limits and the faulty tenants of `loki/loki-fault-tenants.yaml`."""
+    """A real Loki with stock limits and the faulty tenants of `loki-fault-tenants.yaml`."""
     ours = {name: value for name, value in os.environ.items() if name != "LOKI_URL"}
     found = find_loki(ours, tell)
     yield from _run(found, tmp_path_factory.mktemp("stock-loki"), "stock", tell)

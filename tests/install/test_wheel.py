@@ -110,9 +110,9 @@ for artifact in artifacts:
 def test_the_doctor_reads_the_rights_out_of_the_template(command: Path, tmp_path: Path) -> None:
     code = """if True:
         from loki_shipper.template import read_template
-        from loki_shipper.doctor.template import Deployment, granted
+        from loki_shipper.doctor.template import TemplateValues, granted
         pseudo = {f"AWS::{name}": "x" for name in ("Partition", "Region", "AccountId", "URLSuffix")}
-        known = Deployment({}, {"Bucket": "b"}, pseudo)
+        known = TemplateValues({}, {"Bucket": "b"}, pseudo)
         template = read_template()
         print(*(right.action for right in granted(template, "RedriverRole", known)))
     """
@@ -123,15 +123,19 @@ def test_the_doctor_reads_the_rights_out_of_the_template(command: Path, tmp_path
 def test_the_wheel_brings_what_commands_read(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     brought = {name.removeprefix("loki_shipper/bundled/") for name in names}
-    assert names >= {"loki_shipper/local/logproto_pb2.py", "loki_shipper/cli/__init__.py"}
+    assert names >= {
+        "loki_shipper/cli/__init__.py",
+        "loki_shipper/local/logproto_pb2.py",
+        "loki_shipper/local/loki-fault-tenants.yaml",
+        "loki_shipper/local/loki_module/go.mod",
+        "loki_shipper/local/loki_module/go.sum",
+    }
     assert brought >= {
         "docs/troubleshooting.md",
         "events/lambda.json",
         "layers/dependencies/requirements.txt",
         "layers/dependencies/arm64/platforms.txt",
         "template.yaml",
-        "tests/loki/go.mod",
-        "tests/loki/go.sum",
     }
     assert not [name for name in names if "__pycache__" in name]
 

@@ -1,4 +1,4 @@
-"""Builds Loki with Go from the module in `tests/loki`, once a version."""
+"""Builds Loki with Go from the module in `loki_module`, once for each version."""
 
 import hashlib
 import os
@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from loki_shipper.bundle import bundled
 from loki_shipper.local.lock import locked
 from loki_shipper.local.progress import Tell, clock_face
 
-MODULE: Final = bundled("tests/loki")
+MODULE: Final = Path(__file__).parent / "loki_module"
 """The folder of go.mod and go.sum."""
 
 _PACKAGE = "github.com/grafana/loki/v3/cmd/loki"

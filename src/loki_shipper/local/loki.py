@@ -32,7 +32,7 @@ type Profile = Literal["open", "stock", "demo", "durable"]
 
 `open` takes lines of any age and any amount, and keeps tenants apart; `demo` is `open` without
 tenants, as Grafana is easier to point at it; `stock` has Loki's own limits and the tenants of
-`tests/loki/loki-fault-tenants.yaml`, each with a fault of its own. `durable` is `open`, and what it
+`loki-fault-tenants.yaml`, each with a fault of its own. `durable` is `open`, and what it
 has taken survives its being killed, for the next one in the same directory.
 """
 
@@ -308,7 +308,7 @@ def _write_config(
     )
     generous = "" if stock else (here / "loki-generous.yaml").read_text()
     (directory / "loki.yaml").write_text(config + generous)
-    tenants = (go.MODULE / "loki-fault-tenants.yaml").read_text() if stock else "overrides:\n"
+    tenants = (here / "loki-fault-tenants.yaml").read_text() if stock else "overrides:\n"
     (directory / "tenants.yaml").write_text(tenants)
 
 
