@@ -148,7 +148,7 @@ def test_a_tenant_that_may_be_mistyped_is_worth_a_look(
     run: Run, stock_loki: Loki, tenant: str
 ) -> None:
     result = run("doctor", "--json", "--loki", stock_loki.url, LOKI_TENANT=tenant)
-    assert (result.exit_code, faults(result, "look")) == (0, ["tenant"])
+    assert (result.exit_code, faults(result, "warn")) == (0, ["tenant"])
     assert "correct LOKI_TENANT" in told(result, "tenant")
 
 
@@ -171,14 +171,14 @@ def test_credentials_that_may_only_write_are_fine(run: Run, stock_loki: Loki, te
     with gateway(stock_loki.url, reads=False) as url:
         result = run("doctor", "--json", "--loki", url, LOKI_TENANT=tenant, **USER)
     assert (result.exit_code, faults(result)) == (0, [])
-    assert levels(result)["read"] == "look"
+    assert levels(result)["read"] == "warn"
     assert levels(result)["write"] == "ok"
 
 
 def test_structured_metadata_disallowed_is_worth_a_look(run: Run, stock_loki: Loki) -> None:
     result = run("doctor", "--json", "--loki", stock_loki.url, LOKI_TENANT="nosm")
     assert (result.exit_code, faults(result)) == (0, [])
-    assert levels(result)["metadata"] == "look"
+    assert levels(result)["metadata"] == "warn"
     assert levels(result)["read"] == "ok"
     assert "allow_structured_metadata: true" in told(result, "metadata")
 
@@ -225,7 +225,7 @@ def test_a_name_that_nobody_knows_is_named(run: Run) -> None:
 
 def test_queries_that_are_not_found_are_worth_a_look(run: Run, receiver: Receiver) -> None:
     result = run("doctor", "--json", "--loki", receiver.url)
-    assert (result.exit_code, levels(result)["read"]) == (0, "look")
+    assert (result.exit_code, levels(result)["read"]) == (0, "warn")
 
 
 def test_bad_settings_are_all_that_is_said(run: Run) -> None:
@@ -281,7 +281,7 @@ def test_a_pipe_gets_plain_lines_and_a_sum(run: Run, stock_loki: Loki, tenant: s
     assert (
         lines[2] == f"ok     tcp         {stock_loki.url.removeprefix('http://')} takes connections"
     )
-    assert lines[-1] == "11 ok, 1 look, 0 wrong"
+    assert lines[-1] == "11 ok, 1 warn, 0 wrong"
 
 
 def test_on_a_terminal_of_80_columns_a_long_text_stays_in_its_column(stock_loki: Loki) -> None:

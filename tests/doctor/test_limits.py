@@ -46,7 +46,7 @@ def test_stock_limits_are_fine(stock_loki: Loki) -> None:
     real, given = at(stock_loki.url)
     found = check_limits(settings(given), real)
     assert (found.level, found.says) == (
-        Level.GREEN,
+        Level.OK,
         "none under which Loki loses lines without a word",
     )
 
@@ -64,23 +64,23 @@ def test_a_limit_under_which_lines_may_be_lost_is_worth_a_look(
     before: str, after: str, says: str, advice: str
 ) -> None:
     found = checked(STOCK.replace(before, after))
-    assert found.level is Level.YELLOW
+    assert found.level is Level.WARN
     assert says in found.says
     assert advice in found.advice
 
 
 def test_without_sharding_loki_reports_what_it_refuses() -> None:
     unsharded = STOCK.replace("enabled: true", "enabled: false").replace("3MB", "1MB")
-    assert checked(unsharded).level is Level.GREEN
+    assert checked(unsharded).level is Level.OK
 
 
 def test_a_tenants_own_limits_count_for_it() -> None:
-    assert checked(of_tenant="per_stream_rate_limit: 100KB").level is Level.YELLOW
+    assert checked(of_tenant="per_stream_rate_limit: 100KB").level is Level.WARN
 
 
 def test_a_late_stream_that_fits_is_fine() -> None:
     short = STOCK.replace("2h0m0s", "1h")
-    assert checked(short, LATE_STREAM_MINUTES="15").level is Level.GREEN
+    assert checked(short, LATE_STREAM_MINUTES="15").level is Level.OK
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_a_late_stream_that_fits_is_fine() -> None:
 def test_limits_that_are_not_shown_are_no_trouble(get: Callable[..., Reply | NoAnswer]) -> None:
     real, given = at("http://loki")
     found = check_limits(settings(given), replace(real, get=get))
-    assert (found.level, found.says) == (Level.GREEN, "Loki does not show its limits here")
+    assert (found.level, found.says) == (Level.OK, "Loki does not show its limits here")

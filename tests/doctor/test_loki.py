@@ -36,7 +36,7 @@ def checked(configured: Settings, **effects: Callable[..., object]) -> dict[str,
 
 
 def reds(found: dict[str, Finding]) -> list[str]:
-    return [check for check, finding in found.items() if finding.level is Level.RED]
+    return [check for check, finding in found.items() if finding.level is Level.WRONG]
 
 
 def of(loki: Loki, **environ: str) -> Settings:
@@ -51,13 +51,13 @@ def test_a_clock_that_is_off_is_the_only_fault(stock_loki: Loki, ahead: float, s
     found = checked(of(stock_loki), clock=lambda: time.time() + ahead)
     assert reds(found) == ["clock"]
     assert found["clock"].says.startswith(says)
-    assert found["read"].level is Level.GREEN
+    assert found["read"].level is Level.OK
 
 
 def test_a_clock_that_is_a_minute_off_is_worth_a_look(stock_loki: Loki) -> None:
     found = checked(of(stock_loki), clock=lambda: time.time() + 60)
     assert reds(found) == []
-    assert found["clock"].level is Level.YELLOW
+    assert found["clock"].level is Level.WARN
 
 
 def test_where_nobody_tells_the_time_loki_itself_names_the_clock(stock_loki: Loki) -> None:
@@ -86,20 +86,20 @@ def test_a_canary_is_waited_for(stock_loki: Loki) -> None:
         get=lambda *_: Reply(200, next(replies), time.time()),
         sleep=lambda _: None,
     )
-    assert found["read"].level is Level.GREEN
+    assert found["read"].level is Level.OK
 
 
 def test_metadata_that_vanishes_is_that_of_an_old_loki(stock_loki: Loki) -> None:
     stream = '{"data": {"result": [{"stream": {"service_name": "x"}, "values": []}]}}'
     found = checked(of(stock_loki), get=lambda *_: Reply(200, stream, time.time()))
-    assert found["metadata"].level is Level.YELLOW
+    assert found["metadata"].level is Level.WARN
     assert "before 2.9" in found["metadata"].says
 
 
 def test_where_log_groups_name_the_tenant_none_is_missed(stock_loki: Loki) -> None:
     configured = settings({"LOKI_URL": stock_loki.url, "TENANT_TAG": "team"})
     found = checked(configured)
-    assert found["tenant"].level is Level.YELLOW
+    assert found["tenant"].level is Level.WARN
     assert "TENANT_TAG" in found["tenant"].says
     assert "LOKI_TENANT" in found["tenant"].advice
 
@@ -107,15 +107,15 @@ def test_where_log_groups_name_the_tenant_none_is_missed(stock_loki: Loki) -> No
 @pytest.mark.parametrize(
     ("answer", "check", "level"),
     [
-        (Answer(400, "Client sent an HTTP request to an HTTPS server."), "tls", "red"),
-        (Answer(302, ""), "path", "red"),
-        (Answer(200, "<!DOCTYPE html><title>Sign in</title>"), "path", "red"),
-        (Answer(400, "tenant ID 'a|b' contains unsupported character"), "tenant", "red"),
-        (Answer(403, "no"), "auth", "red"),
-        (Answer(429, "Ingestion rate limit exceeded for user x"), "write", "yellow"),
-        (Answer(500, "empty ring"), "write", "red"),
-        (Answer(400, "entry too far behind, total ignored: 1 out of 1"), "clock", "yellow"),
-        (NoAnswer("read_timeout"), "write", "red"),
+        (Answer(400, "Client sent an HTTP request to an HTTPS server."), "tls", "wrong"),
+        (Answer(302, ""), "path", "wrong"),
+        (Answer(200, "<!DOCTYPE html><title>Sign in</title>"), "path", "wrong"),
+        (Answer(400, "tenant ID 'a|b' contains unsupported character"), "tenant", "wrong"),
+        (Answer(403, "no"), "auth", "wrong"),
+        (Answer(429, "Ingestion rate limit exceeded for user x"), "write", "warn"),
+        (Answer(500, "empty ring"), "write", "wrong"),
+        (Answer(400, "entry too far behind, total ignored: 1 out of 1"), "clock", "warn"),
+        (NoAnswer("read_timeout"), "write", "wrong"),
     ],
     ids=lambda case: str(case)[:40],
 )
@@ -204,11 +204,11 @@ def test_an_authority_of_its_own_is_named_by_a_setting(https: Https) -> None:
     assert "LOKI_CA_CERT" in found["tls"].advice
     trusted = checked(settings({"LOKI_URL": https.url, "LOKI_CA_CERT": str(https.ca)}))
     assert reds(trusted) == []
-    assert trusted["tls"].level is Level.GREEN
+    assert trusted["tls"].level is Level.OK
 
 
 @pytest.mark.parametrize("https", [7], indirect=True)
 def test_a_certificate_that_ends_soon_is_worth_a_look(https: Https) -> None:
     found = checked(settings({"LOKI_URL": https.url, "LOKI_CA_CERT": str(https.ca)}))
-    assert found["tls"].level is Level.YELLOW
+    assert found["tls"].level is Level.WARN
     assert found["tls"].says == "the certificate ends in 7 days"

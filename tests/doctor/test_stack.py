@@ -150,7 +150,7 @@ def stack(aws: LocalAws) -> Stack:
 
 
 def reds(found: dict[str, Finding]) -> list[str]:
-    return [check for check, finding in found.items() if finding.level is Level.RED]
+    return [check for check, finding in found.items() if finding.level is Level.WRONG]
 
 
 def test_a_stack_without_links_yet_is_not_wrong(stack: Stack) -> None:
@@ -160,7 +160,7 @@ def test_a_stack_without_links_yet_is_not_wrong(stack: Stack) -> None:
         *("shipper", "iam", "ship", "bucket", "kept", "waiting"),
         *("permission", "filters", "index"),
     ]
-    assert {check for check, each in found.items() if each.level is Level.YELLOW} == {
+    assert {check for check, each in found.items() if each.level is Level.WARN} == {
         "filters",
         "index",
     }
@@ -169,7 +169,7 @@ def test_a_stack_without_links_yet_is_not_wrong(stack: Stack) -> None:
 def test_a_missing_bucket_is_named(stack: Stack) -> None:
     stack.clients.s3.delete_bucket(Bucket=stack.bucket)
     found = stack.check()
-    assert found["bucket"].level is Level.RED
+    assert found["bucket"].level is Level.WRONG
     assert f"{stack.bucket} is not there" in found["bucket"].says
     assert reds(found) == ["bucket"]
 
@@ -195,7 +195,7 @@ def test_who_may_not_simulate_learns_that(stack: Stack) -> None:
 
     stack.clients.iam.simulate_principal_policy = denied
     found = stack.check()
-    assert found["iam"].level is Level.YELLOW
+    assert found["iam"].level is Level.WARN
     assert "AccessDenied" in found["iam"].says
 
 
@@ -229,7 +229,7 @@ def test_without_tags_there_is_no_index_to_look_at(stack: Stack) -> None:
 
 
 def test_the_function_ships_a_line_of_its_own(stack: Stack) -> None:
-    assert stack.check()["ship"].level is Level.GREEN
+    assert stack.check()["ship"].level is Level.OK
     [payload] = stack.clients.functions.invoked
     data = decode(source(json.loads(payload)))
     assert data is not None
@@ -254,14 +254,14 @@ def test_a_function_that_does_not_deliver_says_why(
 ) -> None:
     stack.clients.functions.answer = answer | {"Payload": io.BytesIO(answer["Payload"])}
     found = stack.check()
-    assert found["ship"].level is Level.RED
+    assert found["ship"].level is Level.WRONG
     assert says in found["ship"].says
 
 
 def test_a_function_whose_log_groups_name_the_tenant_is_given_no_line(stack: Stack) -> None:
     """No tag says whose the doctor's line is, so it would wait in the bucket for ever."""
     found = stack.check(tenant_tag="team", loki_tenant="all")
-    assert found["ship"].level is Level.YELLOW
+    assert found["ship"].level is Level.WARN
     assert "TENANT_TAG" in found["ship"].says
     assert isinstance(stack.clients.functions, Functions)
     assert stack.clients.functions.invoked == []
@@ -279,16 +279,16 @@ def test_a_log_service_that_may_not_invoke_is_named(stack: Stack) -> None:
 
 def test_what_has_waited_long_is_worth_a_look(stack: Stack) -> None:
     stack.put("failed/2026/01/01/a.json", b"{}")
-    assert stack.check()["waiting"].level is Level.GREEN
+    assert stack.check()["waiting"].level is Level.OK
     later = NOW + timedelta(hours=3)
     found = check_stack([stack.function], stack.configured, stack.clients, stack=None, now=later)
     [waiting] = [finding for finding in found if finding.check == "waiting"]
-    assert waiting.level is Level.YELLOW
+    assert waiting.level is Level.WARN
     assert waiting.advice == f"loki-shipper redrive --function {stack.function.arn}"
 
 
 @pytest.mark.parametrize(
-    ("hours", "level"), [(1, "green"), (4, "yellow"), (30, "red")], ids=["fresh", "old", "stale"]
+    ("hours", "level"), [(1, "ok"), (4, "warn"), (30, "wrong")], ids=["fresh", "old", "stale"]
 )
 def test_the_tag_index_ages(stack: Stack, hours: int, level: str) -> None:
     where = stack.function.origin
@@ -307,4 +307,4 @@ def test_linked_log_groups_are_counted_and_one_is_looked_at(stack: Stack, aws: L
     assert "is gone" in stack.check()["filters"].says
     aws.subscribe(group, stack.function.arn)
     found = stack.check()["filters"]
-    assert (found.level, found.says[:12]) == (Level.GREEN, "1 log groups")
+    assert (found.level, found.says[:12]) == (Level.OK, "1 log groups")

@@ -35,7 +35,7 @@ from loki_shipper.shipper import aws
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.push import Access
 
-_WORDS = {Level.GREEN: "ok", Level.YELLOW: "look", Level.RED: "wrong"}
+_STYLES = {Level.OK: "bold green", Level.WARN: "bold yellow", Level.WRONG: "bold red"}
 _FROM_HERE = {"dns", "tcp", "tls", "write"}
 """Checks that fail here where only the function's network reaches Loki."""
 
@@ -81,7 +81,7 @@ def _report(found: Iterator[Finding], *, as_json: bool) -> None:
         print_objects(map(_as_object, findings))
     else:
         findings = list(_shown(found))
-    if any(finding.level is Level.RED for finding in findings):
+    if any(finding.level is Level.WRONG for finding in findings):
         raise click.exceptions.Exit(1)
 
 
@@ -140,9 +140,9 @@ def _of_loki(
     hidden = any(function.in_vpc for function in deployed)
     name = uuid.uuid4().hex
     for finding in check_loki(configured, loki_probe(access, configured.loki_tenant), name):
-        if hidden and finding.level is Level.RED and finding.check in _FROM_HERE:
+        if hidden and finding.level is Level.WRONG and finding.check in _FROM_HERE:
             advice = "the function is in a VPC, and may reach it: `ship` below tells"
-            yield replace(finding, level=Level.YELLOW, advice=advice)
+            yield replace(finding, level=Level.WARN, advice=advice)
         else:
             yield finding
 
@@ -169,14 +169,14 @@ def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:
 def _as_object(finding: Finding) -> dict[str, str]:
     return {
         "check": finding.check,
-        "level": _WORDS[finding.level],
+        "level": finding.level,
         "says": finding.says,
         "advice": finding.advice,
     }
 
 
 def _rows(finding: Finding) -> Iterator[Table]:
-    yield _row(Text(_WORDS[finding.level], f"bold {finding.level}"), finding.check, finding.says)
+    yield _row(Text(finding.level, _STYLES[finding.level]), finding.check, finding.says)
     if finding.advice:
         yield _row(Text(), "", finding.advice)
 
@@ -192,6 +192,6 @@ def _row(word: Text, check: str, text: str) -> Table:
 
 
 def _sum(counts: Mapping[Level, int]) -> Text:
-    parts = [f"{counts[level]} {word}" for level, word in _WORDS.items()]
-    worst = next(level for level in reversed(Level) if counts[level] or level is Level.GREEN)
-    return Text(", ".join(parts), style=f"bold {worst}")
+    parts = [f"{counts[level]} {level}" for level in Level]
+    worst = next(level for level in reversed(Level) if counts[level] or level is Level.OK)
+    return Text(", ".join(parts), style=_STYLES[worst])

@@ -6,11 +6,11 @@ from msgspec import Struct
 
 
 class Level(StrEnum):
-    """How bad it is: fine, worth a look, or in the way of delivery."""
+    """How severe a finding is: all is well, a warning, or a fault that stops delivery."""
 
-    GREEN = "green"
-    YELLOW = "yellow"
-    RED = "red"
+    OK = "ok"
+    WARN = "warn"
+    WRONG = "wrong"
 
 
 class Finding(Struct, frozen=True):
@@ -25,20 +25,20 @@ class Finding(Struct, frozen=True):
     advice: str = ""
 
     def __post_init__(self) -> None:
-        if self.level is not Level.GREEN and not self.advice:
+        if self.level is not Level.OK and not self.advice:
             raise ValueError(f"{self.check} says no next step")
 
 
 def ok(check: str, says: str) -> Finding:
     """Make a finding that all is well."""
-    return Finding(check, Level.GREEN, says)
+    return Finding(check, Level.OK, says)
 
 
 def warning(check: str, says: str, advice: str) -> Finding:
     """Make a finding that is worth a look."""
-    return Finding(check, Level.YELLOW, says, advice)
+    return Finding(check, Level.WARN, says, advice)
 
 
 def failure(check: str, says: str, advice: str) -> Finding:
     """Make a finding that is in the way of delivery."""
-    return Finding(check, Level.RED, says, advice)
+    return Finding(check, Level.WRONG, says, advice)

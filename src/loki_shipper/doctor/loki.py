@@ -60,7 +60,7 @@ def check_loki(settings: Settings, way: LokiProbe, name: str) -> Iterator[Findin
     for step in (_dns, _tcp, _tls):
         if finding := step(way):
             yield finding
-            if finding.level is Level.RED:
+            if finding.level is Level.WRONG:
                 return
     before = way.clock()
     reply = way.get("/loki/api/v1/labels", {"start": str(int((before - _DAY) * _SECOND))})
