@@ -29,8 +29,8 @@ from loki_shipper.redriver.metrics import metrics as redriver_metrics
 from loki_shipper.redriver.redrive import Redriven
 from loki_shipper.settings import settings
 from loki_shipper.shipper.shipper import Shipper
-from loki_shipper.subscriber.metrics import metrics as subscriber_metrics
-from loki_shipper.subscriber.run_state import RunReport as Linked
+from loki_shipper.subscriber.run.metrics import metrics as subscriber_metrics
+from loki_shipper.subscriber.run.run_state import RunReport as Linked
 
 # No stopwatch: a deadline says more of the machine than of the code.
 hypothesis.settings.register_profile("here", deadline=None, max_examples=60)

@@ -51,7 +51,7 @@ _LINE_BYTES: Final = 200
 
 _GET_SECONDS: Final = 0.03
 _WRITE_SECONDS: Final = 0.06
-"""How long S3 takes for a request: the figures of tests/simulation/world.py."""
+"""How long S3 takes for a request: the figures of tests/simulation/simulation.py."""
 
 _READS_AT_ONCE: Final = 16
 _OUTAGE: Final = timedelta(hours=2)

@@ -11,7 +11,7 @@ from click.testing import Result
 from loki_shipper.cli import COMMANDS
 from loki_shipper.deployed_functions import DeployedFunction
 from loki_shipper.local.aws import LocalAws
-from tests.subscriber.deployment import REGION, Deployment, deployed
+from tests.local_deployment import REGION, Deployment, deployed
 
 type Run = Callable[..., Result]
 

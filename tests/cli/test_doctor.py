@@ -29,7 +29,7 @@ from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.loki import Loki
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from loki_shipper.settings import variables
-from tests.subscriber.deployment import deployed
+from tests.local_deployment import deployed
 
 type Run = Callable[..., Result]
 

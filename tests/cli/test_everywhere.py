@@ -12,6 +12,7 @@ from click.testing import Result
 
 from loki_shipper.cli import COMMANDS
 from loki_shipper.local.receiver import run_receiver
+from tests.cli.past import GROUP, Shipper, log
 from tests.cli.processes import (
     Ended,
     in_closed_pipe,
@@ -22,10 +23,9 @@ from tests.cli.processes import (
     silent_server,
 )
 from tests.cli.queries import found, queried
+from tests.local_deployment import Deployment, deployed
+from tests.moto_gaps import real_event_ids
 from tests.redriver.memory import failed
-from tests.subscriber.deployment import Deployment, deployed
-from tests.subscriber.moto_gaps import real_event_ids
-from tests.subscriber.past import GROUP, Shipper, log
 
 type Run = Callable[..., Result]
 

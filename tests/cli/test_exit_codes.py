@@ -8,8 +8,8 @@ from click.testing import Result
 
 from loki_shipper.cli import COMMANDS, EXIT_CODES
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
-from tests.subscriber.deployment import Deployment, deployed
-from tests.subscriber.faulty import faulty
+from tests.cli.faulty_aws import faulty
+from tests.local_deployment import Deployment, deployed
 
 type Run = Callable[..., Result]
 

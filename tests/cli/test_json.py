@@ -13,10 +13,10 @@ from click.testing import Result
 
 from loki_shipper.cli import COMMANDS, main
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
+from tests.cli.past import GROUP, Shipper, log
+from tests.local_deployment import Deployment, deployed
+from tests.moto_gaps import real_event_ids
 from tests.redriver.memory import failed
-from tests.subscriber.deployment import Deployment, deployed
-from tests.subscriber.moto_gaps import real_event_ids
-from tests.subscriber.past import GROUP, Shipper, log
 
 type Run = Callable[..., Result]
 

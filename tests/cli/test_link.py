@@ -6,7 +6,7 @@ import pytest
 
 from loki_shipper.local.aws import ACCOUNT
 from tests.cli.processes import Ended, on_terminal
-from tests.subscriber.deployment import REGION, Deployment, deployed
+from tests.local_deployment import REGION, Deployment, deployed
 
 PREFIX = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:"
 

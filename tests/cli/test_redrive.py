@@ -12,8 +12,8 @@ from msgspec import Struct
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from tests.cli.processes import on_terminal
+from tests.local_deployment import deployed
 from tests.redriver.memory import failed, of_lambda, record
-from tests.subscriber.deployment import deployed
 
 type Run = Callable[..., Result]
 type Put = Callable[[str, bytes], None]

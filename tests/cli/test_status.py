@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from loki_shipper.cli.filter_metrics import Delivery, Redrives
 from loki_shipper.cli.status_text import Backlog, Status, StatusRow, status_text
-from loki_shipper.subscriber.delivery import Delivery, Redrives
 from tests.cli.processes import on_terminal
+from tests.local_deployment import Deployment, Skipping, deployed
 from tests.redriver.memory import failed
-from tests.subscriber.deployment import Deployment, Skipping, deployed
 
 LONG = "/aws/lambda/a-name-that-is-longer-than-a-narrow-terminal-of-sixty-columns-is-wide"
 MINUTE = 60_000

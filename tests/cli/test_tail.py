@@ -17,9 +17,9 @@ from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.settings import settings
 from tests.cli.processes import in_closed_pipe
 from tests.cli.queries import found, queried
+from tests.local_deployment import REGION, Deployment, Skipping, deployed
 from tests.loki.asking import now
-from tests.subscriber.deployment import REGION, Deployment, Skipping, deployed
-from tests.subscriber.moto_gaps import real_event_ids
+from tests.moto_gaps import real_event_ids
 
 type Run = Callable[..., Result]
 

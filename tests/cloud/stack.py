@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from loki_shipper.cli import main
 from tests.cloud.cloud import ACCOUNT, Cloud
-from tests.subscriber.deployment import Skipping
+from tests.local_deployment import Skipping
 from tools.artifact import CLONE
 
 _AWAITED_SECONDS: Final = 240.0

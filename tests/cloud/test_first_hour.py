@@ -21,7 +21,7 @@ CHECKOUT: Final = "/aws/lambda/checkout"
 WITHOUT_WAITS: Final = """
 import sys, time
 from loki_shipper.cli import main
-from loki_shipper.subscriber.clock import Clock
+from loki_shipper.clock import Clock
 
 skipped = 0.0
 

@@ -9,7 +9,7 @@ from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.invoke import connected, invoke
 from loki_shipper.settings import settings
 from tests.deployment.cloudformation import CloudFormation, FakeStack
-from tests.subscriber.deployment import Skipping
+from tests.local_deployment import Skipping
 
 REGION = "eu-west-1"
 HANDLERS = {

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from loki_shipper.cli import main
 from loki_shipper.local.loki import Loki, Running
-from tests.subscriber.deployment import Deployment, Skipping, deployed
+from tests.local_deployment import Deployment, Skipping, deployed
 
 CLONE = Path(__file__).resolve().parents[2]
 DOCUMENTS = [CLONE / "README.md", CLONE / "compose" / "README.md", *CLONE.glob("docs/*.md")]

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from loki_shipper.redriver.record import record
 from loki_shipper.shipper.delivery.answer import Answer
-from tests.simulation.world import DAY, HOUR, MINUTE, Loki, Payload, Simulation
+from tests.simulation.simulation import DAY, HOUR, MINUTE, Loki, Payload, Simulation
 
 IS_FULL = os.environ.get("SIMULATION") == "full"
 GROUPS, TENANTS = 200, 20

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from tests.simulation.world import HOUR, MINUTE, Loki, Payload, Simulation
+from tests.simulation.simulation import HOUR, MINUTE, Loki, Payload, Simulation
 
 SCALE = 1 if os.environ.get("SIMULATION") == "full" else 30
 A_SECOND = 100

@@ -22,11 +22,11 @@ from botocore.session import get_session
 from botocore.validate import validate_parameters
 
 from loki_shipper.aws.paced_calls import PacedCalls
+from loki_shipper.clock import Clock
 from loki_shipper.shipper.sources.decode import decode
 from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
-from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.memory import Memory, decode_memory, memory_key
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.settings import SubscriberSettings
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"

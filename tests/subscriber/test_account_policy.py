@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.subscriber.account_policy import (
+from loki_shipper.subscriber.groups.select import Selection
+from loki_shipper.subscriber.model import LogGroup
+from loki_shipper.subscriber.policy.account_policy import (
     Policy,
     TooManyExcludedError,
     account_policy,
@@ -13,8 +15,6 @@ from loki_shipper.subscriber.account_policy import (
     policy_texts,
     read_policy,
 )
-from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.select import Selection
 from tests.subscriber.fake_aws import SHIPPER, configured
 
 

@@ -12,9 +12,9 @@ from loki_shipper.shipper.labels.tag_index import decode_index, index_key
 from loki_shipper.subscriber.invocation import _SHARE
 from loki_shipper.subscriber.request import Sweep, changes
 from loki_shipper.subscriber.respond import follow_changes, respond
+from loki_shipper.subscriber.run.unlink import unlink
 from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.store import update
-from loki_shipper.subscriber.unlink import unlink
 from tests.subscriber.fake_aws import (
     ACCOUNT,
     NAME,

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.subscriber.custom_resource import begun, failure, next_request, seconds_left
-from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.request import StackChanged, Sweep, request
 from loki_shipper.subscriber.respond import DeletedError, respond
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.metrics import metrics
+from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.unlink import unlink_before_deletion
 from loki_shipper.subscriber.settings import SubscriberSettings
-from loki_shipper.subscriber.unlink import unlink_before_deletion
+from loki_shipper.subscriber.stack.custom_resource import begun, failure, next_request, seconds_left
 from tests.subscriber.fake_aws import BEGIN, NAME, OTHERS, SHIPPER, FakeAws, configured, error
 from tests.subscriber.together import Together
 

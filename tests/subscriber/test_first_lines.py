@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from loki_shipper.aws.paced_calls import PacedCalls
+from loki_shipper.clock import Clock
 from loki_shipper.local.loki import Loki, Running
 from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
 from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
-from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.request import GroupsChanged, request
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
+from loki_shipper.subscriber.run.run_state import RunReport
 from loki_shipper.subscriber.settings import settings
+from tests.local_deployment import REGION, Deployment, Skipping, deployed
 from tests.loki.asking import held
-from tests.subscriber.deployment import REGION, Deployment, Skipping, deployed
-from tests.subscriber.moto_gaps import real_event_ids
+from tests.moto_gaps import real_event_ids
 
 GROUP = "/aws/lambda/checkout"
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.metrics import metrics
+from loki_shipper.subscriber.run.run_state import RunReport
 from tests.subscriber.fake_aws import FakeAws, configured, error
 
 HOUR, DAY = 3_600, 86_400

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.subscriber.custom_resource import failure
-from loki_shipper.subscriber.dependencies import read_memory, remember
-from loki_shipper.subscriber.inventory import take_inventory
-from loki_shipper.subscriber.metrics import metrics
-from loki_shipper.subscriber.orders import orders
-from loki_shipper.subscriber.reconcile import selection
+from loki_shipper.subscriber.groups.inventory import take_inventory
+from loki_shipper.subscriber.groups.select import manual_choices
+from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.dependencies import read_memory, remember
+from loki_shipper.subscriber.run.metrics import metrics
+from loki_shipper.subscriber.run.reconcile import selection
+from loki_shipper.subscriber.run.run_state import RunReport
 from loki_shipper.subscriber.settings import conditions
+from loki_shipper.subscriber.stack.custom_resource import failure
 from tests.subscriber.fake_aws import NAME, OTHERS, SHIPPER, FakeAws, configured, error
 
 CREATE = StackChanged("Create", "https://example.com", {})
@@ -434,7 +435,9 @@ def test_in_account_unlinking_by_hand_excludes_whatever_the_includes_say(fake: F
     covered(fake)
     deps = fake.dependencies(ACCOUNT)
     seen = take_inventory(deps.aws, deps.clock.now(), [NAMES[0]])
-    remember(orders(seen.groups, selection(ACCOUNT, read_memory(deps)), linked=False), deps)
+    ruled = selection(ACCOUNT, read_memory(deps))
+    choices = manual_choices(seen.groups, ruled, linked=False)
+    remember(MemoryUpdate(by_hand=choices), deps)
     run(fake, GroupsChanged((NAMES[0],)), settings=ACCOUNT)
     assert NAMES[0] in excluded(fake)
     run(fake, settings=ACCOUNT)

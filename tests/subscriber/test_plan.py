@@ -6,6 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loki_shipper.subscriber.filters.plan import (
+    DeleteFilter,
+    FilterAction,
+    PutFilter,
+    SkipGroup,
+    plan,
+)
+from loki_shipper.subscriber.groups.select import Selection
 from loki_shipper.subscriber.model import (
     Filter,
     Filters,
@@ -15,8 +23,6 @@ from loki_shipper.subscriber.model import (
     Seen,
     UnreadableFilters,
 )
-from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup, plan
-from loki_shipper.subscriber.select import Selection
 from loki_shipper.subscriber.settings import Condition
 from tests.subscriber.fake_aws import OTHERS, SHIPPER, configured
 

@@ -8,11 +8,11 @@ import pytest
 
 from loki_shipper.aws.paced_calls import AwsError
 from loki_shipper.shipper.labels.tag_index import decode_index, index_key
-from loki_shipper.subscriber.dependencies import remember
 from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.dependencies import remember
+from loki_shipper.subscriber.run.run_state import RunReport
 from loki_shipper.subscriber.settings import conditions
 from tests.subscriber.fake_aws import NAME, OTHERS, SHIPPER, FakeAws, configured, error
 

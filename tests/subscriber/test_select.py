@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from loki_shipper.model import OWN_TAG
+from loki_shipper.subscriber.groups.select import Covered, NotSelected, Selected, Selection, select
 from loki_shipper.subscriber.model import LogGroup, Reason
-from loki_shipper.subscriber.select import Covered, NotSelected, Selected, Selection, select
 from loki_shipper.subscriber.settings import conditions
 from tests.subscriber.fake_aws import configured
 

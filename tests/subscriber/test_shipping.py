@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loki_shipper.clock import Clock, wait_until
 from loki_shipper.model import LogData, LogEvent
 from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.subscriber.clock import Clock, wait_until
-from loki_shipper.subscriber.shipping import BYTES_PER_SECOND, shipping
+from loki_shipper.subscriber.first_lines.shipping import BYTES_PER_SECOND, shipping
 
 
 class World:

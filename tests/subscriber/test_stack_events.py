@@ -9,9 +9,9 @@ from moto.backends import get_backend
 
 from loki_shipper.local.aws import ACCOUNT
 from loki_shipper.local.runtime_api import Response, run_execution_environment
-from loki_shipper.subscriber.answer import LINKS, NOTHING_LINKED
+from loki_shipper.subscriber.stack.answer import LINKS, NOTHING_LINKED
+from tests.local_deployment import REGION, Deployment, deployed
 from tests.subscriber.answers import answers, stack_event
-from tests.subscriber.deployment import REGION, Deployment, deployed
 
 HANDLER = "loki_shipper.subscriber.handler.handle"
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, decode_index, index_key
-from loki_shipper.subscriber.inventory import take_inventory
-from loki_shipper.subscriber.observe import never
-from loki_shipper.subscriber.reconcile import planned, selection
+from loki_shipper.subscriber.filters.observe import never
+from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.reconcile import planned, selection
+from loki_shipper.subscriber.run.run_state import RunReport
 from loki_shipper.subscriber.settings import SubscriberSettings, conditions
 from tests.subscriber.fake_aws import FakeAws, configured, error
 

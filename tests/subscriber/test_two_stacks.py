@@ -3,14 +3,14 @@
 import pytest
 
 from loki_shipper.model import OWN_TAG
-from loki_shipper.subscriber.account_policy import read_policy
-from loki_shipper.subscriber.inventory import take_inventory
+from loki_shipper.subscriber.filters.observe import never
+from loki_shipper.subscriber.filters.plan import SkipGroup
+from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.observe import never
-from loki_shipper.subscriber.plan import SkipGroup
-from loki_shipper.subscriber.reconcile import planned, selection
+from loki_shipper.subscriber.policy.account_policy import read_policy
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
+from loki_shipper.subscriber.run.reconcile import planned, selection
 from loki_shipper.subscriber.settings import SubscriberSettings
 from tests.subscriber.fake_aws import ACCOUNT, BUCKET, NAME, REGION, FakeAws, configured
 

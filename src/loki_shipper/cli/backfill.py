@@ -18,15 +18,14 @@ from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.cli.progress import through_time
 from loki_shipper.model import LogData
-from loki_shipper.subscriber.backfill import Progress, Span
-from loki_shipper.subscriber.backfill import backfill as steps
-from loki_shipper.subscriber.catch_up import OLDEST_DAYS
-from loki_shipper.subscriber.dependencies import read_memory
-from loki_shipper.subscriber.memory import remembered_state
+from loki_shipper.subscriber.first_lines.backfill import Progress, Span
+from loki_shipper.subscriber.first_lines.backfill import backfill as steps
+from loki_shipper.subscriber.first_lines.payload import FilteredGroup
+from loki_shipper.subscriber.first_lines.shipping import ShipLogData, shipping
+from loki_shipper.subscriber.groups.select import filter_pattern
+from loki_shipper.subscriber.memory import OLDEST_DAYS, remembered_state
 from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup
-from loki_shipper.subscriber.payload import FilteredGroup
-from loki_shipper.subscriber.select import filter_pattern
-from loki_shipper.subscriber.shipping import ShipLogData, shipping
+from loki_shipper.subscriber.run.dependencies import read_memory
 
 _MS = timedelta(milliseconds=1)
 _GIVEN = ParameterSource.COMMANDLINE

@@ -23,9 +23,9 @@ from loki_shipper.shipper.labels.decide import label_stream
 from loki_shipper.shipper.rules.cache import RulesCache
 from loki_shipper.shipper.rules.file import rules_file
 from loki_shipper.shipper.rules.parse import Rules, RulesError
+from loki_shipper.subscriber.first_lines.payload import FilteredGroup, payloads
+from loki_shipper.subscriber.groups.select import filter_pattern
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.payload import FilteredGroup, payloads
-from loki_shipper.subscriber.select import filter_pattern
 
 _GRACE = 15_000
 """How long a line may be in only one of the two before that is told, in ms."""

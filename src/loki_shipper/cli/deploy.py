@@ -28,6 +28,7 @@ from loki_shipper.cli.invoke import Tag
 from loki_shipper.cli.link import act, everything
 from loki_shipper.cli.status import status
 from loki_shipper.cli.unlink import unlink
+from loki_shipper.clock import Clock
 from loki_shipper.deployment.artifact import ArtifactError
 from loki_shipper.deployment.bucket import ArtifactsBucketError
 from loki_shipper.deployment.parameters import faults
@@ -56,7 +57,6 @@ from loki_shipper.local.progress import on_stream
 from loki_shipper.settings import SettingsError, settings
 from loki_shipper.shipper.aws import fetch_secret
 from loki_shipper.shipper.delivery.credentials import credentials
-from loki_shipper.subscriber.clock import Clock
 from loki_shipper.template import read_template
 
 _LINKS = "Links"

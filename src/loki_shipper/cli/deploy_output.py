@@ -10,6 +10,7 @@ from rich.text import Text
 from loki_shipper.aws.paced_calls import AwsError
 from loki_shipper.cli.aws import CommandSession
 from loki_shipper.cli.errors import InputError
+from loki_shipper.clock import Clock
 from loki_shipper.deployment.cost import METRICS, Cost, monthly_cost, monthly_gb, read_volume
 from loki_shipper.deployment.plan import DeploymentPlan
 from loki_shipper.deployment.preview import Preview, preview, stack_settings
@@ -17,7 +18,6 @@ from loki_shipper.deployment.secret import secret_name
 from loki_shipper.deployment.stack import Event
 from loki_shipper.local.progress import on_stream
 from loki_shipper.settings import SettingsError
-from loki_shipper.subscriber.clock import Clock
 
 _SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
 _SHOWN_GROUPS = 5

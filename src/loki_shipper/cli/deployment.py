@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.errors import InputError
+from loki_shipper.clock import Clock
 from loki_shipper.deployed_functions import (
     DeployedFunction,
     FunctionKind,
@@ -23,10 +24,9 @@ from loki_shipper.deployed_functions import (
     functions_of_stack,
 )
 from loki_shipper.settings import SettingsError
-from loki_shipper.subscriber.apply import ActionOutcome
 from loki_shipper.subscriber.aws import SubscriberAws, connect
-from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.dependencies import SubscriberDependencies
+from loki_shipper.subscriber.filters.apply import ActionOutcome
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.settings import Condition, SubscriberSettings, conditions, settings
 
 DEFAULT_STACK = "loki-shipper"

@@ -24,10 +24,16 @@ from loki_shipper.model import LogData
 from loki_shipper.settings import SettingsError, settings, variables
 from loki_shipper.shipper.sources.decode import decode
 from loki_shipper.shipper.sources.event import UndecodableError, source
-from loki_shipper.subscriber.dependencies import read_memory
+from loki_shipper.subscriber.groups.select import (
+    Covered,
+    NotSelected,
+    Selected,
+    SelectionVerdict,
+    select,
+)
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason
-from loki_shipper.subscriber.reconcile import selection
-from loki_shipper.subscriber.select import Covered, NotSelected, Selected, SelectionVerdict, select
+from loki_shipper.subscriber.run.dependencies import read_memory
+from loki_shipper.subscriber.run.reconcile import selection
 
 _NOWHERE = "http://not-pushed.invalid"
 _LEFT_OUT = "left out"

@@ -12,14 +12,14 @@ from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.log_groups import is_pattern, log_groups_named
 from loki_shipper.cli.outcomes import Finished, show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
-from loki_shipper.subscriber.dependencies import read_memory, remember
-from loki_shipper.subscriber.first_lines import ship_first_lines
-from loki_shipper.subscriber.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.filters.observe import always, never
+from loki_shipper.subscriber.first_lines.ship_due import ship_first_lines
+from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.groups.select import manual_choices
 from loki_shipper.subscriber.memory import Memory, MemoryUpdate, merge_memory
-from loki_shipper.subscriber.observe import always, never
-from loki_shipper.subscriber.orders import orders
-from loki_shipper.subscriber.reconcile import planned, reconcile, selection
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.dependencies import read_memory, remember
+from loki_shipper.subscriber.run.reconcile import planned, reconcile, selection
+from loki_shipper.subscriber.run.run_state import RunReport
 from loki_shipper.subscriber.settings import SubscriberSettings
 
 GOES_ON = "stopped: what is done is kept, and the same command goes on with the rest"
@@ -107,7 +107,8 @@ def by_name(deployment: Deployment, groups: tuple[str, ...], *, linked: bool) ->
 def ordered(deployment: Deployment, seen: Inventory, *, linked: bool) -> Job:
     """Link or unlink what was seen, as ordered by hand."""
     memory = read_memory(deployment.deps)
-    memory_update = orders(seen.groups, selection(deployment.own, memory), linked=linked)
+    ruled = selection(deployment.own, memory)
+    memory_update = MemoryUpdate(by_hand=manual_choices(seen.groups, ruled, linked=linked))
     return Job(seen, deployment.own, memory, memory_update, fresh=True)
 
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from loki_shipper.cli.deployment import Deployment
 from loki_shipper.cli.errors import InputError
-from loki_shipper.subscriber.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.model import LogGroup
 from loki_shipper.subscriber.request import group_name
 

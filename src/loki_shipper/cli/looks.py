@@ -9,7 +9,7 @@ from loki_shipper.cli.arrivals import Arrival, Arrivals
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.cli.loki_lines import Get, QueryError, read_lines
 from loki_shipper.cli.pipe import reader_is_gone
-from loki_shipper.subscriber.clock import Clock
+from loki_shipper.clock import Clock
 
 NS_PER_MS = 1_000_000
 AHEAD_MS = 600_000

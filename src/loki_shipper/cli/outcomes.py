@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.cli.objects import print_objects
-from loki_shipper.subscriber.apply import ActionOutcome, Done, Failed, Skipped
-from loki_shipper.subscriber.catch_up import CaughtUp
+from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
+from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
+from loki_shipper.subscriber.memory import CaughtUp
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.run_state import RunReport
 
 _IN_THE_WAY = {
     Reason.FULL,

@@ -17,11 +17,11 @@ from loki_shipper.cli.deployment import (
 from loki_shipper.cli.outcomes import show_actions
 from loki_shipper.deployment.parameters import effective
 from loki_shipper.deployment.preview import preview, stack_settings
-from loki_shipper.subscriber.dependencies import read_memory
-from loki_shipper.subscriber.inventory import take_inventory
-from loki_shipper.subscriber.observe import always, never
-from loki_shipper.subscriber.plan import FilterAction
-from loki_shipper.subscriber.reconcile import planned, selection
+from loki_shipper.subscriber.filters.observe import always, never
+from loki_shipper.subscriber.filters.plan import FilterAction
+from loki_shipper.subscriber.groups.inventory import take_inventory
+from loki_shipper.subscriber.run.dependencies import read_memory
+from loki_shipper.subscriber.run.reconcile import planned, selection
 from loki_shipper.template import read_template
 
 

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from loki_shipper.subscriber.apply import ActionOutcome, Done
+from loki_shipper.subscriber.filters.apply import ActionOutcome, Done
 
 _MINUTE = 60_000
 _UNITS = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", _MINUTE))

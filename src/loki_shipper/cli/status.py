@@ -9,22 +9,22 @@ from rich.console import Console
 
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.filter_metrics import Delivery, delivery, last_redrives, policy_delivery
 from loki_shipper.cli.objects import print_objects, time_text
 from loki_shipper.cli.status_text import Backlog, Status, StatusRow, clock_line, status_text
 from loki_shipper.model import LogData, Pairs
 from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.labels.decide import label_stream
-from loki_shipper.subscriber.account_policy import read_policy
-from loki_shipper.subscriber.delivery import Delivery, delivery, last_redrives, policy_delivery
-from loki_shipper.subscriber.dependencies import read_memory
-from loki_shipper.subscriber.inventory import take_inventory
-from loki_shipper.subscriber.keep_policy import POLICY
+from loki_shipper.subscriber.filters.observe import FilterReader, never, observe
+from loki_shipper.subscriber.filters.plan import DeleteFilter, PutFilter, SkipGroup, plan
+from loki_shipper.subscriber.groups.inventory import take_inventory
+from loki_shipper.subscriber.groups.select import Selection, is_selected
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
-from loki_shipper.subscriber.observe import FilterReader, never, observe
-from loki_shipper.subscriber.plan import DeleteFilter, PutFilter, SkipGroup, plan
-from loki_shipper.subscriber.reconcile import selection
-from loki_shipper.subscriber.select import Selection, is_selected
+from loki_shipper.subscriber.policy.account_policy import read_policy
+from loki_shipper.subscriber.policy.keep import POLICY
+from loki_shipper.subscriber.run.dependencies import read_memory
+from loki_shipper.subscriber.run.reconcile import selection
 
 _EVERY = 15.0
 _SAME_FOR_ALL = {"account_id", "log_group", "region", "source"}

@@ -7,8 +7,8 @@ from textwrap import wrap
 from msgspec import Struct
 from rich.text import Text
 
+from loki_shipper.cli.filter_metrics import Delivery, Redrives
 from loki_shipper.model import Pairs
-from loki_shipper.subscriber.delivery import Delivery, Redrives
 
 _TITLES = ("log group", "linked", "last", "lines", "errors", "labels")
 _NUMBERS = {3, 4}

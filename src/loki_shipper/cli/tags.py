@@ -6,8 +6,8 @@ import click
 
 from loki_shipper.cli.deployment import deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
-from loki_shipper.subscriber.index import index
-from loki_shipper.subscriber.inventory import take_inventory
+from loki_shipper.subscriber.groups.index_tags import index
+from loki_shipper.subscriber.groups.inventory import take_inventory
 
 
 @click.group()

@@ -27,14 +27,14 @@ from loki_shipper.cli.line_printer import LinePrinter, count_text
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.loki_lines import HEADERS
 from loki_shipper.cli.looks import Looks, Source, follow
+from loki_shipper.clock import Clock
 from loki_shipper.doctor.probe import loki_probe
 from loki_shipper.model import LogData
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.encode import label_set
-from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.inventory import take_inventory
+from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.model import LogGroup
 
 _EVERY = 1.0

@@ -13,15 +13,15 @@ from loki_shipper.cli.link import GOES_ON, act, by_name, check_names, finish, or
 from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.outcomes import Finished, show_actions
 from loki_shipper.cli.progress import counting
-from loki_shipper.subscriber.dependencies import SubscriberDependencies, read_memory
-from loki_shipper.subscriber.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.filters.observe import always
+from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.groups.select import Selected, Selection, select
 from loki_shipper.subscriber.memory import MemoryUpdate, merge_memory
-from loki_shipper.subscriber.observe import always
-from loki_shipper.subscriber.reconcile import planned, selection
-from loki_shipper.subscriber.run_state import RunReport
-from loki_shipper.subscriber.select import Selected, Selection, select
-from loki_shipper.subscriber.unlink import unlink as unlink_all
-from loki_shipper.subscriber.unlink import unlink_before_deletion
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, read_memory
+from loki_shipper.subscriber.run.reconcile import planned, selection
+from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.unlink import unlink as unlink_all
+from loki_shipper.subscriber.run.unlink import unlink_before_deletion
 
 
 @click.command()

@@ -6,12 +6,12 @@ from typing import Any
 from msgspec import Struct
 
 from loki_shipper.aws.paced_calls import PacedCalls
+from loki_shipper.clock import Clock
 from loki_shipper.subscriber.aws import SubscriberAws, connect
-from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.inventory import take_inventory
+from loki_shipper.subscriber.filters.plan import FilterAction, plan
+from loki_shipper.subscriber.groups.inventory import take_inventory
+from loki_shipper.subscriber.groups.select import NotSelected, Selection, select
 from loki_shipper.subscriber.model import Filters, Seen
-from loki_shipper.subscriber.plan import FilterAction, plan
-from loki_shipper.subscriber.select import NotSelected, Selection, select
 from loki_shipper.subscriber.settings import SubscriberSettings, settings, variables
 
 _FUNCTIONS = ("shipper", "redriver", "subscriber")

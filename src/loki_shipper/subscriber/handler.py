@@ -12,7 +12,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from loki_shipper.subscriber.answer import (
+from loki_shipper.subscriber.stack.answer import (
     LINKS,
     NOTHING_LINKED,
     Followed,

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import asdict, replace
 
 from loki_shipper.aws.paced_calls import AwsError, PacedCalls
+from loki_shipper.clock import Clock
 from loki_shipper.emf import FunctionLog
-from loki_shipper.subscriber.answer import Followed, stack_status
 from loki_shipper.subscriber.aws import SubscriberAws, connect
-from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.custom_resource import begun, failure, next_request, seconds_left
-from loki_shipper.subscriber.dependencies import SubscriberDependencies
-from loki_shipper.subscriber.metrics import metrics
 from loki_shipper.subscriber.request import Ignored, StackChanged, changes, request
 from loki_shipper.subscriber.respond import follow_changes, respond
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
+from loki_shipper.subscriber.run.metrics import metrics
 from loki_shipper.subscriber.settings import settings
+from loki_shipper.subscriber.stack.answer import Followed, stack_status
+from loki_shipper.subscriber.stack.custom_resource import begun, failure, next_request, seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loki_shipper.context import Context
     from loki_shipper.subscriber.aws import SubscriberClients
-    from loki_shipper.subscriber.run_state import RunReport
+    from loki_shipper.subscriber.run.run_state import RunReport
     from loki_shipper.subscriber.settings import SubscriberSettings
 
 _SHARE = 0.5

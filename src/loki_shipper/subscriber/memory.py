@@ -12,8 +12,14 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct, structs
 
-from loki_shipper.subscriber.model import Filters, LogGroup
+from loki_shipper.subscriber.model import EFFECTIVE_MS, Filters, LogGroup
 from loki_shipper.subscriber.settings import Origin
+
+OLDEST_DAYS = 7
+"""Age in days of the oldest line that stock Loki takes (`reject_old_samples_max_age`)."""
+
+_DAY_MS = 86_400_000
+_NEW_MS = _DAY_MS
 
 
 class GroupState(Struct, frozen=True, array_like=True):
@@ -28,6 +34,40 @@ class GroupState(Struct, frozen=True, array_like=True):
     filters: Filters
     caught_up: bool = False
     since: int | None = None
+
+
+class CaughtUp(Struct, frozen=True):
+    """How many lines were shipped. Not `whole`: there are more than are shipped here."""
+
+    lines: int
+    whole: bool
+
+
+def missed_until(known: GroupState) -> int | None:
+    """Give when a log group's filter or policy is effective for sure, in ms since 1970.
+
+    What was ingested before that may not have been delivered. None: the log group is not linked.
+    """
+    return None if known.since is None else known.since + EFFECTIVE_MS
+
+
+def is_open(known: GroupState) -> bool:
+    """Tell whether a log group has first lines that were not shipped.
+
+    Only where the log group was new when it was linked: the past of others is for `backfill`.
+    """
+    if known.since is None or known.caught_up:
+        return False
+    return known.since - known.created < _NEW_MS
+
+
+def is_expired(known: GroupState, now: int) -> bool:
+    """Tell whether Loki takes none of a log group's first lines any more.
+
+    `now` is in ms since 1970.
+    """
+    until = missed_until(known)
+    return until is not None and now - until >= OLDEST_DAYS * _DAY_MS
 
 
 class Memory(Struct, frozen=True):

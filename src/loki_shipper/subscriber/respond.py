@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from loki_shipper.aws.paced_calls import AwsError
-from loki_shipper.subscriber.dependencies import SubscriberDependencies, read_memory, remember
-from loki_shipper.subscriber.first_lines import ship_first_lines
-from loki_shipper.subscriber.index import index, index_fresh
-from loki_shipper.subscriber.inventory import Inventory, take_inventory
+from loki_shipper.subscriber.filters.observe import RecheckPolicy, always, hourly, never
+from loki_shipper.subscriber.first_lines.ship_due import ship_first_lines
+from loki_shipper.subscriber.groups.index_tags import index, index_fresh
+from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.memory import MemoryUpdate
-from loki_shipper.subscriber.observe import RecheckPolicy, always, hourly, never
-from loki_shipper.subscriber.reconcile import reconcile, selection
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
-from loki_shipper.subscriber.run_state import RunReport, RunState
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, read_memory, remember
+from loki_shipper.subscriber.run.reconcile import reconcile, selection
+from loki_shipper.subscriber.run.run_state import RunReport, RunState
+from loki_shipper.subscriber.run.unlink import unlink_before_deletion
 from loki_shipper.subscriber.store import ConflictError
-from loki_shipper.subscriber.unlink import unlink_before_deletion
 
 
 class DeletedError(Exception):

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from loki_shipper.clock import Clock
 from loki_shipper.model import LogData
 from loki_shipper.shipper.sources.pack import pack
-from loki_shipper.subscriber.clock import Clock
-from loki_shipper.subscriber.payload import text_bytes
+from loki_shipper.subscriber.first_lines.payload import text_bytes
 
 BYTES_PER_SECOND = 1_000_000
 """Most bytes a second for one log group, as Loki counts them: lines with structured metadata.

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from msgspec import structs
 
 from loki_shipper.shipper.labels.tag_index import Tagged
+from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, plan
+from loki_shipper.subscriber.groups.select import NotSelected, Selection, SelectionVerdict
 from loki_shipper.subscriber.model import LogGroup, Reason, Seen
-from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, PutFilter, plan
-from loki_shipper.subscriber.select import NotSelected, Selection, SelectionVerdict
 from loki_shipper.subscriber.settings import SubscriberSettings
 
 _BY_TAGS = {Reason.OWN, Reason.TAGS, Reason.NO_TENANT}

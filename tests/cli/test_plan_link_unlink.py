@@ -16,7 +16,7 @@ from loki_shipper.cli.link import finish
 from loki_shipper.cli.outcomes import Finished
 from loki_shipper.cli.unlink import unlink
 from tests.conftest import SWEEP
-from tests.subscriber.deployment import NAME, OWN, REGION, Deployment, Skipping, deployed
+from tests.local_deployment import NAME, OWN, REGION, Deployment, Skipping, deployed
 
 FULL = {f"/aws/lambda/full-{number}" for number in range(10)}
 CHOSEN = {f"/aws/lambda/f{number:03}" for number in range(120)} | {"/aws/lambda/odd#1"}

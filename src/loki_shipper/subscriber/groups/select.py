@@ -66,6 +66,20 @@ def is_selected(group: LogGroup, rules: Selection) -> bool:
     return not isinstance(select(group, structs.replace(rules, stopped=False)), NotSelected)
 
 
+def manual_choices(
+    groups: Iterable[LogGroup], selection: Selection, *, linked: bool
+) -> dict[str, bool | None]:
+    """Give what to remember so that these log groups are linked, or not, whatever the settings say.
+
+    None: the settings say the same, so an earlier choice is forgotten and the settings rule again.
+    """
+    unordered = structs.replace(selection, by_hand={}, stopped=False)
+    return {
+        group.name: linked if isinstance(select(group, unordered), NotSelected) is linked else None
+        for group in groups
+    }
+
+
 def filter_pattern(group: LogGroup, settings: SubscriberSettings) -> str:
     """Give the filter pattern of a log group: its own, where a tag names one.
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from click.testing import Result
 
-from tests.subscriber.deployment import Deployment, Skipping, deployed
-from tests.subscriber.faulty import faulty
-from tests.subscriber.moto_gaps import real_event_ids
-from tests.subscriber.past import GROUP, Shipper, log, rest
+from tests.cli.faulty_aws import faulty
+from tests.cli.past import GROUP, Shipper, log, rest
+from tests.local_deployment import Deployment, Skipping, deployed
+from tests.moto_gaps import real_event_ids
 
 NAMES = {f"/aws/lambda/f{number}" for number in range(20)}
 SAID = {

@@ -10,8 +10,8 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from loki_shipper.cli import main
+from loki_shipper.clock import Clock
 from loki_shipper.local.aws import LocalAws, run_aws
-from loki_shipper.subscriber.clock import Clock
 
 REGION = "eu-west-1"
 NAME = "loki-shipper"

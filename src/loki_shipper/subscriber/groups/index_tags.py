@@ -10,7 +10,7 @@ from loki_shipper.shipper.labels.tag_index import (
     index_key,
     merge,
 )
-from loki_shipper.subscriber.inventory import Inventory
+from loki_shipper.subscriber.groups.inventory import Inventory
 from loki_shipper.subscriber.model import LogGroup
 from loki_shipper.subscriber.settings import Origin, SubscriberSettings
 from loki_shipper.subscriber.store import Objects, update

@@ -4,26 +4,25 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from loki_shipper.aws.paced_calls import AwsError
-from loki_shipper.subscriber.account_policy import Policy, policy_texts
-from loki_shipper.subscriber.apply import ActionOutcome, FilterWriter, apply, understood
-from loki_shipper.subscriber.clock import wait_until
-from loki_shipper.subscriber.confirm import FreshTags, confirm
-from loki_shipper.subscriber.dependencies import SubscriberDependencies, read_memory, remember
-from loki_shipper.subscriber.inventory import Inventory
-from loki_shipper.subscriber.keep_policy import (
-    drop_policy,
+from loki_shipper.clock import wait_until
+from loki_shipper.subscriber.filters.apply import ActionOutcome, FilterWriter, apply, understood
+from loki_shipper.subscriber.filters.confirm import FreshTags, confirm
+from loki_shipper.subscriber.filters.observe import FilterReader, RecheckPolicy, observe
+from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, SkipGroup, plan
+from loki_shipper.subscriber.groups.inventory import Inventory
+from loki_shipper.subscriber.groups.select import Selection, is_selected
+from loki_shipper.subscriber.memory import Memory
+from loki_shipper.subscriber.model import EFFECTIVE_MS, Reason, Seen
+from loki_shipper.subscriber.policy.account_policy import Policy, policy_texts
+from loki_shipper.subscriber.policy.keep import (
     is_by_policy,
     keep_policy,
     wanted_policy,
 )
-from loki_shipper.subscriber.memory import Memory
-from loki_shipper.subscriber.model import EFFECTIVE_MS, Reason, Seen
-from loki_shipper.subscriber.observe import FilterReader, RecheckPolicy, observe
-from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, SkipGroup, plan
-from loki_shipper.subscriber.run_state import RunState
-from loki_shipper.subscriber.select import Selection, is_selected
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, read_memory, remember
+from loki_shipper.subscriber.run.run_state import RunState
+from loki_shipper.subscriber.run.stop_order import StopOrder, UnlinkOrderedError
 from loki_shipper.subscriber.settings import SubscriberSettings
-from loki_shipper.subscriber.stop_order import StopOrder, UnlinkOrderedError
 
 
 def selection(settings: SubscriberSettings, memory: Memory) -> Selection:
@@ -118,7 +117,7 @@ class _LinkRun:
             if not self._is_time_for(action):
                 return
             self._count(seen, apply(action, self._hands))
-        drop_policy(self._ruled, self._tally, self._deps)
+        self._drop_policy()
 
     def _keep_policy(self) -> bool:
         """Tell whether the account policy is in force, after all was done for it."""
@@ -129,6 +128,23 @@ class _LinkRun:
         self._tally.add_policy(outcome, in_force)
         self._deps.tell(outcome)
         return in_force is not None
+
+    def _drop_policy(self) -> None:
+        """Delete the account policy where it has had its day, and each log group has its filter.
+
+        Where log groups are to be linked one by one, that takes a run that has linked them all, and
+        filters that are effective; else the policy stays for the next run. Raises AwsError.
+        """
+        state, rules = self._tally, self._ruled
+        may_be_there = state.memory.account_policy or rules.settings.link_mode == "account"
+        if is_by_policy(rules) or not may_be_there or not state.whole:
+            return
+        if not rules.stopped and not (
+            state.is_clean and wait_until(state.newest_filter + EFFECTIVE_MS, self._deps.clock)
+        ):
+            return
+        self._deps.aws.delete_account_policy()
+        state.account_policy = False
 
     def _decide(self, seen: Seen) -> tuple[Seen, FilterAction]:
         [action] = plan([seen], self._ruled)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from loki_shipper.subscriber.apply import ActionOutcome
+from loki_shipper.clock import Clock
 from loki_shipper.subscriber.aws import SubscriberAws
-from loki_shipper.subscriber.clock import Clock
+from loki_shipper.subscriber.filters.apply import ActionOutcome
 from loki_shipper.subscriber.memory import (
     Memory,
     MemoryUpdate,

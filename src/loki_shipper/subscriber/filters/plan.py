@@ -5,8 +5,8 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
+from loki_shipper.subscriber.groups.select import Covered, NotSelected, Selected, Selection, select
 from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Reason, Seen, UnreadableFilters
-from loki_shipper.subscriber.select import Covered, NotSelected, Selected, Selection, select
 
 
 class PutFilter(Struct, frozen=True, tag_field="action", tag="put"):

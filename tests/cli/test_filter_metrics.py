@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from loki_shipper.cli.filter_metrics import Delivery, delivery, policy_delivery
 from loki_shipper.cli.status import rows
-from loki_shipper.subscriber.delivery import Delivery, delivery, policy_delivery
 from loki_shipper.subscriber.request import Sweep
 from loki_shipper.subscriber.respond import respond
-from tests.subscriber.deployment import NAME, Deployment, Skipping, deployed
+from tests.local_deployment import NAME, Deployment, Skipping, deployed
 from tests.subscriber.fake_aws import FakeAws, configured
 
 

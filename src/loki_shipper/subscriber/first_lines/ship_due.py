@@ -4,13 +4,13 @@ import zlib
 from collections.abc import Iterator
 
 from loki_shipper.aws.paced_calls import AwsError
-from loki_shipper.subscriber.apply import Failed
-from loki_shipper.subscriber.catch_up import CaughtUp, catch_up, missed_until
-from loki_shipper.subscriber.dependencies import SubscriberDependencies, remember
-from loki_shipper.subscriber.memory import GroupState
-from loki_shipper.subscriber.payload import FilteredGroup
-from loki_shipper.subscriber.run_state import RunState
-from loki_shipper.subscriber.shipping import shipping
+from loki_shipper.subscriber.filters.apply import Failed
+from loki_shipper.subscriber.first_lines.catch_up import catch_up
+from loki_shipper.subscriber.first_lines.payload import FilteredGroup
+from loki_shipper.subscriber.first_lines.shipping import shipping
+from loki_shipper.subscriber.memory import CaughtUp, GroupState, missed_until
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, remember
+from loki_shipper.subscriber.run.run_state import RunState
 
 _PATIENCE = 3
 """Failures in a row after which the rest waits for the next run: Loki is down, most likely."""

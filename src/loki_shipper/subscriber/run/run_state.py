@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from msgspec import Struct, structs
 
 from loki_shipper.shipper.labels.tag_index import Tagged
-from loki_shipper.subscriber.account_policy import InForce
-from loki_shipper.subscriber.apply import ActionOutcome, Done, Failed, Skipped
-from loki_shipper.subscriber.catch_up import CaughtUp, is_expired, is_open
-from loki_shipper.subscriber.follow import follow
-from loki_shipper.subscriber.inventory import Inventory
-from loki_shipper.subscriber.memory import GroupState, Memory, MemoryUpdate, remembered_state
+from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
+from loki_shipper.subscriber.filters.plan import DeleteFilter, PutFilter
+from loki_shipper.subscriber.groups.inventory import Inventory
+from loki_shipper.subscriber.memory import (
+    CaughtUp,
+    GroupState,
+    Memory,
+    MemoryUpdate,
+    is_expired,
+    is_open,
+    remembered_state,
+)
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup, Reason, Seen, Turn
-from loki_shipper.subscriber.plan import DeleteFilter, PutFilter
+from loki_shipper.subscriber.policy.account_policy import InForce
+from loki_shipper.subscriber.run.follow import follow
 
 
 class RunReport(Struct, frozen=True, kw_only=True):

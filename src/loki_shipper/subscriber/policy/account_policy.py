@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from loki_shipper.subscriber.groups.select import NotSelected, Selection, select
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.select import NotSelected, Selection, select
 
 _PREFIX: Final = "LogGroupName NOT IN "
 _MAX_BYTES = 25 * 1024

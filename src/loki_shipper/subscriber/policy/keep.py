@@ -6,7 +6,15 @@ from typing import assert_never
 from msgspec import Struct
 
 from loki_shipper.aws.paced_calls import AwsError
-from loki_shipper.subscriber.account_policy import (
+from loki_shipper.subscriber.aws import SubscriberAws
+from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
+from loki_shipper.subscriber.filters.confirm import FreshTags, is_by_tags
+from loki_shipper.subscriber.filters.plan import PutFilter, SkipGroup
+from loki_shipper.subscriber.groups.inventory import Inventory
+from loki_shipper.subscriber.groups.select import Selection, select
+from loki_shipper.subscriber.memory import Memory, remembered_state
+from loki_shipper.subscriber.model import LogGroup, Reason
+from loki_shipper.subscriber.policy.account_policy import (
     InForce,
     Policy,
     TooManyExcludedError,
@@ -14,17 +22,6 @@ from loki_shipper.subscriber.account_policy import (
     exclude_also,
     read_policy,
 )
-from loki_shipper.subscriber.apply import ActionOutcome, Done, Failed, Skipped
-from loki_shipper.subscriber.aws import SubscriberAws
-from loki_shipper.subscriber.clock import wait_until
-from loki_shipper.subscriber.confirm import FreshTags, is_by_tags
-from loki_shipper.subscriber.dependencies import SubscriberDependencies
-from loki_shipper.subscriber.inventory import Inventory
-from loki_shipper.subscriber.memory import Memory, remembered_state
-from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup, Reason
-from loki_shipper.subscriber.plan import PutFilter, SkipGroup
-from loki_shipper.subscriber.run_state import RunState
-from loki_shipper.subscriber.select import Selection, select
 
 POLICY = "(account policy)"
 """Stands for a log group's name where an action is about the account policy."""
@@ -158,20 +155,3 @@ def _understood(error: AwsError) -> Failed:
             return Failed(POLICY, error.code, "there is somebody else's, and room for one")
         case _:
             return Failed(POLICY, error.code, str(error))
-
-
-def drop_policy(rules: Selection, state: RunState, deps: SubscriberDependencies) -> None:
-    """Delete the account policy where it has had its day, and each log group has its filter.
-
-    Where log groups are to be linked one by one, that takes a run that has linked them all, and
-    filters that are effective; else the policy stays for the next run. Raises AwsError.
-    """
-    may_be_there = state.memory.account_policy or rules.settings.link_mode == "account"
-    if is_by_policy(rules) or not may_be_there or not state.whole:
-        return
-    if not rules.stopped and not (
-        state.is_clean and wait_until(state.newest_filter + EFFECTIVE_MS, deps.clock)
-    ):
-        return
-    deps.aws.delete_account_policy()
-    state.account_policy = False

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from loki_shipper.subscriber.account_policy import InForce
 from loki_shipper.subscriber.memory import GroupState
 from loki_shipper.subscriber.model import Filters, LogGroup
+from loki_shipper.subscriber.policy.account_policy import InForce
 
 
 def follow(

@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from loki_shipper.subscriber.catch_up import Read
-from loki_shipper.subscriber.payload import FilteredGroup, payloads
-from loki_shipper.subscriber.shipping import ShipLogData
+from loki_shipper.subscriber.first_lines.catch_up import Read
+from loki_shipper.subscriber.first_lines.payload import FilteredGroup, payloads
+from loki_shipper.subscriber.first_lines.shipping import ShipLogData
 
 _STEP_MS = 1_800_000
 """What is done between two looks at how far it has come: so much is repeated after a stop."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from click.testing import Result
 
 from loki_shipper.shipper.sources.decode import decode
-from tests.subscriber.deployment import Deployment
+from tests.local_deployment import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable

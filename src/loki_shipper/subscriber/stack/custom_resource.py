@@ -5,7 +5,7 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from loki_shipper.subscriber.request import StackChanged, goes_on
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.run_state import RunReport
 
 _WAITS_MS = 3_500_000
 """How long CloudFormation waits for an answer: an hour, from which the way here and back goes."""

@@ -6,8 +6,8 @@ from typing import Literal, assert_never
 from msgspec import Struct
 
 from loki_shipper.aws.paced_calls import ERROR_KINDS, AwsError
+from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 
 
 class Done(Struct, frozen=True, tag_field="outcome", tag="done"):

@@ -3,15 +3,15 @@
 from msgspec.structs import replace
 
 from loki_shipper.aws.paced_calls import AwsError
-from loki_shipper.subscriber.dependencies import SubscriberDependencies, read_memory, remember
-from loki_shipper.subscriber.inventory import Inventory
+from loki_shipper.subscriber.filters.observe import always, never
+from loki_shipper.subscriber.groups.inventory import Inventory
+from loki_shipper.subscriber.groups.select import Selection, is_selected
 from loki_shipper.subscriber.memory import Memory, MemoryUpdate, merge_memory, remembered_state
 from loki_shipper.subscriber.model import LogGroup, Turn
-from loki_shipper.subscriber.observe import always, never
-from loki_shipper.subscriber.reconcile import reconcile, selection
-from loki_shipper.subscriber.run_state import RunReport
-from loki_shipper.subscriber.select import Selection, is_selected
-from loki_shipper.subscriber.stop_order import HEEDED_MS
+from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, read_memory, remember
+from loki_shipper.subscriber.run.reconcile import reconcile, selection
+from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.stop_order import HEEDED_MS
 from loki_shipper.subscriber.store import ConflictError
 
 _STOP = MemoryUpdate(stopped=True)

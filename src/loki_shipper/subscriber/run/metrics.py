@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.run_state import RunReport
+from loki_shipper.subscriber.run.run_state import RunReport
 
 
 def metrics(report: RunReport) -> Iterator[tuple[str, str, float]]:

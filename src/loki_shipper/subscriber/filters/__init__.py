@@ -1,0 +1,1 @@
+"""Reads, plans and changes the subscription filters of log groups."""

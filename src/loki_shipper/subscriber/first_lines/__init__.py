@@ -1,0 +1,1 @@
+"""Reads lines back that no filter delivered, and ships them."""

@@ -1,0 +1,1 @@
+"""Which log groups there are, and which of them the settings select."""

@@ -1,0 +1,1 @@
+"""One run of the subscriber over log groups."""

@@ -1,0 +1,1 @@
+"""The subscriber as the stack's custom resource."""
