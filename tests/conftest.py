@@ -12,17 +12,8 @@ import pytest
 import requests
 
 from loki_shipper.local.aws import LocalAws, run_aws
-from loki_shipper.local.loki import (
-    Executable,
-    Found,
-    Image,
-    Loki,
-    NotFound,
-    Profile,
-    Running,
-    find_loki,
-    start,
-)
+from loki_shipper.local.find_loki import Executable, Found, Image, NotFound, Running, find_loki
+from loki_shipper.local.loki import Loki, Profile, start
 from loki_shipper.local.progress import Tell, on_stream
 from loki_shipper.local.receiver import Receiver, run_receiver
 from loki_shipper.redriver.metrics import metrics as redriver_metrics

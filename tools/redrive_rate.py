@@ -26,15 +26,10 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from msgspec.structs import replace as changed
 
-from loki_shipper.local.loki import (
-    Executable,
-    LokiError,
-    NotFound,
-    find_executable,
-    query_range,
-    start,
-)
+from loki_shipper.local.find_loki import Executable, NotFound, find_executable
+from loki_shipper.local.loki import start
 from loki_shipper.local.progress import Tell, on_stream
+from loki_shipper.local.query_loki import LokiError, query_range
 from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.model import Batch
 from loki_shipper.redriver.bucket import Bucket, Fault, Share, StoredObject, waiting

@@ -19,9 +19,11 @@ from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.local.aws import LocalAws, run_aws
+from loki_shipper.local.find_loki import NotFound, Running, find_loki
 from loki_shipper.local.invoke import connected, invoke
-from loki_shipper.local.loki import Loki, LokiError, NotFound, Running, find_loki, start
+from loki_shipper.local.loki import Loki, start
 from loki_shipper.local.progress import on_stream
+from loki_shipper.local.query_loki import LokiError
 from loki_shipper.redriver.metrics import metrics
 from loki_shipper.redriver.redrive import Redriven
 from loki_shipper.settings import settings

@@ -10,7 +10,6 @@ import argparse
 import os
 import random
 import signal
-import socket
 import sys
 import threading
 import time
@@ -26,16 +25,10 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from loki_shipper.local.aws import LocalAws, run_aws
-from loki_shipper.local.loki import (
-    Executable,
-    Loki,
-    LokiError,
-    NotFound,
-    find_executable,
-    query_range,
-    start,
-)
+from loki_shipper.local.find_loki import Executable, NotFound, find_executable
+from loki_shipper.local.loki import Loki, free_port, start
 from loki_shipper.local.progress import Tell, on_stream
+from loki_shipper.local.query_loki import LokiError, query_range
 from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
 from loki_shipper.local.sample import from_lines, invocation_event
 from tools.artifact import SamArtifact, SamBuildError, build_artifact
@@ -94,9 +87,7 @@ class _MortalLoki:
         self._directory = directory
         self._tell = tell
         self._stack = ExitStack()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self.killed = 0
         self._running: Loki | None = None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.artifact import LAYERS, SamArtifact
+from loki_shipper.template import LAYERS
+from tools.artifact import SamArtifact
 
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 

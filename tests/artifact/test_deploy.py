@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from loki_shipper.deployment.artifact import find_compiler, function_artifact, layer_artifact
-from tools.artifact import LAYERS, SamArtifact
+from loki_shipper.template import LAYERS
+from tools.artifact import SamArtifact
 
 
 def contents(folder: Path) -> dict[str, bytes]:

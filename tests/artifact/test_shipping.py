@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.loki import Loki, Running, query_range
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
+from loki_shipper.local.query_loki import query_range
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from loki_shipper.local.runtime_api import ExecutionEnvironment, FunctionError, Response
 from loki_shipper.local.sample import from_lines, invocation_event

@@ -1,7 +1,7 @@
 """Which lines are new in Loki, and where a line is that CloudWatch Logs has too."""
 
 from loki_shipper.cli.arrivals import Arrival, Arrivals, Comparison, Expected
-from loki_shipper.local.loki import LokiLine
+from loki_shipper.local.query_loki import LokiLine
 
 NOW = 1_795_000_000_000
 MS = 1_000_000

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from loki_shipper.settings import variables
 from tests.cli.processes import COMMAND
 

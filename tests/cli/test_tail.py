@@ -10,8 +10,9 @@ import pytest
 from click.testing import Result
 from msgspec.structs import replace
 
+from loki_shipper.local.find_loki import Running
 from loki_shipper.local.invoke import connected, invoke
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.loki import Loki
 from loki_shipper.local.receiver import ScriptedAnswer
 from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.settings import settings

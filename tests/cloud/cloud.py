@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +25,9 @@ import boto3
 import requests
 from msgspec import Struct
 
-from loki_shipper.local.lock import locked
+from loki_shipper.local.build import locked
+from loki_shipper.local.cache import cache_folder
+from loki_shipper.local.loki import free_port
 from loki_shipper.local.progress import Tell, clock_face, on_stream
 from loki_shipper.local.runtime_api import runtime_alone
 from tools.artifact import CLONE
@@ -82,9 +83,8 @@ def find_python(environ: Mapping[str, str], tell: Tell) -> Path:
     if sys.platform != "linux":
         raise CloudError("the functions hold Linux programs, and this machine runs none")
     wanted = _HERE / "requirements.txt"
-    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~"), ".cache").expanduser()
     digest = hashlib.sha256(_PYTHON.encode() + wanted.read_bytes()).hexdigest()[:12]
-    folder = Path(cache, "loki-shipper", f"localstack-{digest}")
+    folder = cache_folder(environ) / f"localstack-{digest}"
     with locked(folder.with_suffix(".lock"), "another installation of LocalStack", tell):
         if not folder.exists():
             tell("installing LocalStack, the AWS of the tests")
@@ -143,7 +143,7 @@ def run_cloud(python: Path, directory: Path, *, port: int = 0, tell: Tell) -> It
     Raises:
         CloudError: it ends or is not ready in time.
     """
-    port = port or _free_port()
+    port = port or free_port()
     directory.mkdir(parents=True, exist_ok=True)
     cloud = Cloud(f"http://127.0.0.1:{port}", directory / "cloud.log")
     runtime = runtime_alone(directory / "runtime")
@@ -215,13 +215,6 @@ def _is_ready(url: str) -> bool:
     with suppress(requests.ConnectionError):
         return requests.get(f"{url}/_localstack/health", timeout=10).ok
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from loki_shipper.local.loki import Executable, Image, NotFound, Running, find_loki
+from loki_shipper.local.find_loki import Executable, Image, NotFound, Running, find_loki
 from loki_shipper.local.progress import Tell
 from tests.cloud.cloud import Cloud, CloudError, find_python, run_cloud
 from tests.cloud.outages import LokiWithOutages

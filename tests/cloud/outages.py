@@ -6,8 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from loki_shipper.local.loki import Executable, Image, LokiLine, query_range, start
+from loki_shipper.local.find_loki import Executable, Image
+from loki_shipper.local.loki import start
 from loki_shipper.local.progress import Tell
+from loki_shipper.local.query_loki import LokiLine, query_range
 
 _HOUR_NS: Final = 3_600_000_000_000
 

@@ -2,7 +2,8 @@
 
 import re
 
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack
 from tools.artifact import SamArtifact

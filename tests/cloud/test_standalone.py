@@ -6,7 +6,9 @@ import uuid
 from pathlib import Path
 
 from loki_shipper.deployment.artifact import write_zip
-from loki_shipper.local.loki import Loki, Running, query_range
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
+from loki_shipper.local.query_loki import query_range
 from loki_shipper.template import LAYERS, read_template
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack, awaited

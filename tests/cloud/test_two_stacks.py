@@ -5,7 +5,8 @@ from functools import partial
 
 import pytest
 
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from loki_shipper.model import OWN_TAG
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack, awaited

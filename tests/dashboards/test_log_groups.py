@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import requests
 
+from loki_shipper.local.find_loki import Running
 from loki_shipper.local.invoke import connected, invoke
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.loki import Loki
 from loki_shipper.local.sample import retimed
 from loki_shipper.model import Batch, Stream
 from loki_shipper.settings import settings

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from loki_shipper.local.aws import LocalAws, run_aws
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from tests.deployment.account import HANDLERS, REGION, Account
 from tests.deployment.cloudformation import run_cloudformation
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from loki_shipper.local.aws import LocalAws, run_aws
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from tests.deployment.account import REGION, Account
 from tests.deployment.cloudformation import run_cloudformation
 

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from loki_shipper.cli import main
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from tests.local_deployment import Deployment, Skipping, deployed
 
 CLONE = Path(__file__).resolve().parents[2]

@@ -9,7 +9,8 @@ import pytest
 import requests
 import yaml
 
-from loki_shipper.local.loki import IMAGE, Loki, Running
+from loki_shipper.local.find_loki import IMAGE, Running
+from loki_shipper.local.loki import Loki
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text("utf-8"))

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # it ships no types
 
-from loki_shipper.local.loki import Loki, query_range
+from loki_shipper.local.loki import Loki
+from loki_shipper.local.query_loki import query_range
 from loki_shipper.local.sample import Call, invocation_event, log_data
 from loki_shipper.model import Batch
 from loki_shipper.settings import settings

@@ -13,6 +13,15 @@ import pytest
 import requests
 import snappy
 
+from loki_shipper.local.find_loki import (
+    IMAGE,
+    Executable,
+    Image,
+    NotFound,
+    Running,
+    find_executable,
+    find_loki,
+)
 from loki_shipper.local.go import LokiBuildError, build_loki, cached
 from loki_shipper.local.logproto_pb2 import (
     EntryAdapter,
@@ -20,19 +29,8 @@ from loki_shipper.local.logproto_pb2 import (
     PushRequest,
     StreamAdapter,
 )
-from loki_shipper.local.loki import (
-    IMAGE,
-    Executable,
-    Image,
-    Loki,
-    LokiError,
-    NotFound,
-    Running,
-    find_executable,
-    find_loki,
-    query_range,
-    start,
-)
+from loki_shipper.local.loki import Loki, start
+from loki_shipper.local.query_loki import LokiError, query_range
 
 type Install = Callable[[str, str], Path]
 
@@ -227,7 +225,7 @@ def test_a_tenant_gets_limits_of_its_own(loki: Loki | Running, tenant: str) -> N
 def test_an_unknown_limit_is_refused_and_forgotten(loki: Loki | Running, tenant: str) -> None:
     if isinstance(loki, Running):
         pytest.skip("limits are given to a Loki of our own only")
-    with pytest.raises(LokiError, match="does not take these limits"):
+    with pytest.raises(LokiError, match="rejects these limits"):
         loki.override(tenant, {"no_such_limit": 5})
     loki.override(tenant, {"max_line_size": 5})
 

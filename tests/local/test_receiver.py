@@ -8,20 +8,16 @@ import pytest
 import requests
 import snappy
 
+from loki_shipper.local.find_loki import Running
 from loki_shipper.local.logproto_pb2 import (
     EntryAdapter,
     LabelPairAdapter,
     PushRequest,
     StreamAdapter,
 )
-from loki_shipper.local.loki import Loki, Running
-from loki_shipper.local.receiver import (
-    Receiver,
-    RefusedError,
-    ScriptedAnswer,
-    parse_labels,
-    run_receiver,
-)
+from loki_shipper.local.loki import Loki
+from loki_shipper.local.pushes import RefusedError, parse_labels
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer, run_receiver
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 NOW = time.time_ns()

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import requests
 
-from loki_shipper.local.loki import Loki, LokiLine, Running, query_range
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
+from loki_shipper.local.query_loki import LokiLine, query_range
 from tests.pipeline.world import World
 
 DAY = 86_400_000

@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from loki_shipper.settings import BUILTINS
 from loki_shipper.shipper.labels.decide import label_stream
 from tests.conftest import not_here

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.local.loki import Loki, LokiLine, Running, query_range
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
+from loki_shipper.local.query_loki import LokiLine, query_range
 from loki_shipper.local.sample import Call, log_data, retimed
 from loki_shipper.model import LogData
 from loki_shipper.shipper.sources.decode import decode

@@ -14,15 +14,10 @@ import requests
 
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.demo import DemoDestination, run_demo
-from loki_shipper.local.loki import (
-    Executable,
-    Loki,
-    LokiLine,
-    NotFound,
-    find_executable,
-    query_range,
-)
+from loki_shipper.local.find_loki import Executable, NotFound, find_executable
+from loki_shipper.local.loki import Loki
 from loki_shipper.local.progress import Tell
+from loki_shipper.local.query_loki import LokiLine, query_range
 from tests.conftest import not_here
 
 CONFIG = Path(__file__).resolve().parents[2] / "compose" / "loki" / "loki.yaml"

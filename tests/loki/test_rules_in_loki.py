@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.local.loki import Loki, LokiLine, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
+from loki_shipper.local.query_loki import LokiLine
 from loki_shipper.local.sample import retimed
 from loki_shipper.model import LogData
 from loki_shipper.shipper.entries.transform import RuleState

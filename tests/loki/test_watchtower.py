@@ -11,7 +11,8 @@ import watchtower
 from msgspec import Struct
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from loki_shipper.shipper.handler import handle
 from tests.loki.asking import held
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from loki_shipper.local.receiver import Push, Receiver, ScriptedAnswer
+from loki_shipper.local.pushes import Push
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from loki_shipper.settings import SettingsError
 from tests.pipeline.servers import (
     Certificates,

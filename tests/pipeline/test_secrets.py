@@ -8,7 +8,8 @@ import pytest
 from msgspec import Struct
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.receiver import Push, Receiver, ScriptedAnswer
+from loki_shipper.local.pushes import Push
+from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from loki_shipper.local.runtime_api import (
     ExecutionEnvironment,
     FunctionError,

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from loki_shipper.local.receiver import Push, Receiver
+from loki_shipper.local.pushes import Push
+from loki_shipper.local.receiver import Receiver
 from loki_shipper.local.sample import Call, invocation_event, log_data
 from loki_shipper.model import LogData
 from loki_shipper.settings import Settings, settings

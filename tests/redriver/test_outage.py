@@ -14,18 +14,10 @@ from typing import Any
 import pytest
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.loki import (
-    Executable,
-    Image,
-    Loki,
-    LokiLine,
-    NotFound,
-    Running,
-    find_loki,
-    query_range,
-    start,
-)
+from loki_shipper.local.find_loki import Executable, Image, NotFound, Running, find_loki
+from loki_shipper.local.loki import Loki, start
 from loki_shipper.local.progress import Tell
+from loki_shipper.local.query_loki import LokiLine, query_range
 from loki_shipper.local.runtime_api import (
     Died,
     ExecutionEnvironment,

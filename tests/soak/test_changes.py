@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.loki import Executable, NotFound, find_executable, query_range, start
+from loki_shipper.local.find_loki import Executable, NotFound, find_executable
+from loki_shipper.local.loki import start
 from loki_shipper.local.progress import Tell
+from loki_shipper.local.query_loki import query_range
 from loki_shipper.local.runtime_api import Response, run_execution_environment
 from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import LogData, LogEvent

@@ -2,7 +2,7 @@
 
 import os
 
-from loki_shipper.local.loki import Executable, NotFound, find_executable
+from loki_shipper.local.find_loki import Executable, NotFound, find_executable
 from loki_shipper.local.progress import Tell
 from tests.conftest import not_here
 from tools.artifact import build_artifact

@@ -10,7 +10,8 @@ import pytest
 
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
-from loki_shipper.local.loki import Loki, Running
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.loki import Loki
 from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
 from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
 from loki_shipper.subscriber.request import GroupsChanged, request

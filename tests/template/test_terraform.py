@@ -8,7 +8,7 @@ import pytest
 
 from loki_shipper.settings import variables
 from loki_shipper.subscriber.settings import variables as subscriber_variables
-from tools.artifact import LAYERS
+from loki_shipper.template import LAYERS
 from tools.release import NAME, function_zip, layer_zip
 from tools.terraform import terraform, variable_name
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from loki_shipper.local.loki import Executable, NotFound, find_executable
+from loki_shipper.local.find_loki import Executable, NotFound, find_executable
 from loki_shipper.local.progress import Tell
 from tests.conftest import not_here
 from tools.redrive_rate import run

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
-from loki_shipper.local.receiver import Push, decode_push
+from loki_shipper.local.pushes import Push, decode_push
 
 
 class InstantLoki:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from loki_shipper.local.loki import LokiLine
+from loki_shipper.local.query_loki import LokiLine
 
 _MS = 1_000_000
 

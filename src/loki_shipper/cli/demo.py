@@ -27,8 +27,8 @@ from loki_shipper.local.demo import (
     demo_destination,
     run_demo,
 )
-from loki_shipper.local.loki import LokiError, LokiLine
 from loki_shipper.local.progress import clock_face, on_stream
+from loki_shipper.local.query_loki import LokiError, LokiLine
 from loki_shipper.settings import SettingsError, settings
 from loki_shipper.shipper.delivery.encode import label_set
 

@@ -3,8 +3,7 @@
 import os
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import click
@@ -53,6 +52,7 @@ from loki_shipper.deployment.proof import (
 from loki_shipper.deployment.secret import store
 from loki_shipper.deployment.stack import Event, Stack, StackError, delete, read_stack, wait
 from loki_shipper.doctor.probe import loki_probe
+from loki_shipper.local.cache import cache_folder
 from loki_shipper.local.progress import on_stream
 from loki_shipper.settings import SettingsError, settings
 from loki_shipper.shipper.aws import fetch_secret
@@ -220,7 +220,7 @@ def _change(
 ) -> None:
     tell = on_stream()
     try:
-        for step in upload_code(plan, clients.s3, _cache(os.environ)):
+        for step in upload_code(plan, clients.s3, cache_folder(os.environ)):
             tell(step)
         print_events(clear_the_way(plan, clients.cloudformation, clock.sleep), 0, console)
         tell("asking CloudFormation what changes")
@@ -237,11 +237,6 @@ def _change(
         raise NotDeliveredError(f"{error}") from None
     finally:
         tell("")
-
-
-def _cache(environ: Mapping[str, str]) -> Path:
-    home = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~"), ".cache").expanduser()
-    return Path(home, "loki-shipper")
 
 
 def _after(place: dict[str, Any], grafana: str | None, console: Console) -> None:

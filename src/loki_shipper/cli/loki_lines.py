@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from loki_shipper.doctor.probe import Reply
-from loki_shipper.local.loki import LokiLine
+from loki_shipper.local.query_loki import LokiLine
 from loki_shipper.shipper.delivery.answer import NoAnswer
 
 HEADERS = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}

@@ -14,17 +14,10 @@ from typing import Any, Final, assert_never
 from msgspec import Struct
 
 from loki_shipper.local.aws import LocalAws, run_aws
-from loki_shipper.local.loki import (
-    Executable,
-    Image,
-    LokiLine,
-    NotFound,
-    Running,
-    find_loki,
-    query_range,
-    start,
-)
+from loki_shipper.local.find_loki import Executable, Image, NotFound, Running, find_loki
+from loki_shipper.local.loki import start
 from loki_shipper.local.progress import Tell
+from loki_shipper.local.query_loki import LokiLine, query_range
 from loki_shipper.local.receiver import Receiver, run_receiver
 from loki_shipper.local.runtime_api import (
     ExecutionEnvironment,

@@ -5,13 +5,13 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from loki_shipper.local.lock import locked
-from loki_shipper.local.progress import Tell, clock_face
+from loki_shipper.local.build import locked, run_build
+from loki_shipper.local.cache import cache_folder
+from loki_shipper.local.progress import Tell
 
 MODULE: Final = Path(__file__).parent / "loki_module"
 """The folder of go.mod and go.sum."""
@@ -21,17 +21,17 @@ _VERSION = re.compile(r"\b(?:go)?(\d+(?:\.\d+)+)")
 
 
 class LokiBuildError(Exception):
-    """Raised when Go cannot build Loki here; the message says why and what to do."""
+    """Raised when Go cannot build Loki here; the message gives the reason."""
 
 
 def build_loki(environ: Mapping[str, str], tell: Tell, module: Path = MODULE) -> Path:
-    """Return the executable of `module`'s Loki, built now unless the cache has it.
+    """Return the executable of `module`'s Loki; build it unless the cache has it.
 
-    The first build downloads and compiles for some five minutes; Go's own cache makes the next
-    ones quick. Two callers never build at once.
+    The first build downloads and compiles for about five minutes. Go's own cache makes later builds
+    quick. A lock keeps two callers from building at the same time.
 
     Raises:
-        BuildError: no Go, a Go too old, or a failed build.
+        LokiBuildError: Go is missing or too old, or the build fails.
     """
     executable = cached(environ, module)
     if executable.exists():
@@ -44,19 +44,21 @@ def build_loki(environ: Mapping[str, str], tell: Tell, module: Path = MODULE) ->
 
 
 def cached(environ: Mapping[str, str], module: Path = MODULE) -> Path:
-    """Name the executable's place in the cache: one for each content of go.mod and go.sum."""
-    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~"), ".cache").expanduser()
+    """Return the executable's path in the cache; it depends on go.mod and go.sum."""
     content = b"".join((module / name).read_bytes() for name in ("go.mod", "go.sum"))
-    return Path(cache, "loki-shipper", f"loki-{hashlib.sha256(content).hexdigest()[:12]}")
+    return cache_folder(environ) / f"loki-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _check_go(module: Path, environ: Mapping[str, str]) -> None:
-    """Go before 1.21 ignores the version in go.mod and then fails with pages of errors."""
+    """Raise LokiBuildError unless Go can build the module.
+
+    Go before 1.21 ignores the version in go.mod and fails with pages of errors.
+    """
     go = shutil.which("go", path=environ.get("PATH"))
     needed = _version_of((module / "go.mod").read_text().partition("\ngo ")[2])
     if go is None:
         raise LokiBuildError("no `go` on PATH")
-    # In the module's folder, for there Go may switch to a newer toolchain by itself.
+    # In the module's folder, Go may switch to a newer toolchain by itself.
     answer = subprocess.run(
         [go, "version"], cwd=module, env=dict(environ), capture_output=True, text=True, check=False
     )
@@ -72,39 +74,17 @@ def _version_of(text: str) -> tuple[int, ...]:
 
 
 def _build(executable: Path, module: Path, environ: Mapping[str, str], tell: Tell) -> None:
-    unfinished = executable.with_suffix(".unfinished")
-    # `noasm` keeps assembler out, which needs no C compiler and runs on every processor.
-    command = ["go", "build", "-tags", "noasm", "-o", os.fspath(unfinished), _PACKAGE]
-    log = executable.with_suffix(".log")
-    began = time.monotonic()
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=module,
-            env={**environ, "CGO_ENABLED": "0"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            while _runs(process):
-                spent = clock_face(time.monotonic() - began)
-                tell(
-                    "building Loki with Go (some five minutes the first time, seconds later):"
-                    f" {spent}"
-                )
-        finally:
-            process.kill()
-            tell("")
-    if process.returncode:
+    unfinished, log = executable.with_suffix(".unfinished"), executable.with_suffix(".log")
+    # `noasm` leaves out assembler: the build needs no C compiler and runs on every processor.
+    failed = run_build(
+        ["go", "build", "-tags", "noasm", "-o", os.fspath(unfinished), _PACKAGE],
+        cwd=module,
+        env={**environ, "CGO_ENABLED": "0"},
+        log=log,
+        what="building Loki with Go (some five minutes the first time, seconds later)",
+        tell=tell,
+    )
+    if failed:
         lines = log.read_text(errors="replace").splitlines() or ["no output"]
-        raise LokiBuildError(f"Go could not build Loki: {lines[-1]} (all of it in {log})")
+        raise LokiBuildError(f"Go could not build Loki: {lines[-1]} (the full output is in {log})")
     unfinished.rename(executable)
-
-
-def _runs(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(timeout=1)
-    except subprocess.TimeoutExpired:
-        return True
-    return False

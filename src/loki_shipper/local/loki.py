@@ -1,10 +1,9 @@
-"""Finds, starts and asks a real Loki: the one finder of the tests, the demo and `scripts/loki`."""
+"""Runs a real Loki on loopback: for the tests, for the demo and for `scripts/loki`."""
 
 import argparse
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,114 +15,39 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal, assert_never
+from typing import Any, Literal, assert_never
 
-import requests
-from msgspec import Struct
-
-from loki_shipper.local import go
+from loki_shipper.local.find_loki import (
+    Executable,
+    Image,
+    NotFound,
+    Running,
+    find_executable,
+    find_loki,
+)
 from loki_shipper.local.progress import Tell, clock_face, on_stream
-
-IMAGE: Final = "grafana/loki:3.7.8"
-PUSH_PATH: Final = "/loki/api/v1/push"
+from loki_shipper.local.query_loki import LokiError, get
 
 type Profile = Literal["open", "stock", "demo", "durable"]
-"""Which limits a Loki of ours has.
+"""The limits of a Loki that we start.
 
-`open` takes lines of any age and any amount, and keeps tenants apart; `demo` is `open` without
-tenants, as Grafana is easier to point at it; `stock` has Loki's own limits and the tenants of
-`loki-fault-tenants.yaml`, each with a fault of its own. `durable` is `open`, and what it
-has taken survives its being killed, for the next one in the same directory.
+`open` accepts lines of any age and any amount, and separates tenants. `demo` is `open` without
+tenants, which is easier for Grafana. `stock` has Loki's own limits and the tenants of
+`loki-fault-tenants.yaml`, each with a fault of its own. `durable` is `open` with a write-ahead log:
+after a kill, the next Loki in the same directory still has the lines.
 """
 
 _STOP_SECONDS = 20.0
 _READY_SECONDS = 120.0
 _OVERRIDE_SECONDS = 30.0
-# Docker may have to pull it first.
 _IMAGE_READY_SECONDS = 600.0
-_HOW_TO_GET_ONE = (
-    "Put a `loki` executable on PATH, start Docker, install Go (1.26.5 or later), "
-    "or set LOKI_URL to a Loki that runs."
-)
+"""Docker may have to pull the image first."""
+
 _ADDRESS_TAKEN = "address already in use"
 
 
-class Running(Struct, frozen=True):
-    """A Loki that somebody else runs; `url` has no path."""
-
-    url: str
-
-
-class Executable(Struct, frozen=True):
-    """A Loki to start from a file."""
-
-    path: Path
-
-
-class Image(Struct, frozen=True):
-    """A Loki to start with Docker, which pulls the image when it has none."""
-
-    name: str
-
-
-class NotFound(Struct, frozen=True):
-    """No Loki; `why` says so in a sentence and how to get one."""
-
-    why: str
-
-
-type Found = Running | Executable | Image | NotFound
-
-
-class LokiError(Exception):
-    """Raised when a Loki does not start or does not answer; the message has its last words."""
-
-
-class LokiLine(Struct, frozen=True):
-    """An entry as Loki gives it back; `timestamp` is in ns since 1970."""
-
-    labels: dict[str, str]
-    timestamp: int
-    line: str
-    metadata: dict[str, str]
-
-
-def find_loki(environ: Mapping[str, str], tell: Tell) -> Found:
-    """Find a Loki: `LOKI_URL`, else `loki` on PATH, else Docker, else one that Go builds."""
-    if url := environ.get("LOKI_URL"):
-        return Running(url.removesuffix("/").removesuffix(PUSH_PATH))
-    if path := shutil.which("loki", path=environ.get("PATH")):
-        return Executable(Path(path))
-    if _docker_answers(environ):
-        return Image(IMAGE)
-    return find_executable(environ, tell)
-
-
-def find_executable(environ: Mapping[str, str], tell: Tell) -> Executable | NotFound:
-    """Find a Loki that is a file: `loki` on PATH, else one that Go builds."""
-    if path := shutil.which("loki", path=environ.get("PATH")):
-        return Executable(Path(path))
-    try:
-        return Executable(go.build_loki(environ, tell))
-    except go.LokiBuildError as error:
-        return NotFound(f"No Loki found, and {error}. {_HOW_TO_GET_ONE}")
-
-
-def _docker_answers(environ: Mapping[str, str]) -> bool:
-    docker = shutil.which("docker", path=environ.get("PATH"))
-    if docker is None:
-        return False
-    try:
-        info = subprocess.run(
-            [docker, "info"], env=dict(environ), capture_output=True, timeout=10, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return info.returncode == 0
-
-
 class Loki:
-    """A Loki that we started; `url` has no path, `pid` is the process's."""
+    """A Loki that we started; `url` has no path, `pid` is its process id."""
 
     def __init__(self, url: str, process: subprocess.Popen[bytes], directory: Path) -> None:
         self.url = url
@@ -132,10 +56,10 @@ class Loki:
         self._directory = directory
 
     def wait_until_ready(self, seconds: float, tell: Tell) -> None:
-        """Return when Loki takes pushes and queries.
+        """Wait until Loki accepts pushes and queries.
 
         Raises:
-            LokiError: it ended, or is not ready after `seconds`.
+            LokiError: Loki ended, or is not ready after `seconds`.
         """
         began = time.monotonic()
         while not _is_ready(self.url):
@@ -143,18 +67,18 @@ class Loki:
             tell(f"starting Loki: {clock_face(spent)}")
             with suppress(subprocess.TimeoutExpired):
                 code = self._process.wait(0.05)
-                raise LokiError(_last_words(self._directory, code))
+                raise LokiError(_end_of_log(self._directory, code))
             if spent > seconds:
                 raise LokiError(f"Loki is not ready after {clock_face(spent)}")
         tell("")
 
     def override(self, tenant: str, limits: Mapping[str, Any]) -> None:
-        """Give a tenant limits of its own (keys of `limits_config`); return when they hold.
+        """Set a tenant's limits (keys of `limits_config`) and wait until Loki applies them.
 
-        They take the place of those that it was given before.
+        They replace the limits that an earlier call set.
 
         Raises:
-            LokiError: Loki does not take them (an unknown key, or a tenant of its first file).
+            LokiError: Loki rejects them (an unknown key, or a tenant of its first file).
         """
         file = self._directory / "tenants.yaml"
         before, held = file.read_text(), self._overrides()
@@ -168,7 +92,7 @@ class Loki:
         if self._wait_for_overrides(lambda now: now != held) is None:
             _replace(file, before)
             self._wait_for_overrides(lambda now: now == held)
-            raise LokiError(f"Loki does not take these limits: {dict(limits)}")
+            raise LokiError(f"Loki rejects these limits: {dict(limits)}")
 
     def _wait_for_overrides(self, hold: Callable[[str | None], bool]) -> str | None:
         deadline = time.monotonic() + _OVERRIDE_SECONDS
@@ -179,8 +103,8 @@ class Loki:
         return now
 
     def _overrides(self) -> str | None:
-        """Read the hash of the overrides that hold; None when the file has a fault."""
-        metrics = _get(f"{self.url}/metrics", None, {}).text
+        """Read the hash of the active overrides; None when Loki cannot read the file."""
+        metrics = get(f"{self.url}/metrics").text
         if re.search(r"^loki_runtime_config_last_reload_successful\S* 0", metrics, re.MULTILINE):
             return None
         match = re.search(r'^loki_runtime_config_hash.*sha256="(\w+)"', metrics, re.MULTILINE)
@@ -198,18 +122,18 @@ class Loki:
             self._process.wait()
 
     def wait(self, stopped: threading.Event) -> None:
-        """Return when `stopped` is set.
+        """Wait until `stopped` is set.
 
         Raises:
-            LokiError: Loki ended before.
+            LokiError: Loki ended first.
         """
         while not stopped.wait(0.2):
             if self._process.poll() is not None:
-                raise LokiError(_last_words(self._directory, self._process.returncode))
+                raise LokiError(_end_of_log(self._directory, self._process.returncode))
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write by renaming, so that Loki never reads half a file."""
+    """Write a file by renaming, so that Loki never reads half of it."""
     new = file.with_suffix(".new")
     new.write_text(text)
     new.rename(file)
@@ -224,13 +148,13 @@ def start(
     port: int = 0,
     tell: Tell,
 ) -> Iterator[Loki]:
-    """Run a Loki on loopback as long as the block lasts; it keeps everything in `directory`.
+    """Run a Loki on loopback inside a `with` block, with its data in `directory`.
 
-    Port 0 takes a free one. The directory stays; delete it after the block only, as Loki writes
-    while it stops.
+    Port 0 chooses a free port. Delete the directory only after the block: Loki writes while it
+    stops.
 
     Raises:
-        LokiError: Loki ends or is not ready in time.
+        LokiError: Loki ends, or is not ready in time.
     """
     directory.mkdir(parents=True, exist_ok=True)
     loki = _started(found, directory, profile, port, tell)
@@ -243,10 +167,10 @@ def start(
 def _started(
     found: Executable | Image, directory: Path, profile: Profile, port: int, tell: Tell
 ) -> Loki:
-    """Start a Loki, again when somebody took a port between our choice and its start."""
+    """Start a Loki; retry if another process took its port before the start."""
     seconds = _IMAGE_READY_SECONDS if isinstance(found, Image) else _READY_SECONDS
     for attempts_left in (2, 1, 0):
-        http_port = port or _free_port()
+        http_port = port or free_port()
         _write_config(found, directory, profile, http_port)
         loki = _launch(found, directory, http_port)
         try:
@@ -278,17 +202,17 @@ def _launch(found: Executable | Image, directory: Path, http_port: int) -> Loki:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is ours to handle: Loki stops last.
+            # Ctrl-C must not reach Loki: it stops last.
             start_new_session=True,
         )
     return Loki(f"http://127.0.0.1:{http_port}", process, directory)
 
 
 def _docker_run(image: str, directory: Path, port: int) -> list[str]:
-    """Docker in the foreground: a SIGTERM reaches the container, which is then removed."""
+    """Give the command for Docker in the foreground: SIGTERM stops and removes the container."""
     user = f"{os.getuid()}:{os.getgid()}"
-    place = ["-v", f"{directory.resolve()}:/loki-local", "-w", "/loki-local", "--user", user]
-    return ["docker", "run", "--rm", *place, "-p", f"127.0.0.1:{port}:{port}", image]
+    mount = ["-v", f"{directory.resolve()}:/loki-local", "-w", "/loki-local", "--user", user]
+    return ["docker", "run", "--rm", *mount, "-p", f"127.0.0.1:{port}:{port}", image]
 
 
 def _write_config(
@@ -298,10 +222,10 @@ def _write_config(
     stock = profile == "stock"
     config = Template((here / "loki.yaml").read_text()).substitute(
         auth=str(profile != "demo").lower(),
-        # In a container only Docker's port mapping, which is on loopback, leads here.
-        address="0.0.0.0" if isinstance(found, Image) else "127.0.0.1",  # noqa: S104 - a container has no other
+        # Docker maps the container's port to loopback.
+        address="0.0.0.0" if isinstance(found, Image) else "127.0.0.1",  # noqa: S104 - inside a container only
         http_port=http_port,
-        grpc_port=_free_port(),
+        grpc_port=free_port(),
         oldest="2020-01-01" if stock else "1970-01-01",
         max_chunk_age="2h" if stock else "175200h",
         wal=str(profile == "durable").lower(),
@@ -312,7 +236,8 @@ def _write_config(
     (directory / "tenants.yaml").write_text(tenants)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that no process uses at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -321,74 +246,25 @@ def _free_port() -> int:
 
 def _is_ready(url: str) -> bool:
     try:
-        return _get(f"{url}/ready", None, {}).ok
+        return get(f"{url}/ready").ok
     except LokiError:
         return False
 
 
-def _last_words(directory: Path, code: int) -> str:
+def _end_of_log(directory: Path, code: int) -> str:
     log = directory / "loki.log"
     last = log.read_text(errors="replace").splitlines()[-5:]
-    return "\n".join([f"Loki ended by itself (exit code {code}), the last of {log}:", *last])
-
-
-def query_range(  # noqa: PLR0913 -- they are what the API takes
-    url: str,
-    selector: str,
-    *,
-    start_ns: int,
-    end_ns: int,
-    tenant: str | None = None,
-    limit: int = 1_000_000,
-) -> list[LokiLine]:
-    """Ask a Loki for the entries of `[start_ns, end_ns)`, in the order of their time.
-
-    Loki's own limit is 5000 entries a query; the profiles `open` and `demo` allow 1,000,000.
-
-    Raises:
-        LokiError: no answer, or another one than 200.
-    """
-    answer = _get(
-        f"{url}/loki/api/v1/query_range",
-        tenant,
-        {
-            "query": selector,
-            "start": str(start_ns),
-            "end": str(end_ns),
-            "limit": str(limit),
-            "direction": "forward",
-        },
-    )
-    if not answer.ok:
-        raise LokiError(f"Loki answered {answer.status_code}: {answer.text[:500].strip()}")
-    lines = [
-        # Loki 2.6 knows no structured metadata, and gives no third value.
-        LokiLine(stream["stream"], int(at), line, (rest or [{}])[0].get("structuredMetadata", {}))
-        for stream in answer.json()["data"]["result"]
-        for at, line, *rest in stream["values"]
-    ]
-    return sorted(lines, key=lambda line: line.timestamp)
-
-
-def _get(url: str, tenant: str | None, params: Mapping[str, str]) -> requests.Response:
-    headers = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
-    if tenant:
-        headers["X-Scope-OrgID"] = tenant
-    with requests.Session() as session:
-        # A proxy or a .netrc must not come between us and loopback.
-        session.trust_env = False
-        try:
-            return session.get(url, headers=headers, params=params, timeout=60)
-        except requests.RequestException as error:
-            raise LokiError(f"Loki does not answer: {type(error).__name__}") from None
+    return "\n".join([f"Loki ended (exit code {code}); the end of {log}:", *last])
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run Loki until Ctrl-C or SIGTERM (`scripts/loki`)."""
     parser = argparse.ArgumentParser(prog="scripts/loki", description=main.__doc__)
-    parser.add_argument("--binary", action="store_true", help="only print the executable's path")
+    parser.add_argument(
+        "--binary", action="store_true", help="only print the path of the executable"
+    )
     parser.add_argument("--profile", choices=("demo", "open", "stock"), default="demo")
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--port", type=int, default=0, help="default: a free port")
     options = parser.parse_args(arguments)
     tell = on_stream()
     found = (find_executable if options.binary else find_loki)(os.environ, tell)
@@ -396,7 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
         case NotFound(why):
             sys.exit(why)
         case Running(url):
-            sys.exit(f"LOKI_URL is set: a Loki runs already, at {url}")
+            sys.exit(f"LOKI_URL is set: Loki already runs at {url}")
         case Executable(path) if options.binary:
             sys.stdout.write(f"{path}\n")
         case Executable() | Image():

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.local.logproto_pb2 import EntryAdapter, LabelPairAdapter, PushRequest
-from loki_shipper.local.receiver import parse_labels
+from loki_shipper.local.pushes import parse_labels
 from loki_shipper.model import Batch, Entry, LogEvent, Pairs, Stream
 from loki_shipper.shipper.delivery.encode import encode, label_set
 
