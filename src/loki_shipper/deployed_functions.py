@@ -6,7 +6,7 @@ from typing import Any, Literal, override
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from loki_shipper.subscriber.settings import Origin
+from loki_shipper.aws.arn import Origin, function_name, function_origin
 
 type FunctionKind = Literal["shipper", "redriver", "subscriber"]
 
@@ -41,13 +41,16 @@ class DeployedFunction(Struct, frozen=True):
     @property
     def name(self) -> str:
         """Its name, without the alias."""
-        return self.arn.split(":")[6]
+        name = function_name(self.arn)
+        assert name is not None
+        return name
 
     @property
     def origin(self) -> Origin:
         """Where it runs."""
-        _, partition, _, region, account, *_ = self.arn.split(":")
-        return Origin(partition, region, account)
+        origin = function_origin(self.arn)
+        assert origin is not None
+        return origin
 
     @override
     def __repr__(self) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 import boto3
 import pytest
 
+from loki_shipper.aws.arn import Origin
 from loki_shipper.aws.http import Aws, AwsHttpError, Bounds, endpoint, object_url
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.settings import SettingsError
-from loki_shipper.shipper.aws import IndexReader, fetch_secret, fetch_tags, origin, put_object
+from loki_shipper.shipper.aws import IndexReader, fetch_secret, fetch_tags, put_object
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, encode_index, index_key
 from loki_shipper.shipper.labels.tags import IndexUnchanged, Unavailable
@@ -21,7 +22,7 @@ from tests.pipeline.servers import closed
 
 ONCE = Aws(None, Bounds(connect=1, read=1, attempts=1))
 TWICE = Aws(None, Bounds(connect=1, read=1, attempts=2))
-HERE = origin("arn:aws:lambda:eu-central-1:123456789012:function:f")
+HERE = Origin("aws", "eu-central-1", "123456789012")
 REGIONS = [
     *("us-east-1", "eu-central-1", "ap-southeast-7", "us-gov-west-1", "cn-north-1"),
     *("us-iso-east-1", "us-isob-east-1", "us-isof-south-1", "eu-isoe-west-1", "eusc-de-east-1"),

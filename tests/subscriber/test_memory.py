@@ -5,6 +5,7 @@ import gzip
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loki_shipper.aws.arn import Origin
 from loki_shipper.subscriber.memory import (
     GroupState,
     Memory,
@@ -16,7 +17,6 @@ from loki_shipper.subscriber.memory import (
     remembered_state,
 )
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup
-from loki_shipper.subscriber.settings import Origin
 from tests.subscriber.fake_aws import SHIPPER
 
 LINKED = GroupState(1, Filters(Filter("", SHIPPER, 5), ("theirs",)), caught_up=True)

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from msgspec import Struct
 from msgspec.structs import replace
 
+from loki_shipper.aws.arn import function_origin
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.errors import InputError
@@ -250,11 +251,8 @@ def open_deployment(  # noqa: PLR0913 - each is an option
 
 
 def _region(function: str | None) -> str | None:
-    match [] if function is None else function.split(":"):
-        case ["arn", _, "lambda", region, *_]:
-            return region
-        case _:
-            return None
+    origin = None if function is None else function_origin(function)
+    return None if origin is None else origin.region
 
 
 def _functions(session: CommandSession, stack: str, function: str | None) -> list[DeployedFunction]:

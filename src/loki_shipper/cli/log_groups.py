@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
+from loki_shipper.aws.arn import log_group_name, parse_arn
 from loki_shipper.cli.deployment import Deployment
 from loki_shipper.cli.errors import InputError
 from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.request import group_name
 
 _NAME = re.compile(r"[A-Za-z0-9_./#-]{1,512}")
 _WILD = re.compile(r"[*?\[]")
@@ -57,14 +57,14 @@ def _names(word: str, deployment: Deployment) -> Iterator[str]:
 
 def _name_in_arn(arn: str, deployment: Deployment) -> str:
     where = deployment.deps.settings.origin
-    name = group_name(arn)
-    if name is None:
+    name, parsed = log_group_name(arn), parse_arn(arn)
+    if name is None or parsed is None:
         raise InputError(f"{arn} is not the ARN of a log group")
-    _, _, _, region, account, *_ = arn.split(":")
-    if (region, account) != (where.region, where.account):
+    there = parsed.origin
+    if (there.region, there.account) != (where.region, where.account):
         raise InputError(
-            f"{name} is in {region} of account {account}, and {deployment.name} in {where.region} "
-            f"of {where.account}: name a deployment that is beside it"
+            f"{name} is in {there.region} of account {there.account}, and {deployment.name} "
+            f"in {where.region} of {where.account}: name a deployment that is beside it"
         )
     return name
 

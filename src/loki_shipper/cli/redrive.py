@@ -15,6 +15,7 @@ from msgspec import Struct, to_builtins
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from loki_shipper.aws.arn import Origin, function_arn, parse_arn
 from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.confirm import confirm, yes_option
 from loki_shipper.cli.deployment import (
@@ -185,8 +186,9 @@ def _alone(bucket: str, profile: str | None, region: str | None) -> RedriveSourc
         raise InputError(f"S3 does not say in which Region {bucket} is: give --region")
     session = open_session(profile, found)
     me = session.client("sts").get_caller_identity()
-    partition = me["Arn"].split(":")[1]
-    arn = f"arn:{partition}:lambda:{found}:{me['Account']}:function:loki-shipper"
+    caller = parse_arn(me["Arn"])
+    assert caller is not None
+    arn = function_arn(Origin(caller.origin.partition, found, me["Account"]), "loki-shipper")
     return RedriveSource(bucket, session, arn, os.environ, "this environment")
 
 

@@ -7,6 +7,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from loki_shipper.aws.arn import function_name
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.filter_metrics import Delivery, delivery, last_redrives, policy_delivery
@@ -181,7 +182,7 @@ def _policy(deployment: Deployment) -> StatusRow:
     note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
     settings = deployment.deps.settings
     measured = policy_delivery(
-        settings.shipper_arn.split(":")[6],
+        function_name(settings.shipper_arn) or "",
         settings.stack,
         deployment.deps.clock.now(),
         get_metric_data=deployment.client("cloudwatch").get_metric_data,

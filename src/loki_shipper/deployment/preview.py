@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from loki_shipper.aws.arn import Origin, function_arn
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
 from loki_shipper.subscriber.aws import SubscriberAws, connect
@@ -42,8 +43,8 @@ def stack_settings(
         if variable.parameter is not None
     }
     own = ",".join(f"/aws/lambda/{stack}-{function}" for function in _FUNCTIONS)
-    arn = f"arn:aws:lambda:{region}:{account}:function:{stack}-shipper:live"
-    return settings({**environ, "SHIPPER_ARN": arn, "OWN_LOG_GROUPS": own})
+    shipper = function_arn(Origin("aws", region, account), f"{stack}-shipper")
+    return settings({**environ, "SHIPPER_ARN": f"{shipper}:live", "OWN_LOG_GROUPS": own})
 
 
 def preview(session: Any, chosen: SubscriberSettings, clock: Clock) -> Preview:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loki_shipper.aws.arn import function_arn
 from loki_shipper.deployed_functions import DeployedFunction, FunctionKind
 from loki_shipper.doctor.finding import Finding, failure, ok, warning
 from loki_shipper.doctor.template import Right, TemplateValues, granted
@@ -257,7 +258,7 @@ def _there_green(bucket: str) -> Finding:
 
 def _destination(shipper: DeployedFunction, bucket: str, clients: DoctorClients) -> Finding:
     """Look where Lambda puts the event of an invocation that failed for good."""
-    name = ":".join(shipper.arn.split(":")[:7])
+    name = function_arn(shipper.origin, shipper.name)
     answer = clients.functions.list_function_event_invoke_configs(FunctionName=name)
     kept = [
         config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", "")
@@ -289,7 +290,7 @@ def _waiting(
 
 def _permission(shipper: DeployedFunction, clients: DoctorClients) -> Finding:
     """Look whether CloudWatch Logs may invoke the function, or the alias that filters send to."""
-    name = ":".join(shipper.arn.split(":")[:7])
+    name = function_arn(shipper.origin, shipper.name)
     aliases = clients.functions.list_aliases(FunctionName=name)["Aliases"]
     for arn in [name, *(alias["AliasArn"] for alias in aliases)]:
         try:

@@ -9,6 +9,9 @@ from itertools import filterfalse
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from loki_shipper.aws.arn import Arn, Origin, function_arn, parse_arn
 
 _NOTHING: Final = {"Ref": "AWS::NoValue"}
 
@@ -95,12 +98,12 @@ def _is_nobodys(resource: str) -> bool:
 
 def _example(resource: str, account: str) -> str:
     """Give one resource that a pattern of resources matches; `*` alone stays."""
-    parts = resource.split(":", 5)
-    if len(parts) < 6:  # noqa: PLR2004 - an ARN has as many
+    arn = parse_arn(resource)
+    if arn is None:
         return resource
-    if parts[4] == "*":
-        parts[4] = account
-    return ":".join([*parts[:5], parts[5].replace("*", "doctor")])
+    origin = replace(arn.origin, account=account) if arn.origin.account == "*" else arn.origin
+    named = tuple(part.replace("*", "doctor") for part in arn.resource)
+    return str(Arn(origin, arn.service, named))
 
 
 class _Values:
@@ -204,16 +207,15 @@ class _Values:
     def _attribute(self, name: str, attribute: str) -> str:
         """Give a resource's ARN, the only attribute that policies ask for."""
         physical = self._named(name)
-        partition, region, account = (
-            self.pseudo(f"AWS::{each}") for each in ("Partition", "Region", "AccountId")
+        origin = Origin(
+            *(self.pseudo(f"AWS::{each}") for each in ("Partition", "Region", "AccountId"))
         )
         match self._types[name], attribute:
             case "AWS::S3::Bucket", "Arn":
-                return f"arn:{partition}:s3:::{physical}"
+                return str(Arn(Origin(origin.partition, "", ""), "s3", (physical,)))
             case "AWS::SQS::Queue", "Arn":
-                queue = physical.rpartition("/")[2]
-                return f"arn:{partition}:sqs:{region}:{account}:{queue}"
+                return str(Arn(origin, "sqs", (physical.rpartition("/")[2],)))
             case "AWS::Serverless::Function", "Arn":
-                return f"arn:{partition}:lambda:{region}:{account}:function:{physical}"
+                return function_arn(origin, physical)
             case _:
                 raise UnknownNameError(f"{name}.{attribute}")

@@ -18,6 +18,8 @@ from typing import Any, Final, override
 
 from msgspec import Struct
 
+from loki_shipper.aws.arn import Origin, function_arn
+
 _RUNTIME: Final = "/2018-06-01/runtime"
 _INIT_SECONDS = 60.0
 _FUNCTION = "loki-shipper-local"
@@ -71,7 +73,7 @@ class ExecutionEnvironment:
         """From the start of the process to its first question for an event."""
         self.request_id: str | None = None
         """Of the invocation that came last."""
-        self.arn = f"arn:aws:lambda:{region}:123456789012:function:{_FUNCTION}"
+        self.arn = function_arn(Origin("aws", region, "123456789012"), _FUNCTION)
         self._log = log
         self._invocations: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[str, InvocationOutcome]] = queue.SimpleQueue()

@@ -7,8 +7,9 @@ function's own do.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from loki_shipper.aws.arn import log_group_arn, parse_arn
 from loki_shipper.aws.http import Aws, AwsHttpError, Bounds
 from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
@@ -20,29 +21,13 @@ if TYPE_CHECKING:
 
     from boto3 import Session
 
+    from loki_shipper.aws.arn import Origin
     from loki_shipper.shipper.labels.tag_index import TagIndex
 
 _DENIED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
 _SECRET_SECONDS = 300
 _ONCE = Bounds(connect=1, read=1, attempts=1)
 _TWICE = Bounds(connect=1, read=2, attempts=2)
-
-
-class Origin(NamedTuple):
-    """Where the function runs, as its ARN says."""
-
-    partition: str
-    region: str
-    account: str
-
-
-def origin(function_arn: str) -> Origin:
-    """Read partition, region and account from a function's ARN; empty where it is not one."""
-    match function_arn.split(":"):
-        case ["arn", partition, "lambda", region, account, *_]:
-            return Origin(partition, region, account)
-        case _:
-            return Origin("aws", "", "")
 
 
 def fetch_tags(
@@ -61,7 +46,7 @@ def _list_tags(aws: Aws, log_group: str, origin: Origin) -> dict[str, str]:
     if "#" in log_group:
         asked = aws.ask("logs", "ListTagsLogGroup", {"logGroupName": log_group})
     else:
-        arn = f"arn:{origin.partition}:logs:{origin.region}:{origin.account}:log-group:{log_group}"
+        arn = log_group_arn(origin, log_group)
         asked = aws.ask("logs", "ListTagsForResource", {"resourceArn": arn})
     match asked:
         case {"tags": dict(tags)}:
@@ -129,7 +114,8 @@ def fetch_secret(reference: str, *, fresh: bool = False, session: Session | None
 
 
 def _secret(aws: Aws, reference: str) -> str | None:
-    if ":secretsmanager:" in reference:
+    arn = parse_arn(reference)
+    if arn is not None and arn.service == "secretsmanager":
         asked = aws.ask("secretsmanager", "GetSecretValue", {"SecretId": reference})
     else:
         named: dict[str, str | bool] = {"Name": reference, "WithDecryption": True}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
+from loki_shipper.aws.arn import Origin, function_origin
 from loki_shipper.emf import FunctionLog
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.delivery.credentials import credentials
@@ -50,7 +51,7 @@ class Shipper:
     ) -> None:
         self._settings = settings
         self._aws_session = aws_session
-        self._origin = aws.origin(function_arn)
+        self._origin = function_origin(function_arn) or Origin("aws", "", "")
         self._log = FunctionLog("loki-shipper", settings.stack, settings.log_level)
         self._plain: set[str | None] = set()
         self._label_values: dict[tuple[str, str], set[str]] = {}

@@ -8,10 +8,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loki_shipper.aws.arn import (
+    Arn,
+    function_arn,
+    log_group_arn,
+    log_group_name,
+    parse_arn,
+)
 from loki_shipper.aws.paced_calls import ERROR_KINDS, AwsError, PacedCalls
 from loki_shipper.model import LogEvent
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup
-from loki_shipper.subscriber.request import group_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,10 +109,8 @@ class SubscriberAws:
         own = self._own_tags(name)
         if own or not name.startswith(_LAMBDA_GROUP) or not self._settings.function_tags:
             return own
-        where = self._settings.origin
         function = name.removeprefix(_LAMBDA_GROUP)
-        arn = f"arn:{where.partition}:lambda:{where.region}:{where.account}:function:{function}"
-        return self._function_tags(arn)
+        return self._function_tags(function_arn(self._settings.origin, function))
 
     def _function_tags(self, arn: str) -> dict[str, str]:
         """Give a function's tags; none where there is no such function."""
@@ -122,14 +126,13 @@ class SubscriberAws:
 
     def _own_tags(self, name: str) -> dict[str, str]:
         logs = self._clients.logs
-        where = self._settings.origin
         # ListTagsForResource takes no # in an ARN; the deprecated call takes it in a name.
         if "#" in name:
             answer = self._call(
                 "ListTagsLogGroup", lambda: logs.list_tags_log_group(logGroupName=name)
             )
         else:
-            arn = f"arn:{where.partition}:logs:{where.region}:{where.account}:log-group:{name}"
+            arn = log_group_arn(self._settings.origin, name)
             answer = self._call(
                 "ListTagsForResource", lambda: logs.list_tags_for_resource(resourceArn=arn)
             )
@@ -143,10 +146,10 @@ class SubscriberAws:
         for page in self._pages("GetResources", get, asked):
             for resource in page["ResourceTagMappingList"]:
                 tags = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
-                match resource["ResourceARN"].split(":"):
-                    case ["arn", _, "lambda", _, _, "function", name]:
+                match parse_arn(resource["ResourceARN"]):
+                    case Arn(service="lambda", resource=("function", name)):
                         functions[_LAMBDA_GROUP + name] = tags
-                    case _ if tags and (group := group_name(resource["ResourceARN"])):
+                    case _ if tags and (group := log_group_name(resource["ResourceARN"])):
                         own[group] = tags
         return functions | own
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct, structs
 
+from loki_shipper.aws.arn import Origin
 from loki_shipper.subscriber.model import EFFECTIVE_MS, Filters, LogGroup
-from loki_shipper.subscriber.settings import Origin
 
 OLDEST_DAYS = 7
 """Age in days of the oldest line that stock Loki takes (`reject_old_samples_max_age`)."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from loki_shipper.aws.arn import log_group_name
 from loki_shipper.subscriber.model import Turn
 
 
@@ -102,16 +103,7 @@ def _called(name: str, detail: dict[str, Any]) -> SubscriberRequest:
         case {"requestParameters": {"logGroupName": str(group)}} if name in _BY_NAME:
             return GroupsChanged((group,))
         case {"requestParameters": {"resourceArn": str(arn)}} if name in _BY_ARN:
-            named = group_name(arn)
+            named = log_group_name(arn)
             return Ignored() if named is None else GroupsChanged((named,))
         case _:
             return Ignored()
-
-
-def group_name(arn: str) -> str | None:
-    """Take a log group's name out of its ARN, with or without `:*`; None for other ARNs."""
-    match arn.split(":"):
-        case ["arn", _, "logs", _, _, "log-group", name, *_]:
-            return name
-        case _:
-            return None

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct, structs
 
+from loki_shipper.aws.arn import Origin, function_name, function_origin
 from loki_shipper.settings import Variable, declared, one_of, read, switch
 
 FILTER_NAME = "loki-shipper"
@@ -15,14 +16,6 @@ class Condition(Struct, frozen=True):
 
     key: str
     values: tuple[str, ...] | None
-
-
-class Origin(Struct, frozen=True):
-    """Where log groups are."""
-
-    partition: str
-    region: str
-    account: str
 
 
 def conditions(text: str) -> tuple[Condition, ...]:
@@ -49,11 +42,9 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def _function_arn(text: str) -> str:
-    match text.split(":"):
-        case ["arn", _, "lambda", _, _, "function", _, *_]:
-            return text
-        case _:
-            raise ValueError("is not the ARN of a function")
+    if function_name(text) is None:
+        raise ValueError("is not the ARN of a function")
+    return text
 
 
 def _filter_name(text: str) -> str:
@@ -164,9 +155,10 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
 
     @property
     def origin(self) -> Origin:
-        """Where the shipper is, and so the log groups: a filter reaches no further."""
-        _, partition, _, region, account, *_ = self.shipper_arn.split(":")
-        return Origin(partition, region, account)
+        """The place of the shipper and of the log groups: a filter sends within its Region."""
+        origin = function_origin(self.shipper_arn)
+        assert origin is not None
+        return origin
 
 
 def variables() -> dict[str, Variable]:

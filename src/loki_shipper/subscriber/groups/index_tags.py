@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from loki_shipper.aws.arn import Origin
 from loki_shipper.shipper.labels.tag_index import (
     Tagged,
     TagIndex,
@@ -12,7 +13,7 @@ from loki_shipper.shipper.labels.tag_index import (
 )
 from loki_shipper.subscriber.groups.inventory import Inventory
 from loki_shipper.subscriber.model import LogGroup
-from loki_shipper.subscriber.settings import Origin, SubscriberSettings
+from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.store import Objects, update
 
 _STALE_MS = 600_000
