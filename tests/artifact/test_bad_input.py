@@ -87,7 +87,7 @@ def test_without_a_bucket_it_fails_with_a_reason_and_serves_the_next(
     receiver.reset()
     error = environment.invoke(bad)
     assert isinstance(error, FunctionError)
-    assert error.error_type == "UndecodableError"
+    assert error.error_type == "DeliveryError"
     assert error.error_message
     assert receiver.attempts == []
 

@@ -9,15 +9,13 @@ import pytest
 from click.testing import Result
 
 from loki_shipper.model import LogData
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 
 type Run = Callable[..., Result]
 
 
 def read(text: str) -> LogData:
-    data = decode(source(json.loads(text)))
-    assert data is not None
+    [data] = records(json.loads(text))
     return data
 
 

@@ -45,7 +45,7 @@ def test_an_event_is_explained_without_aws(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "environ", "fate"),
+    ("tag", "environ", "decision"),
     [
         pytest.param("a.b=1", {}, "label a_b", id="mended"),
         pytest.param("region=eu", {}, "label region", id="stronger than a built-in label"),

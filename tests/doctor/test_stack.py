@@ -23,8 +23,7 @@ from loki_shipper.doctor.stack import (
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, encode_index, index_key
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 from loki_shipper.subscriber.memory import GroupState, Memory, encode_memory, memory_key
 from loki_shipper.subscriber.model import Filter, Filters
 
@@ -231,8 +230,7 @@ def test_without_tags_there_is_no_index_to_look_at(stack: Stack) -> None:
 def test_the_function_ships_a_line_of_its_own(stack: Stack) -> None:
     assert stack.check()["ship"].level is Level.OK
     [payload] = stack.clients.functions.invoked
-    data = decode(source(json.loads(payload)))
-    assert data is not None
+    [data] = records(json.loads(payload))
     assert (data.log_group, len(data.log_events)) == (LOG_GROUP, 1)
 
 

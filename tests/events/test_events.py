@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from loki_shipper.model import LogData
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"
@@ -34,7 +33,7 @@ def unpacked(event: Any) -> bytes:
 
 
 def data(name: str) -> LogData:
-    decoded = decode(source(event(name)))
+    [decoded] = records(event(name))
     assert decoded is not None
     return decoded
 
@@ -43,7 +42,7 @@ def messages(name: str) -> list[str]:
     return [each.message for each in data(name).log_events]
 
 
-def records(name: str) -> list[dict[str, Any]]:
+def json_lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(message) for message in messages(name)]
 
 
@@ -102,7 +101,7 @@ def test_lambda_has_the_lines_of_the_platform_and_of_logging() -> None:
 
 
 def test_lambda_json_has_records_of_the_platform_and_of_the_application() -> None:
-    types = [record.get("type", record.get("level")) for record in records("lambda-json")]
+    types = [record.get("type", record.get("level")) for record in json_lines("lambda-json")]
     assert types == [
         "platform.initStart",
         "platform.start",
@@ -118,7 +117,7 @@ def test_lambda_json_has_records_of_the_platform_and_of_the_application() -> Non
 
 def test_control_has_nothing_to_ship() -> None:
     assert json.loads(unpacked(event("control")))["messageType"] == "CONTROL_MESSAGE"
-    assert decode(source(event("control"))) is None
+    assert records(event("control")) == []
 
 
 def test_account_policy_says_its_level_and_origin() -> None:
@@ -147,7 +146,7 @@ def test_json_is_spelled_as_its_writer_spells_it(name: str, dumped: Callable[[An
 
 
 def test_watchtower_logs_json_from_calls_that_overlap_in_time() -> None:
-    assert {"event", "order", "levelname"} <= records("watchtower")[0].keys()
+    assert {"event", "order", "levelname"} <= json_lines("watchtower")[0].keys()
     times = [each.timestamp for each in data("watchtower").log_events]
     assert times != sorted(times)
 
@@ -160,7 +159,7 @@ def test_skypilot_names_its_cluster_in_stream_and_record(name: str, cluster: str
     payload = data(name)
     assert payload.log_group == "skypilot-logs"
     assert payload.log_stream == f"skypilot-{cluster}-8f3a2c1d-tail.0"
-    for record in records(name):
+    for record in json_lines(name):
         assert record["skypilot.cluster_name"] == cluster
         assert record["skypilot.cluster_id"] == f"{cluster}-8f3a2c1d"
         assert record["log_path"].endswith("/run.log")
@@ -169,11 +168,11 @@ def test_skypilot_names_its_cluster_in_stream_and_record(name: str, cluster: str
 
 
 def test_later_skypilot_also_parses_the_prefix() -> None:
-    parsed = [record for record in records("skypilot-2") if "log_line" in record]
+    parsed = [record for record in json_lines("skypilot-2") if "log_line" in record]
     assert {record["rank"] for record in parsed} == {0, 1}
     for record in parsed:
         assert record["log"].endswith("\x1b[0m " + record["log_line"])
-    assert not any("log_line" in record for record in records("skypilot"))
+    assert not any("log_line" in record for record in json_lines("skypilot"))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from loki_shipper.local.sample import (
     retimed,
 )
 from loki_shipper.model import LogData, LogEvent
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import UndecodableError, source
+from loki_shipper.shipper.sources.decode import UndecodableError
+from loki_shipper.shipper.sources.event import records
 
 NOW = 1_763_000_000_000
 
@@ -90,8 +90,7 @@ def test_more_lines_than_one_call_takes_become_several_calls() -> None:
 
 
 def read(event: object) -> LogData:
-    data = decode(source(event))
-    assert data is not None
+    [data] = records(event)
     return data
 
 

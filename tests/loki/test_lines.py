@@ -11,8 +11,7 @@ from loki_shipper.local.loki import Loki
 from loki_shipper.local.query_loki import LokiLine, query_range
 from loki_shipper.local.sample import Call, log_data, retimed
 from loki_shipper.model import LogData
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 from tests.loki.asking import ALL, HOUR, discarded, held, now, world
 from tests.pipeline.world import lines
 
@@ -107,8 +106,7 @@ def test_every_sample_event_is_held_as_it_was_logged(
     loki: Loki | Running, tenant: str, name: str
 ) -> None:
     event = retimed(json.loads((EVENTS / f"{name}.json").read_bytes()), now())
-    data = decode(source(event))
-    assert data is not None
+    [data] = records(event)
     logged = sorted(data.log_events, key=lambda each: (each.timestamp, each.id))
     wanted = [e.message.removesuffix("\n") for e in logged if e.message not in {"", "\n"}]
     world(loki, tenant).invoke(event)

@@ -12,8 +12,7 @@ from loki_shipper.local.sample import retimed
 from loki_shipper.model import LogData
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.rules.parse import Rules, default_rules, parse_rules
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 from tests.loki.asking import held, now, world
 from tests.pipeline.world import lines
 
@@ -71,8 +70,7 @@ SERVICES = {
 
 def payload(name: str) -> LogData:
     event = json.loads((EVENTS / f"{name}.json").read_bytes())
-    data = decode(source(retimed(event, now())))
-    assert data is not None
+    [data] = records(retimed(event, now()))
     return data
 
 

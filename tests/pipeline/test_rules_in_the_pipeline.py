@@ -13,8 +13,7 @@ from loki_shipper.settings import settings
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.rules.parse import RulesError, parse_rules
 from loki_shipper.shipper.shipper import Shipper
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 from tests.pipeline.world import World, lines
 
 CARD = "4111111111111111"
@@ -29,8 +28,9 @@ def world(receiver: Receiver, body: str, **options: Any) -> World:
 
 
 def spilled(made: World) -> list[LogData]:
-    found = [decode(source(json.loads(body)["requestPayload"])) for body in made.bucket.values()]  # type: ignore[union-attr]
-    return [data for data in found if data is not None]
+    assert made.bucket is not None
+    bodies = made.bucket.values()
+    return [data for body in bodies for data in records(json.loads(body)["requestPayload"])]
 
 
 def told(receiver: Receiver) -> str:

@@ -22,8 +22,7 @@ from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
 from loki_shipper.shipper.rules.parse import default_rules
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 
 RESERVE = 5.0
 """Seconds that the handler keeps back; a busy machine may use some, never all of them."""
@@ -152,8 +151,7 @@ class World:
 
 
 def _data(event: Any) -> LogData:
-    data = decode(source(event))
-    assert data is not None
+    [data] = records(event)
     return data
 
 

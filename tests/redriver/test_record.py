@@ -7,7 +7,7 @@ import pytest
 
 from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import LogData
-from loki_shipper.redriver.record import NotARecordError, record
+from loki_shipper.redriver.record import NotARecordError, read_log_data
 from tests.redriver.memory import of, timed
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -21,8 +21,7 @@ def test_takes_the_log_data_out_of_lambdas_record() -> None:
         "requestPayload": timed("/ecs/shop", (NOON, "a line")),
         "responsePayload": {"errorMessage": "no", "errorType": "DeliveryError"},
     }
-    data = record(json.dumps(body).encode())
-    assert data is not None
+    [data] = read_log_data(json.dumps(body).encode())
     assert (data.log_group, [event.message for event in data.log_events]) == (
         "/ecs/shop",
         ["a line"],
@@ -31,7 +30,7 @@ def test_takes_the_log_data_out_of_lambdas_record() -> None:
 
 def test_a_control_message_has_no_log_data() -> None:
     control = LogData("CONTROL_MESSAGE", "CloudwatchLogs", "", "", [])
-    assert record(of(invocation_event(control))) is None
+    assert read_log_data(of(invocation_event(control))) == []
 
 
 @pytest.mark.parametrize(
@@ -50,4 +49,4 @@ def test_a_control_message_has_no_log_data() -> None:
 )
 def test_says_why_a_body_is_no_record(body: bytes, reason: str) -> None:
     with pytest.raises(NotARecordError, match=f"^{reason}$"):
-        record(body)
+        read_log_data(body)

@@ -36,7 +36,7 @@ def test_counters_are_there_before_their_first_fault() -> None:
 
 
 def test_a_record_that_cannot_be_decoded_counts() -> None:
-    told = {name: value for name, _, value in metrics(Report(undecodable="why"), now=5.0)}
+    told = {name: value for name, _, value in metrics(Report(undecodable={"why": 1}), now=5.0)}
     assert told["RecordsUndecodable"] == 1
 
 

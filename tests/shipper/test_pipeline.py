@@ -18,8 +18,7 @@ from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline, ship
 from loki_shipper.shipper.rules.parse import default_rules, parse_rules
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import UndecodableError, source
+from loki_shipper.shipper.sources.event import records
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 NOW = 1_795_206_163_123
@@ -87,8 +86,7 @@ class World:
         lines = []
         for key, body in self.bucket.items():
             if key.startswith(folder):
-                data = decode(source(json.loads(body)["requestPayload"]))
-                assert data is not None
+                [data] = records(json.loads(body)["requestPayload"])
                 lines += [event.message for event in data.log_events]
         return lines
 
@@ -168,17 +166,19 @@ def test_under_snapstart_there_is_no_name_of_our_own() -> None:
 
 def test_what_cannot_be_decoded_is_kept_as_it_came() -> None:
     world = World()
-    assert world.ship({"awslogs": {"data": "?"}}) == Report(undecodable="the record is not base64")
+    assert world.ship({"awslogs": {"data": "?"}}) == Report(
+        undecodable={"the record is not base64": 1}
+    )
     assert world.bucket is not None
     [body] = world.bucket.values()
     assert json.loads(body)["requestPayload"] == {"awslogs": {"data": "?"}}
 
 
-def test_what_cannot_be_decoded_raises_where_nobody_keeps_it() -> None:
+def test_what_cannot_be_decoded_fails_without_a_bucket() -> None:
     world = World()
     world.bucket = None
-    with pytest.raises(UndecodableError):
-        world.ship({"awslogs": {"data": "?"}})
+    report = world.ship({"awslogs": {"data": "?"}})
+    assert report.failure == "the record is not base64"
 
 
 def test_what_can_neither_be_decoded_nor_kept_fails() -> None:

@@ -9,8 +9,7 @@ from loki_shipper.model import LogData, Pairs
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.entries.transform import Transformed
 from loki_shipper.shipper.rules.parse import Rules, parse_rules
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 from loki_shipper.shipper.trace import trace_rules
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
@@ -23,8 +22,7 @@ NO_OP = "[[rule]]\ndrop = 'nobody says this'\n"
 
 
 def payload(name: str) -> LogData:
-    data = decode(source(json.loads((EVENTS / f"{name}.json").read_bytes())))
-    assert data is not None
+    [data] = records(json.loads((EVENTS / f"{name}.json").read_bytes()))
     return data
 
 

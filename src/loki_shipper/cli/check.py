@@ -21,8 +21,8 @@ from loki_shipper.shipper.rules.cache import FileUnreadable, RulesText
 from loki_shipper.shipper.rules.file import rules_file
 from loki_shipper.shipper.rules.parse import Rules, RulesError, default_rules
 from loki_shipper.shipper.rules.parse import parse_rules as read_rules
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import UndecodableError, source
+from loki_shipper.shipper.sources.decode import UndecodableError
+from loki_shipper.shipper.sources.event import records
 from loki_shipper.shipper.trace import RuleTrace, TracedLine, trace_rules
 
 _NOWHERE = "http://not-pushed.invalid"
@@ -112,7 +112,11 @@ def _checked(reference: str | None, events: tuple[BinaryIO, ...]) -> Checked:
         rules = _rules(named, is_given=reference is not None)
     except RulesError as error:
         rules_faults = [*error.faults]
-    trials = [] if rules_faults else [_tried(file, rules, configured) for file in events]
+    trials = (
+        []
+        if rules_faults
+        else [tried for file in events for tried in _tried(file, rules, configured)]
+    )
     return Checked(
         named or "the default", "LOKI_URL" in _set_variables(), faults, rules_faults, rules, trials
     )
@@ -147,17 +151,19 @@ def _remedy(reference: str) -> str:
     return ": check the name, AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL"
 
 
-def _tried(file: BinaryIO, rules: Rules, configured: Settings) -> tuple[str, LogData, RuleTrace]:
+def _tried(
+    file: BinaryIO, rules: Rules, configured: Settings
+) -> list[tuple[str, LogData, RuleTrace]]:
     name = getattr(file, "name", "<stdin>")
     try:
-        data = decode(source(json.loads(file.read())))
+        payloads = records(json.loads(file.read()))
     except (ValueError, RecursionError):
         raise InputError(f"{name} is not JSON: name a file like those in events/") from None
     except UndecodableError as error:
         raise InputError(f"{name} is not an event of CloudWatch Logs: {error}") from None
-    if data is None:
+    if not payloads:
         raise InputError(f"{name} carries no log events: name another")
-    return name, data, trace_rules(data, rules, configured)
+    return [(name, data, trace_rules(data, rules, configured)) for data in payloads]
 
 
 def _show(checked: Checked, limit: int) -> Iterator[Text]:

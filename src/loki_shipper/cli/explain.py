@@ -22,8 +22,8 @@ from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.objects import print_objects
 from loki_shipper.model import LogData
 from loki_shipper.settings import SettingsError, settings, variables
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import UndecodableError, source
+from loki_shipper.shipper.sources.decode import UndecodableError
+from loki_shipper.shipper.sources.event import records
 from loki_shipper.subscriber.groups.select import (
     Covered,
     NotSelected,
@@ -104,29 +104,34 @@ def explain(
     if (group is None) is (event is None):
         raise click.UsageError("name a log group, or give --event")
     if event is not None:
-        known = _of_event(event, dict(tags))
+        groups = _of_event(event, dict(tags))
     else:
         with open_deployment(**which) as deployment:
-            known = _of_group(deployment, str(group), dict(tags))
-    now = _explained(known, {})
-    then = _explained(known, dict(diff)) if diff else None
+            groups = [_of_group(deployment, str(group), dict(tags))]
+    explained = [
+        (known, _explained(known, {}), _explained(known, dict(diff)) if diff else None)
+        for known in groups
+    ]
     if as_json:
-        print_objects([_as_object(known, now, then)])
+        print_objects([_as_object(*each) for each in explained])
         return
     console = Console(highlight=False, soft_wrap=True)
-    for line in _diff(now, then) if then is not None else _lines(known, now):
-        console.print(line)
+    for known, now, then in explained:
+        for line in _diff(now, then) if then is not None else _lines(known, now):
+            console.print(line)
 
 
-def _of_event(file: BinaryIO, tags: dict[str, str]) -> _KnownTags:
+def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_KnownTags]:
+    """Give one payload of each log group of an event."""
     try:
-        data = decode(source(json.loads(file.read())))
+        payloads = records(json.loads(file.read()))
     except (UndecodableError, ValueError) as error:
         raise InputError(f"--event is not an event of CloudWatch Logs: {error}") from None
-    if data is None:
+    if not payloads:
         raise InputError("--event is a control message, which has no log group: name another")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
-    return _KnownTags(data, tags, region, os.environ, None)
+    groups = {(data.owner, data.log_group): data for data in reversed(payloads)}
+    return [_KnownTags(data, tags, region, os.environ, None) for data in reversed(groups.values())]
 
 
 def _of_group(deployment: Deployment, name: str, tags: Mapping[str, str]) -> _KnownTags:

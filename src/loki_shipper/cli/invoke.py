@@ -20,7 +20,7 @@ from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.delivery.outcome import Report
-from loki_shipper.shipper.sources.event import UndecodableError
+from loki_shipper.shipper.sources.decode import UndecodableError
 
 if TYPE_CHECKING:
     from loki_shipper.cli.aws import CommandSession

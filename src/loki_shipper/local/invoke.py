@@ -22,8 +22,7 @@ from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
 from loki_shipper.shipper.rules.cache import RulesCache
 from loki_shipper.shipper.rules.file import rules_file
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 
 if TYPE_CHECKING:
     from boto3 import Session as AwsSession
@@ -81,8 +80,7 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
         pushes.append(Pushed(batch, answer))
         return Answer(_STORED) if answer is None else answer
 
-    data = decode(source(event))
-    newest = max((each.timestamp for each in data.log_events), default=0) if data else 0
+    newest = max((each.timestamp for data in records(event) for each in data.log_events), default=0)
     read = partial(rules_file, session=aws_session)
     rulebook = RulesCache(settings.rules, read, clock=time.monotonic, jitter=float)
     deps = ShipperDependencies(

@@ -8,8 +8,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from loki_shipper.model import LogData, LogEvent
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 from loki_shipper.shipper.sources.pack import pack
 
 OWNER = "123456789012"
@@ -78,9 +77,10 @@ def retimed(event: Any, newest: int) -> Any:
     along; lines stay as they are, also where they tell a time. An event without log events is
     returned as it is. Raises UndecodableError.
     """
-    data = decode(source(event))
-    if data is None or not data.log_events:
+    payloads = [data for data in records(event) if data.log_events]
+    if not payloads:
         return event
+    [data] = payloads
     shift = newest - max(each.timestamp for each in data.log_events)
     moved = [_moved(each, shift) for each in data.log_events]
     return invocation_event(structs.replace(data, log_events=moved))

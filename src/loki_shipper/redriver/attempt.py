@@ -1,6 +1,7 @@
 """From objects of one log group to what became of each: shipped together, kept one by one."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain, islice
 
 from msgspec import Struct
 
@@ -18,10 +19,10 @@ type ShipTogether = Callable[[Sequence[LogData]], list[Shipped]]
 
 
 class Item(Struct, frozen=True):
-    """An object and the payload in it."""
+    """An object and the payloads in it, at least one."""
 
     stored: StoredObject
-    data: LogData
+    payloads: list[LogData]
 
 
 class Arrived(Struct, frozen=True):
@@ -30,7 +31,7 @@ class Arrived(Struct, frozen=True):
     `is_rewritten`: what was kept anew lies under the object's own key, which must stay.
     """
 
-    shipped: Shipped
+    shipped: list[Shipped]
     is_rewritten: bool
 
 
@@ -66,13 +67,13 @@ type AttemptResult = Arrived | Stuck | Unkept
 def attempt(items: Sequence[Item], ship: ShipTogether, put: PutObject) -> list[AttemptResult]:
     """Ship objects together, and say what became of each."""
     try:
-        shipped = ship([item.data for item in items])
+        shipped = iter(ship([data for item in items for data in item.payloads]))
     except Exception as error:  # noqa: BLE001 - an object that breaks the pipeline must not stop the rest
         return [Stuck((f"crashed_{type(error).__name__}",))] * len(items)
-    return [_kept(item, each, put) for item, each in zip(items, shipped, strict=True)]
+    return [_kept(item, [*islice(shipped, len(item.payloads))], put) for item in items]
 
 
-def _kept(item: Item, shipped: Shipped, put: PutObject) -> AttemptResult:
+def _kept(item: Item, shipped: list[Shipped], put: PutObject) -> AttemptResult:
     written: set[str] = set()
 
     def recorded(key: str, body: bytes) -> None:
@@ -80,9 +81,9 @@ def _kept(item: Item, shipped: Shipped, put: PutObject) -> AttemptResult:
         written.add(key)
 
     try:
-        reasons = keep(shipped, recorded, is_held=True)
+        kept = [keep(each, recorded, is_held=True) for each in shipped]
     except DeadLetterError:
         return Unkept()
-    if reasons:
-        return Stuck(reasons, shipped.tenants)
+    if reasons := tuple(dict.fromkeys(chain.from_iterable(kept))):
+        return Stuck(reasons, frozenset(chain.from_iterable(each.tenants for each in shipped)))
     return Arrived(shipped, is_rewritten=item.stored.key in written)

@@ -39,7 +39,7 @@ from loki_shipper.redriver.attempt import (
 from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, StoredObject, dated
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import Effects
-from loki_shipper.redriver.record import NotARecordError, record
+from loki_shipper.redriver.record import NotARecordError, read_log_data
 
 _MAX_BYTES = 16 * 1024 * 1024
 """Largest object that is read: an invocation event has at most 1 MB."""
@@ -267,14 +267,14 @@ class _RedriveRun:
 
     def _items(self, stored: StoredObject, body: bytes) -> Iterator[Item]:
         try:
-            data = record(body)
+            found = read_log_data(body)
         except NotARecordError as error:
             self._set_aside(stored, str(error))
             return
-        if data is None:
-            self._arrived.append(stored)
+        if found:
+            yield Item(stored, found)
         else:
-            yield Item(stored, data)
+            self._arrived.append(stored)
 
     def _try(self, groups: list[list[Item]]) -> None:
         """Ship the objects of each log group together, and those that fail so one by one."""
@@ -303,16 +303,16 @@ class _RedriveRun:
 
     def _has_arrived(self, stored: StoredObject, arrived: Arrived) -> None:
         self._doubts.pop(stored.key, None)
-        settled = arrived.shipped.settled
-        if settled.delivered or settled.rejected:
-            self._in_a_row.clear()
-        self._failures.update([*settled.errored])
-        self._sum = replace(
-            self._sum,
-            lines=self._sum.lines + settled.delivered,
-            late=self._sum.late + settled.late,
-            rejected=self._sum.rejected + sum(map(len, settled.rejected.values())),
-        )
+        for settled in (each.settled for each in arrived.shipped):
+            if settled.delivered or settled.rejected:
+                self._in_a_row.clear()
+            self._failures.update([*settled.errored])
+            self._sum = replace(
+                self._sum,
+                lines=self._sum.lines + settled.delivered,
+                late=self._sum.late + settled.late,
+                rejected=self._sum.rejected + sum(map(len, settled.rejected.values())),
+            )
         if arrived.is_rewritten:
             self._leave(stored)
         else:
@@ -383,8 +383,9 @@ def _by_log_group(items: Iterator[Item]) -> Iterator[list[list[Item]]]:
     groups: dict[tuple[str, str], list[Item]] = {}
     size = 0
     for item in items:
-        groups.setdefault((item.data.owner, item.data.log_group), []).append(item)
-        size += sum(len(event.message) for event in item.data.log_events)
+        first = item.payloads[0]
+        groups.setdefault((first.owner, first.log_group), []).append(item)
+        size += sum(len(event.message) for data in item.payloads for event in data.log_events)
         if size > _TEXT_BYTES:
             yield [*groups.values()]
             groups, size = {}, 0

@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from loki_shipper.settings import settings
 from loki_shipper.shipper.shipper import Shipper
+from loki_shipper.shipper.sources.event import takes_item_failures
 
 if TYPE_CHECKING:
     from loki_shipper.context import Context
@@ -23,15 +24,16 @@ class DeliveryError(Exception):
 
 
 def handle(event: Any, context: Context) -> dict[str, Any]:
-    """Ship the log events of one subscription filter's payload to Loki.
+    """Ship the log events of an invocation's event to Loki.
 
-    Returns the report. Raises SettingsError, UndecodableError (without a bucket) or
-    DeliveryError; then Lambda tries twice more and writes the event to the bucket.
+    Returns the report, or for a batch of records those that Lambda must send again:
+    `{"batchItemFailures": [{"itemIdentifier": …}]}`. Raises SettingsError, RulesError or
+    DeliveryError; then Lambda tries again, and in the end writes the event to the bucket.
     """
-    environment = _shipper(context.invoked_function_arn)
-    report = environment.ship(
-        event, lambda: context.get_remaining_time_in_millis() / 1000 - _RESERVE
-    )
+    shipper = _shipper(context.invoked_function_arn)
+    report = shipper.ship(event, lambda: context.get_remaining_time_in_millis() / 1000 - _RESERVE)
+    if takes_item_failures(event):
+        return {"batchItemFailures": [{"itemIdentifier": each} for each in report.retry]}
     if report.failure is not None:
         raise DeliveryError(report.failure)
     return asdict(report)

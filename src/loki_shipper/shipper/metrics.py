@@ -21,6 +21,6 @@ def metrics(report: Report, *, now: float) -> Iterator[tuple[str, str, float]]:
     yield "LinesRejected", "Count", sum(report.rejected.values())
     yield "LinesDeferred", "Count", sum(report.deferred.values())
     yield "LinesErrored", "Count", sum(report.errored.values())
-    yield "RecordsUndecodable", "Count", int(report.undecodable is not None)
+    yield "RecordsUndecodable", "Count", sum(report.undecodable.values())
     if report.newest:
         yield "Lag", "Seconds", max(0.0, now - report.newest / 1000)

@@ -1,7 +1,7 @@
 """The spine: composes the stages and does nothing else."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
@@ -24,12 +24,12 @@ from loki_shipper.shipper.delivery.outcome import (
     Shipped,
     settle,
     settle_each,
+    total,
 )
 from loki_shipper.shipper.entries.transform import OutOfTimeError, RuleState, transform
 from loki_shipper.shipper.labels.decide import Unowned, label_stream
 from loki_shipper.shipper.labels.tags import LogGroupTags
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import UndecodableError, source
+from loki_shipper.shipper.sources.event import Record, read_records
 
 _timestamp = attrgetter("timestamp")
 
@@ -59,24 +59,12 @@ class _Prepared(Struct, frozen=True):
 
 
 def pipeline(event: Any, deps: ShipperDependencies) -> Report:
-    """Ship what an invocation event holds and report what became of it.
-
-    Raises UndecodableError for an event that holds no record, where there is no bucket to keep it.
-    """
-    try:
-        data = decode(source(event))
-    except UndecodableError as error:
-        if deps.put is None:
-            raise
-        return _keep_undecodable(event, str(error), deps.put)
-    if data is None:
-        return Report()
-    [shipped] = ship([data], deps)
-    try:
-        reasons = keep(shipped, deps.put)
-    except DeadLetterError as error:
-        return shipped.report(failure=str(error))
-    return shipped.report(failure=not_delivered(reasons) if reasons else None)
+    """Ship the records of an event, and report what became of them."""
+    found = [*read_records(event)]
+    shipped = iter(ship([data for record in found for data in record.payloads], deps))
+    return total(
+        [_keep(record, [*islice(shipped, len(record.payloads))], deps.put) for record in found]
+    )
 
 
 def ship(payloads: Sequence[LogData], deps: ShipperDependencies) -> list[Shipped]:
@@ -95,12 +83,34 @@ def ship(payloads: Sequence[LogData], deps: ShipperDependencies) -> list[Shipped
     ]
 
 
-def _keep_undecodable(event: Any, why: str, put: PutObject) -> Report:
+def _keep(record: Record, shipped: list[Shipped], put: PutObject | None) -> Report:
+    """Write to the bucket what Loki does not hold of a record, and report on the record."""
+    if record.fault is not None:
+        report = _keep_undecodable(record.event, record.fault, put)
+    else:
+        report = total([_keep_payload(each, put) for each in shipped])
+    if report.failure is None or record.item_identifier is None:
+        return report
+    return replace(report, retry=(record.item_identifier,))
+
+
+def _keep_payload(shipped: Shipped, put: PutObject | None) -> Report:
     try:
-        write_undecodable(event, reason=why, put=put)
+        reasons = keep(shipped, put)
     except DeadLetterError as error:
-        return Report(undecodable=why, failure=str(error))
-    return Report(undecodable=why)
+        return shipped.report(failure=str(error))
+    return shipped.report(failure=not_delivered(reasons) if reasons else None)
+
+
+def _keep_undecodable(event: Any, fault: str, put: PutObject | None) -> Report:
+    undecodable = {fault: 1}
+    if put is None:
+        return Report(undecodable=undecodable, failure=fault)
+    try:
+        write_undecodable(event, reason=fault, put=put)
+    except DeadLetterError as error:
+        return Report(undecodable=undecodable, failure=str(error))
+    return Report(undecodable=undecodable)
 
 
 def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:

@@ -6,7 +6,7 @@ import os
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import asdict
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from loki_shipper.settings import Settings
     from loki_shipper.shipper.delivery.outcome import Report
     from loki_shipper.shipper.delivery.push import Access
+
+
+_NOTHING: Final[tuple[object, ...]] = ({}, None, ())
 
 
 class Shipper:
@@ -94,7 +97,7 @@ class Shipper:
     def deliver(self, event: Any, remaining: Callable[[], float]) -> Report:
         """Run the pipeline on an invocation event, and leave it to others to speak of it.
 
-        Raises RulesError, and UndecodableError where there is no bucket to keep the event.
+        Raises RulesError.
         """
         return pipeline(event, self.dependencies(remaining))
 
@@ -143,7 +146,9 @@ class Shipper:
         measured = [*metrics(report, now=time.time())]
         measured += [(name, "Count", count) for name, count in counts.items()]
         trouble = report.rejected or report.errored or report.undecodable or report.failure
-        said = {name: value for name, value in asdict(report).items() if value not in ({}, None)}
+        said = {name: value for name, value in asdict(report).items() if value not in _NOTHING}
+        if report.retry:
+            said["retry"] = len(report.retry)
         self._log.write(
             "shipped" if report.failure is None else "not shipped",
             said,

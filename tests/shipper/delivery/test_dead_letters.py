@@ -7,8 +7,7 @@ import pytest
 from loki_shipper.local.sample import from_lines
 from loki_shipper.model import LogData, LogEvent
 from loki_shipper.shipper.delivery.dead_letters import write_dead_letter, write_undecodable
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 
 NOW = 1_795_206_163_123
 DATA = from_lines(["a", "b", "c"], log_group="g", log_stream="s", newest=NOW)
@@ -32,13 +31,14 @@ def test_an_object_has_the_shape_of_lambdas_on_failure_record() -> None:
         "requestPayload": None,
         "responsePayload": {"errorType": "Rejected", "errorMessage": "too_old"},
     }
-    assert decode(source(record["requestPayload"])) == DATA
+    assert records(record["requestPayload"]) == [DATA]
 
 
 def test_it_holds_only_the_events_that_it_is_about() -> None:
     kept = [DATA.log_events[0], DATA.log_events[2]]
     [body] = spilled(kept).values()
-    assert decode(source(json.loads(body)["requestPayload"])) == LogData(
+    [data] = records(json.loads(body)["requestPayload"])
+    assert data == LogData(
         DATA.message_type,
         DATA.owner,
         DATA.log_group,

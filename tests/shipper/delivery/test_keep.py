@@ -8,8 +8,7 @@ from loki_shipper.model import LogData, LogEvent
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.delivery.keep import keep
 from loki_shipper.shipper.delivery.outcome import Settled, Shipped
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import source
+from loki_shipper.shipper.sources.event import records
 
 NOON = 1_795_176_000_000
 A, B, C = (LogEvent(name, NOON, name) for name in "abc")
@@ -28,8 +27,7 @@ class Bucket(dict[str, bytes]):
     def lines(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for key, body in self.items():
-            data = decode(source(json.loads(body)["requestPayload"]))
-            assert data is not None
+            [data] = records(json.loads(body)["requestPayload"])
             folder = key.partition("/")[0]
             found.setdefault(folder, []).extend(event.message for event in data.log_events)
         return found

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.model import LogData, LogEvent
-from loki_shipper.shipper.sources.decode import decode
-from loki_shipper.shipper.sources.event import UndecodableError
+from loki_shipper.shipper.sources.decode import UndecodableError, decode
 from loki_shipper.shipper.sources.pack import pack
 
 PAYLOAD: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import assert_never
 
@@ -55,8 +56,8 @@ class Report(Struct, frozen=True, kw_only=True):
     `received == delivered + dropped + rejected + deferred + errored`, always; the `late` are among
     the delivered. The `deferred` are kept in the bucket until their time comes. `matched` counts
     how often each rule did something. `newest` is the newest event's time in ms since 1970.
-    `undecodable` says why a record was kept as it came, `failure` why the invocation must fail, so
-    that Lambda keeps the event.
+    `undecodable` counts the records that could not be decoded. `failure` says why Lambda must send
+    the event again. Where Lambda takes an answer for each record, `retry` names the records.
     """
 
     received: int = 0
@@ -68,8 +69,37 @@ class Report(Struct, frozen=True, kw_only=True):
     errored: dict[str, int] = {}
     matched: dict[str, int] = {}
     newest: int = 0
-    undecodable: str | None = None
+    undecodable: dict[str, int] = {}
     failure: str | None = None
+    retry: tuple[str, ...] = ()
+
+
+def total(reports: Sequence[Report]) -> Report:
+    """Add reports up to one."""
+    if len(reports) == 1:
+        return reports[0]
+    failures = dict.fromkeys(each.failure for each in reports if each.failure is not None)
+    return Report(
+        received=sum(each.received for each in reports),
+        delivered=sum(each.delivered for each in reports),
+        late=sum(each.late for each in reports),
+        dropped=_sums(each.dropped for each in reports),
+        rejected=_sums(each.rejected for each in reports),
+        deferred=_sums(each.deferred for each in reports),
+        errored=_sums(each.errored for each in reports),
+        matched=_sums(each.matched for each in reports),
+        newest=max((each.newest for each in reports), default=0),
+        undecodable=_sums(each.undecodable for each in reports),
+        failure="; ".join(failures) or None,
+        retry=tuple(chain.from_iterable(each.retry for each in reports)),
+    )
+
+
+def _sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    sums = Counter[str]()
+    for each in counts:
+        sums.update(each)
+    return dict(sums)
 
 
 type Waiting = tuple[str, int | None]

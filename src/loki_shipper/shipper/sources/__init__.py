@@ -1,1 +1,1 @@
-"""From the event of an invocation to log data."""
+"""From the event of an invocation to log data. The door is `event`."""

@@ -8,7 +8,11 @@ from msgspec import DecodeError, ValidationError
 from msgspec.json import Decoder
 
 from loki_shipper.model import LogData
-from loki_shipper.shipper.sources.event import UndecodableError
+
+
+class UndecodableError(Exception):
+    """Raised when a record is not log data; says why, and never shows the record."""
+
 
 MAX_BYTES = 32 * 1024 * 1024
 """Most bytes that one record may unpack to: 1 MB of base64 can hold a gigabyte of zeros."""
