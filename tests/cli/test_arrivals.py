@@ -1,6 +1,6 @@
 """Which lines are new in Loki, and where a line is that CloudWatch Logs has too."""
 
-from loki_shipper.cli.arrivals import Arrival, Arrivals, Comparison, Expected
+from loki_shipper.cli.arrivals import Arrival, Arrivals, Comparison, ExpectedLine
 from loki_shipper.local.query_loki import LokiLine
 
 NOW = 1_795_000_000_000
@@ -30,7 +30,7 @@ def test_equal_lines_of_two_streams_or_times_are_two() -> None:
     assert new(arrivals, *lines) == []
 
 
-def test_a_line_that_is_older_than_every_look_is_forgotten() -> None:
+def test_a_line_older_than_every_query_is_forgotten() -> None:
     arrivals = Arrivals()
     new(arrivals, line("old", 61_000))
     assert new(arrivals, line("old", 61_000)) == [("old", 61_000)]
@@ -42,39 +42,39 @@ def test_a_clock_that_is_behind_makes_no_negative_delay() -> None:
     assert new(arrivals, line("ahead", -5_000)) == [("ahead", 0)]
 
 
-def told(comparison: Comparison, now: int) -> list[tuple[str, str]]:
-    return [(each.expected.line, each.state) for each in comparison.tell(now)]
+def reported(comparison: Comparison, now: int) -> list[tuple[str, str]]:
+    return [(each.expected.line, each.presence) for each in comparison.report(now)]
 
 
 def both(comparison: Comparison, text: str, now: int) -> None:
-    comparison.add_cloudwatch([Expected(NOW, text)], now)
+    comparison.add_cloudwatch([ExpectedLine(NOW, text)], now)
     comparison.add_loki([Arrival(line(text), 5)], now)
 
 
-def test_a_line_in_both_is_told_at_once() -> None:
+def test_a_line_in_both_is_reported_at_once() -> None:
     comparison = Comparison(grace=1_000)
     both(comparison, "a", NOW)
-    assert told(comparison, NOW) == [("a", "both")]
-    assert told(comparison, NOW + 9_000) == []
+    assert reported(comparison, NOW) == [("a", "both")]
+    assert reported(comparison, NOW + 9_000) == []
     assert (comparison.in_both, comparison.missing(NOW + 9_000)) == (1, [])
 
 
-def test_a_line_in_one_is_told_once_after_the_grace_and_again_when_it_is_in_both() -> None:
+def test_a_line_in_one_is_reported_once_after_the_grace_and_again_when_it_is_in_both() -> None:
     comparison = Comparison(grace=1_000)
-    comparison.add_cloudwatch([Expected(NOW, "a")], NOW)
+    comparison.add_cloudwatch([ExpectedLine(NOW, "a")], NOW)
     comparison.add_loki([Arrival(line("b"), 5)], NOW)
-    assert told(comparison, NOW + 999) == []
-    assert sorted(told(comparison, NOW + 1_000)) == [("a", "cloudwatch"), ("b", "loki")]
-    assert told(comparison, NOW + 2_000) == []
-    assert comparison.missing(NOW + 2_000) == [Expected(NOW, "a")]
+    assert reported(comparison, NOW + 999) == []
+    assert sorted(reported(comparison, NOW + 1_000)) == [("a", "cloudwatch"), ("b", "loki")]
+    assert reported(comparison, NOW + 2_000) == []
+    assert comparison.missing(NOW + 2_000) == [ExpectedLine(NOW, "a")]
     comparison.add_loki([Arrival(line("a"), 2_000)], NOW + 2_000)
-    assert told(comparison, NOW + 2_000) == [("a", "both")]
+    assert reported(comparison, NOW + 2_000) == [("a", "both")]
     assert comparison.missing(NOW + 2_000) == []
 
 
 def test_two_equal_lines_of_a_millisecond_are_two() -> None:
     comparison = Comparison(grace=1_000)
-    comparison.add_cloudwatch([Expected(NOW, "a"), Expected(NOW, "a")], NOW)
+    comparison.add_cloudwatch([ExpectedLine(NOW, "a"), ExpectedLine(NOW, "a")], NOW)
     comparison.add_loki([Arrival(line("a"), 5)], NOW)
-    assert told(comparison, NOW + 1_000) == [("a", "both"), ("a", "cloudwatch")]
+    assert reported(comparison, NOW + 1_000) == [("a", "both"), ("a", "cloudwatch")]
     assert len(comparison.missing(NOW + 1_000)) == 1

@@ -38,7 +38,7 @@ def test_an_event_is_explained_without_aws(run: Run) -> None:
     assert lines[0] == "/aws/lambda/fun-checkout"
     assert 'tag      team="payments"  label team' in lines
     assert (
-        'tag      aws:x="y"  left out  tags of aws: are left out unless TAG_LABELS lists them'
+        'tag      aws:x="y"  left out  aws: tags become labels only if TAG_LABELS lists them'
         in (lines)
     )
     assert 'builtin  service_name="fun-checkout"  label service_name' in lines
@@ -68,7 +68,7 @@ def test_an_event_is_explained_without_aws(run: Run) -> None:
         ),
     ],
 )
-def test_each_tag_has_a_fate_and_a_reason(
+def test_each_tag_has_a_decision_and_a_reason(
     run: Run, tag: str, environ: dict[str, str], decision: str
 ) -> None:
     result = run("explain", "--event", LAMBDA, "--tag", tag, **environ)

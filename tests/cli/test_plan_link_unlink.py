@@ -13,7 +13,7 @@ from msgspec import structs
 from loki_shipper.cli import main
 from loki_shipper.cli.errors import NotDeliveredError
 from loki_shipper.cli.link import finish
-from loki_shipper.cli.outcomes import Finished
+from loki_shipper.cli.link_output import Finished
 from loki_shipper.cli.unlink import unlink
 from tests.conftest import SWEEP
 from tests.local_deployment import NAME, OWN, REGION, Deployment, Skipping, deployed

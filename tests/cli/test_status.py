@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loki_shipper.cli.filter_metrics import Delivery, Redrives
-from loki_shipper.cli.status_text import Backlog, Status, StatusRow, status_text
+from loki_shipper.cli.status_output import Backlog, Status, StatusRow, status_text
 from tests.cli.processes import on_terminal
 from tests.local_deployment import Deployment, Skipping, deployed
 from tests.redriver.memory import failed

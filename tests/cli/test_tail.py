@@ -269,7 +269,7 @@ def test_the_tenant_is_that_of_the_log_groups_tag(here: Deployment, tenant: str)
     )
     refused = here.run("tail", "--tag", "team=payments", "--for", "1s")
     assert refused.exit_code == 2
-    assert "the tag owner says whose the lines are: give --tenant" in refused.stderr
+    assert "the tag owner names the tenant: give --tenant" in refused.stderr
     here.aws.client("logs").tag_log_group(logGroupName=GROUP, tags={"owner": tenant})
     assert "checkout  hello" in here.run("tail", GROUP, "--for", "1s").stdout
 
@@ -308,8 +308,8 @@ def test_a_secret_that_cannot_be_read_is_said(here: Deployment) -> None:
     )
     result = here.run("tail", GROUP)
     assert result.exit_code == 2
-    assert "the credentials for Loki cannot be read as you (" in result.stderr
-    assert "give --loki URL, with LOKI_TOKEN" in result.stderr
+    assert "your AWS credentials cannot read the credentials for Loki (" in result.stderr
+    assert "give --loki URL, and set LOKI_TOKEN" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_a_secret_that_cannot_be_read_is_said(here: Deployment) -> None:
         (("--tag", "team"), "'team' is not a tag"),
         (("--tag", "team=x", "--compare"), "--compare needs a log group"),
         ((GROUP, "--since", "soon"), "'soon' is not a time: write it like 30s, 5m or 1h"),
-        ((GROUP, "--loki", "http://127.0.0.1:9", "--compare"), "--compare asks AWS too"),
+        ((GROUP, "--loki", "http://127.0.0.1:9", "--compare"), "--compare reads CloudWatch Logs"),
         ((GROUP, "--loki", "ftp://x"), "correct --loki or the settings"),
     ],
 )
@@ -351,10 +351,10 @@ def test_a_log_group_that_is_not_linked_cannot_be_compared(here: Deployment) -> 
 @pytest.mark.parametrize(
     ("answer", "exit_code", "said"),
     [
-        (ScriptedAnswer(401), 2, "Loki refuses to be read with these credentials (401)"),
+        (ScriptedAnswer(401), 2, "Loki refuses queries with these credentials (401)"),
         (ScriptedAnswer(404, b"page not found"), 2, "Loki answers 404: page not found"),
-        (ScriptedAnswer(200, b"<html>log in</html>"), 2, "what answers is not Loki"),
-        (ScriptedAnswer(200, b"[]"), 2, "what answers is not Loki"),
+        (ScriptedAnswer(200, b"<html>log in</html>"), 2, "something other than Loki answers"),
+        (ScriptedAnswer(200, b"[]"), 2, "something other than Loki answers"),
         (ScriptedAnswer(503, b"too many outstanding requests"), 1, "Loki answers 503: too many"),
     ],
     ids=["401", "404", "login page", "other JSON", "503"],
@@ -391,5 +391,5 @@ def test_more_lines_than_are_read_at_once_are_said(here: Deployment) -> None:
     with queried([page]) as url:
         words = ("tail", GROUP, "--loki", url, "--stack", here.name, "--for", "1s")
         result = here.run(*words)
-    said = "Loki has more lines than are read at once: narrow them with --tag or --since\n"
+    said = "Loki has too many lines for one query: use --tag or --since to get fewer\n"
     assert result.stderr == said

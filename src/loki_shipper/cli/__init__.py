@@ -10,8 +10,8 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from loki_shipper import VERSION
+from loki_shipper.cli.closed_pipe import survive_closed_pipes
 from loki_shipper.cli.errors import InterruptedRunError, UnexpectedError, did_you_mean
-from loki_shipper.cli.pipe import outlive_readers
 
 COMMANDS = {
     "demo": "Show it all on this machine: two functions that log, and Loki.",
@@ -136,7 +136,7 @@ def main(ctx: click.Context, *, debug: bool) -> None:
         # Log lines have every character, a terminal's encoding may not.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    outlive_readers()
+    survive_closed_pipes()
     ctx.meta[_DEBUG] = debug
     if debug:
         import_module(f"{__name__}.debug").show_requests()

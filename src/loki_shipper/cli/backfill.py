@@ -2,20 +2,21 @@
 
 import shlex
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any, override
+from datetime import timedelta
+from typing import Any
 
 import click
 from click.core import ParameterSource
 from msgspec import to_builtins
 
 from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, InterruptedRunError, NotDeliveredError
-from loki_shipper.cli.length import AGE
-from loki_shipper.cli.log_group_names import complete_log_groups
+from loki_shipper.cli.formatting import time_text
+from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.log_groups import log_group_named
-from loki_shipper.cli.objects import print_objects, time_text
+from loki_shipper.cli.parameter_types import AGE, Time
 from loki_shipper.cli.progress import through_time
 from loki_shipper.model import LogData
 from loki_shipper.subscriber.first_lines.backfill import Progress, Span
@@ -30,20 +31,6 @@ from loki_shipper.subscriber.run.dependencies import read_memory
 _MS = timedelta(milliseconds=1)
 _GIVEN = ParameterSource.COMMANDLINE
 _SPAN = {"group", "since", "start", "end"}
-
-
-class Time(click.ParamType[int]):
-    """A time such as `2026-11-20T10:30:00Z`, UTC where it does not say, in ms since 1970."""
-
-    name = "TIME"
-
-    @override
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            time = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time: write it like 2026-11-20T10:30:00Z", param, ctx)
-        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 @click.command()

@@ -14,7 +14,8 @@ from rich.text import Text
 from loki_shipper.cli.aws import aws_errors, open_session
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.objects import print_objects, time_text
+from loki_shipper.cli.formatting import time_text
+from loki_shipper.cli.json_output import print_objects
 from loki_shipper.model import LogData
 from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
 from loki_shipper.shipper.rules.cache import FileUnreadable, RulesText

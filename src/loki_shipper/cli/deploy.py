@@ -23,8 +23,8 @@ from loki_shipper.cli.deployment import (
     open_deployment,
 )
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
-from loki_shipper.cli.invoke import Tag
 from loki_shipper.cli.link import act, everything
+from loki_shipper.cli.parameter_types import KeyValue
 from loki_shipper.cli.status import status
 from loki_shipper.cli.unlink import unlink
 from loki_shipper.clock import Clock
@@ -66,12 +66,6 @@ _ALL: dict[str, Any] = {"include": (), "exclude": (), "tags": (), "yes": True, "
 _ENDLESS = 100_000
 
 
-class Assignment(Tag):
-    """A parameter of the stack and its value, written `KEY=VALUE`; the value may hold `=`."""
-
-    what = "parameter"
-
-
 @click.command()
 @click.option("--loki-url", metavar="URL", help="URL of Loki: the parameter LokiUrl.")
 @click.option(
@@ -82,7 +76,7 @@ class Assignment(Tag):
 @click.option(
     "--set",
     "sets",
-    type=Assignment(),
+    type=KeyValue("parameter"),
     multiple=True,
     help="Another parameter of the stack, as docs/settings.md lists them; repeat it.",
 )

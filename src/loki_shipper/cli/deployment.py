@@ -1,4 +1,4 @@
-"""Finds the deployment that a command is about: one set of options for all commands."""
+"""Finds the deployment that a command is for, by the options that all commands share."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from loki_shipper.aws.arn import function_origin
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
-from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.errors import InputError, settings_errors
 from loki_shipper.clock import Clock
 from loki_shipper.deployed_functions import (
     DeployedFunction,
@@ -24,7 +24,6 @@ from loki_shipper.deployed_functions import (
     function_named,
     functions_of_stack,
 )
-from loki_shipper.settings import SettingsError
 from loki_shipper.subscriber.aws import SubscriberAws, connect
 from loki_shipper.subscriber.filters.apply import ActionOutcome
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
@@ -32,7 +31,7 @@ from loki_shipper.subscriber.settings import Condition, SubscriberSettings, cond
 
 DEFAULT_STACK = "loki-shipper"
 
-_DEPLOYMENT_OPTIONS = (
+_STACK_OPTIONS = (
     click.option("--profile", metavar="NAME", help="Profile of your AWS configuration."),
     click.option("--region", metavar="REGION", help="Region of the deployment."),
     click.option(
@@ -42,31 +41,31 @@ _DEPLOYMENT_OPTIONS = (
         metavar="NAME",
         help="Stack of the deployment.",
     ),
-    click.option(
-        "--function",
-        metavar="ARN",
-        help="In place of a stack: its subscriber, or the shipper where there is none.",
-    ),
+)
+_FUNCTION_OPTION = click.option(
+    "--function",
+    metavar="ARN",
+    help="In place of a stack: its subscriber, or the shipper if there is no subscriber.",
 )
 _SELECTION_OPTIONS = (
     click.option(
         "--include",
         multiple=True,
         metavar="GLOB",
-        help="Log groups by name, in place of the stack's IncludeLogGroups; repeat it.",
+        help="In place of the stack's IncludeLogGroups; repeat it.",
     ),
     click.option(
         "--exclude",
         multiple=True,
         metavar="GLOB",
-        help="Likewise, of ExcludeLogGroups.",
+        help="In place of the stack's ExcludeLogGroups; repeat it.",
     ),
     click.option(
         "--tag",
         "tags",
         multiple=True,
         metavar="CONDITION",
-        help="Likewise, of TagConditions: KEY=VALUE, KEY, or !KEY for must not.",
+        help="In place of the stack's TagConditions: KEY=VALUE, KEY, or !KEY; repeat it.",
     ),
 )
 
@@ -74,27 +73,27 @@ type Command = Callable[..., None]
 
 
 class NoDeploymentError(InputError):
-    """Raised when there is no deployment where the options say."""
+    """Raised when the options name no deployment."""
 
 
 class SelectionOverrides(Struct, frozen=True):
-    """Log groups that are chosen in place of those that the deployment's own settings choose."""
+    """A selection of log groups, in place of the one in the deployment's own settings."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     tag_conditions: tuple[Condition, ...] = ()
 
     def applied(self, own: SubscriberSettings) -> SubscriberSettings:
-        """Give the settings with each part of the selection that was given."""
+        """Return the settings with each part of the selection that you gave."""
         parts = {name: getattr(self, name) for name in self.__struct_fields__}
         return replace(own, **{name: value for name, value in parts.items() if value})
 
 
 class Deployment:
-    """A deployment that was found: its functions, and the session in which AWS is asked.
+    """The functions of a deployment, and the session that calls AWS.
 
-    `stack` is its name, None where a function was named instead. Properties that need an answer of
-    AWS raise as its clients do, and InputError where the deployment lacks something.
+    `stack` is the stack's name, or None if you named a function. The properties that call AWS
+    raise what boto3 raises, and InputError if the deployment lacks something.
     """
 
     def __init__(
@@ -113,117 +112,125 @@ class Deployment:
 
     @property
     def name(self) -> str:
-        """Which one it is, to a person."""
+        """The deployment's name in messages."""
         return f"the stack {self.stack}" if self.stack else f"the function {self.functions[0].arn}"
 
     @property
     def sweeps(self) -> bool:
-        """Tell whether it has a subscriber, which links by its own settings."""
+        """Whether it has a subscriber, which links log groups by its own settings."""
         return self._of_kind("subscriber") is not None
 
     @property
-    def chosen(self) -> bool:
-        """Tell whether a selection was given."""
+    def has_overrides(self) -> bool:
+        """Whether you gave a selection that differs from its own."""
         return self.deps.settings != self.own
 
     @cached_property
     def shipper(self) -> DeployedFunction:
-        """The function that filters send to."""
+        """The function that the subscription filters invoke."""
         if (function := self._of_kind("shipper")) is not None:
             return function
         if (subscriber := self._of_kind("subscriber")) is not None:
-            return self._named(subscriber.environ["SHIPPER_ARN"])
+            return self._shipper_of(subscriber)
         raise InputError(
             f"{self.name} is a redriver: name the subscriber or the shipper with --function"
         )
 
     @property
     def redriver(self) -> DeployedFunction:
-        """The function that ships out of the bucket; the shipper has the same settings."""
+        """A redriver, or the shipper if there is none: both have the same settings."""
         return self._of_kind("redriver") or self.shipper
 
     @cached_property
     def own(self) -> SubscriberSettings:
-        """The settings by which it links log groups."""
-        try:
-            if (subscriber := self._of_kind("subscriber")) is not None:
-                return settings({**subscriber.environ, "AWS_LAMBDA_FUNCTION_NAME": subscriber.name})
-            return settings(
-                {
-                    "SHIPPER_ARN": self.shipper.arn,
-                    "OWN_LOG_GROUPS": self.shipper.log_group,
-                    "BUCKET": self.shipper.environ.get("BUCKET", ""),
-                }
-            )
-        except SettingsError as error:
-            raise InputError(f"correct the settings of {self.name}: {error}") from None
+        """Its own settings for linking log groups."""
+        if (subscriber := self._of_kind("subscriber")) is not None:
+            environ = {**subscriber.environ, "AWS_LAMBDA_FUNCTION_NAME": subscriber.name}
+        else:
+            environ = {
+                "SHIPPER_ARN": self.shipper.arn,
+                "OWN_LOG_GROUPS": self.shipper.log_group,
+                "BUCKET": self.shipper.environ.get("BUCKET", ""),
+            }
+        with settings_errors(f"the settings of {self.name}"):
+            return settings(environ)
 
     @cached_property
     def deps(self) -> SubscriberDependencies:
-        """What linking needs of the world, with the selection that was given."""
+        """The dependencies of linking, with the selection that you gave."""
         chosen, clock = self._selection.applied(self.own), self._clock
         pace = PacedCalls(
             clock=lambda: clock.now() / 1000,
             sleep=clock.sleep,
             remaining=clock.remaining,
-            jitter=lambda longest: uniform(0, longest),  # noqa: S311 - it keeps no secret
+            jitter=lambda longest: uniform(0, longest),  # noqa: S311 - not for secrets
         )
         return SubscriberDependencies(
             SubscriberAws(connect(self.session), chosen, pace), chosen, clock
         )
 
-    def telling(self, tell: Callable[[ActionOutcome], None]) -> SubscriberDependencies:
-        """Give the surroundings with somebody who hears of each outcome."""
+    def deps_with(self, tell: Callable[[ActionOutcome], None]) -> SubscriberDependencies:
+        """Return the dependencies of linking, with a callback for each outcome."""
         return replace(self.deps, tell=tell)
 
     def client(self, service: str) -> Any:
-        """Make a client of a service."""
+        """Make a boto3 client of a service."""
         return self.session.client(service)
 
     def _of_kind(self, kind: FunctionKind) -> DeployedFunction | None:
         return next((function for function in self.functions if function.kind == kind), None)
 
-    def _named(self, arn: str) -> DeployedFunction:
+    def _shipper_of(self, subscriber: DeployedFunction) -> DeployedFunction:
         try:
-            return function_named(arn, self.client("lambda"))
+            return function_named(subscriber.environ["SHIPPER_ARN"], self.client("lambda"))
         except NotDeployedError as error:
             raise InputError(f"{error}, though {self.name} sends to it: deploy it again") from None
 
 
-def deployment_options(command: Command) -> Command:
-    """Give a command the options that name a deployment."""
-    for option in reversed(_DEPLOYMENT_OPTIONS):
+def stack_options(command: Command) -> Command:
+    """Add the options that name a stack to a command."""
+    for option in reversed(_STACK_OPTIONS):
         command = option(command)
     return command
 
 
+def deployment_options(command: Command) -> Command:
+    """Add the options that name a deployment to a command."""
+    return stack_options(_FUNCTION_OPTION(command))
+
+
 def selection_options(command: Command) -> Command:
-    """Give a command the options that name a deployment and select log groups."""
+    """Add the options that name a deployment and select log groups to a command."""
     for option in reversed(_SELECTION_OPTIONS):
         command = option(command)
     return deployment_options(command)
 
 
 def is_given(option: str) -> bool:
-    """Tell whether the command that runs was given an option, rather than its default."""
+    """Tell whether an option stands on the command line, so that its value is not the default."""
     source = click.get_current_context().get_parameter_source(option)
     return source is ParameterSource.COMMANDLINE
 
 
+def is_deployment_named() -> bool:
+    """Tell whether the command line names a deployment."""
+    return is_given("stack") or is_given("function")
+
+
 def current_clock() -> Clock:
-    """Give the clock of the command that runs: tests bring one along, so that nobody waits."""
+    """Return the clock of the running command; a test brings its own, so that it never waits."""
     return click.get_current_context().find_object(Clock) or real_clock()
 
 
 def selection_of(
     include: tuple[str, ...], exclude: tuple[str, ...], tags: tuple[str, ...]
 ) -> SelectionOverrides:
-    """Read the options of `selection_options`. Raises UsageError."""
+    """Make a selection of the options of `selection_options`. Raises UsageError."""
     return SelectionOverrides(include, exclude, _conditions(tags))
 
 
 def real_clock() -> Clock:
-    """Give a clock without an end: people stop a command themselves."""
+    """Make a clock without a deadline: you stop a command with Ctrl-C."""
     return Clock(lambda: time.time_ns() // 1_000_000, time.sleep, lambda: float("inf"))
 
 
@@ -238,16 +245,16 @@ def open_deployment(  # noqa: PLR0913 - each is an option
     exclude: tuple[str, ...] = (),
     tags: tuple[str, ...] = (),
 ) -> Iterator[Deployment]:
-    """Find a deployment; what goes wrong with AWS until the block ends is said in one line."""
+    """Find a deployment, and turn AWS's errors in the block into one line that says what to do."""
     selection = selection_of(include, exclude, tags)
     clock = current_clock()
     if function is not None and is_given("stack"):
         raise click.UsageError("give --stack or --function, not both")
     with aws_errors():
         session = open_session(profile, region or _region(function))
-        found = _functions(session, stack, function)
-        named = stack if function is None else None
-        yield Deployment(named, session, found, selection, clock)
+        functions = _functions(session, stack, function)
+        name = stack if function is None else None
+        yield Deployment(name, session, functions, selection, clock)
 
 
 def _region(function: str | None) -> str | None:

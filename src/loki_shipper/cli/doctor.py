@@ -24,7 +24,7 @@ from loki_shipper.cli.deployment import (
     open_deployment,
 )
 from loki_shipper.cli.errors import InputError
-from loki_shipper.cli.objects import print_objects
+from loki_shipper.cli.json_output import print_objects
 from loki_shipper.deployed_functions import DeployedFunction
 from loki_shipper.doctor.finding import Finding, Level, failure, ok, warning
 from loki_shipper.doctor.loki import check_loki

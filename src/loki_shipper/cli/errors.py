@@ -1,4 +1,4 @@
-"""How a command fails: one sentence on stderr that says what to do, and an exit code."""
+"""Ends a command with one sentence on stderr that says what to do, and an exit code."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -8,15 +8,17 @@ from typing import IO, Any, override
 
 import click
 
+from loki_shipper.settings import SettingsError
+
 
 class InputError(click.ClickException):
-    """Raised when what a command was given cannot be used."""
+    """Raised when a command cannot use what you gave it."""
 
     exit_code = 2
 
 
 class NotDeliveredError(click.ClickException):
-    """Raised when something was not done, or Loki did not take everything."""
+    """Raised when a command could not do everything, or Loki did not take every line."""
 
     exit_code = 1
 
@@ -31,24 +33,33 @@ class InterruptedRunError(click.ClickException):
     """Raised after Ctrl-C; the message says what is done and how to go on."""
 
     exit_code = 130
-    """What a shell expects of a command that Ctrl-C ended."""
+    """The exit code that shells expect after Ctrl-C."""
 
     @override
     def show(self, file: IO[Any] | None = None) -> None:
-        # A terminal has written ^C into the line.
+        # The terminal has written ^C into the line.
         begin = "\n" if sys.stderr.isatty() else ""
         click.echo(f"{begin}{self.format_message()}", file=file, err=True)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Give the end of a sentence that names what a mistyped word may stand for; perhaps empty."""
+    """Return the end of an error message that suggests known words for a mistyped one, or ""."""
     near = get_close_matches(word, known)
     return f". Did you mean {' or '.join(near)}?" if near else ""
 
 
 @contextmanager
+def settings_errors(source: str) -> Iterator[None]:
+    """Raise InputError for a SettingsError in the block; `source` names what to correct."""
+    try:
+        yield
+    except SettingsError as error:
+        raise InputError(f"correct {source}: {error}") from None
+
+
+@contextmanager
 def stoppable(message: str | Callable[[], str]) -> Iterator[None]:
-    """Say this when Ctrl-C ends the block."""
+    """End the command with this message when Ctrl-C stops the block."""
     try:
         yield
     except KeyboardInterrupt:

@@ -12,14 +12,14 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
+from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, did_you_mean
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.invoke import Tag
+from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.label_decisions import DecisionRow, Explained, changes, explained
-from loki_shipper.cli.log_group_names import complete_log_groups
 from loki_shipper.cli.log_groups import log_group_named
-from loki_shipper.cli.objects import print_objects
+from loki_shipper.cli.parameter_types import TAG, KeyValue
 from loki_shipper.model import LogData
 from loki_shipper.settings import SettingsError, settings, variables
 from loki_shipper.shipper.sources.decode import UndecodableError
@@ -38,13 +38,6 @@ from loki_shipper.subscriber.run.reconcile import selection
 _NOWHERE = "http://not-pushed.invalid"
 _LEFT_OUT = "left out"
 _STYLES = {"label": "green", "metadata": "yellow", "nowhere": "dim"}
-
-
-class _Setting(Tag):
-    """A setting, written `NAME=VALUE`, of the variables that docs/settings.md lists."""
-
-    name = "NAME=VALUE"
-    what = "setting"
 
 
 class _KnownTags(Struct, frozen=True):
@@ -66,13 +59,13 @@ class _KnownTags(Struct, frozen=True):
 @click.option(
     "--tag",
     "tags",
-    type=Tag(),
+    type=TAG,
     multiple=True,
     help="Explain it as if the log group had this tag too; repeat it.",
 )
 @click.option(
     "--diff",
-    type=_Setting(),
+    type=KeyValue("setting", "NAME=VALUE"),
     multiple=True,
     help="Show what this setting would change before it is deployed; repeat it.",
 )

@@ -6,15 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, override
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 from rich.console import Console
 
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.objects import print_objects
-from loki_shipper.cli.show import as_object, show
+from loki_shipper.cli.invoke_output import as_object, show
+from loki_shipper.cli.json_output import print_objects
+from loki_shipper.cli.parameter_types import TAG
 from loki_shipper.local.invoke import Invocation, connected
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
@@ -42,28 +43,10 @@ _ADVICE = {
 }
 
 
-class Tag(click.ParamType[tuple[str, str]]):
-    """A tag, written `KEY=VALUE`; the value may be empty and may hold `=`."""
-
-    name = "KEY=VALUE"
-    what = "tag"
-
-    @override
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = value.partition("=")
-        if not (key and equals):
-            self.fail(f"{value!r} is not a {self.what}: write {self.name}", param, ctx)
-        return key, text
-
-
 @click.command()
 @click.argument("event", type=EventFile())
 @click.option("--loki", metavar="URL", help="Push to this Loki.  [default: show only]")
-@click.option("--tag", "tags", type=Tag(), multiple=True, help="A tag of the log group; repeat it.")
+@click.option("--tag", "tags", type=TAG, multiple=True, help="A tag of the log group; repeat it.")
 @click.option(
     "--region",
     envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],

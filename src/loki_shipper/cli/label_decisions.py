@@ -1,4 +1,4 @@
-"""What `explain` shows of labels: what became of each tag and why, and what settings change."""
+"""Explains what became of each tag of a log group, and which labels other settings change."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,7 +10,10 @@ from loki_shipper.shipper.labels.decide import decide_labels, label_candidates, 
 
 
 class DecisionRow(Struct, frozen=True):
-    """A tag, static or built-in label, and what became of it; `place` is where its value is."""
+    """A tag, static or built-in label, and what became of it.
+
+    `place` is `label`, `metadata` or `nowhere`.
+    """
 
     origin: str
     key: str
@@ -30,18 +33,23 @@ class Explained(Struct, frozen=True):
 
 
 class DecisionChange(Struct, frozen=True):
-    """A label that a change of settings takes away (`after` None), adds or alters."""
+    """A label that other settings add (`before` is None), remove (`after` is None) or change."""
 
     name: str
     before: str | None
     after: str | None
 
 
+def log_group_data(account: str, log_group: str) -> LogData:
+    """Make a payload without lines, to explain a log group with."""
+    return LogData("DATA_MESSAGE", account, log_group, "", [])
+
+
 def explained(
     data: LogData, tags: Mapping[str, str], *, region: str, settings: Settings
 ) -> Explained:
-    """Say what the shipper makes of a log group's tags, with the shipper's own rules."""
-    wanted = label_candidates(data, tags, region=region, settings=settings)
+    """Explain the labels of a log group's lines, by the shipper's own code."""
+    candidates = label_candidates(data, tags, region=region, settings=settings)
     rows = [
         DecisionRow(
             decision.claim.origin,
@@ -51,21 +59,21 @@ def explained(
             decision.name,
             decision.why,
         )
-        for decision in decide_labels(wanted, settings.max_labels)
+        for decision in decide_labels(candidates, settings.max_labels)
     ]
-    claimed = {claim.key for claim in wanted if claim.origin == "tag"}
+    used = {candidate.key for candidate in candidates if candidate.origin == "tag"}
     rows += [
         DecisionRow("tag", key, value, "nowhere", "", _why_left_out(value, settings))
         for key, value in sorted(tags.items())
-        if key not in claimed
+        if key not in used
     ]
-    made = label_stream(data, tags, region=region, settings=settings)
-    metadata = made.metadata if settings.structured_metadata else ()
-    return Explained(made.stream.tenant, made.stream.labels, metadata, rows)
+    labelled = label_stream(data, tags, region=region, settings=settings)
+    metadata = labelled.metadata if settings.structured_metadata else ()
+    return Explained(labelled.stream.tenant, labelled.stream.labels, metadata, rows)
 
 
 def changes(before: Explained, after: Explained) -> Iterator[DecisionChange]:
-    """List the labels that differ, the tenant as `(tenant)` among them, in order of name."""
+    """List the labels that differ, in the order of their names; the tenant is `(tenant)`."""
     old, new = _named(before), _named(after)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
@@ -81,5 +89,5 @@ def _why_left_out(value: str, settings: Settings) -> str:
     if not value:
         return "its value is empty"
     if settings.tag_labels is None:
-        return "tags of aws: are left out unless TAG_LABELS lists them"
+        return "aws: tags become labels only if TAG_LABELS lists them"
     return "TAG_LABELS does not list it"

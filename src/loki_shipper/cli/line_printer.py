@@ -1,14 +1,13 @@
 """Prints lines of Loki for people: time, delay, stream in its own colour, and the line."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from itertools import cycle
 
-from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.cli.arrivals import Arrival
-from loki_shipper.cli.looks import NS_PER_MS
+from loki_shipper.cli.console import line_console
+from loki_shipper.cli.formatting import NS_PER_MS, clock_text, control_escapes, delay_text
 from loki_shipper.settings import LATE
 from loki_shipper.shipper.delivery.encode import label_set
 
@@ -17,16 +16,16 @@ _INDENT = 23
 
 
 class LinePrinter:
-    """Prints lines, each with the delay and the name of its stream, in the stream's colour.
+    """Prints lines, each with its delay and the name of its stream, in the stream's colour.
 
-    The labels of a stream come before its first line, except the `untold`.
+    The labels of a stream come before its first line, except the `hidden_labels`.
     """
 
-    def __init__(self, untold: frozenset[str]) -> None:
-        self._untold = untold
+    def __init__(self, hidden_labels: frozenset[str]) -> None:
+        self._hidden = hidden_labels
         self.count = 0
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._controls = controls(on_terminal=self._console.is_terminal)
+        self._console = line_console()
+        self._escapes = line_escapes(on_terminal=self._console.is_terminal)
         self._colours = cycle(_COLOURS)
         self._styles: dict[str, str] = {}
 
@@ -40,7 +39,7 @@ class LinePrinter:
                     (clock_text(arrival.line.timestamp // NS_PER_MS), "dim"),
                     f"  {delay_text(arrival.delay):>7}  ",
                     (_name(arrival.line.labels), style),
-                    f"  {arrival.line.line.translate(self._controls)}",
+                    f"  {arrival.line.line.translate(self._escapes)}",
                 )
             )
 
@@ -48,17 +47,17 @@ class LinePrinter:
         stream = label_set(tuple(sorted(labels.items())))
         if stream not in self._styles:
             self._styles[stream] = next(self._colours)
-            told = {name: value for name, value in labels.items() if name not in self._untold}
-            self._console.print(_labels(told, self._styles[stream]))
+            shown = {name: value for name, value in labels.items() if name not in self._hidden}
+            self._console.print(_labels(shown, self._styles[stream]))
         return self._styles[stream]
 
 
 def _labels(labels: Mapping[str, str], style: str) -> Text:
-    shown = Text()
+    text = Text()
     for pair in sorted(labels.items()):
         name, _, value = label_set((pair,))[1:-1].partition("=")
-        shown.append(" " if shown else "").append(f"{name}=", "dim").append(value, style)
-    return shown
+        text.append(" " if text else "").append(f"{name}=", "dim").append(value, style)
+    return text
 
 
 def _name(labels: Mapping[str, str]) -> str:
@@ -66,30 +65,6 @@ def _name(labels: Mapping[str, str]) -> str:
     return f"{name or 'line'} (late)" if LATE in labels else name or "line"
 
 
-def controls(*, on_terminal: bool) -> dict[int, str]:
-    """Say how characters are written that would steer a terminal."""
-    shown = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-    newline = f"\n{' ' * _INDENT}" if on_terminal else "\\n"
-    return shown | {ord("\t"): "\t", ord("\r"): "\\r", ord("\n"): newline}
-
-
-def clock_text(ms: int) -> str:
-    """Write the time of day of a time in ms since 1970, in UTC."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S.%f}"[:-3]
-
-
-def delay_text(ms: int | None) -> str:
-    """Write a delay in ms as `1.2s`, `3m20s` or `2h05m`; nothing where it is not known."""
-    if ms is None:
-        return ""
-    seconds = ms / 1000
-    minutes = ms // 60_000
-    hours = minutes // 60
-    if hours:
-        return f"{hours}h{minutes % 60:02}m"
-    return f"{minutes}m{int(seconds) % 60:02}s" if minutes else f"{seconds:.1f}s"
-
-
-def count_text(count: int) -> str:
-    """Write a number of lines."""
-    return f"{count:,} line{'' if count == 1 else 's'}"
+def line_escapes(*, on_terminal: bool) -> dict[int, str]:
+    """Return the escapes for a line; on a terminal, text after a line feed is indented."""
+    return control_escapes(f"\n{' ' * _INDENT}" if on_terminal else "\\n")

@@ -6,11 +6,11 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.deployment import Deployment, open_deployment, selection_options
 from loki_shipper.cli.errors import NotDeliveredError, stoppable
-from loki_shipper.cli.log_group_names import complete_log_groups
+from loki_shipper.cli.link_output import Finished, show_actions, show_outcomes
 from loki_shipper.cli.log_groups import is_pattern, log_groups_named
-from loki_shipper.cli.outcomes import Finished, show_actions, show_outcomes
 from loki_shipper.cli.progress import counting
 from loki_shipper.subscriber.filters.observe import always, never
 from loki_shipper.subscriber.first_lines.ship_due import ship_first_lines
@@ -73,7 +73,7 @@ def link(
             "new log groups that match are not linked by themselves: IncludeLogGroups does that",
             err=True,
         )
-    if all_of_them and deployment.sweeps and deployment.chosen and not dry_run:
+    if all_of_them and deployment.sweeps and deployment.has_overrides and not dry_run:
         click.echo("the stack's next sweep goes by its own selection again", err=True)
 
 
@@ -99,7 +99,7 @@ class Job(Struct, frozen=True):
 
 def by_name(deployment: Deployment, groups: tuple[str, ...], *, linked: bool) -> Job:
     """Link or unlink these log groups."""
-    if deployment.chosen:
+    if deployment.has_overrides:
         raise click.UsageError("--include, --exclude and --tag go with --all")
     return ordered(deployment, log_groups_named(groups, deployment), linked=linked)
 
@@ -131,7 +131,7 @@ def act(deployment: Deployment, job: Job, *, dry_run: bool, as_json: bool) -> Ru
         return None
     remember(job.memory_update, deployment.deps)
     with stoppable(GOES_ON), counting(len(job.seen.groups)) as count:
-        told = deployment.telling(count)
+        told = deployment.deps_with(count)
         state = reconcile(job.seen, ruled, memory, recheck, told)
         if state.due:
             click.echo("shipping first lines, once their filters are effective: a minute", err=True)

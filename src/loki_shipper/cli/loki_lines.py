@@ -1,4 +1,4 @@
-"""Reads lines back from Loki, in pages, and says in one sentence why it cannot."""
+"""Reads lines from Loki, page by page."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -9,11 +9,11 @@ from loki_shipper.local.query_loki import LokiLine
 from loki_shipper.shipper.delivery.answer import NoAnswer
 
 HEADERS = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
-"""Makes Loki give structured metadata apart from the labels of a stream."""
+"""Makes Loki return structured metadata separately from the labels of a stream."""
 
 _PATH = "/loki/api/v1/query_range"
 _PAGE = 1_000
-"""Lines of one answer: an answer beyond gRPC's 4 MiB comes back empty, with status 200 (3.7.8)."""
+"""Lines of one answer. Loki 3.7.8 returns an empty 200 for an answer beyond gRPC's 4 MiB."""
 
 _MOST_PAGES = 20
 _LONGEST_BODY = 200
@@ -22,13 +22,13 @@ _BUSY = 429
 _FAILING = 500
 
 type Get = Callable[[str, Mapping[str, str]], Reply | NoAnswer]
-"""Sends a query: a path next to the push path, and its parameters."""
+"""Sends a query: its path, which stands beside the push path, and its parameters."""
 
 
 class QueryError(Exception):
-    """Raised when Loki gives no lines; the message may be shown.
+    """Raised when a query fails; the message contains no secret.
 
-    `may_pass`: the same query may succeed later.
+    `may_pass` tells whether the same query may succeed later.
     """
 
     def __init__(self, message: str, *, may_pass: bool) -> None:
@@ -39,7 +39,7 @@ class QueryError(Exception):
 def read_lines(get: Get, selector: str, start: int, end: int) -> tuple[list[LokiLine], bool]:
     """Read the lines of a stream selector from `start` to before `end`, in ns since 1970.
 
-    The lines are in the order of their time. True: there are more than are read at once. Raises
+    Returns the lines in the order of their time, and whether Loki has more than 20,000. Raises
     QueryError.
     """
     lines: list[LokiLine] = []
@@ -48,21 +48,21 @@ def read_lines(get: Get, selector: str, start: int, end: int) -> tuple[list[Loki
         lines += page
         if len(page) < _PAGE:
             return lines, False
-        # The last nanosecond may have more lines than the page had room for.
+        # The page may end between two lines of the same nanosecond.
         newest = page[-1].timestamp
         start = newest if newest > start else newest + 1
     return lines, True
 
 
 def _page(get: Get, selector: str, start: int, end: int) -> Iterator[LokiLine]:
-    asked = {
+    parameters = {
         "query": selector,
         "start": str(start),
         "end": str(end),
         "limit": str(_PAGE),
         "direction": "forward",
     }
-    for stream in _result(get(_PATH, asked)):
+    for stream in _result(get(_PATH, parameters)):
         for at, line, *rest in stream["values"]:
             metadata = (rest or [{}])[0].get("structuredMetadata", {})
             yield LokiLine(stream["stream"], int(at), line, metadata)
@@ -76,14 +76,14 @@ def _result(reply: Reply | NoAnswer) -> list[Any]:
             return _streams(body)
         case Reply(status=status) if status in _DENIED:
             raise QueryError(
-                f"Loki refuses to be read with these credentials ({status}): they may be for "
-                "writing only; give --loki URL, and LOKI_USERNAME and LOKI_PASSWORD, or "
-                "LOKI_TOKEN, in the environment",
+                f"Loki refuses queries with these credentials ({status}): they may only allow "
+                "pushes; give --loki URL, and set LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD, "
+                "in the environment",
                 may_pass=False,
             )
         case Reply(status=status, body=body):
-            said = f"Loki answers {status}: {_excerpt(body)}"
-            raise QueryError(said, may_pass=status == _BUSY or status >= _FAILING)
+            message = f"Loki answers {status}: {_excerpt(body)}"
+            raise QueryError(message, may_pass=status == _BUSY or status >= _FAILING)
 
 
 def _streams(body: str) -> list[Any]:
@@ -91,7 +91,7 @@ def _streams(body: str) -> list[Any]:
         streams: list[Any] = json.loads(body)["data"]["result"]
     except (ValueError, KeyError, TypeError):
         raise QueryError(
-            "what answers is not Loki: correct the URL, or log in to what is before Loki",
+            "something other than Loki answers: correct the URL, or log in to the gateway",
             may_pass=False,
         ) from None
     return streams

@@ -14,7 +14,7 @@ from loki_shipper.cli.deployment import (
     selection_of,
     selection_options,
 )
-from loki_shipper.cli.outcomes import show_actions
+from loki_shipper.cli.link_output import show_actions
 from loki_shipper.deployment.parameters import effective
 from loki_shipper.deployment.preview import preview, stack_settings
 from loki_shipper.subscriber.filters.observe import always, never

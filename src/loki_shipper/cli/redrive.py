@@ -25,8 +25,9 @@ from loki_shipper.cli.deployment import (
     open_deployment,
 )
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
-from loki_shipper.cli.length import AGE
-from loki_shipper.cli.objects import print_objects, time_text
+from loki_shipper.cli.formatting import time_text
+from loki_shipper.cli.json_output import print_objects
+from loki_shipper.cli.parameter_types import AGE
 from loki_shipper.redriver.bucket import (
     EVERYTHING,
     Bucket,

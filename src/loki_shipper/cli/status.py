@@ -11,8 +11,9 @@ from loki_shipper.aws.arn import function_name
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.filter_metrics import Delivery, delivery, last_redrives, policy_delivery
-from loki_shipper.cli.objects import print_objects, time_text
-from loki_shipper.cli.status_text import Backlog, Status, StatusRow, clock_line, status_text
+from loki_shipper.cli.formatting import time_text
+from loki_shipper.cli.json_output import print_objects
+from loki_shipper.cli.status_output import Backlog, Status, StatusRow, clock_line, status_text
 from loki_shipper.model import LogData, Pairs
 from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
 from loki_shipper.settings import Settings, SettingsError, settings

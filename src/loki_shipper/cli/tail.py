@@ -1,7 +1,7 @@
-"""`loki-shipper tail`: lines as they arrive in Loki, and beside them those of CloudWatch Logs."""
+"""`loki-shipper tail`: prints lines as they arrive in Loki, or compares them with CloudWatch."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,45 +10,41 @@ from urllib.parse import urlsplit
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loki_shipper.cli.aws import aws_errors, open_session
-from loki_shipper.cli.compare import CloudWatchLines, LabelSources, show_both
+from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
+from loki_shipper.cli.compare_lines import CloudWatchLines, LabelInputs, compare_lines
+from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.deployment import (
-    Deployment,
     current_clock,
     deployment_options,
-    is_given,
+    is_deployment_named,
     open_deployment,
 )
-from loki_shipper.cli.errors import InputError, stoppable
-from loki_shipper.cli.invoke import Tag
-from loki_shipper.cli.label_decisions import explained
-from loki_shipper.cli.length import Length
-from loki_shipper.cli.line_printer import LinePrinter, count_text
-from loki_shipper.cli.log_group_names import complete_log_groups
+from loki_shipper.cli.errors import InputError, settings_errors, stoppable
+from loki_shipper.cli.follow_loki import LokiQuery, PollSchedule, follow_loki
+from loki_shipper.cli.formatting import count_text
+from loki_shipper.cli.label_decisions import Explained, explained, log_group_data
+from loki_shipper.cli.line_printer import LinePrinter
+from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.loki_lines import HEADERS
-from loki_shipper.cli.looks import Looks, Source, follow
+from loki_shipper.cli.parameter_types import TAG, Duration
 from loki_shipper.clock import Clock
 from loki_shipper.doctor.probe import loki_probe
-from loki_shipper.model import LogData
 from loki_shipper.settings import Settings, SettingsError, settings
-from loki_shipper.shipper import aws
+from loki_shipper.shipper.aws import fetch_secret
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.encode import label_set
-from loki_shipper.subscriber.groups.inventory import take_inventory
-from loki_shipper.subscriber.model import LogGroup
+from loki_shipper.shipper.delivery.push import Access
 
-_EVERY = 1.0
-_EVERY_COMPARED = 2.0
-"""Seconds between looks. CloudWatch Logs takes few calls of FilterLogEvents a second."""
+_INTERVAL = 1.0
+_COMPARE_INTERVAL = 2.0
+"""Seconds between queries. CloudWatch Logs takes few calls of FilterLogEvents a second."""
 
-_TIME = Length("smhd", "30s, 5m or 1h")
+_TIME = Duration("smhd", "30s, 5m or 1h")
 
 
 @click.command()
 @click.argument("group", required=False, shell_complete=complete_log_groups)
-@click.option(
-    "--tag", "tags", type=Tag(), multiple=True, help="A tag of the log groups; repeat it."
-)
+@click.option("--tag", "tags", type=TAG, multiple=True, help="A tag of the log groups; repeat it.")
 @click.option(
     "--since",
     type=_TIME,
@@ -72,121 +68,124 @@ def tail(  # noqa: PLR0913 - each is an option
     tenant: str | None,
     **which: Any,
 ) -> None:
-    """Show the lines of a log GROUP, or of all with a tag, as they arrive in Loki.
+    """Show lines as they arrive in Loki: those of a log GROUP, or of all log groups with a tag.
 
-    The second column is the delay: from the time of the log event until Loki had the line, to a
-    second, and to ten seconds for lines that are more than half a minute late. Lines that were
-    there before have none. Lines that are more than five minutes late are not seen.
+    The second column is the delay between the log event and the line's arrival in Loki. It is
+    exact to a second, and to ten seconds for lines that are more than half a minute late. Lines
+    that were in Loki before have no delay. Lines that are more than five minutes late are missing.
 
     Loki's URL, tenant and credentials are those of the deployed function. With --loki, and without
-    --stack or --function, AWS is not asked: they come from the environment, as for `doctor`.
+    --stack or --function, they come from the environment, and the command calls no AWS API.
 
-    With --compare, each line of GROUP is shown with where it is: in CloudWatch Logs, in Loki, or
-    in both. A line that is in only one of them is shown after 15 seconds.
+    --compare shows for each line of GROUP whether CloudWatch Logs, Loki or both have it. It shows
+    a line that only one of them has after 15 seconds.
 
     \b
     Watch a function's lines arrive:
       loki-shipper tail /aws/lambda/checkout
     \b
-    Watch those of a team, from all its log groups:
+    Watch the lines of a team, from all its log groups:
       loki-shipper tail --tag team=payments
     \b
-    Which lines are not in Loki yet? Exits with 1 when some are not.
+    Which lines are not in Loki yet? The exit code is 1 if there are any.
       loki-shipper tail /aws/lambda/checkout --compare --for 1m
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if group is None and not tags:
         raise click.UsageError("name a log group, or give --tag KEY=VALUE")
     if compare and group is None:
         raise click.UsageError("--compare needs a log group")
-    if loki is not None and not (is_given("stack") or is_given("function")):
+    if loki is not None and not is_deployment_named():
         if compare:
-            raise click.UsageError("--compare asks AWS too: give --stack or --function with --loki")
+            raise click.UsageError(
+                "--compare reads CloudWatch Logs: give --stack or --function with --loki"
+            )
         with aws_errors():
             session = partial(open_session, which["profile"], which["region"])
             configured = _settings({**os.environ, "LOKI_URL": loki})
-            place = LabelSources(configured, session, "", which["region"] or "", {})
-            looks = _looks(current_clock(), since, span, _EVERY)
-            _show_lines(_source(place, group, dict(tags), tenant), looks)
+            inputs = LabelInputs(configured, "", which["region"] or "", {})
+            schedule = _schedule(current_clock(), since, span, _INTERVAL)
+            _print_lines(_query(inputs, session, group, dict(tags), tenant), schedule)
         return
     with open_deployment(**which) as deployment:
         environ = deployment.shipper.environ
         configured = _settings(environ if loki is None else {**environ, "LOKI_URL": loki})
-        origin = deployment.shipper.origin
-        known = _known(deployment, group) if compare or configured.tenant_tag else None
-        of_group = {} if known is None else known.tags
-        place = LabelSources(
-            configured, lambda: deployment.session, origin.account, origin.region, of_group
-        )
-        source = _source(place, group, dict(tags), tenant)
-        looks = _looks(deployment.deps.clock, since, span, _EVERY_COMPARED if compare else _EVERY)
+        origin, known = deployment.shipper.origin, None
+        if group is not None and (compare or configured.tenant_tag):
+            known = log_group_named(group, deployment)
+            group = known.name
+        group_tags = {} if known is None else known.tags
+        inputs = LabelInputs(configured, origin.account, origin.region, group_tags)
+        query = _query(inputs, lambda: deployment.session, group, dict(tags), tenant)
+        interval = _COMPARE_INTERVAL if compare else _INTERVAL
+        schedule = _schedule(deployment.deps.clock, since, span, interval)
         if known is None or not compare:
-            _show_lines(source, looks)
+            _print_lines(query, schedule)
         else:
-            show_both(source, looks, CloudWatchLines(deployment, known, place, looks.begin))
+            lines = CloudWatchLines(deployment, known, inputs, schedule.begin)
+            compare_lines(query, schedule, lines)
 
 
 def _settings(environ: Mapping[str, str]) -> Settings:
-    try:
+    with settings_errors("--loki or the settings"):
         return settings(environ)
-    except SettingsError as error:
-        raise InputError(f"correct --loki or the settings: {error}") from None
 
 
-def _looks(clock: Clock, since: timedelta, span: timedelta | None, every: float) -> Looks:
+def _schedule(
+    clock: Clock, since: timedelta, span: timedelta | None, interval: float
+) -> PollSchedule:
     now, ms = clock.now(), timedelta(milliseconds=1)
-    return Looks(clock, now - since // ms, float("inf") if span is None else now + span / ms, every)
+    end = float("inf") if span is None else now + span / ms
+    return PollSchedule(clock, now - since // ms, end, interval)
 
 
-def _known(deployment: Deployment, name: str | None) -> LogGroup | None:
-    if name is None:
-        return None
-    seen = take_inventory(deployment.deps.aws, deployment.deps.clock.now(), [name])
-    if seen.missing:
-        raise InputError(f"there is no log group {name}: check its name and --region")
-    [group] = seen.groups
-    return group
-
-
-def _source(
-    place: LabelSources, group: str | None, tags: Mapping[str, str], tenant: str | None
-) -> Source:
-    configured = place.configured
-    data = LogData("DATA_MESSAGE", place.account, group or "/", "", [])
-    of_lines = explained(data, {**place.tags, **tags}, region=place.region, settings=configured)
-    reading = tenant or of_lines.tenant
+def _query(
+    inputs: LabelInputs,
+    session: Callable[[], CommandSession],
+    group: str | None,
+    tags: Mapping[str, str],
+    tenant: str | None,
+) -> LokiQuery:
+    """Make the query for the lines of a log group, or of all log groups with these tags."""
+    configured = inputs.settings
+    decisions = explained(
+        log_group_data(inputs.account, group or "/"),
+        {**inputs.tags, **tags},
+        region=inputs.region,
+        settings=configured,
+    )
+    reading = tenant or decisions.tenant
     if reading is None and configured.tenant_tag is not None:
         raise InputError(
-            f"the tag {configured.tenant_tag} says whose the lines are: give --tenant, or this tag"
+            f"the tag {configured.tenant_tag} names the tenant: give --tenant, or this tag"
         )
-    fixed = _fixed(place)
-    labels = [*fixed.items()]
+    fixed = _fixed_labels(inputs)
+    labels = [*fixed.items(), *(_label_of_tag(key, decisions) for key in tags)]
     if group is not None:
         labels.append(_label_of_group(configured, group))
-    for key in tags:
-        [row] = [row for row in of_lines.rows if (row.origin, row.key) == ("tag", key)]
-        if row.place != "label":
-            why = f" ({row.why})" if row.why else ""
-            raise InputError(f"the tag {key} becomes no label{why}, so Loki cannot select by it")
-        labels.append((row.name, dict(of_lines.labels)[row.name]))
+    access = _access(configured, session)
+    return LokiQuery(
+        host=urlsplit(access.url).netloc.rpartition("@")[2],
+        get=loki_probe(access, reading, HEADERS).get,
+        selector=label_set(tuple(sorted(labels))),
+        fixed_labels=frozenset(fixed),
+    )
+
+
+def _access(configured: Settings, session: Callable[[], CommandSession]) -> Access:
     try:
-        access = credentials(
-            configured, lambda name: aws.fetch_secret(name, session=place.session())
-        )
+        return credentials(configured, lambda name: fetch_secret(name, session=session()))
     except (SettingsError, BotoCoreError, ClientError) as error:
         raise InputError(
-            f"the credentials for Loki cannot be read as you ({error}): give --loki URL, with "
-            "LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD, in the environment"
+            f"your AWS credentials cannot read the credentials for Loki ({error}): give --loki "
+            "URL, and set LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD, in the environment"
         ) from None
-    get = loki_probe(access, reading, HEADERS).get
-    host = urlsplit(access.url).netloc.rpartition("@")[2]
-    return Source(host, get, label_set(tuple(sorted(labels))), frozenset(fixed))
 
 
-def _fixed(place: LabelSources) -> dict[str, str]:
-    """Give the labels of all lines of the deployment: others may ship to the same Loki."""
-    known = {"account_id": place.account, "region": place.region, "source": "cloudwatch"}
-    names = dict(place.configured.builtin_labels)
-    return {names[name]: value for name, value in known.items() if name in names and value}
+def _fixed_labels(inputs: LabelInputs) -> dict[str, str]:
+    """Return the labels of all lines of the deployment: others may ship to the same Loki."""
+    values = {"account_id": inputs.account, "region": inputs.region, "source": "cloudwatch"}
+    names = dict(inputs.settings.builtin_labels)
+    return {names[name]: value for name, value in values.items() if name in names and value}
 
 
 def _label_of_group(configured: Settings, group: str) -> tuple[str, str]:
@@ -196,7 +195,15 @@ def _label_of_group(configured: Settings, group: str) -> tuple[str, str]:
     return name, group
 
 
-def _show_lines(source: Source, looks: Looks) -> None:
-    printer = LinePrinter(source.fixed)
-    with stoppable(lambda: f"stopped: {count_text(printer.count)}"):
-        follow(source, looks, lambda new, _start, _now: printer.show(new))
+def _label_of_tag(key: str, decisions: Explained) -> tuple[str, str]:
+    [row] = [row for row in decisions.rows if (row.origin, row.key) == ("tag", key)]
+    if row.place != "label":
+        why = f" ({row.why})" if row.why else ""
+        raise InputError(f"the tag {key} becomes no label{why}, so Loki cannot select by it")
+    return row.name, dict(decisions.labels)[row.name]
+
+
+def _print_lines(query: LokiQuery, schedule: PollSchedule) -> None:
+    printer = LinePrinter(query.fixed_labels)
+    with stoppable(lambda: f"stopped: {count_text(printer.count, 'line')}"):
+        follow_loki(query, schedule, lambda new, _start, _now: printer.show(new))

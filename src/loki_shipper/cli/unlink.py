@@ -6,12 +6,12 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
+from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.confirm import confirm, yes_option
 from loki_shipper.cli.deployment import Deployment, open_deployment, selection_options
 from loki_shipper.cli.errors import stoppable
 from loki_shipper.cli.link import GOES_ON, act, by_name, check_names, finish, ordered
-from loki_shipper.cli.log_group_names import complete_log_groups
-from loki_shipper.cli.outcomes import Finished, show_actions
+from loki_shipper.cli.link_output import Finished, show_actions
 from loki_shipper.cli.progress import counting
 from loki_shipper.subscriber.filters.observe import always
 from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
@@ -63,7 +63,7 @@ def unlink(  # noqa: PLR0913 - each is an option
         if groups:
             job = by_name(deployment, groups, linked=False)
             act(deployment, job, dry_run=dry_run, as_json=as_json)
-        elif deployment.chosen:
+        elif deployment.has_overrides:
             chosen = _chosen(deployment)
             question = f"Unlink these {len(chosen.groups):,} log groups of {deployment.name}?"
             confirm(question, yes=yes or dry_run)
@@ -103,5 +103,5 @@ def _all(
         show_actions(list(actions), {}, as_json=as_json)
         return
     with stoppable(GOES_ON), counting(total=None) as count:
-        report = do(deployment.telling(count))
+        report = do(deployment.deps_with(count))
     finish(Finished(count.outcomes, report, {}, {}), as_json=as_json)

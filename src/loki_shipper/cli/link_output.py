@@ -9,7 +9,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
-from loki_shipper.cli.objects import print_objects
+from loki_shipper.cli.json_output import print_objects
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
 from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 from loki_shipper.subscriber.memory import CaughtUp

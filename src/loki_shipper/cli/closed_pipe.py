@@ -7,7 +7,7 @@ import sys
 from typing import TextIO, override
 
 
-class _UntilClosed(io.FileIO):
+class _UntilClosedIO(io.FileIO):
     """A pipe into which everything can be written; what nobody reads any more is dropped."""
 
     reader_is_gone = False
@@ -22,7 +22,7 @@ class _UntilClosed(io.FileIO):
         return len(memoryview(data))  # type: ignore[arg-type] # as above
 
 
-def outlive_readers() -> None:
+def survive_closed_pipes() -> None:
     """Let a command finish its work, and report it, when nobody reads its stdout or stderr.
 
     Python would end it with a traceback at the next line that it prints.
@@ -30,13 +30,13 @@ def outlive_readers() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and _is_pipe(stream):
-            setattr(sys, name, _outliving(stream))
+            setattr(sys, name, _surviving(stream))
 
 
-def reader_is_gone() -> bool:
+def stdout_is_closed() -> bool:
     """Tell whether nobody reads stdout any more: what prints without an end stops then."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return isinstance(raw, _UntilClosed) and raw.reader_is_gone
+    return isinstance(raw, _UntilClosedIO) and raw.reader_is_gone
 
 
 def _is_pipe(stream: TextIO) -> bool:
@@ -47,8 +47,8 @@ def _is_pipe(stream: TextIO) -> bool:
     return stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
 
 
-def _outliving(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    raw = _UntilClosed(stream.fileno(), "w", closefd=False)
+def _surviving(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    raw = _UntilClosedIO(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,

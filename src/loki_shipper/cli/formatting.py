@@ -1,0 +1,42 @@
+"""Formats times, delays, counts and log lines for output."""
+
+from datetime import UTC, datetime
+
+NS_PER_MS = 1_000_000
+
+
+def time_text(ms: int) -> str:
+    """Format a time in ms since 1970 as `2026-11-20T10:30:00.000Z`."""
+    time = datetime.fromtimestamp(ms / 1000, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock_text(ms: int) -> str:
+    """Format the time of day of a time in ms since 1970, in UTC, as `10:30:00.000`."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S.%f}"[:-3]
+
+
+def delay_text(ms: int | None) -> str:
+    """Format a delay in ms as `1.2s`, `3m20s` or `2h05m`, and None as an empty text."""
+    if ms is None:
+        return ""
+    seconds = ms / 1000
+    minutes = ms // 60_000
+    hours = minutes // 60
+    if hours:
+        return f"{hours}h{minutes % 60:02}m"
+    return f"{minutes}m{int(seconds) % 60:02}s" if minutes else f"{seconds:.1f}s"
+
+
+def count_text(count: int, noun: str, plural: str = "") -> str:
+    """Format a count with its noun: `1 line`, `2,000 lines`."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def control_escapes(newline: str) -> dict[int, str]:
+    """Return a table for `str.translate` that escapes control characters, which steer terminals.
+
+    `newline` replaces a line feed.
+    """
+    escapes = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+    return escapes | {ord("\t"): "\t", ord("\r"): "\\r", ord("\n"): newline}
