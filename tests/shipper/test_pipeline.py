@@ -413,3 +413,52 @@ def test_payloads_of_which_nothing_is_left_are_reported_too() -> None:
     empty, full = world.ship_all(payload("s1", "\n"), payload("s2", "b"))
     assert (empty.dropped, empty.settled) == ({"empty": 1}, Settled())
     assert full.settled.delivered == 1
+
+
+def of_kinesis(*data: str) -> Any:
+    return {
+        "Records": [
+            {"kinesis": {"data": each, "sequenceNumber": str(number)}}
+            for number, each in enumerate(data, 1)
+        ]
+    }
+
+
+def test_a_batch_of_kinesis_is_shipped_and_reported_as_one() -> None:
+    world = World()
+    event = of_kinesis(packed("a", "b"), packed("c"), packed("d", log_group="other"))
+    assert world.ship(event) == Report(received=4, delivered=4, newest=NOW)
+    # Lines of one stream are in one push.
+    assert [len(batch.entries) for batch in world.batches] == [3, 1]
+
+
+def test_a_poison_record_of_kinesis_is_kept_and_not_sent_again() -> None:
+    world = World()
+    report = world.ship(of_kinesis(packed("a"), "?", packed("b")))
+    assert report == Report(
+        received=2, delivered=2, undecodable={"the record is not base64": 1}, newest=NOW
+    )
+    assert world.bucket is not None
+    [(key, body)] = world.bucket.items()
+    assert key.startswith("rejected/")
+    assert json.loads(body)["requestPayload"]["Records"][0]["kinesis"]["data"] == "?"
+
+
+def test_records_of_kinesis_that_failed_come_again() -> None:
+    world = World(refusing("b", NoAnswer("timeout")))
+    one_a_batch(world)
+    report = world.ship(of_kinesis(packed("a"), packed("b"), packed("c", log_group="other")))
+    assert (report.delivered, report.errored, report.retry) == (2, {"timeout": 1}, ("2",))
+    assert report.failure == "not delivered: timeout"
+    assert world.bucket == {}
+
+
+def test_a_poison_record_of_kinesis_comes_again_without_a_bucket() -> None:
+    world = World()
+    world.bucket = None
+    assert world.ship(of_kinesis(packed("a"), "?")).retry == ("2",)
+
+
+def packed(*lines: str, log_group: str = "g") -> str:
+    data: str = event(*lines, log_group=log_group)["awslogs"]["data"]
+    return data

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.model import LogData, LogEvent
-from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.decode import decode, from_base64
 from loki_shipper.shipper.sources.pack import pack
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -31,7 +31,7 @@ DATA = st.builds(
 
 @given(DATA)
 def test_what_is_packed_is_unpacked_as_it_was(data: LogData) -> None:
-    assert decode(pack(data)) == data
+    assert decode(from_base64(pack(data))) == data
 
 
 @given(DATA)

@@ -22,17 +22,18 @@ _GZIP = 16 + isal_zlib.MAX_WBITS
 _LOG_DATA = Decoder(LogData)
 
 
-def decode(record: str, *, max_bytes: int = MAX_BYTES) -> LogData | None:
-    """Unpack a record; None where it carries no log events, as control messages do.
+def decode(record: bytes, *, max_bytes: int = MAX_BYTES) -> LogData | None:
+    """Return the log data of a record, gzip of JSON; None for a control message.
 
-    Raises UndecodableError for what is not base64 of gzip of such JSON, or unpacks to more than
-    `max_bytes`.
+    An event without a timestamp gets 0. Raises UndecodableError for other content, and for a record
+    that unpacks to more than `max_bytes`.
     """
-    data = _log_data(_gunzip(_base64(record), max_bytes))
+    data = _log_data(_gunzip(record, max_bytes))
     return data if data.message_type == "DATA_MESSAGE" else None
 
 
-def _base64(record: str) -> bytes:
+def from_base64(record: str) -> bytes:
+    """Return the bytes of base64 text. Raises UndecodableError."""
     try:
         return pybase64.b64decode(record, validate=True)
     except ValueError:
@@ -74,16 +75,27 @@ def _log_data(text: bytes) -> LogData:
         try:
             return _LOG_DATA.decode(text)
         except ValidationError:
-            raise
+            return _LOG_DATA.decode(_with_timestamps(text))
         except (DecodeError, UnicodeDecodeError):
-            return _LOG_DATA.decode(_mended(text))
+            return _LOG_DATA.decode(_without_surrogates(text))
     except ValidationError as error:
         raise UndecodableError(f"the record is not log data: {error}") from None
     except (ValueError, RecursionError):
         raise UndecodableError("the record is not JSON") from None
 
 
-def _mended(text: bytes) -> bytes:
+def _with_timestamps(text: bytes) -> bytes:
+    """Write the timestamp 0 into each log event that has none."""
+    content = json.loads(text)
+    match content:
+        case {"logEvents": [*events]}:
+            for event in events:
+                if isinstance(event, dict) and event.get("timestamp") is None:
+                    event["timestamp"] = 0
+    return json.dumps(content).encode()
+
+
+def _without_surrogates(text: bytes) -> bytes:
     """Write JSON again without the lone surrogates that Loki cannot hold."""
-    mended = json.dumps(json.loads(text.decode("utf-8", "replace")), ensure_ascii=False)
-    return mended.encode("utf-8", "replace")
+    content = json.dumps(json.loads(text.decode("utf-8", "replace")), ensure_ascii=False)
+    return content.encode("utf-8", "replace")

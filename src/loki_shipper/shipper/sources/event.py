@@ -6,7 +6,10 @@ from typing import Any
 from msgspec import Struct
 
 from loki_shipper.model import LogData
-from loki_shipper.shipper.sources.decode import UndecodableError, decode
+from loki_shipper.shipper.sources.centralized import split_by_source
+from loki_shipper.shipper.sources.decode import UndecodableError, decode, from_base64
+from loki_shipper.shipper.sources.kinesis import disaggregate
+from loki_shipper.shipper.sources.times import with_times
 
 
 class Record(Struct, frozen=True):
@@ -15,11 +18,11 @@ class Record(Struct, frozen=True):
     `payloads` are its log data: none for a control message, and none for a record that cannot be
     decoded, where `fault` says why. `event` is an event that holds only this record.
     `item_identifier` is the record's name in an answer with `batchItemFailures`; None where Lambda
-    takes no such answer.
+    takes no such answer. An empty one makes Lambda send the whole batch again.
     """
 
     event: Any
-    payloads: tuple[LogData, ...] = ()
+    payloads: list[LogData] = []
     fault: str | None = None
     item_identifier: str | None = None
 
@@ -27,11 +30,15 @@ class Record(Struct, frozen=True):
 def read_records(event: Any) -> Iterator[Record]:
     """Read each record of an event.
 
-    A subscription filter sends one record: `{"awslogs": {"data": "<base64 of gzip of JSON>"}}`.
+    A subscription filter sends one: `{"awslogs": {"data": "<base64 of gzip of JSON>"}}`. Kinesis
+    sends `{"Records": [{"kinesis": {"data": "<the same>", "sequenceNumber": …}, …}, …]}`.
     """
     match event:
-        case {"awslogs": {"data": str(data)}}:
-            yield _read(data, event)
+        case {"awslogs": {"data": str(text)}}:
+            yield from _records(text, event)
+        case {"Records": [*found]}:
+            for each in found:
+                yield from _of_kinesis(each, {"Records": [each]})
         case _:
             yield Record(event, fault="the event has no text at awslogs.data")
 
@@ -51,9 +58,32 @@ def takes_item_failures(event: Any) -> bool:
     return isinstance(event, dict) and "Records" in event
 
 
-def _read(text: str, event: Any, item_identifier: str | None = None) -> Record:
+def _of_kinesis(record: Any, event: Any) -> Iterator[Record]:
+    match record:
+        case {"kinesis": {"data": str(text), "sequenceNumber": str(number)} as kinesis}:
+            match kinesis:
+                case {"approximateArrivalTimestamp": int() | float() as seconds}:
+                    arrived = int(seconds * 1000)
+                case _:
+                    arrived = 0
+            yield from _records(text, event, number, arrived)
+        case _:
+            yield Record(event, fault="the record has no text at kinesis.data", item_identifier="")
+
+
+def _records(
+    text: str, event: Any, item_identifier: str | None = None, arrived: int = 0
+) -> Iterator[Record]:
     try:
-        data = decode(text)
+        parts = disaggregate(from_base64(text))
     except UndecodableError as error:
-        return Record(event, (), str(error), item_identifier)
-    return Record(event, () if data is None else (data,), None, item_identifier)
+        yield Record(event, [], str(error), item_identifier)
+        return
+    for part in parts:
+        try:
+            data = decode(part)
+        except UndecodableError as error:
+            yield Record(event, [], str(error), item_identifier)
+            continue
+        payloads = [] if data is None else split_by_source(with_times(data, arrived))
+        yield Record(event, payloads, None, item_identifier)
