@@ -88,10 +88,10 @@ def test_every_fault_is_named_whole_and_nothing_is_tried(run: Run, tmp_path: Pat
         "rules     line 1, rule 1: drop is not a regular expression that RE2 takes: missing ): (",
         (
             'rules     line 3, rule 2: label needs either values = ["a", "b"] or at_most = 20, '
-            "or there is no end of them"
+            "to limit the streams"
         ),
     ]
-    assert result.stderr == "Error: correct what is named above\n"
+    assert result.stderr == "Error: correct the faults above\n"
 
 
 def test_the_variable_names_the_rules_too(run: Run, rules: str) -> None:

@@ -22,7 +22,7 @@ from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.metrics import metrics as shipper_metrics
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
-from loki_shipper.shipper.rules.parse import Rules
+from loki_shipper.shipper.rules.model import Rules
 from tests.redriver.memory import Memory
 from tools.asynchronous import on_failure
 

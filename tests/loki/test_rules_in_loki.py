@@ -11,7 +11,8 @@ from loki_shipper.local.query_loki import LokiLine
 from loki_shipper.local.sample import retimed
 from loki_shipper.model import LogData
 from loki_shipper.shipper.entries.transform import RuleState
-from loki_shipper.shipper.rules.parse import Rules, default_rules, parse_rules
+from loki_shipper.shipper.rules.model import Rules
+from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 from loki_shipper.shipper.sources.event import records
 from tests.loki.asking import held, now, world
 from tests.pipeline.world import lines

@@ -11,7 +11,7 @@ from loki_shipper.local.sample import invocation_event
 from loki_shipper.settings import settings
 from loki_shipper.shipper.rules.cache import FileUnchanged, FileUnreadable, RulesText
 from loki_shipper.shipper.rules.file import _s3, rules_file
-from loki_shipper.shipper.rules.parse import RulesError
+from loki_shipper.shipper.rules.model import RulesError
 from loki_shipper.shipper.shipper import Shipper
 from tests.pipeline.world import lines
 

@@ -11,7 +11,8 @@ from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import LogData
 from loki_shipper.settings import settings
 from loki_shipper.shipper.entries.transform import RuleState
-from loki_shipper.shipper.rules.parse import RulesError, parse_rules
+from loki_shipper.shipper.rules.model import RulesError
+from loki_shipper.shipper.rules.parse import parse_rules
 from loki_shipper.shipper.shipper import Shipper
 from loki_shipper.shipper.sources.event import records
 from tests.pipeline.world import World, lines

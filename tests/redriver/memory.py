@@ -18,7 +18,7 @@ from loki_shipper.shipper.delivery.deliver import DeliveryEffects
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies
-from loki_shipper.shipper.rules.parse import Rules
+from loki_shipper.shipper.rules.model import Rules
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 AN_HOUR_AGO = NOW - timedelta(hours=1)

@@ -11,7 +11,7 @@ from loki_shipper.redriver.bucket import BucketError
 from loki_shipper.redriver.handler import handle
 from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.rules.file import _s3
-from loki_shipper.shipper.rules.parse import RulesError
+from loki_shipper.shipper.rules.model import RulesError
 from tests.redriver.memory import failed
 
 

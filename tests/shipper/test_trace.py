@@ -8,7 +8,8 @@ import pytest
 from loki_shipper.model import LogData, Pairs
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.entries.transform import Transformed
-from loki_shipper.shipper.rules.parse import Rules, parse_rules
+from loki_shipper.shipper.rules.model import Rules
+from loki_shipper.shipper.rules.parse import parse_rules
 from loki_shipper.shipper.sources.event import records
 from loki_shipper.shipper.trace import trace_rules
 

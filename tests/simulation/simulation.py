@@ -25,7 +25,7 @@ from loki_shipper.shipper.delivery.deliver import DeliveryEffects
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies
-from loki_shipper.shipper.rules.parse import Rules
+from loki_shipper.shipper.rules.model import Rules
 from tests.redriver.memory import of
 
 SECOND = 1_000_000_000

@@ -1,4 +1,4 @@
-"""`loki-shipper check`: are settings and rules good, and what do the rules make of events."""
+"""`loki-shipper check`: checks settings and rules, and tries the rules on events."""
 
 import json
 import os
@@ -20,15 +20,15 @@ from loki_shipper.model import LogData
 from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
 from loki_shipper.shipper.rules.cache import FileUnreadable, RulesText
 from loki_shipper.shipper.rules.file import rules_file
-from loki_shipper.shipper.rules.parse import Rules, RulesError, default_rules
-from loki_shipper.shipper.rules.parse import parse_rules as read_rules
+from loki_shipper.shipper.rules.model import Rules, RulesError
+from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 from loki_shipper.shipper.sources.decode import UndecodableError
 from loki_shipper.shipper.sources.event import records
 from loki_shipper.shipper.trace import RuleTrace, TracedLine, trace_rules
 
-_NOWHERE = "http://not-pushed.invalid"
+_PLACEHOLDER_URL = "http://not-pushed.invalid"
 _NO_URL = "LOKI_URL is not set: a deployment needs it"
-_TIME = 14
+_TIME_WIDTH = 14
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _CONTROLS |= {ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
 
@@ -39,15 +39,31 @@ class FaultyError(click.ClickException):
     exit_code = 1
 
 
-class Checked(Struct, frozen=True):
-    """What was found: of settings and rules their faults, of events what the rules make of them."""
+class TracedPayload(Struct, frozen=True):
+    """A payload of an event's file, and what the rules do to it."""
+
+    file: str
+    data: LogData
+    trace: RuleTrace
+
+
+class CheckReport(Struct, frozen=True):
+    """The faults of settings and rules, and what the rules do to events."""
 
     source: str
     has_url: bool
-    settings_faults: list[str]
-    rules_faults: list[str]
+    settings_faults: tuple[str, ...]
+    rules_faults: tuple[str, ...]
     rules: Rules
-    trials: list[tuple[str, LogData, RuleTrace]]
+    payloads: list[TracedPayload]
+
+
+class ListedRule(Struct, frozen=True):
+    """The rules of one name and the same log groups, with the kinds of their actions."""
+
+    name: str
+    groups: tuple[str, ...]
+    actions: list[str]
 
 
 @click.command()
@@ -71,63 +87,58 @@ class Checked(Struct, frozen=True):
 def check(rules: str | None, events: tuple[BinaryIO, ...], limit: int, *, as_json: bool) -> None:
     """Check the settings of the environment and the rules of a file, and try them.
 
-    RULES is a file or s3://bucket/key; by default what the variable RULES names, else the rules
-    that hold without it. Exits with 1 when settings or rules have faults.
+    RULES is a file or s3://bucket/key. By default it is the variable RULES, or the default rules.
+    The exit code is 1 if settings or rules have faults.
 
     \b
-    See what a rules file makes of a sample:
+    See what a rules file does to a sample:
       loki-shipper check rules.toml --event lambda
     \b
-    See what the rules make of a log file of yours:
+    See what the rules do to your own log file:
       loki-shipper event --log-group /ecs/shop --from-file app.log |
         loki-shipper check rules.toml --event -
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    checked = _checked(rules, events)
+    report = _check(rules, events)
     if as_json:
-        if not checked.has_url:
+        if not report.has_url:
             click.echo(_NO_URL, err=True)
-        print_objects(_as_objects(checked))
+        print_objects(_as_objects(report))
     else:
-        console = Console(highlight=False)
-        for line in _show(checked, limit):
-            if line.no_wrap is False:
-                # A fault is to be read to its end.
-                console.print(line, soft_wrap=True)
-            else:
-                console.print(line, no_wrap=True, overflow="ellipsis")
-    if checked.settings_faults or checked.rules_faults:
-        raise FaultyError("correct what is named above")
+        _print(report, limit)
+    if report.settings_faults or report.rules_faults:
+        raise FaultyError("correct the faults above")
 
 
-def _checked(reference: str | None, events: tuple[BinaryIO, ...]) -> Checked:
-    faults: list[str] = []
+def _check(reference: str | None, events: tuple[BinaryIO, ...]) -> CheckReport:
+    variables = {name: value for name, value in os.environ.items() if value.strip()}
+    settings_faults: tuple[str, ...] = ()
     try:
-        configured = settings({"LOKI_URL": _NOWHERE, **_set_variables()})
+        configured = settings({"LOKI_URL": _PLACEHOLDER_URL, **variables})
     except SettingsError as error:
-        faults = [*error.faults]
-        configured = settings({"LOKI_URL": _NOWHERE})
+        settings_faults = error.faults
+        configured = settings({"LOKI_URL": _PLACEHOLDER_URL})
     named = reference or configured.rules
-    rules_faults: list[str] = []
+    rules_faults: tuple[str, ...] = ()
     rules = Rules()
     try:
-        rules = _rules(named, is_given=reference is not None)
+        rules = _rules(named, is_argument=reference is not None)
     except RulesError as error:
-        rules_faults = [*error.faults]
-    trials = (
-        []
-        if rules_faults
-        else [tried for file in events for tried in _tried(file, rules, configured)]
+        rules_faults = error.faults
+    return CheckReport(
+        source=named or "the default",
+        has_url="LOKI_URL" in variables,
+        settings_faults=settings_faults,
+        rules_faults=rules_faults,
+        rules=rules,
+        payloads=[
+            traced
+            for file in (events if not rules_faults else ())
+            for traced in _traced(file, rules, configured)
+        ],
     )
-    return Checked(
-        named or "the default", "LOKI_URL" in _set_variables(), faults, rules_faults, rules, trials
-    )
 
 
-def _set_variables() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if value.strip()}
-
-
-def _rules(reference: str | None, *, is_given: bool) -> Rules:
+def _rules(reference: str | None, *, is_argument: bool) -> Rules:
     if reference is None:
         return default_rules()
     if reference == NO_RULES:
@@ -137,8 +148,8 @@ def _rules(reference: str | None, *, is_given: bool) -> Rules:
         found = rules_file(reference, None, session)
     match found:
         case RulesText(text=text):
-            return read_rules(text)
-        case FileUnreadable(reason=reason) if is_given:
+            return parse_rules(text)
+        case FileUnreadable(reason=reason) if is_argument:
             raise InputError(f"{reference} cannot be read: {reason}{_remedy(reference)}")
         case FileUnreadable(reason=reason):
             raise RulesError([f"{reference} cannot be read: {reason}{_remedy(reference)}"])
@@ -152,9 +163,7 @@ def _remedy(reference: str) -> str:
     return ": check the name, AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL"
 
 
-def _tried(
-    file: BinaryIO, rules: Rules, configured: Settings
-) -> list[tuple[str, LogData, RuleTrace]]:
+def _traced(file: BinaryIO, rules: Rules, configured: Settings) -> list[TracedPayload]:
     name = getattr(file, "name", "<stdin>")
     try:
         payloads = records(json.loads(file.read()))
@@ -164,90 +173,100 @@ def _tried(
         raise InputError(f"{name} is not an event of CloudWatch Logs: {error}") from None
     if not payloads:
         raise InputError(f"{name} carries no log events: name another")
-    return [(name, data, trace_rules(data, rules, configured)) for data in payloads]
+    return [TracedPayload(name, data, trace_rules(data, rules, configured)) for data in payloads]
 
 
-def _show(checked: Checked, limit: int) -> Iterator[Text]:
-    good = "good" if checked.has_url else f"good, but {_NO_URL}"
-    yield from _verdict("settings", checked.settings_faults, good)
-    count = len({rule.name for rule in checked.rules.rules})
-    good = f"{checked.source}: {count} {'rule' if count == 1 else 'rules'}, good"
-    yield from _verdict("rules", checked.rules_faults, good)
-    for name, groups, actions in _listed(checked.rules):
-        yield Text(f"  {name:<16}  {actions:<16}  {', '.join(groups)}")
-    for name, data, tried in checked.trials:
+def _print(report: CheckReport, limit: int) -> None:
+    console = Console(highlight=False)
+    for line in _show(report, limit):
+        if line.no_wrap is False:
+            # A fault wraps, so that nothing of it is cut.
+            console.print(line, soft_wrap=True)
+        else:
+            console.print(line, no_wrap=True, overflow="ellipsis")
+
+
+def _show(report: CheckReport, limit: int) -> Iterator[Text]:
+    good = "good" if report.has_url else f"good, but {_NO_URL}"
+    yield from _verdict("settings", report.settings_faults, good)
+    count = len({rule.name for rule in report.rules.rules})
+    good = f"{report.source}: {count} {'rule' if count == 1 else 'rules'}, good"
+    yield from _verdict("rules", report.rules_faults, good)
+    for rule in _listed(report.rules):
+        yield Text(f"  {rule.name:<16}  {', '.join(rule.actions):<16}  {', '.join(rule.groups)}")
+    for payload in report.payloads:
         yield Text()
-        applied = ", ".join(tried.rules) or "none"
-        yield Text.assemble((name, "bold"), f": {data.log_group}, rules {applied}")
-        shown = tried.lines[:limit] if limit else tried.lines
-        for line in shown:
-            yield from _line(line)
-        if len(shown) < len(tried.lines):
-            yield Text(f"… and {len(tried.lines) - len(shown):,} more; --limit 0 shows all")
-        yield Text(_sum(data, tried), style="bold")
+        yield from _show_payload(payload, limit)
 
 
-def _verdict(title: str, faults: list[str], good: str) -> Iterator[Text]:
+def _show_payload(payload: TracedPayload, limit: int) -> Iterator[Text]:
+    applied = ", ".join(payload.trace.rules) or "none"
+    yield Text.assemble((payload.file, "bold"), f": {payload.data.log_group}, rules {applied}")
+    lines = payload.trace.lines
+    shown = lines[:limit] if limit else lines
+    for line in shown:
+        yield from _line(line)
+    if len(shown) < len(lines):
+        yield Text(f"… and {len(lines) - len(shown):,} more; --limit 0 shows all")
+    yield Text(_summary(payload), style="bold")
+
+
+def _verdict(title: str, faults: tuple[str, ...], good: str) -> Iterator[Text]:
     if not faults:
         yield Text.assemble((f"{title:<10}", "dim"), good)
     for fault in faults:
         yield Text.assemble((f"{title:<10}", "dim"), (fault, "red"), no_wrap=False)
 
 
-def _listed(rules: Rules) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+def _listed(rules: Rules) -> list[ListedRule]:
+    actions: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
     for rule in rules.rules:
-        kind = type(rule.action).__name__.lower().replace("extract", "metadata")
-        found.setdefault((rule.name, rule.groups), []).append(kind)
-    for (name, groups), kinds in found.items():
-        yield name, groups, ", ".join(dict.fromkeys(kinds))
+        actions.setdefault((rule.name, rule.groups), {})[rule.action.kind] = None
+    return [ListedRule(name, groups, [*kinds]) for (name, groups), kinds in actions.items()]
 
 
 def _line(line: TracedLine) -> Iterator[Text]:
     time = f"{datetime.fromtimestamp(line.timestamp / 1000, UTC):%H:%M:%S.%f}"[:-3]
-    yield Text.assemble((f"{time:<{_TIME}}", "cyan"), line.before.translate(_CONTROLS))
+    yield Text.assemble((f"{time:<{_TIME_WIDTH}}", "cyan"), line.before.translate(_CONTROLS))
     if not line.before:
-        yield Text(" " * _TIME + "empty lines are left out", style="red")
+        yield Text(" " * _TIME_WIDTH + "empty lines are dropped", style="red")
     for effect in line.effects:
         what = f"{effect.rule}: {effect.what}".translate(_CONTROLS)
-        yield Text(" " * _TIME + what, style="red" if line.after is None else "yellow")
+        yield Text(" " * _TIME_WIDTH + what, style="red" if line.after is None else "yellow")
     if line.after is not None and line.after != line.before:
-        yield Text.assemble(" " * (_TIME - 2), "→ ", line.after.translate(_CONTROLS))
+        yield Text.assemble(" " * (_TIME_WIDTH - 2), "→ ", line.after.translate(_CONTROLS))
 
 
-def _sum(data: LogData, tried: RuleTrace) -> str:
-    result = tried.result
-    dropped = ", ".join(f"{count:,} {name}" for name, count in sorted(result.dropped.items()))
-    count = sum(result.dropped.values())
-    kept = len(data.log_events) - count
-    streams = len(result.streams)
-    into = f"{streams} stream" if streams == 1 else f"{streams} streams"
-    return f"kept {kept:,} in {into}, dropped {count:,}" + (f" ({dropped})" if dropped else "")
+def _summary(payload: TracedPayload) -> str:
+    result = payload.trace.result
+    reasons = ", ".join(f"{count:,} {name}" for name, count in sorted(result.dropped.items()))
+    dropped = sum(result.dropped.values())
+    kept = len(payload.data.log_events) - dropped
+    streams = f"{len(result.streams)} {'stream' if len(result.streams) == 1 else 'streams'}"
+    return f"kept {kept:,} in {streams}, dropped {dropped:,}" + (f" ({reasons})" if reasons else "")
 
 
-def _as_objects(checked: Checked) -> Iterator[dict[str, Any]]:
-    yield {"kind": "settings", "faults": checked.settings_faults}
+def _as_objects(report: CheckReport) -> Iterator[dict[str, Any]]:
+    yield {"kind": "settings", "faults": report.settings_faults}
     yield {
         "kind": "rules",
-        "source": checked.source,
-        "faults": checked.rules_faults,
-        "rules": [
-            {"name": name, "groups": groups, "actions": actions.split(", ")}
-            for name, groups, actions in _listed(checked.rules)
-        ],
+        "source": report.source,
+        "faults": report.rules_faults,
+        "rules": to_builtins(_listed(report.rules)),
     }
-    for name, data, tried in checked.trials:
+    for payload in report.payloads:
+        result = payload.trace.result
         yield {
             "kind": "event",
-            "event": name,
-            "log_group": data.log_group,
-            "rules": tried.rules,
-            "lines": [_line_as_object(line) for line in tried.lines],
-            "dropped": tried.result.dropped,
-            "matched": tried.result.matched,
+            "event": payload.file,
+            "log_group": payload.data.log_group,
+            "rules": payload.trace.rules,
+            "lines": [_line_as_object(line) for line in payload.trace.lines],
+            "dropped": result.dropped,
+            "matched": result.matched,
             "streams": [
                 {"tenant": stream.tenant, "labels": dict(stream.labels), "entries": len(entries)}
-                for stream, entries in tried.result.streams
+                for stream, entries in result.streams
             ],
         }
 

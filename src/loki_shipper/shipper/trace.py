@@ -1,22 +1,19 @@
-"""Tries rules on a payload here, and tells of each line which rule did what to it."""
+"""Tries rules on a payload, and says what each rule did to each line."""
 
 from collections.abc import Iterator
 from copy import copy
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from loki_shipper.model import LogData, LogEvent, Pairs
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.encode import label_set
 from loki_shipper.shipper.entries.transform import RuleState, Transformed, transform
 from loki_shipper.shipper.labels.decide import label_stream
-from loki_shipper.shipper.rules.compile import (
-    CompiledRules,
-    StreamLabels,
-    WorkingLine,
-    compile_rules,
-)
-from loki_shipper.shipper.rules.parse import Rules
+from loki_shipper.shipper.rules.apply import CompiledRule, CompiledRules, WorkingLine, apply_rules
+from loki_shipper.shipper.rules.compile import StreamLabels, compile_rules
+from loki_shipper.shipper.rules.model import Rules
 
 
 class Effect(Struct, frozen=True):
@@ -27,7 +24,7 @@ class Effect(Struct, frozen=True):
 
 
 class TracedLine(Struct, frozen=True):
-    """A line before and after the rules; `after` is None where it was left out."""
+    """A line before and after the rules; `after` is None for a dropped or rejected line."""
 
     timestamp: int
     before: str
@@ -36,7 +33,7 @@ class TracedLine(Struct, frozen=True):
 
 
 class RuleTrace(Struct, frozen=True):
-    """What rules made of a payload: line by line, and added up."""
+    """What rules do to a payload: line by line, and in total."""
 
     rules: list[str]
     lines: list[TracedLine]
@@ -44,15 +41,14 @@ class RuleTrace(Struct, frozen=True):
 
 
 def trace_rules(data: LogData, rules: Rules, settings: Settings) -> RuleTrace:
-    """Try rules on a payload of a log group without tags."""
-    # Of the labels, only their number matters here, and no tag is known.
+    """Return what rules do to a payload, with the labels of a log group without tags."""
     labelled = label_stream(data, {}, region="", settings=settings)
     applied = rules.of(data.log_group)
-    place = StreamLabels(dict(labelled.stream.labels), settings.max_labels, {})
-    ready = compile_rules(applied, place)
+    labels = StreamLabels(dict(labelled.stream.labels), settings.max_labels, {})
+    compiled = compile_rules(applied, labels)
     return RuleTrace(
         rules=[*dict.fromkeys(rule.name for rule in applied)],
-        lines=[_tried(event, ready) for event in data.log_events],
+        lines=[_traced(event, compiled) for event in data.log_events],
         result=transform(
             data,
             labelled.stream,
@@ -63,30 +59,33 @@ def trace_rules(data: LogData, rules: Rules, settings: Settings) -> RuleTrace:
     )
 
 
-def _tried(event: LogEvent, steps: CompiledRules) -> TracedLine:
-    line = WorkingLine(event, event.message.removesuffix("\n"), event.timestamp)
-    effects = [*_walk(line, steps)]
-    is_left_out = line.dropped is not None or line.rejected is not None or not line.text
-    return TracedLine(
-        event.timestamp,
-        event.message.removesuffix("\n"),
-        None if is_left_out else line.text,
-        effects,
+def _traced(event: LogEvent, rules: CompiledRules) -> TracedLine:
+    effects: list[Effect] = []
+    line = apply_rules(event, _recording(rules, effects), {})
+    is_gone = line.dropped is not None or line.rejected is not None or not line.text
+    before = event.message.removesuffix("\n")
+    return TracedLine(event.timestamp, before, None if is_gone else line.text, effects)
+
+
+def _recording(rules: CompiledRules, effects: list[Effect]) -> CompiledRules:
+    """Return the same rules, which also add what they do to `effects`."""
+
+    def recording(rule: CompiledRule) -> CompiledRule:
+        def apply(line: WorkingLine) -> bool:
+            before = copy(line)
+            is_changed = rule.apply(line)
+            if is_changed:
+                effects.extend(Effect(rule.name, what) for what in _changes(before, line))
+            return is_changed
+
+        return replace(rule, apply=apply)
+
+    return replace(
+        rules,
+        redaction=[*map(recording, rules.redaction)],
+        json=[*map(recording, rules.json)],
+        text=[*map(recording, rules.text)],
     )
-
-
-def _walk(line: WorkingLine, steps: CompiledRules) -> Iterator[Effect]:
-    """Apply steps as `interpret` does, and look at the line after each."""
-    for name, act in steps.redaction:
-        before = copy(line)
-        if act(line):
-            yield from (Effect(name, what) for what in _changes(before, line))
-    for name, act in steps.json if line.text.startswith("{") else steps.text:
-        before = copy(line)
-        if act(line):
-            yield from (Effect(name, what) for what in _changes(before, line))
-        if line.dropped is not None:
-            return
 
 
 def _changes(before: WorkingLine, after: WorkingLine) -> Iterator[str]:
@@ -103,7 +102,7 @@ def _changes(before: WorkingLine, after: WorkingLine) -> Iterator[str]:
     if after.timestamp != before.timestamp:
         yield f"time {(after.timestamp - after.event.timestamp) / 1000:+.3f} s"
     yield from _added("label", before.labels, after.labels)
-    yield from _added("metadata", before.notes, after.notes)
+    yield from _added("metadata", before.metadata, after.metadata)
 
 
 def _added(kind: str, before: Pairs, after: Pairs) -> Iterator[str]:

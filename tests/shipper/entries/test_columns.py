@@ -1,4 +1,4 @@
-"""The quick way gives what the plain way gives: entries, batches, bytes, and counts."""
+"""Columns give the same entries, batches, bytes and counts as code that goes line by line."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -12,8 +12,8 @@ from loki_shipper.shipper.delivery.batch import batch
 from loki_shipper.shipper.delivery.encode import encode
 from loki_shipper.shipper.delivery.outcome import Delivered, Outcome, Rejected, settle
 from loki_shipper.shipper.entries.columns import Columns, read
-from loki_shipper.shipper.rules.compile import metadata_extractors
-from loki_shipper.shipper.rules.extract import MetadataExtractors
+from loki_shipper.shipper.rules.compile import compile_metadata
+from loki_shipper.shipper.rules.extract import MetadataExtractors, MetadataRules
 from loki_shipper.shipper.rules.parse import default_rules
 
 NOW = 1_795_206_163_123
@@ -46,14 +46,15 @@ LINES = st.lists(WORDS, max_size=5).map("".join) | st.text(
 )
 
 
-def merged(notes: Pairs) -> Pairs:
-    return tuple(sorted(SHARED + notes)) if notes else SHARED
+def merge(extracted: Pairs) -> Pairs:
+    return tuple(sorted(SHARED + extracted)) if extracted else SHARED
 
 
-def extracting() -> MetadataExtractors:
-    notes = metadata_extractors(RULES, merged)
-    assert notes is not None
-    return notes
+def default_extractors() -> MetadataExtractors:
+    compiled = compile_metadata(RULES, merge)
+    assert compiled is not None
+    assert compiled.extractors is not None
+    return compiled.extractors
 
 
 @st.composite
@@ -67,8 +68,8 @@ def log_events(draw: st.DrawFn) -> list[LogEvent]:
     ]
 
 
-def plain(
-    events: Sequence[LogEvent], offsets: list[int], notes: MetadataExtractors | None
+def line_by_line(
+    events: Sequence[LogEvent], offsets: list[int], extractors: MetadataExtractors | None
 ) -> list[Entry]:
     entries: list[Entry] = []
     for event, offset in zip(events, offsets, strict=True):
@@ -76,57 +77,60 @@ def plain(
         if not line:
             continue
         metadata = SHARED
-        if notes is not None:
-            metadata = notes.of_json(line) if line.startswith("{") else notes.of_text(line)
+        if extractors is not None:
+            extract = extractors.of_json if line.startswith("{") else extractors.of_text
+            metadata = extract(line)
         entries.append(Entry(event.timestamp * 1_000_000 + offset, line, metadata, event))
     return sorted(entries, key=lambda entry: entry.timestamp)
 
 
-def columns_of(events: list[LogEvent], notes: MetadataExtractors | None = None) -> Columns:
-    columns = read(events, [16 * n for n in range(len(events))], SHARED, notes, 10**6)
+def columns_of(events: list[LogEvent], extractors: MetadataExtractors | None = None) -> Columns:
+    rules = MetadataRules("level", SHARED, extractors)
+    columns = read(events, [16 * n for n in range(len(events))], rules, 10**6)
     assert columns is not None
     return columns
 
 
 @given(log_events())
-def test_entries_are_those_of_the_plain_way(events: list[LogEvent]) -> None:
+def test_entries_are_the_same_as_line_by_line(events: list[LogEvent]) -> None:
     offsets = [16 * n for n in range(len(events))]
-    for notes in (None, extracting()):
-        assert [*columns_of(events, notes)] == plain(events, offsets, notes)
+    for extractors in (None, default_extractors()):
+        assert [*columns_of(events, extractors)] == line_by_line(events, offsets, extractors)
 
 
 @given(st.lists(WORDS, max_size=6).map("".join), st.lists(WORDS, max_size=6).map("".join))
 def test_the_head_of_a_line_decides_only_where_no_end_can_change_it(start: str, end: str) -> None:
-    notes = extracting()
+    extractors = default_extractors()
     line = start[:8] + end if len(start) >= 8 else start
-    head = notes.of_head(line[:8])
-    if head is not None:
+    metadata = extractors.of_head(line[:8])
+    if metadata is not None:
         assert not line.startswith("{")
-        assert head == notes.of_text(line)
+        assert metadata == extractors.of_text(line)
 
 
-def test_a_line_longer_than_the_limit_goes_the_plain_way() -> None:
+def test_a_line_longer_than_the_limit_makes_no_columns() -> None:
     event = LogEvent("", NOW, "€" * 10)
-    assert read([event], [0], SHARED, None, 30) is not None
-    assert read([event], [0], SHARED, None, 29) is None
+    rules = MetadataRules("", SHARED, None)
+    assert read([event], [0], rules, 30) is not None
+    assert read([event], [0], rules, 29) is None
 
 
 @given(log_events(), st.integers(200, 5_000))
-def test_batches_are_cut_where_the_plain_way_cuts(events: list[LogEvent], most: int) -> None:
-    columns = columns_of(events, extracting())
+def test_batches_end_where_those_of_entries_end(events: list[LogEvent], most: int) -> None:
+    columns = columns_of(events, default_extractors())
     quick, slow = [*batch(STREAM, columns, most)], [*batch(STREAM, [*columns], most)]
     assert [[*each.entries] for each in quick] == [[*each.entries] for each in slow]
     assert all(isinstance(each.entries, Columns) for each in quick)
 
 
 @given(log_events())
-def test_bytes_are_those_of_the_plain_way(events: list[LogEvent]) -> None:
-    columns = columns_of(events, extracting())
+def test_bytes_are_those_of_the_entries(events: list[LogEvent]) -> None:
+    columns = columns_of(events, default_extractors())
     if columns:
         assert encode(Batch(STREAM, columns)) == encode(Batch(STREAM, [*columns]))
 
 
-def test_bytes_are_those_of_the_plain_way_for_every_number_of_lanes() -> None:
+def test_bytes_are_those_of_the_entries_for_every_number_of_lanes() -> None:
     for count in (1, 99, 100, 101, 1023, 1024, 1025, 2049):
         events = [LogEvent("", n * 700, f"line {n} " * (n % 40)) for n in range(1, count + 1)]
         columns = columns_of(events)
@@ -150,9 +154,7 @@ def test_columns_are_a_sequence_of_entries(events: list[LogEvent], part: slice, 
 
 
 @given(log_events(), st.integers(0, 30), st.booleans())
-def test_what_is_settled_is_what_the_plain_way_settles(
-    events: list[LogEvent], at: int, late: bool
-) -> None:
+def test_columns_are_settled_like_entries(events: list[LogEvent], at: int, late: bool) -> None:
     columns = columns_of(events)
     quick: list[Outcome] = [Delivered(columns[:at], late=late), Delivered(columns[at:])]
     slow: list[Outcome] = [

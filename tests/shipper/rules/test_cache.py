@@ -6,7 +6,8 @@ import pytest
 
 from loki_shipper.shipper.rules.cache import FileUnchanged, FileUnreadable, RulesCache, RulesText
 from loki_shipper.shipper.rules.file import rules_file
-from loki_shipper.shipper.rules.parse import Rules, RulesError, default_rules, parse_rules
+from loki_shipper.shipper.rules.model import Rules, RulesError
+from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 
 GOOD = "[[rule]]\nreplace = 'secret'\nwith = '***'"
 BETTER = GOOD + "\n[[rule]]\ndrop = 'noise'"

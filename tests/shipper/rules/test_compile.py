@@ -12,7 +12,8 @@ from loki_shipper.local.sample import event_id
 from loki_shipper.model import Entry, LogData, LogEvent, Pairs, Stream
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.entries.transform import RuleState, Transformed, transform
-from loki_shipper.shipper.rules.parse import Rules, parse_rules
+from loki_shipper.shipper.rules.model import Rules
+from loki_shipper.shipper.rules.parse import parse_rules
 
 NOW = 1_795_206_163_123
 STREAM = Stream("us", (("log_group", "g"), ("region", "r")))

@@ -1,1 +1,1 @@
-"""From log events to the entries of streams."""
+"""Entries: from log events to the entries of streams, and their protobuf."""

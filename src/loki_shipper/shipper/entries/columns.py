@@ -1,26 +1,24 @@
-"""The entries of a payload as columns: what most payloads go through, at C speed.
+"""The entries of a payload as columns, which most payloads become, at C speed.
 
 Python takes some 50 ns for each step of its interpreter, and an object for each line takes dozens
-of steps. So this file never looks at one line. It keeps a list for each property of all lines, and
-`map`, slices, `accumulate` and `join` work on a whole list in one step.
+of steps. So this file never looks at a single line. It keeps a list for each property of all lines,
+and `map`, slices, `accumulate` and `join` work on a whole list in one step.
 
-`read` makes the columns from log events. It returns None for the payloads that need a look at each
-line (`transform` then goes the plain way):
+`read` makes columns of log events. It returns None if a line is longer than the limit, because such
+a line becomes several entries. `transform` then goes line by line. It also does so if rules do more
+than extract metadata.
 
-- a line is longer than the limit, so that it becomes several entries;
-- rules do more than note metadata. `transform` sees that before it calls `read`.
-
-`Columns` is a sequence of `Entry`. It makes an Entry when somebody asks for it, which is when Loki
-did not simply take a batch: what follows then (`deliver`, `settle`, `spill`) knows entries only. A
-slice of columns is columns, so halves and batches stay quick. Each entry is one log event.
+`Columns` is a sequence of `Entry`. It makes an Entry when somebody asks for it, which happens only
+if Loki does not simply take a batch. A slice of columns is columns, so halves and batches stay
+quick. Each entry is one log event.
 
 `metadata` is an index into `kinds`, the different tuples of metadata: a payload has thousands of
 lines and a handful of levels.
 
-`cut` finds where batches end: sums of the entries' sizes, and a binary search in them for each
-batch.
+`cut` finds the ends of batches: it sums the entries' sizes, and makes a binary search in the sums
+for each batch.
 
-`protobuf` writes entries. Each is six pieces of bytes:
+`protobuf` writes entries. Each entry is six pieces of bytes:
 
     12 <size>                      the entry's tag and length: by size and metadata
     0a <size> 08 <seconds> 10      its time: the same for all entries of a second
@@ -32,11 +30,11 @@ batch.
 Pieces of one position are one slice assignment (`pieces[0::6] = ...`), and one `join` makes the
 body. The nanoseconds differ from entry to entry, so they are calculated for all entries at once, in
 one integer that has 64 bits for each entry. A varint has seven bits a byte, so the bits of a number
-move apart: bits 0 to 6 stay, bits 7 to 13 move by one, bits 14 to 20 by two, and so on. Five masks
-and four shifts of the large integer do that for every entry.
+move: bits 0 to 6 stay, bits 7 to 13 move by one, bits 14 to 20 by two, and so on. Five masks and
+four shifts of the large integer do that for every entry.
 
-`tests/shipper/entries/test_columns.py` has the plain versions, and proves on any input that these
-here give the same entries, the same batches and the same bytes.
+`tests/shipper/entries/test_columns.py` compares all of this with simple code that goes line by
+line, on any input: the entries, the batches and the bytes are the same.
 """
 
 from array import array
@@ -56,7 +54,7 @@ from loki_shipper.shipper.entries.protobuf import (
     timestamp_without_nanos,
     varint,
 )
-from loki_shipper.shipper.rules.extract import HEAD, MetadataExtractors
+from loki_shipper.shipper.rules.extract import HEAD, MetadataExtractors, MetadataRules
 
 _SECOND = 1_000_000_000
 _MS = 1_000_000
@@ -64,10 +62,10 @@ _PIECES = 6
 _LANE_BYTES = 8
 _UNKNOWN = -1
 _LANES = 1024
-"""Numbers in one large integer; the last of them has zeros for the numbers that it lacks."""
+"""Numbers in one large integer; zeros fill the last one."""
 
 _FEW = 100
-"""With fewer entries, one by one is quicker."""
+"""With fewer entries, a loop is quicker."""
 
 _head = itemgetter(slice(HEAD))
 
@@ -123,26 +121,23 @@ class Columns(Sequence[Entry]):
 
 
 def read(
-    events: list[LogEvent],
-    offsets: list[int],
-    shared: Pairs,
-    notes: MetadataExtractors | None,
-    limit: int,
+    events: list[LogEvent], offsets: list[int], rules: MetadataRules, limit: int
 ) -> Columns | None:
-    """Make columns of log events whose lines are not empty and have at most `limit` bytes.
+    """Return columns of log events, without empty lines; None if a line is above `limit` bytes.
 
-    `offsets` are the events' places in their milliseconds, in ns. Without `notes` each entry has
-    the metadata `shared`. Returns None where a line is longer than the limit.
+    `offsets` are the events' places in their milliseconds, in ns.
     """
     lines = [*map(str.removesuffix, [event.message for event in events], repeat("\n"))]
     is_ascii = all(map(str.isascii, lines))
-    # Lines are encoded batch by batch, so that no more than one batch is held twice.
+    # Lines are encoded batch by batch, so that memory holds no more than one batch twice.
     sizes = [*map(len, lines)] if is_ascii else [len(line.encode()) for line in lines]
     if max(sizes, default=0) > limit:
         return None
     times = [event.timestamp * _MS + offset for event, offset in zip(events, offsets, strict=True)]
-    kinds = [shared]
-    metadata = [0] * len(lines) if notes is None else _noted(lines, notes, kinds)
+    kinds = [rules.shared]
+    metadata = [0] * len(lines)
+    if rules.extractors is not None:
+        metadata = _extracted(lines, rules.extractors, kinds)
     if 0 in sizes:
         events = [*compress(events, sizes)]
         times, lines = [*compress(times, sizes)], [*compress(lines, sizes)]
@@ -152,29 +147,31 @@ def read(
     return columns if times == sorted(times) else _sorted(columns)
 
 
-def _noted(lines: list[str], notes: MetadataExtractors, kinds: list[Pairs]) -> list[int]:
-    """Give each line's metadata as an index into `kinds`, which grows."""
-    numbers = {id(kinds[0]): 0}
+def _extracted(lines: list[str], extractors: MetadataExtractors, kinds: list[Pairs]) -> list[int]:
+    """Return each line's metadata as an index into `kinds`, which grows."""
+    indexes = {id(kinds[0]): 0}
 
-    def number(pairs: Pairs) -> int:
-        found = numbers.setdefault(id(pairs), len(kinds))
-        if found == len(kinds):
-            # It stays alive here, so its id stays its own.
-            kinds.append(pairs)
-        return found
+    def index_of(metadata: Pairs) -> int:
+        index = indexes.setdefault(id(metadata), len(kinds))
+        if index == len(kinds):
+            # `kinds` keeps the tuple alive, so no other one gets its id.
+            kinds.append(metadata)
+        return index
 
     heads = [*map(_head, lines)]
-    known: dict[str, int] = {}
+    by_head: dict[str, int] = {}
     for head in set(heads):
-        pairs = notes.of_head(head)
-        known[head] = _UNKNOWN if pairs is None else number(pairs)
-    found = [*map(known.__getitem__, heads)]
-    if _UNKNOWN not in known.values():
+        metadata = extractors.of_head(head)
+        by_head[head] = _UNKNOWN if metadata is None else index_of(metadata)
+    found = [*map(by_head.__getitem__, heads)]
+    if _UNKNOWN not in by_head.values():
         return found
-    of = (notes.of_text, notes.of_json)
+    of_text, of_json = extractors.of_text, extractors.of_json
     return [
-        number(of[line.startswith("{")](line)) if each == _UNKNOWN else each
-        for line, each in zip(lines, found, strict=True)
+        index
+        if index != _UNKNOWN
+        else index_of(of_json(line) if line.startswith("{") else of_text(line))
+        for line, index in zip(lines, found, strict=True)
     ]
 
 
@@ -193,10 +190,10 @@ def _sorted(columns: Columns) -> Columns:
 def cut(
     columns: Columns, extras: Callable[[Pairs], int], head: int, most: int
 ) -> Iterator[Columns]:
-    """Cut columns into runs of at most `most` bytes of protobuf; a larger entry is a run alone.
+    """Cut columns into batches of at most `most` bytes of protobuf; a larger entry stands alone.
 
-    `head` is the size of what comes before the entries, `extras` gives what an entry with some
-    metadata has beside its line.
+    `head` is the size of the bytes before the entries. `extras` gives the size of an entry with
+    some metadata, without its line.
     """
     of_kind = [*map(extras, columns.kinds)]
     sums = [*accumulate(map(add, columns.sizes, map(of_kind.__getitem__, columns.metadata)))]
@@ -208,24 +205,24 @@ def cut(
 
 
 def has_one_width(columns: Columns) -> bool:
-    """Tell whether all seconds are written in as many bytes, as they are from 1978 on."""
+    """Return whether all seconds have the same number of bytes, which is so from 1978 on."""
     first, last = columns.times[0], columns.times[-1]
     return len(varint(first // _SECOND)) == len(varint(last // _SECOND))
 
 
 def protobuf(columns: Columns) -> list[bytes]:
-    """Write entries of one width as fields of a stream, in pieces."""
+    """Return entries of one width as fields of a stream, in pieces."""
     kinds, count = len(columns.kinds), len(columns)
     written = [*map(pairs, columns.kinds)]
     stamps = _stamps(columns.times)
     # One key for each pair of a line's size and its kind of metadata.
     keys = [*map(add, map(mul, columns.sizes, repeat(kinds)), columns.metadata)]
-    deps = len(stamps[0]) + NANOS_BYTES + 1
+    overhead = len(stamps[0]) + NANOS_BYTES + 1
     tags = {size: b"\x12" + varint(size) for size in set(columns.sizes)}
     heads: dict[int, bytes] = {}
     for key in set(keys):
         size, kind = divmod(key, kinds)
-        heads[key] = b"\x12" + varint(deps + len(tags[size]) - 1 + size + len(written[kind]))
+        heads[key] = b"\x12" + varint(overhead + len(tags[size]) - 1 + size + len(written[kind]))
     pieces = [b""] * (_PIECES * count)
     pieces[0::_PIECES] = map(heads.__getitem__, keys)
     pieces[1::_PIECES] = stamps
@@ -237,7 +234,7 @@ def protobuf(columns: Columns) -> list[bytes]:
 
 
 def _stamps(times: list[int]) -> list[bytes]:
-    """Write each time up to its nanoseconds."""
+    """Return the bytes of each time up to its nanoseconds."""
     stamps: list[bytes] = []
     while (start := len(stamps)) < len(times):
         second = times[start] // _SECOND
@@ -247,7 +244,7 @@ def _stamps(times: list[int]) -> list[bytes]:
 
 
 def _nanoseconds(times: list[int]) -> list[bytes]:
-    """Write the nanoseconds of each time as a varint of five bytes, the last four padded."""
+    """Return the nanoseconds of each time as a varint of five bytes."""
     nanos = [time % _SECOND for time in times]
     if len(nanos) < _FEW:
         return [*map(nanos_bytes, nanos)]
@@ -260,7 +257,7 @@ def _nanoseconds(times: list[int]) -> list[bytes]:
 
 
 def _spread(lanes: int) -> bytes:
-    """Write a number of up to 35 bits in each lane of 64 bits as a varint of five bytes."""
+    """Return the number of up to 35 bits in each lane of 64 bits as a varint of five bytes."""
     moved = _masks()[-1]
     for places, mask in enumerate(_masks()[:-1]):
         moved |= (lanes & mask) << places
@@ -269,7 +266,7 @@ def _spread(lanes: int) -> bytes:
 
 @cache
 def _masks() -> list[int]:
-    """Give a mask for each seven bits of a lane, and the bits that say that a varint goes on."""
+    """Return a mask for each seven bits of a lane, and the bits that continue a varint."""
     lane = [0x7F << 7 * place for place in range(NANOS_BYTES)] + [0x80808080]
     return [
         int.from_bytes(bits.to_bytes(_LANE_BYTES, "little") * _LANES, "little") for bits in lane

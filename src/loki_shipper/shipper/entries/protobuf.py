@@ -1,6 +1,6 @@
-"""How protobuf is written: a field is its tag (number and kind in a byte), then its content.
+"""Writes protobuf: a field is a tag (number and type in one byte), then its content.
 
-The content is a varint, or a length as a varint and so many bytes.
+The content is a varint, or a length as a varint and that many bytes.
 """
 
 from functools import lru_cache
@@ -9,13 +9,13 @@ NANOS_BYTES = 5
 
 
 def field(number: int, content: bytes) -> bytes:
-    """Write a field of bytes."""
+    """Return a field of bytes."""
     return bytes((number << 3 | 2,)) + varint(len(content)) + content
 
 
 @lru_cache(maxsize=4096)
 def varint(number: int) -> bytes:
-    """Write seven bits a byte, the lowest first; all but the last byte have the top bit set."""
+    """Return seven bits a byte, the lowest first; each byte except the last has the top bit set."""
     out = bytearray()
     while number > 127:  # noqa: PLR2004 - seven bits
         out.append(number & 127 | 128)
@@ -25,13 +25,13 @@ def varint(number: int) -> bytes:
 
 
 def timestamp_without_nanos(seconds: int) -> bytes:
-    """Write a timestamp, field 1, up to its nanoseconds, which are always `NANOS_BYTES` long."""
+    """Return a timestamp, field 1, up to its nanoseconds, which always have `NANOS_BYTES`."""
     inside = b"\x08" + varint(seconds) + b"\x10"
     return b"\x0a" + varint(len(inside) + NANOS_BYTES) + inside
 
 
 def nanos_bytes(nanos: int) -> bytes:
-    """Write nanoseconds as a varint of a fixed width, which may be padded and needs no loop."""
+    """Return nanoseconds as a varint of a fixed width, padded, which needs no loop."""
     return bytes(
         (
             nanos & 127 | 128,
@@ -44,7 +44,7 @@ def nanos_bytes(nanos: int) -> bytes:
 
 
 def pairs(metadata: tuple[tuple[str, str], ...]) -> bytes:
-    """Write structured metadata, each pair as field 3."""
+    """Return structured metadata, each pair as field 3."""
     return b"".join(map(_pair, metadata))
 
 

@@ -1,1 +1,1 @@
-"""Rules for what lines say: read, parsed, compiled, and explained."""
+"""Rules: the file, its cache, the parser, the compiler, and what they do to a line."""

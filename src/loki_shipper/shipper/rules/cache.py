@@ -1,8 +1,8 @@
-"""From the setting RULES to rules: read when they are due, the last good ones while they cannot be.
+"""Loads the rules that RULES names, and reloads them every five minutes.
 
-Rules hold redaction, so they fail closed. Without a file that could be read once, and with a file
-that is read and found faulty, nothing is shipped: the invocation fails, and Lambda keeps its event.
-Only a file that cannot be reached is no reason to stop, for as long as one is in memory.
+Rules redact secrets, so they fail closed. Nothing is shipped while no file was ever read, or while
+the file has a fault: the invocation fails, and Lambda keeps its event. If the file cannot be read
+again, the last good rules stay in use.
 """
 
 from collections.abc import Callable
@@ -11,22 +11,23 @@ from typing import assert_never
 from msgspec import Struct
 
 from loki_shipper.settings import NO_RULES
-from loki_shipper.shipper.rules.parse import Rules, RulesError, default_rules, parse_rules
+from loki_shipper.shipper.rules.model import Rules, RulesError
+from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 
 _TTL = 300.0
 _BACKOFF = 30.0
-"""Seconds after which a file is read again, and after a failure."""
+"""Seconds until a file is read again: after a success, and after a failure."""
 
 
 class RulesText(Struct, frozen=True):
-    """A file as it is now; `etag` is None where it will not change while the sandbox lives."""
+    """A file's text; `etag` is None if the file never changes in this execution environment."""
 
     text: str
     etag: str | None
 
 
 class FileUnchanged(Struct, frozen=True):
-    """The file is as it was."""
+    """The file still has the etag."""
 
 
 class FileUnreadable(Struct, frozen=True):
@@ -40,10 +41,10 @@ type ReadRules = Callable[[str, str | None], RulesText | FileUnchanged | FileUnr
 
 
 class RulesCache:
-    """Remembers rules for as long as the sandbox lives.
+    """Gives the rules; it lives as long as the execution environment.
 
-    `jitter(x)` gives up to x seconds. `failures` counts readings that failed while older rules
-    served.
+    `reference` is the setting RULES. `jitter(x)` gives up to x seconds. `failures` counts the reads
+    that failed.
     """
 
     def __init__(
@@ -58,57 +59,57 @@ class RulesCache:
         self._read = read
         self._clock = clock
         self._jitter = jitter
-        self._known: Rules | RulesError | None = None
+        self._cached: Rules | RulesError | None = None
         self._etag: str | None = None
-        self._until = float("-inf")
+        self._expires = float("-inf")
         self.failures = 0
 
     def __call__(self) -> Rules:
-        """Give the rules as they are now. Raises RulesError."""
+        """Return the current rules. Raises RulesError."""
         match self._reference:
             case None:
                 return default_rules()
             case text if text == NO_RULES:
                 return Rules()
             case reference:
-                if self._clock() >= self._until:
-                    self._renew(reference)
-        match self._known:
+                if self._clock() >= self._expires:
+                    self._reload(reference)
+        match self._cached:
             case Rules():
-                return self._known
+                return self._cached
             case RulesError():
-                # Made anew, so that no traceback grows from one invocation to the next.
-                raise RulesError(self._known.faults)
+                # A new error each time: the traceback of one would grow with each invocation.
+                raise RulesError(self._cached.faults)
             case None:
                 raise RulesError(["they were not read"])
 
-    def _renew(self, reference: str) -> None:
+    def _reload(self, reference: str) -> None:
         answer = self._read(reference, self._etag)
         match answer:
             case RulesText(text=text, etag=etag):
-                self._known = _rules_or_fault(text)
+                self._cached = _rules_or_error(text)
                 self._etag = etag
-                self._wait(self._ttl() if etag else float("inf"))
+                self._keep(self._ttl() if etag else float("inf"))
             case FileUnchanged():
-                self._wait(self._ttl())
+                self._keep(self._ttl())
             case FileUnreadable(reason=reason):
                 self.failures += 1
-                if isinstance(self._known, Rules):
-                    self._wait(_BACKOFF)
+                if isinstance(self._cached, Rules):
+                    self._keep(_BACKOFF)
                 else:
-                    self._known = RulesError([f"{reference} cannot be read: {reason}"])
+                    self._cached = RulesError([f"{reference} cannot be read: {reason}"])
             case _:
                 assert_never(answer)
 
     def _ttl(self) -> float:
-        # While nothing is shipped, a mended file is waited for.
-        return _TTL if isinstance(self._known, Rules) else _BACKOFF
+        # Nothing is shipped until somebody corrects the file, so read it again soon.
+        return _TTL if isinstance(self._cached, Rules) else _BACKOFF
 
-    def _wait(self, seconds: float) -> None:
-        self._until = self._clock() + seconds + self._jitter(min(seconds, _TTL) / 5)
+    def _keep(self, seconds: float) -> None:
+        self._expires = self._clock() + seconds + self._jitter(min(seconds, _TTL) / 5)
 
 
-def _rules_or_fault(text: str) -> Rules | RulesError:
+def _rules_or_error(text: str) -> Rules | RulesError:
     try:
         return parse_rules(text)
     except RulesError as error:

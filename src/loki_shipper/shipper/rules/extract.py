@@ -1,4 +1,4 @@
-"""What a line is worth noting for: names and values that become structured metadata."""
+"""Extracts structured metadata: pairs of a name and a value, from a text or from JSON fields."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 from msgspec import Struct
 
 from loki_shipper.model import Pairs
-from loki_shipper.shipper.rules.fields import Values, as_text, clean, finder
-from loki_shipper.shipper.rules.parse import Extract, Metadata, Regex, compiled
+from loki_shipper.shipper.rules.fields import FieldReader, Values, as_text, clean
+from loki_shipper.shipper.rules.model import Extract, Metadata
 from loki_shipper.shipper.rules.presets import LEVEL
+from loki_shipper.shipper.rules.regex import compiled, searcher
 
 LEVELS = {
     "trace": "trace",
@@ -37,20 +38,21 @@ LEVELS = {
     "f": "fatal",
     "60": "fatal",
 }
-"""How loggers spell what Loki calls a level: the words, klog's letters, the numbers of bunyan."""
+"""Loki's level by the spelling of a logger: words, klog's letters, bunyan's numbers."""
 
 HEAD = 8
-"""Characters of a line that `MetadataExtractors.of_head` sees."""
+"""Characters of a line that `MetadataExtractors.of_head` takes."""
 
-type Finish = Callable[[Pairs], Pairs]
-"""What is to be made of notes, once for all lines that say the same."""
+type Merge = Callable[[Pairs], Pairs]
+"""Turns extracted pairs into an entry's metadata. It is called once for many lines."""
 
 
 class MetadataExtractors(Struct, frozen=True):
-    """What gives the metadata of a line that is JSON (it starts with `{`), and of another.
+    """Functions that give the metadata of a line.
 
-    `of_head` gives the metadata of every line that starts with these `HEAD` characters, or None
-    where the rest of the line decides.
+    `of_json` takes a line that starts with `{`,
+    `of_text` any other line. `of_head` takes the first `HEAD` characters of a line, and gives the
+    metadata of every line that starts with them, or None if the rest of the line matters.
     """
 
     of_text: Callable[[str], Pairs]
@@ -58,49 +60,59 @@ class MetadataExtractors(Struct, frozen=True):
     of_head: Callable[[str], Pairs | None]
 
 
-def text_extractor(action: Extract, finish: Finish) -> Callable[[str], Pairs]:
-    """Make what takes the notes of a text."""
+class MetadataRules(Struct, frozen=True):
+    """Rules that extract metadata and do nothing else, under one name.
+
+    `shared` is the metadata of a line from which they extract nothing. `extractors` is None if
+    there are no rules.
+    """
+
+    name: str
+    shared: Pairs
+    extractors: MetadataExtractors | None
+
+
+def text_extractor(action: Extract, merge: Merge) -> Callable[[str], Pairs]:
+    """Return a function that gives the metadata of a text."""
     search = searcher(action.regex)
     pattern = compiled(action.regex)
-    # What follows __ in a name only tells a preset's alternatives apart.
+    # A preset adds __ and a number to a name, so that each alternative has its own groups.
     names = {index: name.partition("__")[0] for name, index in pattern.groupindex.items()}
-    takes = [_take(names.get(index)) for index in range(1, pattern.groups + 1)]
-    known: dict[tuple[str | None, ...], Pairs] = {}
-    nothing = finish(())
+    to_pairs = [_to_pair(names.get(index)) for index in range(1, pattern.groups + 1)]
+    cached: dict[tuple[str | None, ...], Pairs] = {}
+    nothing = merge(())
 
-    def note(text: str) -> Pairs:
+    def extract(text: str) -> Pairs:
         match = search(text)
         if match is None:
             return nothing
-        said = match.groups()
-        noted = known.get(said)
-        if noted is None:
-            notes = [
-                note
-                for take, value in zip(takes, said, strict=True)
-                if value and (note := take(value))
+        groups = match.groups()
+        metadata = cached.get(groups)
+        if metadata is None:
+            pairs = [
+                pair
+                for to_pair, value in zip(to_pairs, groups, strict=True)
+                if value and (pair := to_pair(value))
             ]
-            noted = known[said] = finish(tuple(notes))
-        return noted
+            metadata = cached[groups] = merge(tuple(pairs))
+        return metadata
 
-    return note
+    return extract
 
 
-def head_extractor(action: Extract, note: Callable[[str], Pairs]) -> Callable[[str], Pairs | None]:
-    """Make what takes the notes of every text with the same `HEAD` characters at its beginning.
-
-    It gives None where more of the text has to be seen. `note` takes the notes of a whole text.
-    """
+def head_extractor(
+    action: Extract, extract: Callable[[str], Pairs]
+) -> Callable[[str], Pairs | None]:
+    """Return the `of_head` of an action; `extract` is its text extractor."""
     if action.regex.pattern != LEVEL:
         return lambda _: None
-    nothing = note("")
+    nothing = extract("")
 
     def of_head(head: str) -> Pairs | None:
         first = head[:1]
         if first == "[":
-            # The level ends before the last character, which is the one that has to follow it; or
-            # this is all of the text.
-            return note(head) if "]" in head[:-1] or len(head) < HEAD else None
+            # The pattern needs `]` and one more character; or the head is the whole line.
+            return extract(head) if "]" in head[:-1] or len(head) < HEAD else None
         return None if first == "{" or first.isdecimal() else nothing
 
     return of_head
@@ -108,46 +120,40 @@ def head_extractor(action: Extract, note: Callable[[str], Pairs]) -> Callable[[s
 
 def fields_extractor(
     action: Metadata,
-    keys: tuple[str, ...],
-    finish: Finish,
+    reader: FieldReader,
+    merge: Merge,
     write: Callable[[Any], str] = as_text,
 ) -> Callable[[Values], Pairs]:
-    """Make what takes the notes of a JSON object, from its values of `keys`."""
-    finds = [(finder(fields, keys), _take(name)) for name, fields in action.names]
-    known: dict[Values, Pairs] = {(): finish(())}
+    """Return a function that gives the metadata of a JSON object's values."""
+    finders = [(reader.finder(fields), _to_pair(name)) for name, fields in action.names]
+    cached: dict[Values, Pairs] = {(): merge(())}
 
-    def notes(values: Values) -> Pairs:
-        found = [
-            note
-            for find, take in finds
-            if (value := find(values)) is not None and (note := take(write(value)))
+    def extract(values: Values) -> Pairs:
+        pairs = [
+            pair
+            for find, to_pair in finders
+            if (value := find(values)) is not None and (pair := to_pair(write(value)))
         ]
-        return finish(tuple(found))
+        return merge(tuple(pairs))
 
-    def note(values: Values) -> Pairs:
+    def extract_once(values: Values) -> Pairs:
         try:
-            noted = known.get(values)
-            if noted is None:
-                noted = known[values] = notes(values)
+            metadata = cached.get(values)
+            if metadata is None:
+                metadata = cached[values] = extract(values)
         except TypeError:
-            # Objects among the values cannot be remembered.
-            noted = notes(values)
-        return noted
+            # Values with a dict or a list cannot be a key.
+            metadata = extract(values)
+        return metadata
 
-    return note
-
-
-def searcher(regex: Regex) -> Callable[[str], Any]:
-    """Give a pattern's search; one of ours begins with ^, where Python's search goes on in vain."""
-    pattern = compiled(regex)
-    return pattern.match if regex.ours else pattern.search  # type: ignore[no-any-return] # RE2 has none
+    return extract_once
 
 
-type _Take = Callable[[str], tuple[str, str] | None]
+type _ToPair = Callable[[str], tuple[str, str] | None]
 
 
-def _take(name: str | None) -> _Take:
-    """Make what notes a value; a level only where it is one, in the word that Loki has for it."""
+def _to_pair(name: str | None) -> _ToPair:
+    """Return a function that makes a value a pair; a value of `level` that is no level is none."""
     match name:
         case None:
             return lambda _: None

@@ -1,4 +1,4 @@
-"""Reads the file that RULES names: of the function's own folder, or in a bucket."""
+"""Reads the file that RULES names, from the function's folder or from a bucket."""
 
 from functools import cache
 from pathlib import Path
@@ -17,11 +17,11 @@ _NOT_UTF_8 = "it is not UTF-8"
 def rules_file(
     reference: str, etag: str | None, session: "Session | None" = None
 ) -> RulesText | FileUnchanged | FileUnreadable:
-    """Read a rules file, once, for a few seconds at most.
+    """Return the text of a rules file, after at most two attempts.
 
-    `reference` is `s3://bucket/key`, or a path, relative to the function's folder, of which the
-    working directory is one on Lambda. An object that still has this etag is not sent again.
-    `session` says who asks S3; by default boto3's own does.
+    `reference` is `s3://bucket/key`, or a path from the working directory, which on Lambda is the
+    function's folder. S3 does not send an object that still has this etag. `session` has the
+    credentials, by default boto3's own session.
     """
     if reference.startswith(_S3):
         bucket, _, key = reference.removeprefix(_S3).partition("/")
@@ -37,7 +37,7 @@ def rules_file(
 def _object(
     bucket: str, key: str, etag: str | None, session: "Session | None"
 ) -> RulesText | FileUnchanged | FileUnreadable:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in aws.py
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to load
 
     condition: dict[str, Any] = {} if etag is None else {"IfNoneMatch": etag}
     try:
@@ -54,9 +54,9 @@ def _object(
 
 @cache
 def _s3(session: "Session | None") -> "S3Client":
-    import boto3  # noqa: PLC0415 - as in aws.py
+    import boto3  # noqa: PLC0415 - slow to load
     from botocore.config import Config  # noqa: PLC0415 - likewise
 
-    # Nothing is shipped without the rules, so it is worth a second try.
+    # One retry, because nothing is shipped without the rules.
     config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
     return (session or boto3).client("s3", config=config)

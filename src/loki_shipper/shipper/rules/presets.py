@@ -1,7 +1,9 @@
-"""Rules for formats that AWS and others have fixed, as data: what a rules file could say too.
+"""Presets, as data: tables as in a rules file, for log formats of AWS and others.
 
-Unlike those of a rules file, these patterns are ours: each begins with `^` and is matched by
-Python's own engine, which needs no import and, on these, linear time; a test has RE2 agree.
+To add a preset, add an entry of `PRESETS`, a sample event and a section of `docs/rules.md`.
+
+Each pattern begins with `^` and runs on Python's engine, which needs no import. A test checks that
+RE2 takes each pattern too, and that none repeats a repeat, so that matching takes linear time.
 """
 
 from typing import Any
@@ -14,10 +16,10 @@ _REQUEST_ID = ["requestId", "request_id", "function_request_id", "AWSRequestId",
 
 
 class Preset(Struct, frozen=True):
-    """Tables as in a rules file, for these log groups unless the rule names others.
+    """Tables as in a rules file, for log groups unless the rule names others.
 
-    `options` are the words that each option may have, the first by default; `tables` are given for
-    an option's words in `only`, or always.
+    `options` are the words of each option; the first is the default. A table with `only` counts
+    only if each option in it has one of these words.
     """
 
     groups: tuple[str, ...]
@@ -26,7 +28,7 @@ class Preset(Struct, frozen=True):
 
 
 def _either(*patterns: str) -> str:
-    """Join patterns to one; of a group's name, what follows `__` only tells them apart."""
+    """Join patterns to one. A group's name gets `__` and the number of its pattern."""
     named = (text.replace(">", f"__{n}>") for n, text in enumerate(patterns))
     return f"^(?:{'|'.join(named)})"
 
@@ -69,9 +71,9 @@ _LAMBDA = Preset(
         },
         {
             "metadata": _either(
-                # Python's logging, and its exceptions that nobody caught.
+                # Python's logging, and uncaught exceptions.
                 rf"\[(?P<level>[A-Z]+)\](?:\t[^\t]*\t(?P<request_id>{_UUID})\t| )",
-                # Node.js, where a line of the initialisation has `undefined` for its request.
+                # Node.js, with `undefined` for the request id during initialisation.
                 rf"\d{{4}}-[\d:.T-]+Z\t(?:(?P<request_id>{_UUID})|undefined)\t(?P<level>[A-Z]+)\t",
                 # START, END, REPORT, a crash, a timeout.
                 rf"(?:(?:START |END |REPORT )?RequestId: |\d{{4}}-[\d:.T-]+Z )"
@@ -86,10 +88,10 @@ LEVEL = _either(
     r"\[(?P<level>[A-Z]+)\][\t ]",
     rf"\d{{4}}-[\d:.T-]+Z\t(?:{_UUID}|undefined)\t(?P<level>[A-Z]+)\t",
 )
-"""Where a line of a function that is no JSON says its level."""
+"""The level of a function's text line."""
 
-# What holds without a rules file: the time and the bytes of a request id, which is in the line
-# anyway, are for who asks for them.
+# The default without a rules file. It has no request id, which would cost time and bytes and is in
+# the line anyway.
 _LEVELS = Preset(
     groups=("/aws/lambda/*",),
     tables=(
@@ -150,7 +152,7 @@ _APIGATEWAY = Preset(
 _ECS = Preset(
     groups=("/ecs/*", "/aws/ecs/*"),
     tables=(
-        # FireLens; with the awslogs driver a line is the container's own.
+        # FireLens. The awslogs driver adds nothing to a container's line.
         {"label": {"ecs_cluster": "ecs_cluster"}, "at_most": 50},
         {
             "metadata": {
@@ -169,7 +171,7 @@ _ECS = Preset(
 _EKS = Preset(
     groups=("/aws/containerinsights/*", "/aws/eks/*"),
     tables=(
-        # Container Insights: Fluent Bit with its filter for Kubernetes.
+        # Container Insights: Fluent Bit with the Kubernetes filter.
         {"label": {"namespace": "kubernetes.namespace_name"}, "at_most": 100},
         {"label": {"container": "kubernetes.container_name"}, "at_most": 200},
         {
@@ -180,7 +182,7 @@ _EKS = Preset(
             }
         },
         {"unwrap": "log"},
-        # The control plane, and much that runs on it, logs as klog does.
+        # klog's lines, from the control plane and many controllers.
         {"metadata": r"^(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\."},
         {"metadata": {"level": _LEVEL, "request_id": _REQUEST_ID}},
     ),
