@@ -17,7 +17,7 @@ from loki_shipper.local.loki import Loki, Profile, start
 from loki_shipper.local.progress import Tell, on_stream
 from loki_shipper.local.receiver import Receiver, run_receiver
 from loki_shipper.redriver.metrics import metrics as redriver_metrics
-from loki_shipper.redriver.redrive import Redriven
+from loki_shipper.redriver.redrive import RedriveReport
 from loki_shipper.settings import settings
 from loki_shipper.shipper.shipper import Shipper
 from loki_shipper.subscriber.run.metrics import metrics as subscriber_metrics
@@ -140,7 +140,7 @@ def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tupl
         for metric in directive["Metrics"]
         if {*directive["Dimensions"][0]} == {"service", "stack"} and record["stack"] == "ours"
     }
-    redriven = redriver_metrics(Redriven(), now=datetime.now(UTC))
+    redriven = redriver_metrics(RedriveReport(), now=datetime.now(UTC))
     return (
         own
         | {("LokiShipper", "loki-shipper", name) for name, *_ in redriven}

@@ -33,7 +33,7 @@ from loki_shipper.local.query_loki import LokiError, query_range
 from loki_shipper.local.sample import from_lines, invocation_event
 from loki_shipper.model import Batch
 from loki_shipper.redriver.bucket import Bucket, Fault, Share, StoredObject, waiting
-from loki_shipper.redriver.effects import AT_ONCE, effects
+from loki_shipper.redriver.effects import CONCURRENT_LOG_GROUPS, redrive_effects
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.settings import settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
@@ -169,21 +169,21 @@ def _work(share: tuple[RatePlan, int]) -> Worked:
     worker = Share(number, plan.workers)
     bucket = _bucket({plan.key(n): plan.body(n) for n in range(plan.objects)}, plan)
     environ = {"LOKI_URL": plan.url, "LOKI_TENANT": _TENANT, "TAG_LABELS": "none"}
-    environment = Shipper(settings(environ), "", connections=AT_ONCE)
+    environment = Shipper(settings(environ), "", connections=CONCURRENT_LOG_GROUPS)
     deps = changed(environment.dependencies(lambda: 3600.0), put=_put)
     sent = Counter[int]()
 
     def send(batch: Batch) -> Answer | NoAnswer:
-        answer = deps.sink.send(batch)
+        answer = deps.delivery.send(batch)
         sent[answer.status if isinstance(answer, Answer) else 0] += 1
         return answer
 
-    counted = changed(deps, sink=changed(deps.sink, send=send))
+    counted = changed(deps, delivery=changed(deps.delivery, send=send))
     now = datetime.now(UTC)
     before, left, lines = time.process_time(), 1, 0
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENT_LOG_GROUPS) as pool:
         while left:
-            needed = effects(
+            needed = redrive_effects(
                 counted, bucket, workers=plan.workers, clock=time.monotonic, now=now, map=pool.map
             )
             run = redrive(waiting(bucket, now, share=worker), needed)

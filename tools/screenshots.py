@@ -25,7 +25,7 @@ from loki_shipper.local.loki import Loki, start
 from loki_shipper.local.progress import on_stream
 from loki_shipper.local.query_loki import LokiError
 from loki_shipper.redriver.metrics import metrics
-from loki_shipper.redriver.redrive import Redriven
+from loki_shipper.redriver.redrive import RedriveReport
 from loki_shipper.settings import settings
 from loki_shipper.shipper.sources.decode import decode
 
@@ -173,7 +173,7 @@ class _System:
                     "Timestamp": datetime.now(UTC) - timedelta(minutes=5),
                     "Value": value,
                 }
-                for name, _unit, value in metrics(Redriven(), now=datetime.now(UTC))
+                for name, _unit, value in metrics(RedriveReport(), now=datetime.now(UTC))
             ],
         )
 

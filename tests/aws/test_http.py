@@ -17,7 +17,7 @@ from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.aws import IndexReader, fetch_secret, fetch_tags, put_object
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, encode_index, index_key
-from loki_shipper.shipper.labels.tags import IndexUnchanged, Unavailable
+from loki_shipper.shipper.labels.tags import IndexUnchanged, TagsUnavailable
 from tests.pipeline.servers import closed
 
 ONCE = Aws(None, Bounds(connect=1, read=1, attempts=1))
@@ -86,14 +86,14 @@ def test_tags_are_read(here: LocalAws) -> None:
 @pytest.mark.parametrize(
     ("code", "answer"),
     [
-        ("ResourceNotFoundException", Unavailable(gone=True)),
-        ("AccessDeniedException", Unavailable(denied=True)),
-        ("UnrecognizedClientException", Unavailable(denied=True)),
-        ("ServiceUnavailableException", Unavailable()),
+        ("ResourceNotFoundException", TagsUnavailable(gone=True)),
+        ("AccessDeniedException", TagsUnavailable(denied=True)),
+        ("UnrecognizedClientException", TagsUnavailable(denied=True)),
+        ("ServiceUnavailableException", TagsUnavailable()),
     ],
 )
 def test_tags_that_cannot_be_read_say_why(
-    monkeypatch: pytest.MonkeyPatch, code: str, answer: Unavailable
+    monkeypatch: pytest.MonkeyPatch, code: str, answer: TagsUnavailable
 ) -> None:
     for name, operation in (("/g", "ListTagsForResource"), ("/g#1", "ListTagsLogGroup")):
         with answering((400, f'{{"__type":"{code}"}}'.encode())) as (url, asked):
@@ -187,7 +187,7 @@ def test_a_second_attempt_may_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("here")
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", closed())
-    assert fetch_tags("/g", HERE) == Unavailable()
+    assert fetch_tags("/g", HERE) == TagsUnavailable()
     assert IndexReader("bucket", "eu-central-1")("1") == IndexUnchanged()
     with pytest.raises(DeadLetterError, match="AWS cannot be reached"):
         put_object("bucket", "key", b"{}")

@@ -49,7 +49,7 @@ def test_an_event_is_explained_without_aws(run: Run) -> None:
     [
         pytest.param("a.b=1", {}, "label a_b", id="mended"),
         pytest.param("region=eu", {}, "label region", id="stronger than a built-in label"),
-        pytest.param("late=1", {}, "metadata tag_late  late is kept", id="late"),
+        pytest.param("late=1", {}, "metadata tag_late  late is reserved", id="late"),
         pytest.param("empty=", {}, "left out  its value is empty", id="empty"),
         pytest.param(
             "env=prod", {"TAG_LABELS": "team"}, "left out  TAG_LABELS does not list it", id="list"
@@ -60,11 +60,11 @@ def test_an_event_is_explained_without_aws(run: Run) -> None:
         pytest.param(
             "env=prod",
             {"STATIC_LABELS": "env=prod"},
-            "left out  static env says the same",
+            "left out  static env has the same value",
             id="same",
         ),
         pytest.param(
-            "zone=a", {"MAX_LABELS": "6"}, "metadata zone  no label is left", id="no room"
+            "zone=a", {"MAX_LABELS": "6"}, "metadata zone  MAX_LABELS is reached", id="no room"
         ),
     ],
 )

@@ -12,7 +12,7 @@ from loki_shipper.local.runtime_api import FunctionError
 from loki_shipper.model import Batch
 from loki_shipper.redriver.bucket import EVERYTHING, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
-from loki_shipper.redriver.effects import effects
+from loki_shipper.redriver.effects import redrive_effects
 from loki_shipper.redriver.metrics import metrics as redriver_metrics
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.settings import Settings
@@ -79,7 +79,7 @@ class Cloud:
         """Run the redriver as its schedule does."""
         bucket = self.bucket.bucket()
         before = read_cursor(bucket, EVERYTHING)
-        needed = effects(
+        needed = redrive_effects(
             self._around(seconds=282.0),
             bucket,
             workers=1,
@@ -93,14 +93,14 @@ class Cloud:
 
     def _around(self, seconds: float) -> ShipperDependencies:
         slept: list[float] = []
-        sink = DeliveryEffects(
+        delivery = DeliveryEffects(
             send=self._push,
             remaining=lambda: seconds - sum(slept),
             now=lambda: int(self.now.timestamp() * 1e9),
             sleep=slept.append,
             jitter=lambda longest: longest,
             renew=lambda: False,
-            plain=set(),
+            tenants_without_metadata=set(),
             late_minutes=30,
         )
         return ShipperDependencies(
@@ -109,7 +109,7 @@ class Cloud:
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _owner, _log_group: LogGroupTags({"team": "shop"}),
-            sink=sink,
+            delivery=delivery,
             put=lambda key, body: self.bucket.put(key, body, self.now),
         )
 

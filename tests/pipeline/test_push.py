@@ -19,7 +19,7 @@ from loki_shipper.model import Batch, Entry, LogEvent, Stream
 from loki_shipper.shipper.delivery.answer import MAX_BODY, Answer, NoAnswer
 from loki_shipper.shipper.delivery.encode import encode
 from loki_shipper.shipper.delivery.judge import Misconfigured, judge
-from loki_shipper.shipper.delivery.push import Access, connect, push
+from loki_shipper.shipper.delivery.push import LokiAccess, connect, push
 from tests.pipeline.servers import (
     Certificates,
     closed,
@@ -42,7 +42,7 @@ class Pusher:
     def __init__(self, url: str, **access: object) -> None:
         self.url = url + PATH
         self.session: requests.Session = connect(
-            Access(self.url, **({"headers": {}} | access))  # type: ignore[arg-type]
+            LokiAccess(self.url, **({"headers": {}} | access))  # type: ignore[arg-type]
         )
 
     def __call__(

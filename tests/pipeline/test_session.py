@@ -7,7 +7,7 @@ from loki_shipper.local.receiver import Receiver
 from loki_shipper.local.receiver import ScriptedAnswer as Scripted
 from loki_shipper.model import Batch, Entry, LogEvent, Stream
 from loki_shipper.shipper.delivery.answer import Answer
-from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.push import LokiAccess
 from loki_shipper.shipper.delivery.session import LokiSession
 
 BATCH = Batch(Stream(None, (("app", "a"),)), [Entry(5, "hello", (), LogEvent("", 0, ""))])
@@ -20,9 +20,9 @@ def test_what_another_thread_has_renewed_is_new_for_a_thread_that_was_refused(
     url = f"{receiver.url}/loki/api/v1/push"
     receiver.script(lambda push: Scripted(204 if push.headers["authorization"] == "new" else 401))
 
-    def read(*, fresh: bool) -> Access:
+    def read(*, fresh: bool) -> LokiAccess:
         assert fresh is (len(tokens) < 3)
-        return Access(url, {"Authorization": tokens.pop(0)})
+        return LokiAccess(url, {"Authorization": tokens.pop(0)})
 
     session = LokiSession(read, time.monotonic, connections=2)
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:

@@ -13,7 +13,7 @@ from loki_shipper.local.receiver import Receiver
 from loki_shipper.local.sample import Call, invocation_event, log_data
 from loki_shipper.model import LogData
 from loki_shipper.settings import Settings, settings
-from loki_shipper.shipper.delivery.credentials import Fetch, credentials
+from loki_shipper.shipper.delivery.credentials import FetchSecret, credentials
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects
 from loki_shipper.shipper.delivery.outcome import Report
@@ -49,7 +49,7 @@ class World:
         *,
         receiver: Receiver | None,
         environ: Mapping[str, str] | None = None,
-        fetch: Fetch = no_secret,
+        fetch: FetchSecret = no_secret,
         one_line_a_batch: bool = False,
         seconds: float = 40.0,
         real_sleep: bool = False,
@@ -69,7 +69,7 @@ class World:
         self._real_sleep = real_sleep
         self._clock = now
         self._late_minutes = late_minutes
-        self._plain: set[str | None] = set()
+        self._tenants_without_metadata: set[str | None] = set()
 
     def ship(self, data: LogData) -> Report:
         """Run one invocation on a payload."""
@@ -78,14 +78,14 @@ class World:
     def invoke(self, event: Any) -> Report:
         """Run one invocation, and check its books, its end in time and where each line is."""
         end = self._now() + self._seconds
-        sink = DeliveryEffects(
+        delivery = DeliveryEffects(
             send=lambda batch: self.session.send(batch, seconds=end - self._now()),
             remaining=lambda: end - self._now(),
             now=lambda: self._clock() * 1_000_000,
             sleep=self._sleep,
             jitter=lambda longest: longest,
             renew=self.session.renew,
-            plain=self._plain,
+            tenants_without_metadata=self._tenants_without_metadata,
             late_minutes=self._late_minutes,
         )
         deps = ShipperDependencies(
@@ -94,7 +94,7 @@ class World:
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _owner, _log_group: LogGroupTags(self.tags),
-            sink=sink,
+            delivery=delivery,
             put=None if self.bucket is None else self._put,
         )
         report = pipeline(event, deps)

@@ -9,8 +9,8 @@ from loki_shipper.local.sample import Call, invocation_event, log_data
 from loki_shipper.model import Batch
 from loki_shipper.redriver.bucket import EVERYTHING, Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
-from loki_shipper.redriver.effects import Effects, effects
-from loki_shipper.redriver.redrive import Redriven, redrive
+from loki_shipper.redriver.effects import RedriveEffects, redrive_effects
+from loki_shipper.redriver.redrive import RedriveReport, redrive
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
@@ -132,22 +132,22 @@ class World:
         cursor: Cursor = BEGINNING,
         now: datetime = NOW,
         **options: Any,
-    ) -> Redriven:
+    ) -> RedriveReport:
         self.memory.now = now
         needed = self.effects(now, share.workers)
         objects = waiting(needed.bucket, now, share=share, after=cursor.after)
         return redrive(objects, needed, cursor=cursor, **options)
 
-    def effects(self, now: datetime = NOW, workers: int = 1) -> Effects:
+    def effects(self, now: datetime = NOW, workers: int = 1) -> RedriveEffects:
         end = self.time + self.seconds
-        sink = DeliveryEffects(
+        delivery = DeliveryEffects(
             send=self._send,
             remaining=lambda: end - self.time,
             now=lambda: int(now.timestamp()) * 1_000_000_000,
             sleep=self._sleep,
             jitter=lambda longest: longest,
             renew=lambda: False,
-            plain=set(),
+            tenants_without_metadata=set(),
             late_minutes=self.settings.late_stream_minutes,
         )
         deps = ShipperDependencies(
@@ -156,10 +156,10 @@ class World:
             region="eu-central-1",
             own_log_group=None,
             tags=self._tags,
-            sink=sink,
+            delivery=delivery,
             put=self.memory.write,
         )
-        return effects(
+        return redrive_effects(
             deps, self.memory.bucket(), workers=workers, clock=lambda: self.time, now=now
         )
 

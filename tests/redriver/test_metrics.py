@@ -1,12 +1,12 @@
 """What a run did becomes metrics, every one of them every time."""
 
 from loki_shipper.redriver.metrics import metrics
-from loki_shipper.redriver.redrive import Redriven
+from loki_shipper.redriver.redrive import RedriveReport
 from tests.redriver.memory import AN_HOUR_AGO, NOW
 
 
 def test_a_run_is_counted() -> None:
-    run = Redriven(
+    run = RedriveReport(
         objects=7,
         lines=60,
         late=5,
@@ -29,4 +29,4 @@ def test_a_run_is_counted() -> None:
 
 
 def test_an_alarm_never_waits_for_the_first_failure() -> None:
-    assert [value for _, _, value in metrics(Redriven(), now=NOW)] == [0] * 8
+    assert [value for _, _, value in metrics(RedriveReport(), now=NOW)] == [0] * 8

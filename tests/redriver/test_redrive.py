@@ -21,7 +21,7 @@ from loki_shipper.redriver.bucket import (
     waiting,
 )
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
-from loki_shipper.redriver.redrive import Redriven, redrive
+from loki_shipper.redriver.redrive import RedriveReport, redrive
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from tests.redriver.memory import (
     A_WEEK_AGO,
@@ -63,7 +63,7 @@ def test_what_has_arrived_is_deleted() -> None:
     world = World(
         failed("09.00.01", "/b"), of_lambda("09.00.00", "/a"), of_lambda("09.00.02", "/c")
     )
-    assert world.run() == Redriven(objects=3, lines=3, late=3)
+    assert world.run() == RedriveReport(objects=3, lines=3, late=3)
     assert world.memory.objects == {}
 
 
@@ -79,7 +79,7 @@ def test_objects_of_one_log_group_travel_in_one_push() -> None:
 
 def test_what_is_refused_for_good_is_kept_and_its_neighbours_arrive() -> None:
     world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"), a=TOO_OLD)
-    assert world.run() == Redriven(objects=2, lines=1, late=1, rejected=1)
+    assert world.run() == RedriveReport(objects=2, lines=1, late=1, rejected=1)
     assert [key.partition("/")[0] for key in world.memory.objects] == ["rejected"]
 
 
@@ -101,7 +101,7 @@ def test_the_rest_of_what_arrived_in_part_waits_for_the_next_run() -> None:
 def test_a_control_message_is_deleted() -> None:
     control = invocation_event(LogData("CONTROL_MESSAGE", "", "", "", []))
     world = World(("failed/a", of(control)))
-    assert world.run() == Redriven(objects=1)
+    assert world.run() == RedriveReport(objects=1)
     assert world.memory.objects == {}
 
 
@@ -112,7 +112,7 @@ def test_what_has_not_arrived_stays_as_it_is() -> None:
     world = World(failed("09.00.00", "/a"), a=DOWN)
     before = dict(world.memory.objects)
     report = world.run()
-    assert replace(report, cursor=BEGINNING) == Redriven(
+    assert replace(report, cursor=BEGINNING) == RedriveReport(
         left=1, oldest=AN_HOUR_AGO, failures={"server_error": 1}
     )
     assert world.memory.objects == before
@@ -136,9 +136,9 @@ def test_what_is_gone_by_now_is_nobodys_loss() -> None:
 def test_what_is_ahead_of_the_clock_is_not_tried_before_its_time_and_holds_up_nobody() -> None:
     body = record("/a", at=NOW + timedelta(hours=2))
     world = World(("later/2026/11/20/2026-11-20T14.00.00-x.json", body), failed("09.00.00", "/b"))
-    assert world.run() == Redriven(objects=1, lines=1, late=1)
-    assert world.run(now=NOW + timedelta(minutes=119)) == Redriven()
-    assert world.run(now=NOW + timedelta(hours=2)) == Redriven(objects=1, lines=1)
+    assert world.run() == RedriveReport(objects=1, lines=1, late=1)
+    assert world.run(now=NOW + timedelta(minutes=119)) == RedriveReport()
+    assert world.run(now=NOW + timedelta(hours=2)) == RedriveReport(objects=1, lines=1)
     assert world.memory.objects == {}
 
 
@@ -263,12 +263,12 @@ def test_objects_that_fail_together_are_tried_one_by_one() -> None:
     assert sum(key.endswith("09.00.01-a_g.json") for key in world.memory.objects) == 1
 
 
-def runs(world: World, count: int, **options: Any) -> Redriven:
+def runs(world: World, count: int, **options: Any) -> RedriveReport:
     """Run so often, one after the other, with a new line for each run."""
-    report = Redriven()
+    report = RedriveReport()
     for number in range(count):
         world.memory.put(*of_lambda(f"10.00.{number:02}", "/a/good"))
-        report = world.run(cursor=report.cursor, is_patient=False, **options)
+        report = world.run(cursor=report.cursor, skip_old=False, **options)
     return report
 
 
@@ -281,7 +281,7 @@ def test_what_fails_alone_in_twelve_runs_in_which_others_arrive_is_set_aside_aft
     assert (report.set_aside, report.left, world.memory.moved) == (0, 1, [])
     assert report.cursor.doubts == {key: 11}
     world.memory.put(*of_lambda("10.00.59", "/a/good"))
-    report = world.run(cursor=report.cursor, is_patient=False)
+    report = world.run(cursor=report.cursor, skip_old=False)
     assert (report.set_aside, report.left) == (1, 0)
     kept = key.replace("failed/", "rejected/")
     assert world.memory.moved == [(key, kept, "server_error")]
@@ -294,7 +294,7 @@ def test_it_is_not_set_aside_when_it_gets_through_in_the_end() -> None:
     world.decide = poison
     report = runs(world, 11)
     world.decide = None
-    report = world.run(cursor=report.cursor, is_patient=False)
+    report = world.run(cursor=report.cursor, skip_old=False)
     assert (report.objects, report.cursor.doubts, world.memory.objects) == (1, {}, {})
 
 
@@ -357,7 +357,7 @@ def test_what_is_poisonous_forever_stops_nobody_forever() -> None:
         world.memory.put(*failed("08.00.00", f"/a/p{day}", "poison"), now - timedelta(hours=1))
         for number in range(15):
             world.memory.put(*of_lambda(f"09.00.{number}", f"/a/{day}"), now - timedelta(hours=1))
-            report = world.run(now=now, cursor=cursor, is_patient=False)
+            report = world.run(now=now, cursor=cursor, skip_old=False)
             cursor = report.cursor
         assert len(world.memory.keys("aws/")) == 0
     assert len(world.memory.keys("failed/")) <= 2
@@ -401,7 +401,7 @@ def test_what_cannot_be_read_for_a_day_is_set_aside_where_that_is_possible() -> 
         move=lambda key, *_: None if reads[key] == "InternalError" else Fault("AccessDenied"),
     )
     report = redrive(
-        waiting(bucket, NOW, share=EVERYTHING), replace(needed, bucket=bucket), is_patient=False
+        waiting(bucket, NOW, share=EVERYTHING), replace(needed, bucket=bucket), skip_old=False
     )
     assert (report.set_aside, report.left) == (1, 1)
     assert report.faults == {"InternalError": 1, "AccessDenied": 2}
@@ -485,7 +485,7 @@ def test_what_has_waited_for_a_day_is_looked_at_in_one_run_of_twelve() -> None:
 def test_by_hand_everything_is_looked_at() -> None:
     world = World()
     old(world, *(failed(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(120)))
-    assert world.run(is_patient=False).objects == 120
+    assert world.run(skip_old=False).objects == 120
 
 
 # Bounds
@@ -545,7 +545,7 @@ def run_slowly(
     seconds: float = 60.0,
     is_rejected: bool = False,
     **options: Any,
-) -> Redriven:
+) -> RedriveReport:
     """Run on a bucket in which a move, and a read of 32 objects, take so many seconds."""
     world.seconds = seconds
     needed = world.effects()
@@ -561,7 +561,7 @@ def run_slowly(
     bucket = replace(needed.bucket, move=moved, read=bodies)
     objects = rejected(bucket) if is_rejected else waiting(bucket, NOW, share=EVERYTHING)
     effects = replace(needed, bucket=bucket)
-    return redrive(objects, effects, is_patient=False, **options)
+    return redrive(objects, effects, skip_old=False, **options)
 
 
 def test_an_object_that_ran_out_of_time_is_no_failure_of_lokis() -> None:
@@ -592,8 +592,8 @@ def test_as_many_as_there_are_is_no_limit() -> None:
 
 def test_tells_of_its_progress() -> None:
     world = World(*(failed(f"{n // 60:02}.{n % 60:02}.00", f"/g/{n}") for n in range(600)))
-    told: list[Redriven] = []
-    world.run(tell=told.append)
+    told: list[RedriveReport] = []
+    world.run(on_progress=told.append)
     assert [each.objects for each in told] == [256, 512, 600]
 
 
@@ -647,7 +647,7 @@ def test_twenty_thousand_objects_are_never_in_memory_together() -> None:
 # By hand: what was rejected
 
 
-def redrive_rejected(world: World) -> Redriven:
+def redrive_rejected(world: World) -> RedriveReport:
     needed = world.effects()
     return redrive(rejected(needed.bucket), needed)
 

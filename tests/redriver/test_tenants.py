@@ -24,17 +24,17 @@ def tenants(clock: Clock) -> Tenants:
 
 
 def test_a_tenant_is_open_until_something_is_heard_of_it(tenants: Tenants) -> None:
-    assert tenants.closed("a") is None
-    assert tenants.closed(None) is None
+    assert tenants.closed_reason("a") is None
+    assert tenants.closed_reason(None) is None
 
 
 @pytest.mark.parametrize("reason", ["blocked", "denied", "tenant", "status_404", "not_loki"])
 def test_a_tenant_that_is_refused_is_closed_for_the_run(
     tenants: Tenants, clock: Clock, reason: str
 ) -> None:
-    tenants.answered("a", reason)
+    tenants.on_answer("a", reason)
     clock.now += 900
-    assert (tenants.closed("a"), tenants.closed("b")) == (reason, None)
+    assert (tenants.closed_reason("a"), tenants.closed_reason("b")) == (reason, None)
     assert is_of_tenant(reason)
 
 
@@ -42,29 +42,29 @@ def test_a_tenant_that_is_refused_is_closed_for_the_run(
 def test_a_tenant_over_its_limits_is_closed_for_a_minute(
     tenants: Tenants, clock: Clock, reason: str
 ) -> None:
-    tenants.answered("a", reason)
+    tenants.on_answer("a", reason)
     clock.now += 59
-    assert tenants.closed("a") == reason
+    assert tenants.closed_reason("a") == reason
     clock.now += 1
-    assert tenants.closed("a") is None
+    assert tenants.closed_reason("a") is None
 
 
 def test_three_failures_in_a_row_close_a_tenant_for_a_minute(
     tenants: Tenants, clock: Clock
 ) -> None:
     for _ in range(2):
-        tenants.answered("a", "server_error")
-    assert tenants.closed("a") is None
-    tenants.answered("a", "read_timeout")
-    assert tenants.closed("a") == CLOSED
+        tenants.on_answer("a", "server_error")
+    assert tenants.closed_reason("a") is None
+    tenants.on_answer("a", "read_timeout")
+    assert tenants.closed_reason("a") == CLOSED
     clock.now += 60
-    assert tenants.closed("a") is None
+    assert tenants.closed_reason("a") is None
 
 
 def test_what_loki_takes_forgives_a_tenants_failures(tenants: Tenants) -> None:
     for answer in ("server_error", "server_error", None, "server_error", "server_error"):
-        tenants.answered("a", answer)
-    assert tenants.closed("a") is None
+        tenants.on_answer("a", answer)
+    assert tenants.closed_reason("a") is None
     assert tenants.accepted == {"a": 1}
 
 
@@ -73,10 +73,10 @@ def test_after_three_failures_in_a_row_of_anybody_the_next_tenant_has_but_one(
 ) -> None:
     """Loki may be down: with twenty tenants, three tries of each would take the whole run."""
     for _ in range(3):
-        tenants.answered("a", "no_connection")
-    tenants.answered("b", "no_connection")
-    assert tenants.closed("b") == CLOSED
-    tenants.answered("c", None)
-    tenants.answered("d", "no_connection")
-    assert tenants.closed("d") is None
+        tenants.on_answer("a", "no_connection")
+    tenants.on_answer("b", "no_connection")
+    assert tenants.closed_reason("b") == CLOSED
+    tenants.on_answer("c", None)
+    tenants.on_answer("d", "no_connection")
+    assert tenants.closed_reason("d") is None
     assert not is_of_tenant("no_connection")

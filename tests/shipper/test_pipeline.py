@@ -48,14 +48,14 @@ class World:
             region="eu-central-1",
             own_log_group=self.own_log_group,
             tags=lambda _owner, _log_group: LogGroupTags(self.tags, known=self.tags_are_known),
-            sink=DeliveryEffects(
+            delivery=DeliveryEffects(
                 send=self._send,
                 remaining=lambda: next(self.seconds),
                 now=lambda: NOW * 1_000_000,
                 sleep=lambda _: None,
                 jitter=lambda _: 0.0,
                 renew=lambda: False,
-                plain=set(),
+                tenants_without_metadata=set(),
                 late_minutes=30,
             ),
             put=None if self.bucket is None else self._put,

@@ -17,8 +17,8 @@ from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import Batch, LogData, LogEvent
 from loki_shipper.redriver.bucket import Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
-from loki_shipper.redriver.effects import AT_ONCE, effects
-from loki_shipper.redriver.redrive import Redriven, redrive
+from loki_shipper.redriver.effects import CONCURRENT_LOG_GROUPS, redrive_effects
+from loki_shipper.redriver.redrive import RedriveReport, redrive
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects
@@ -112,7 +112,7 @@ class Clock(Struct):
 
     def map[T, R](self, function: Callable[[T], R], values: Sequence[T]) -> list[R]:
         """Call a function on several values in as many threads as the redriver has."""
-        threads = [self()] * AT_ONCE
+        threads = [self()] * CONCURRENT_LOG_GROUPS
         results = []
         for value in values:
             self.clocks.set(self.number, heapq.heappop(threads))
@@ -313,11 +313,11 @@ class Simulation:
         self.s3 = S3()
         self.loki = loki
         self.workers = workers
-        self.last: dict[int, Redriven] = {}
+        self.last: dict[int, RedriveReport] = {}
         self.longest = 0.0
         self.minutes_of_lambda = 0.0
         self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._plain: set[str | None] = set()
+        self._tenants_without_metadata: set[str | None] = set()
 
     def at(self, when: timedelta, act: Callable[[], None]) -> None:
         heapq.heappush(self._due, (when.total_seconds(), len(self._due), act))
@@ -352,7 +352,7 @@ class Simulation:
         def work(clock: Clock) -> None:
             began = clock()
             bucket, now = self.s3.bucket(clock), START + timedelta(seconds=began)
-            needed = effects(
+            needed = redrive_effects(
                 self._around(clock, began + RUN_SECONDS - RESERVE),
                 bucket,
                 workers=share.workers,
@@ -375,14 +375,14 @@ class Simulation:
             clock.sleep(WRITE)
             self.s3.put(key, body, clock())
 
-        sink = DeliveryEffects(
+        delivery = DeliveryEffects(
             send=lambda batch: self.loki.push(batch, clock),
             remaining=lambda: end - clock(),
             now=lambda: int((START.timestamp() + clock()) * SECOND),
             sleep=clock.sleep,
             jitter=lambda longest: longest / 2,
             renew=lambda: False,
-            plain=self._plain,
+            tenants_without_metadata=self._tenants_without_metadata,
             late_minutes=30,
         )
         return ShipperDependencies(
@@ -395,7 +395,7 @@ class Simulation:
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _, log_group: LogGroupTags({"tenant": log_group.split("/")[1]}),
-            sink=sink,
+            delivery=delivery,
             put=put,
         )
 

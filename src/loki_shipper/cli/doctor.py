@@ -33,7 +33,7 @@ from loki_shipper.doctor.stack import DoctorClients, check_stack, read_stack
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.delivery.credentials import credentials
-from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.push import LokiAccess
 
 _STYLES = {Level.OK: "bold green", Level.WARN: "bold yellow", Level.WRONG: "bold red"}
 _FROM_HERE = {"dns", "tcp", "tls", "write"}
@@ -147,7 +147,7 @@ def _of_loki(
             yield finding
 
 
-def _in_the_clear(access: Access) -> Finding | None:
+def _in_the_clear(access: LokiAccess) -> Finding | None:
     if access.headers and access.url.startswith("http:"):
         return warning("secret", "credentials travel over http, unencrypted", "use https")
     return ok("secret", "readable") if access.headers else None

@@ -52,9 +52,9 @@ def explained(
     candidates = label_candidates(data, tags, region=region, settings=settings)
     rows = [
         DecisionRow(
-            decision.claim.origin,
-            decision.claim.key,
-            decision.claim.value,
+            decision.candidate.origin,
+            decision.candidate.key,
+            decision.candidate.value,
             decision.place,
             decision.name,
             decision.why,

@@ -36,8 +36,8 @@ from loki_shipper.redriver.bucket import (
     rejected,
     waiting,
 )
-from loki_shipper.redriver.effects import Effects, effects
-from loki_shipper.redriver.redrive import Redriven
+from loki_shipper.redriver.effects import RedriveEffects, redrive_effects
+from loki_shipper.redriver.redrive import RedriveReport
 from loki_shipper.redriver.redrive import redrive as run
 from loki_shipper.redriver.s3 import s3
 from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
@@ -228,7 +228,9 @@ def _settings(place: RedriveSource, loki: str | None) -> Settings:
     return settings(environ if loki is None else {**environ, "LOKI_URL": loki})
 
 
-def _effects(place: RedriveSource, loki: str | None, bucket: Bucket, now: datetime) -> Effects:
+def _effects(
+    place: RedriveSource, loki: str | None, bucket: Bucket, now: datetime
+) -> RedriveEffects:
     try:
         configured = _settings(place, loki)
         _refuse_file_of_function(configured.rules, place)
@@ -239,7 +241,7 @@ def _effects(place: RedriveSource, loki: str | None, bucket: Bucket, now: dateti
         deps = environment.dependencies(lambda: _SECONDS)
     except SettingsError as error:
         raise InputError(f"correct --loki or the settings of {place.whose}: {error}") from None
-    return effects(deps, bucket, workers=1, clock=time.monotonic, now=now)
+    return redrive_effects(deps, bucket, workers=1, clock=time.monotonic, now=now)
 
 
 def _refuse_file_of_function(rules: str | None, place: RedriveSource) -> None:
@@ -253,8 +255,8 @@ def _refuse_file_of_function(rules: str | None, place: RedriveSource) -> None:
 
 
 def _run(
-    stored: Callable[[], Iterator[StoredObject]], needed: Effects, *, limit: int | None
-) -> Redriven:
+    stored: Callable[[], Iterator[StoredObject]], needed: RedriveEffects, *, limit: int | None
+) -> RedriveReport:
     console = Console(stderr=True)
     columns = (
         BarColumn(),
@@ -269,11 +271,11 @@ def _run(
         total = sum(1 for _ in stored()) if console.is_terminal else None
         task = bar.add_task("", total=total)
 
-        def tell(so_far: Redriven) -> None:
+        def tell(so_far: RedriveReport) -> None:
             done = so_far.objects + so_far.set_aside + so_far.left
             bar.update(task, completed=done, description=f"{so_far.lines:,} lines")
 
-        return run(stored(), needed, limit=limit, is_patient=False, tell=tell)
+        return run(stored(), needed, limit=limit, skip_old=False, on_progress=tell)
 
 
 def _waits(stored: Iterable[StoredObject]) -> Waits:
@@ -293,7 +295,7 @@ def _foretold(waits: Waits, now: datetime) -> str:
     )
 
 
-def _told(report: Redriven) -> str:
+def _told(report: RedriveReport) -> str:
     lines = f"{report.lines:,} lines delivered, {report.late:,} of them late"
     told = f"redriven {_objects(report.objects)}: {lines}, {report.rejected:,} rejected"
     if report.set_aside:
@@ -301,7 +303,7 @@ def _told(report: Redriven) -> str:
     return told
 
 
-def _blame(report: Redriven, now: datetime) -> str:
+def _blame(report: RedriveReport, now: datetime) -> str:
     assert report.oldest is not None
     reasons = sorted((report.failures | report.faults).items())
     failures = ", ".join(f"{reason} ({n} times)" for reason, n in reasons)
@@ -321,7 +323,7 @@ def _age(age: timedelta) -> str:
     )
 
 
-def _as_object(bucket: str, report: Redriven | Waits) -> dict[str, Any]:
+def _as_object(bucket: str, report: RedriveReport | Waits) -> dict[str, Any]:
     told = to_builtins(report)
     # It is for the stack's own next run.
     told.pop("cursor", None)

@@ -33,7 +33,7 @@ from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper.aws import fetch_secret
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.encode import label_set
-from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.push import LokiAccess
 
 _INTERVAL = 1.0
 _COMPARE_INTERVAL = 2.0
@@ -171,7 +171,7 @@ def _query(
     )
 
 
-def _access(configured: Settings, session: Callable[[], CommandSession]) -> Access:
+def _access(configured: Settings, session: Callable[[], CommandSession]) -> LokiAccess:
     try:
         return credentials(configured, lambda name: fetch_secret(name, session=session()))
     except (SettingsError, BotoCoreError, ClientError) as error:

@@ -15,7 +15,7 @@ from loki_shipper.model import Batch
 from loki_shipper.settings import PUSH_PATH
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.encode import encode
-from loki_shipper.shipper.delivery.push import Access, connect, push
+from loki_shipper.shipper.delivery.push import LokiAccess, connect, push
 
 _SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
@@ -66,7 +66,7 @@ class LokiProbe(Struct, frozen=True):
 
 
 def loki_probe(
-    access: Access, tenant: str | None, headers: Mapping[str, str] | None = None
+    access: LokiAccess, tenant: str | None, headers: Mapping[str, str] | None = None
 ) -> LokiProbe:
     """Open the way to a Loki; queries have these headers too."""
     session = connect(access)
@@ -120,7 +120,7 @@ def _connected(target: LokiAddress) -> socket.socket:
         raise UnreachableError("unreachable", error.strerror or "") from None
 
 
-def _shake_hands(target: LokiAddress, access: Access) -> float | None:
+def _shake_hands(target: LokiAddress, access: LokiAccess) -> float | None:
     # The authorities that requests trusts, and so the shipper.
     context = ssl.create_default_context(cafile=access.ca or DEFAULT_CA_BUNDLE_PATH)
     if access.client is not None:

@@ -15,7 +15,7 @@ from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects
 from loki_shipper.shipper.delivery.outcome import Report
-from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.push import LokiAccess
 from loki_shipper.shipper.delivery.session import LokiSession
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags
@@ -89,7 +89,7 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
         region=region,
         own_log_group=None,
         tags=lambda _owner, _log_group: LogGroupTags(tags),
-        sink=DeliveryEffects(
+        delivery=DeliveryEffects(
             send=send,
             remaining=remaining,
             # What is only shown is shown as if it had been logged just now.
@@ -97,7 +97,7 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
             sleep=time.sleep,
             jitter=partial(random.uniform, 0),
             renew=(lambda: False) if way is None else way.renew,
-            plain=set(),
+            tenants_without_metadata=set(),
             late_minutes=settings.late_stream_minutes,
         ),
         put=None,
@@ -112,7 +112,7 @@ def connected(settings: Settings, aws_session: "AwsSession | None" = None) -> Lo
     Raises SettingsError for its secrets, and what boto3 raises where no client can be made.
     """
 
-    def access(*, fresh: bool) -> Access:
+    def access(*, fresh: bool) -> LokiAccess:
         return credentials(settings, partial(aws.fetch_secret, fresh=fresh, session=aws_session))
 
     session = LokiSession(access, time.monotonic)

@@ -9,8 +9,8 @@ from loki_shipper.model import LogData
 from loki_shipper.redriver.bucket import StoredObject
 from loki_shipper.redriver.tenants import CLOSED, is_of_tenant
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject
-from loki_shipper.shipper.delivery.keep import keep
 from loki_shipper.shipper.delivery.outcome import Shipped
+from loki_shipper.shipper.delivery.undelivered import save_undelivered
 
 OUT_OF_TIME = "out_of_time"
 
@@ -81,7 +81,7 @@ def _kept(item: Item, shipped: list[Shipped], put: PutObject) -> AttemptResult:
         written.add(key)
 
     try:
-        kept = [keep(each, recorded, is_held=True) for each in shipped]
+        kept = [save_undelivered(each, recorded, in_bucket=True) for each in shipped]
     except DeadLetterError:
         return Unkept()
     if reasons := tuple(dict.fromkeys(chain.from_iterable(kept))):

@@ -14,7 +14,7 @@ from loki_shipper.redriver.tenants import Tenants
 from loki_shipper.shipper.delivery.dead_letters import PutObject
 from loki_shipper.shipper.pipeline import ShipperDependencies, ship
 
-AT_ONCE = 8
+CONCURRENT_LOG_GROUPS = 8
 """Log groups that a run ships at the same time: most of a push is waiting for Loki."""
 
 
@@ -26,7 +26,7 @@ class Map(Protocol):
         ...
 
 
-class Effects(Struct, frozen=True):
+class RedriveEffects(Struct, frozen=True):
     """The effects that redriving needs, and the time at which the run began.
 
     `tenants` must hear what Loki answers to what `ship` pushes. `put` writes to the bucket.
@@ -42,7 +42,7 @@ class Effects(Struct, frozen=True):
     map: Map
 
 
-def effects(  # noqa: PLR0913 - each is an effect or a bound
+def redrive_effects(  # noqa: PLR0913 - each is an effect or a bound
     deps: ShipperDependencies,
     bucket: Bucket,
     *,
@@ -50,26 +50,32 @@ def effects(  # noqa: PLR0913 - each is an effect or a bound
     clock: Callable[[], float],
     now: datetime,
     map: Map = map,  # noqa: A002 - it is what Python's own does, or does it at once
-) -> Effects:
+) -> RedriveEffects:
     """Give the effects of one of several workers, which push at a common pace.
 
     `deps` must have a bucket to write to. `clock` is in seconds.
     """
     assert deps.put is not None
-    sink, tenants = deps.sink, Tenants(clock)
+    delivery, tenants = deps.delivery, Tenants(clock)
     pace = PushPace(
-        sink.send, workers=workers, clock=clock, sleep=sink.sleep, remaining=sink.remaining
+        delivery.send,
+        workers=workers,
+        clock=clock,
+        sleep=delivery.sleep,
+        remaining=delivery.remaining,
     )
     paced = replace(
         deps,
-        sink=replace(sink, send=pace, closed=tenants.closed, answered=tenants.answered),
+        delivery=replace(
+            delivery, send=pace, closed_reason=tenants.closed_reason, on_answer=tenants.on_answer
+        ),
     )
-    return Effects(
+    return RedriveEffects(
         bucket=bucket,
         ship=lambda payloads: ship(payloads, paced),
         put=deps.put,
         tenants=tenants,
-        remaining=sink.remaining,
+        remaining=delivery.remaining,
         now=now,
         map=map,
     )

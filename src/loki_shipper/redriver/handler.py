@@ -15,7 +15,7 @@ from msgspec import ValidationError, convert, to_builtins
 from loki_shipper.emf import FunctionLog
 from loki_shipper.redriver.bucket import EVERYTHING, Share, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
-from loki_shipper.redriver.effects import AT_ONCE, effects
+from loki_shipper.redriver.effects import CONCURRENT_LOG_GROUPS, redrive_effects
 from loki_shipper.redriver.metrics import metrics
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.redriver.s3 import s3
@@ -26,7 +26,7 @@ from loki_shipper.shipper.shipper import Shipper
 if TYPE_CHECKING:
     from loki_shipper.context import Context
     from loki_shipper.redriver.bucket import Bucket
-    from loki_shipper.redriver.redrive import Redriven
+    from loki_shipper.redriver.redrive import RedriveReport
 
 _RESERVE = 20.0
 """Seconds kept back from delivering, to empty the bucket and to say what was done."""
@@ -46,8 +46,8 @@ def handle(event: Any, context: Context) -> Any:
 
     before = read_cursor(bucket, share)
     objects = waiting(bucket, now, share=share, after=before.after)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        needed = effects(
+    with ThreadPoolExecutor(CONCURRENT_LOG_GROUPS) as pool:
+        needed = redrive_effects(
             environment.dependencies(remaining),
             bucket,
             workers=share.workers,
@@ -75,11 +75,11 @@ def _wired(function_arn: str) -> tuple[Bucket, Shipper, str | None]:
     configured = settings(os.environ)
     if configured.bucket is None:
         raise SettingsError("BUCKET is not set: there is nothing to redrive from")
-    environment = Shipper(configured, function_arn, connections=AT_ONCE)
+    environment = Shipper(configured, function_arn, connections=CONCURRENT_LOG_GROUPS)
     return s3(configured.bucket), environment, configured.stack
 
 
-def _told(run: Redriven, stack: str | None) -> Any:
+def _told(run: RedriveReport, stack: str | None) -> Any:
     told: dict[str, Any] = to_builtins(run)
     # It is for the next run only, and may name a thousand objects.
     del told["cursor"]

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from loki_shipper.redriver.redrive import Redriven
+from loki_shipper.redriver.redrive import RedriveReport
 
 
-def metrics(run: Redriven, *, now: datetime) -> Iterator[tuple[str, str, float]]:
+def metrics(run: RedriveReport, *, now: datetime) -> Iterator[tuple[str, str, float]]:
     """Give each metric's name, CloudWatch unit and value; every one is there every time."""
     yield "ObjectsRedriven", "Count", run.objects
     yield "ObjectsSetAside", "Count", run.set_aside

@@ -38,7 +38,7 @@ from loki_shipper.redriver.attempt import (
 )
 from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, StoredObject, dated
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
-from loki_shipper.redriver.effects import Effects
+from loki_shipper.redriver.effects import RedriveEffects
 from loki_shipper.redriver.record import NotARecordError, read_log_data
 
 _MAX_BYTES = 16 * 1024 * 1024
@@ -78,7 +78,7 @@ type Ending = Literal["done", "deadline", "limit", "loki_down", "bucket"]
 bucket to read from or to write to."""
 
 
-class Redriven(Struct, frozen=True, kw_only=True):
+class RedriveReport(Struct, frozen=True, kw_only=True):
     """What a run did.
 
     `objects` were shipped and deleted: `lines` of theirs were delivered, of those `late` to late
@@ -103,26 +103,26 @@ class Redriven(Struct, frozen=True, kw_only=True):
 
 def redrive(  # noqa: PLR0913 - each is an effect or a bound
     waiting: Iterable[StoredObject],
-    effects: Effects,
+    effects: RedriveEffects,
     *,
     cursor: Cursor = BEGINNING,
     limit: int | None = None,
-    is_patient: bool = True,
-    tell: Callable[[Redriven], None] = lambda _: None,
-) -> Redriven:
-    """Ship objects in the order in which they come, until something says to stop.
+    skip_old: bool = True,
+    on_progress: Callable[[RedriveReport], None] = lambda _: None,
+) -> RedriveReport:
+    """Ship objects in their order, until the run has to stop, and report.
 
-    `cursor` is what the run before left, `limit` the most objects to take. Not `is_patient`: every
-    object has its turn in this run. `tell` hears of the progress. Raises BucketError where the
-    bucket cannot be listed.
+    `cursor` is the last run's, `limit` the most objects to take. `skip_old`: try objects that have
+    been in the bucket for a day in one run of twelve only. `on_progress` is called with the report
+    so far. Raises BucketError if the bucket cannot be listed.
     """
-    run = _RedriveRun(effects, cursor, is_patient=is_patient)
+    run = _RedriveRun(effects, cursor, skip_old=skip_old)
     objects = iter(waiting)
     for chunk in _chunks(islice(objects, limit)):
         if not run.may_go_on():
             break
         run.take(chunk)
-        tell(run.so_far())
+        on_progress(run.so_far())
     run.end(next(objects, None) if limit is not None else None)
     return run.so_far()
 
@@ -143,12 +143,12 @@ def _chunks(waiting: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
 class _RedriveRun:
     """What one run has done and learnt."""
 
-    def __init__(self, effects: Effects, cursor: Cursor, *, is_patient: bool) -> None:
+    def __init__(self, effects: RedriveEffects, cursor: Cursor, *, skip_old: bool) -> None:
         self._effects = effects
         self._bucket = effects.bucket
         self._now = effects.now
-        self._is_patient = is_patient
-        self._sum = Redriven()
+        self._is_patient = skip_old
+        self._sum = RedriveReport()
         self._failures = Counter[str]()
         self._faults = Counter[str]()
         self._in_a_row = Counter[str]()
@@ -158,7 +158,7 @@ class _RedriveRun:
         self._last = ""
         self._ended: Ending = "done"
 
-    def so_far(self) -> Redriven:
+    def so_far(self) -> RedriveReport:
         """Report."""
         return replace(
             self._sum,

@@ -34,17 +34,17 @@ class Tenants:
         self._lock = Lock()
         self.accepted: dict[str | None, int] = {}
 
-    def closed(self, tenant: str | None) -> str | None:
+    def closed_reason(self, tenant: str | None) -> str | None:
         """Give the reason why nothing is to be sent to a tenant now; None: it may be."""
         reason, until = self._closed.get(tenant, ("", 0.0))
         return reason if self._clock() < until else None
 
-    def answered(self, tenant: str | None, reason: str | None) -> None:
+    def on_answer(self, tenant: str | None, reason: str | None) -> None:
         """Note that Loki dealt with a batch (None), or why the batch was given up."""
         with self._lock:
-            self._answered(tenant, reason)
+            self._record(tenant, reason)
 
-    def _answered(self, tenant: str | None, reason: str | None) -> None:
+    def _record(self, tenant: str | None, reason: str | None) -> None:
         if reason is None:
             self._failures.pop(tenant, None)
             self._failures_in_a_row = 0

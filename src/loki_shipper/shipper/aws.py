@@ -14,7 +14,7 @@ from loki_shipper.aws.http import Aws, AwsHttpError, Bounds
 from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.labels.tag_index import decode_index, index_key
-from loki_shipper.shipper.labels.tags import IndexUnchanged, Unavailable
+from loki_shipper.shipper.labels.tags import IndexUnchanged, TagsUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +32,13 @@ _TWICE = Bounds(connect=1, read=2, attempts=2)
 
 def fetch_tags(
     log_group: str, origin: Origin, session: Session | None = None
-) -> Mapping[str, str] | Unavailable:
+) -> Mapping[str, str] | TagsUnavailable:
     """Ask CloudWatch Logs for a log group's tags, once, for two seconds at most."""
     try:
         return _list_tags(Aws(session, _ONCE), log_group, origin)
     except AwsHttpError as error:
         gone = error.code == "ResourceNotFoundException"
-        return Unavailable(denied=error.code in _DENIED, gone=gone)
+        return TagsUnavailable(denied=error.code in _DENIED, gone=gone)
 
 
 def _list_tags(aws: Aws, log_group: str, origin: Origin) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From a report to the metrics of one invocation."""
+"""Gives the metrics of one invocation."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ _OF_SHIPPERS = ("own_log_group", "shipper_log_group")
 def metrics(report: Report, *, now: float) -> Iterator[tuple[str, str, float]]:
     """Give each metric's name, CloudWatch unit and value; `now` is in seconds since 1970.
 
-    `LinesOfShippers` are among the dropped: they come from log groups of Loki-Shippers. Every
-    counter is there every time, so that an alarm never waits for its first fault.
+    `LinesOfShippers` come from log groups of Loki-Shippers, and are dropped. Every counter has a
+    value in every invocation, so that an alarm has data before the first fault.
     """
     yield "LinesReceived", "Count", report.received
     yield "LinesDelivered", "Count", report.delivered

@@ -13,7 +13,6 @@ from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.batch import batch
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject, write_undecodable
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects, deliver
-from loki_shipper.shipper.delivery.keep import keep, not_delivered
 from loki_shipper.shipper.delivery.outcome import (
     Deferred,
     Errored,
@@ -26,8 +25,9 @@ from loki_shipper.shipper.delivery.outcome import (
     settle_each,
     total,
 )
+from loki_shipper.shipper.delivery.undelivered import not_delivered, save_undelivered
 from loki_shipper.shipper.entries.transform import OutOfTimeError, RuleState, transform
-from loki_shipper.shipper.labels.decide import Unowned, label_stream
+from loki_shipper.shipper.labels.decide import MissingTenant, label_stream
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.sources.event import Record, read_records
 
@@ -46,7 +46,7 @@ class ShipperDependencies(Struct, frozen=True):
     region: str
     own_log_group: str | None
     tags: Callable[[str, str], LogGroupTags]
-    sink: DeliveryEffects
+    delivery: DeliveryEffects
     put: PutObject | None
 
 
@@ -72,7 +72,7 @@ def ship(payloads: Sequence[LogData], deps: ShipperDependencies) -> list[Shipped
     prepared = [_prepare(data, deps) for data in payloads]
     kept_back = (outcome for each in prepared for outcome in each.kept_back)
     batches = _batches(prepared, deps.settings.max_batch_bytes)
-    outcomes = chain(kept_back, deliver(batches, deps.sink))
+    outcomes = chain(kept_back, deliver(batches, deps.delivery))
     if len(prepared) == 1:
         settled = {0: settle(outcomes)}
     else:
@@ -96,7 +96,7 @@ def _keep(record: Record, shipped: list[Shipped], put: PutObject | None) -> Repo
 
 def _keep_payload(shipped: Shipped, put: PutObject | None) -> Report:
     try:
-        reasons = keep(shipped, put)
+        reasons = save_undelivered(shipped, put)
     except DeadLetterError as error:
         return shipped.report(failure=str(error))
     return shipped.report(failure=not_delivered(reasons) if reasons else None)
@@ -123,7 +123,7 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
         # The log of another stack, which an account policy delivers until it excludes it by name.
         return _Prepared(Shipped(data, dropped={"shipper_log_group": len(events)}))
     labelled = label_stream(
-        data, found.tags, region=deps.region, settings=settings, known=found.known
+        data, found.tags, region=deps.region, settings=settings, tags_known=found.known
     )
     try:
         transformed = transform(
@@ -132,7 +132,7 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
             labelled.metadata,
             rule_state=deps.rule_state,
             settings=settings,
-            remaining=deps.sink.remaining,
+            remaining=deps.delivery.remaining,
         )
     except OutOfTimeError:
         untouched = [Entry(0, event.message, (), event) for event in events]
@@ -142,10 +142,10 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
         Rejected(entries, reason) for reason, entries in transformed.rejected.items()
     ]
     for stream, entries in transformed.streams:
-        if labelled.unowned is None or stream.tenant is not None:
+        if labelled.missing_tenant is None or stream.tenant is not None:
             streams.append((stream, entries))
         else:
-            kept_back.append(_without_tenant(entries, labelled.unowned))
+            kept_back.append(_without_tenant(entries, labelled.missing_tenant))
     shipped = Shipped(
         data,
         dropped=transformed.dropped,
@@ -155,7 +155,7 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
     return _Prepared(shipped, streams, kept_back)
 
 
-def _without_tenant(entries: Sequence[Entry], why: Unowned) -> Outcome:
+def _without_tenant(entries: Sequence[Entry], why: MissingTenant) -> Outcome:
     if why == "no_tenant":
         return Rejected(entries, why)
     # Once the tags are read, or corrected, the lines have a tenant.

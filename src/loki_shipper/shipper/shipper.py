@@ -17,7 +17,7 @@ from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects
 from loki_shipper.shipper.delivery.session import LokiSession
 from loki_shipper.shipper.entries.transform import RuleState
-from loki_shipper.shipper.labels.tags import LogGroupTags, Sources, Tags
+from loki_shipper.shipper.labels.tags import LogGroupTags, Tags, TagSources
 from loki_shipper.shipper.metrics import metrics
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
 from loki_shipper.shipper.rules.cache import RulesCache
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from loki_shipper.settings import Settings
     from loki_shipper.shipper.delivery.outcome import Report
-    from loki_shipper.shipper.delivery.push import Access
+    from loki_shipper.shipper.delivery.push import LokiAccess
 
 
 _NOTHING: Final[tuple[object, ...]] = ({}, None, ())
@@ -56,7 +56,7 @@ class Shipper:
         self._aws_session = aws_session
         self._origin = function_origin(function_arn) or Origin("aws", "", "")
         self._log = FunctionLog("loki-shipper", settings.stack, settings.log_level)
-        self._plain: set[str | None] = set()
+        self._tenants_without_metadata: set[str | None] = set()
         self._label_values: dict[tuple[str, str], set[str]] = {}
         self._rulebook = RulesCache(
             settings.rules,
@@ -64,8 +64,8 @@ class Shipper:
             clock=time.monotonic,
             jitter=_jitter,
         )
-        sources = Sources(
-            ask=partial(aws.fetch_tags, origin=self._origin, session=aws_session),
+        sources = TagSources(
+            fetch_tags=partial(aws.fetch_tags, origin=self._origin, session=aws_session),
             read_index=aws.IndexReader(settings.bucket, self._origin.region, aws_session),
         )
         self._tags = Tags(self._origin.account, sources, clock=time.monotonic, jitter=_jitter)
@@ -105,19 +105,19 @@ class Shipper:
         """Give what the pipeline needs of the world for one invocation. Raises RulesError."""
         session = self._session
         session.refresh()
-        sink = DeliveryEffects(
+        delivery = DeliveryEffects(
             send=lambda batch: session.send(batch, seconds=remaining()),
             remaining=remaining,
             now=time.time_ns,
             sleep=time.sleep,
             jitter=_jitter,
             renew=session.renew,
-            plain=self._plain,
+            tenants_without_metadata=self._tenants_without_metadata,
             late_minutes=self._settings.late_stream_minutes,
         )
-        return self._surroundings(sink)
+        return self._surroundings(delivery)
 
-    def _surroundings(self, sink: DeliveryEffects) -> ShipperDependencies:
+    def _surroundings(self, delivery: DeliveryEffects) -> ShipperDependencies:
         bucket = self._settings.bucket
         return ShipperDependencies(
             settings=self._settings,
@@ -125,7 +125,7 @@ class Shipper:
             region=self._origin.region,
             own_log_group=os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
             tags=self._tags_of,
-            sink=sink,
+            delivery=delivery,
             put=(
                 None
                 if bucket is None
@@ -137,7 +137,7 @@ class Shipper:
         wanted = self._settings.tag_labels != () or self._settings.tenant_tag is not None
         return self._tags(owner, log_group) if wanted else LogGroupTags({})
 
-    def _access(self, *, fresh: bool) -> Access:
+    def _access(self, *, fresh: bool) -> LokiAccess:
         return credentials(
             self._settings, partial(aws.fetch_secret, fresh=fresh, session=self._aws_session)
         )

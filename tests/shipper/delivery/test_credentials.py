@@ -6,14 +6,14 @@ import pytest
 
 from loki_shipper.settings import SettingsError, settings
 from loki_shipper.shipper.delivery.credentials import credentials
-from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.push import LokiAccess
 
 CERT = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 KEY = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----"
 REFERENCE = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:loki"
 
 
-def access(secrets: dict[str, str] | None = None, **environ: str) -> Access:
+def access(secrets: dict[str, str] | None = None, **environ: str) -> LokiAccess:
     def fetch(reference: str) -> str:
         if secrets is None or reference not in secrets:
             raise SettingsError("a secret that the settings refer to cannot be read")
@@ -34,7 +34,7 @@ def fault(secret: Any) -> str:
 
 
 def test_without_credentials_there_are_no_headers_and_nothing_is_fetched() -> None:
-    assert access() == Access("https://loki/loki/api/v1/push", {})
+    assert access() == LokiAccess("https://loki/loki/api/v1/push", {})
 
 
 def test_plain_values_are_basic_auth_or_a_token() -> None:

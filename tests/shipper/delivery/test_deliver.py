@@ -56,7 +56,7 @@ class World:
         self.renewals = 0
         self.left = seconds
         self.now = (NOW + 60) * SECOND
-        self.plain: set[str | None] = set()
+        self.tenants_without_metadata: set[str | None] = set()
         self.closed: dict[str | None, str] = {}
         self.answered: list[tuple[str | None, str | None]] = []
         self._each = each
@@ -81,19 +81,19 @@ class World:
         return self._renewed
 
     def deliver(self, *batches: Batch) -> list[Outcome]:
-        sink = DeliveryEffects(
+        effects = DeliveryEffects(
             send=self.send,
             remaining=lambda: self.left,
             now=lambda: self.now,
             sleep=self.sleep,
             jitter=lambda longest: longest,
             renew=self.renew,
-            plain=self.plain,
+            tenants_without_metadata=self.tenants_without_metadata,
             late_minutes=30,
-            closed=self.closed.get,
-            answered=lambda tenant, reason: self.answered.append((tenant, reason)),
+            closed_reason=self.closed.get,
+            on_answer=lambda tenant, reason: self.answered.append((tenant, reason)),
         )
-        return [*deliver(batches, sink)]
+        return [*deliver(batches, effects)]
 
     @property
     def lines(self) -> list[str]:
@@ -448,7 +448,7 @@ def test_metadata_that_is_disallowed_is_left_out_and_that_is_remembered() -> Non
         [(), ()],
         [()],
     ]
-    assert world.plain == {"t"}
+    assert world.tenants_without_metadata == {"t"}
 
 
 def test_it_is_remembered_for_the_tenant_only() -> None:

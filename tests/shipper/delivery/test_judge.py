@@ -243,7 +243,7 @@ def long_answer(clause: str) -> str:
 def test_an_answer_that_was_cut_short_is_not_the_whole_story() -> None:
     assert verdict(400, OLD) == Refused((Complaint("too_old", before=OLD_CUTOFF + 1),))
     assert verdict(400, long_answer(OLD)) == Refused(
-        (Complaint("too_old", before=OLD_CUTOFF + 1),), whole=False
+        (Complaint("too_old", before=OLD_CUTOFF + 1),), complete=False
     )
 
 
@@ -253,7 +253,7 @@ def test_its_length_is_counted_in_bytes() -> None:
     assert len(body) < MAX_BODY
     refused = verdict(400, body)
     assert isinstance(refused, Refused)
-    assert not refused.whole
+    assert not refused.complete
 
 
 def test_too_far_behind_says_how_many_of_how_many_and_the_cutoff() -> None:

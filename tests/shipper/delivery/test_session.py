@@ -3,7 +3,7 @@
 import pytest
 
 from loki_shipper.settings import SettingsError
-from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.push import LokiAccess
 from loki_shipper.shipper.delivery.session import LokiSession
 
 
@@ -16,12 +16,12 @@ class Store:
         self.now = 0.0
         self.url = "https://loki"
 
-    def read(self, *, fresh: bool) -> Access:
+    def read(self, *, fresh: bool) -> LokiAccess:
         self.asked.append(fresh)
         token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
         if token == "down":
             raise SettingsError("a secret that the settings refer to cannot be read")
-        return Access(self.url, {"Authorization": token} if token else {})
+        return LokiAccess(self.url, {"Authorization": token} if token else {})
 
     def session(self) -> LokiSession:
         return LokiSession(self.read, lambda: self.now)

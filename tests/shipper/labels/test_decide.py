@@ -228,30 +228,30 @@ def test_a_value_is_cleaned_of_what_loki_refuses(value: str, cleaned: str) -> No
 )
 def test_a_tag_may_name_the_tenant(tags: dict[str, str], tenant: str) -> None:
     got = labelled(tags, TENANT_TAG="owner", LOKI_TENANT="all")
-    assert (got.stream.tenant, got.unowned) == (tenant, None)
-    assert (labelled(tags).stream.tenant, labelled(tags).unowned) == (None, None)
+    assert (got.stream.tenant, got.missing_tenant) == (tenant, None)
+    assert (labelled(tags).stream.tenant, labelled(tags).missing_tenant) == (None, None)
 
 
 @pytest.mark.parametrize("value", ["a b", "a|b", "..", "x" * 151, "größe"])
 def test_a_tag_that_names_no_possible_tenant_gives_the_lines_to_nobody(value: str) -> None:
     got = labelled({"owner": value}, TENANT_TAG="owner", LOKI_TENANT="all")
-    assert (got.stream.tenant, got.unowned) == (None, "tenant_invalid")
+    assert (got.stream.tenant, got.missing_tenant) == (None, "tenant_invalid")
 
 
 def test_without_the_tag_and_without_a_tenant_for_all_the_lines_are_nobodys() -> None:
     got = labelled({}, TENANT_TAG="owner")
-    assert (got.stream.tenant, got.unowned) == (None, "no_tenant")
+    assert (got.stream.tenant, got.missing_tenant) == (None, "no_tenant")
 
 
 def test_tags_that_are_not_known_name_no_tenant_and_the_one_for_all_is_not_meant() -> None:
     configured = read(TENANT_TAG="owner", LOKI_TENANT="all")
-    got = label_stream(data(), {}, region="r", settings=configured, known=False)
-    assert (got.stream.tenant, got.unowned) == (None, "tenant_unknown")
+    got = label_stream(data(), {}, region="r", settings=configured, tags_known=False)
+    assert (got.stream.tenant, got.missing_tenant) == (None, "tenant_unknown")
 
 
 def test_without_a_tag_for_tenants_unknown_tags_are_no_obstacle() -> None:
-    got = label_stream(data(), {}, region="r", settings=read(LOKI_TENANT="all"), known=False)
-    assert (got.stream.tenant, got.unowned) == ("all", None)
+    got = label_stream(data(), {}, region="r", settings=read(LOKI_TENANT="all"), tags_known=False)
+    assert (got.stream.tenant, got.missing_tenant) == ("all", None)
 
 
 @pytest.mark.parametrize("fact", ["log_group", "account_id"])

@@ -9,16 +9,16 @@ from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex
 from loki_shipper.shipper.labels.tags import (
     IndexUnchanged,
     LogGroupTags,
-    Sources,
     Tags,
-    Unavailable,
+    TagSources,
+    TagsUnavailable,
 )
 
 ACCOUNT = "123456789012"
 OTHER = "999999999999"
 TTL = 600.0
 
-type Answer = Mapping[str, str] | Unavailable
+type Answer = Mapping[str, str] | TagsUnavailable
 type IndexAnswer = TagIndex | IndexUnchanged | None
 
 
@@ -32,7 +32,7 @@ class World:
         self.answer: Answer = {"team": "a"}
         self.indexes: dict[str, IndexAnswer] = {}
 
-    def ask(self, log_group: str) -> Answer:
+    def fetch_tags(self, log_group: str) -> Answer:
         self.asked.append(log_group)
         return self.answer
 
@@ -41,7 +41,7 @@ class World:
         return self.indexes.get(account)
 
     def tags(self) -> Tags:
-        sources = Sources(ask=self.ask, read_index=self.read_index)
+        sources = TagSources(fetch_tags=self.fetch_tags, read_index=self.read_index)
         return Tags(ACCOUNT, sources, clock=lambda: self.now, jitter=lambda _: 0.0)
 
 
@@ -102,7 +102,7 @@ def test_tags_are_asked_for_again_after_their_time(world: World) -> None:
 def test_known_tags_are_served_stale_for_as_long_as_the_call_fails(world: World) -> None:
     tags = world.tags()
     tags(ACCOUNT, "g")
-    world.answer = Unavailable()
+    world.answer = TagsUnavailable()
     for _ in range(20):
         world.now += TTL
         assert tags(ACCOUNT, "g") == known(team="a")
@@ -110,7 +110,7 @@ def test_known_tags_are_served_stale_for_as_long_as_the_call_fails(world: World)
 
 
 def test_a_failure_is_not_remembered_as_no_tags(world: World) -> None:
-    world.answer = Unavailable()
+    world.answer = TagsUnavailable()
     tags = world.tags()
     assert tags(ACCOUNT, "g") == UNKNOWN
     assert tags.missing == 1
@@ -126,7 +126,7 @@ def test_a_failure_is_not_remembered_as_no_tags(world: World) -> None:
 def test_a_failure_keeps_the_sandbox_from_asking_for_any_log_group(
     world: World, denied: bool, silence: float
 ) -> None:
-    world.answer = Unavailable(denied=denied)
+    world.answer = TagsUnavailable(denied=denied)
     tags = world.tags()
     tags(ACCOUNT, "g")
     world.now += silence - 1
@@ -141,7 +141,7 @@ def test_a_deleted_log_group_keeps_nobody_else_from_asking(world: World) -> None
     tags = world.tags()
     tags(ACCOUNT, "g")
     world.now += TTL
-    world.answer = Unavailable(gone=True)
+    world.answer = TagsUnavailable(gone=True)
     assert tags(ACCOUNT, "g") == known(team="a")
     world.answer = {"team": "h"}
     assert tags(ACCOUNT, "h") == known(team="h")
@@ -149,7 +149,7 @@ def test_a_deleted_log_group_keeps_nobody_else_from_asking(world: World) -> None
 
 def test_a_deleted_log_group_whose_tags_nobody_read_may_have_had_others(world: World) -> None:
     """Its lines may still wait in the bucket, and are not for whoever has no tags."""
-    world.answer = Unavailable(gone=True)
+    world.answer = TagsUnavailable(gone=True)
     tags = world.tags()
     assert [tags(ACCOUNT, "g") for _ in range(2)] == [UNKNOWN] * 2
     assert (world.asked, tags.missing, tags.failures) == (["g"], 2, 0)
@@ -264,13 +264,13 @@ class ThrottledApi:
         self._in_second = 0
         self.calls = 0
 
-    def ask(self, log_group: str) -> Answer:
+    def fetch_tags(self, log_group: str) -> Answer:
         self.calls += 1
         second = int(self._clock())
         if second != self._second:
             self._second, self._in_second = second, 0
         self._in_second += 1
-        return {"team": log_group} if self._in_second <= 5 else Unavailable()
+        return {"team": log_group} if self._in_second <= 5 else TagsUnavailable()
 
 
 def test_in_a_storm_of_cold_sandboxes_no_known_stream_flaps_and_no_sandbox_asks_twice() -> None:
@@ -280,7 +280,7 @@ def test_in_a_storm_of_cold_sandboxes_no_known_stream_flaps_and_no_sandbox_asks_
     old = [f"/aws/lambda/{n}" for n in range(12_900)]
     young = [f"/aws/lambda/young-{n}" for n in range(100)]
     index = TagIndex({name: Tagged(1, {"team": name}) for name in old})
-    sources = Sources(ask=api.ask, read_index=lambda _: index)
+    sources = TagSources(fetch_tags=api.fetch_tags, read_index=lambda _: index)
     dice = random.Random(1)
     sandboxes = [
         Tags(ACCOUNT, sources, clock=lambda: now, jitter=lambda most: dice.uniform(0, most))

@@ -1,1 +1,1 @@
-"""From entries to what became of them: batches, pushes, answers, and the bucket."""
+"""Deliver entries to Loki: batches, pushes, Loki's answers, outcomes and dead letters."""

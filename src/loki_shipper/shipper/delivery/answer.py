@@ -1,15 +1,16 @@
-"""What comes back from a push: an answer, or none."""
+"""The result of a push: an answer, or none."""
 
 from msgspec import Struct
 
 MAX_BODY = 16 * 1024
-"""How many bytes of an answer's body are read."""
+"""Bytes of an answer's body that are read."""
 
 
 class Answer(Struct, frozen=True):
-    """Loki's or a gateway's answer: the beginning of its body, `retry_after` in seconds.
+    """The answer of Loki or of a gateway before it.
 
-    `is_page`: it says that its body is HTML, or its body cannot be read and may be HTML.
+    `body` is the beginning of its body. `retry_after` is in seconds. `is_page`: its content type is
+    HTML, or its body cannot be decoded and may be HTML.
     """
 
     status: int
@@ -19,6 +20,6 @@ class Answer(Struct, frozen=True):
 
 
 class NoAnswer(Struct, frozen=True):
-    """No answer came, for a reason such as `read_timeout`; Loki may hold the batch or not."""
+    """No answer came, for a reason such as `read_timeout`. Loki may or may not hold the batch."""
 
     reason: str

@@ -1,4 +1,4 @@
-"""From settings and a secret store to how we reach Loki."""
+"""Reads the URL, the credentials and the certificates for Loki from settings and secrets."""
 
 import base64
 import hashlib
@@ -13,31 +13,31 @@ from typing import Any
 import msgspec
 
 from loki_shipper.settings import Settings, SettingsError
-from loki_shipper.shipper.delivery.push import Access
+from loki_shipper.shipper.delivery.push import LokiAccess
 
-type Fetch = Callable[[str], str]
-"""Reads a secret by its reference. Raises SettingsError where it cannot be read."""
+type FetchSecret = Callable[[str], str]
+"""Reads a secret by its reference. Raises SettingsError if that fails."""
 
 _PEM = "-----BEGIN "
-# What requests sends as it is: ASCII, no blanks at either end.
+# requests sends such text unchanged: ASCII, without blanks at its ends.
 _HEADER = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
-def credentials(settings: Settings, fetch: Fetch) -> Access:
-    """Give the access that the settings name, reading secrets where they refer to them.
+def credentials(settings: Settings, fetch: FetchSecret) -> LokiAccess:
+    """Give the URL, headers and certificates that the settings name, directly or in a secret.
 
     A secret is JSON: `{"username": …, "password": …}` or `{"token": …}`, either with
-    `"headers": {…}`, or those alone. Raises SettingsError, never with what the secret holds.
+    `"headers": {…}`, or only the headers. Raises SettingsError, never with a secret's content.
     """
     client = None
     if settings.loki_client_cert is not None and settings.loki_client_key is not None:
         key = settings.loki_client_key.value
         client = (_pem(settings.loki_client_cert, fetch), _pem(key, fetch))
     ca = None if settings.loki_ca_cert is None else _pem(settings.loki_ca_cert, fetch)
-    return Access(settings.loki_url, _headers(settings, fetch), ca, client)
+    return LokiAccess(settings.loki_url, _headers(settings, fetch), ca, client)
 
 
-def _headers(settings: Settings, fetch: Fetch) -> dict[str, str]:
+def _headers(settings: Settings, fetch: FetchSecret) -> dict[str, str]:
     match settings:
         case Settings(loki_secret=str(reference)):
             return _from_secret(fetch(reference))
@@ -82,17 +82,17 @@ def _basic(username: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-def _pem(text: str, fetch: Fetch) -> str:
+def _pem(text: str, fetch: FetchSecret) -> str:
     """Give the path of a PEM file, for PEM text, a path, or a reference to a secret."""
-    # A certificate may have a preamble; and what is no path must not end in an error that shows it.
+    # Text may precede the first certificate. PEM text must not reach an error message as a path.
     if _PEM not in text:
         if os.path.isfile(text):  # noqa: PTH113 - Path raises for a name that is too long
             return text
         text = fetch(text)
         if _PEM not in text:
             raise SettingsError("a certificate setting refers to a secret that holds no PEM text")
-    # requests takes certificates by path only. The name is the content's, so that reading a secret
-    # again that has not changed gives an Access that has not changed.
+    # requests takes certificates by path only. The path depends on the content only: an unchanged
+    # secret gives an equal LokiAccess.
     path = _folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.pem"
     path.touch(mode=0o600)
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""What could not be delivered becomes an object in the bucket, from which it can come back."""
+"""Writes log events that Loki did not take to the bucket, as dead letters for the redriver."""
 
 import hashlib
 import json
@@ -12,17 +12,17 @@ from loki_shipper.model import LogData, LogEvent
 from loki_shipper.shipper.sources.pack import pack
 
 type Folder = Literal["failed", "rejected", "later"]
-"""Where an object lies: to be tried again, refused for good, or to be tried from its date on."""
+"""The folder of an object: retry it, refused for good, or retry it from its date on."""
 
 type PutObject = Callable[[str, bytes], None]
-"""Writes an object: key and body. Raises SpillError."""
+"""Writes an object: key and body. Raises DeadLetterError."""
 
 
 class DeadLetterError(Exception):
-    """Raised when the bucket cannot be written, so that the invocation must fail instead."""
+    """Raised when the bucket cannot be written. The invocation must then fail."""
 
 
-def write_dead_letter(  # noqa: PLR0913 - each is a part of what is written
+def write_dead_letter(  # noqa: PLR0913 - each is a part of the object
     data: LogData,
     events: list[LogEvent],
     *,
@@ -31,24 +31,25 @@ def write_dead_letter(  # noqa: PLR0913 - each is a part of what is written
     put: PutObject,
     due: int | None = None,
 ) -> None:
-    """Write just these log events of a payload, in the shape of Lambda's on-failure record.
+    """Write these log events of a payload, in the shape of Lambda's on-failure record.
 
-    The key is a pure function of events and reason, so a repeat overwrites itself. It is dated by
-    `due`, in ms since 1970: when the events are to be tried again, by default their own time.
+    The key depends on events and reason only, so writing them again replaces the object. The key's
+    date is `due`, in ms since 1970: the time of the next try. By default it is the time of the
+    newest event.
     """
-    kept = replace(data, log_events=events)
-    dated = max(event.timestamp for event in events) if due is None else due
-    _write({"awslogs": {"data": pack(kept)}}, dated, folder=folder, reason=reason, put=put)
+    partial = replace(data, log_events=events)
+    date = max(event.timestamp for event in events) if due is None else due
+    _write({"awslogs": {"data": pack(partial)}}, date, folder=folder, reason=reason, put=put)
 
 
 def write_undecodable(event: Any, *, reason: str, put: PutObject) -> None:
-    """Write an event as it came, where no log data could be read from it."""
+    """Write an invocation event unchanged, if the shipper cannot decode it."""
     _write(event, 0, folder="rejected", reason=reason, put=put)
 
 
-def _write(payload: Any, dated: int, *, folder: str, reason: str, put: PutObject) -> None:
-    when = datetime.fromtimestamp(dated / 1000, UTC)
-    # An event that cannot be decoded may hold what only escapes can: json writes nothing else.
+def _write(payload: Any, date: int, *, folder: str, reason: str, put: PutObject) -> None:
+    when = datetime.fromtimestamp(date / 1000, UTC)
+    # An undecodable event may hold lone surrogates. json escapes them; msgspec would fail.
     body = json.dumps(
         {
             "version": "1.0",

@@ -1,8 +1,8 @@
-"""What an answer to a push means; the table of `docs/troubleshooting.md`.
+"""Decides the meaning of an answer to a push: the table of `docs/troubleshooting.md`.
 
-The messages are Loki's own, from 2.6 to 3.8, compared without regard to case. A body may name
-labels, so only the fixed reasons below ever reach a log or a metric, and label values, which may
-say anything, are left out before it is read.
+The messages are Loki's, from 2.6 to 3.8, compared without regard to case. A body may quote label
+values, which may contain any text. So they are removed before it is searched, and only the fixed
+reasons below reach a log or a metric.
 """
 
 import re
@@ -18,21 +18,21 @@ class Accepted(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """Loki will never take what these complaints name; it holds the rest of the batch.
+    """Loki will never take the entries that the complaints name, and holds the rest of the batch.
 
-    `whole` is False where the answer was cut short: there may be more complaints than these.
+    `complete` is False if the answer was truncated: it may have had more complaints.
     """
 
     complaints: tuple["Complaint", ...]
-    whole: bool = True
+    complete: bool = True
 
 
 class Complaint(Struct, frozen=True):
-    """Why entries were refused, and which of the batch: all, where nothing says less.
+    """The reason why Loki refused entries of a batch, and which ones: by default all of them.
 
-    Those `before` a time or from a time on (`since`), both in seconds since 1970, or of lines
-    `longer` than so many bytes. Loki prints whole seconds, so an entry in the same second counts
-    as refused: kept once too often rather than lost.
+    `before` and `since` select entries by time, in seconds since 1970. `longer` selects lines of
+    more bytes than that. Loki prints whole seconds, so every entry of the same second counts as
+    refused: a duplicate in the bucket is better than a lost line.
     """
 
     reason: str
@@ -42,10 +42,10 @@ class Complaint(Struct, frozen=True):
 
 
 class TooFarBehind(Struct, frozen=True):
-    """The first `ignored` of an ascending batch fell out of the stream's window.
+    """Loki refused the first `ignored` entries of a batch as too old for their stream.
 
-    Of the batch Loki's ingester saw `total` entries; `cutoff`, in whole seconds since 1970, is the
-    oldest time that it takes.
+    Loki's ingester received `total` entries of the batch. `cutoff`, in whole seconds since 1970, is
+    the oldest time that it takes. None: the answer does not say so.
     """
 
     ignored: int | None
@@ -54,15 +54,15 @@ class TooFarBehind(Struct, frozen=True):
 
 
 class MetadataRefused(Struct, frozen=True):
-    """The tenant may not send structured metadata; entries with it were not stored."""
+    """Loki takes no structured metadata of the tenant, and stored no entry that has some."""
 
 
 class TooLarge(Struct, frozen=True):
-    """The batch, or the entry if there is but one, is larger than something on the way takes."""
+    """The batch, or its only entry, is larger than Loki or a gateway takes."""
 
 
 class Busy(Struct, frozen=True):
-    """Not now: worth another try, `max_attempts` of them without one success between."""
+    """A retry may succeed. Give up after `max_attempts` failures in a row."""
 
     reason: str
     max_attempts: int
@@ -70,11 +70,11 @@ class Busy(Struct, frozen=True):
 
 
 class Denied(Struct, frozen=True):
-    """The credentials were refused."""
+    """Loki or a gateway refused the credentials."""
 
 
 class Misconfigured(Struct, frozen=True):
-    """Neither the entries nor time will mend it: somebody has to."""
+    """No retry will succeed until somebody changes a setting, of the shipper or of Loki."""
 
     reason: str
 
@@ -83,9 +83,9 @@ type Verdict = (
     Accepted | Refused | TooFarBehind | MetadataRefused | TooLarge | Busy | Denied | Misconfigured
 )
 
-_PATIENCE_WHEN_DOWN = 4
-# Halving a batch down to what a rate limit lets through takes some ten refusals in a row.
-_PATIENCE_WHEN_LIMITED = 14
+_ATTEMPTS_WHEN_DOWN = 4
+# Halving a batch until a rate limit takes it needs some ten attempts in a row.
+_ATTEMPTS_WHEN_LIMITED = 14
 
 _TOO_LARGE = re.compile(r"larger? than max|request body too large|entity too large")
 _IGNORED = re.compile(r"total ignored: (\d+) out of (\d+)")
@@ -111,20 +111,20 @@ _ALL_REFUSED = (
 
 
 def judge(answer: Answer | NoAnswer) -> Verdict:
-    """Say what an answer means for the batch."""
+    """Decide what an answer means for the batch."""
     match answer:
         case NoAnswer(reason=reason):
-            return Busy(reason, _PATIENCE_WHEN_DOWN)
+            return Busy(reason, _ATTEMPTS_WHEN_DOWN)
         case Answer(status=204):
             return Accepted()
         case Answer(status=200) if _is_page(answer):
-            # Loki answers 204 and a gateway may answer 200, but neither with a page for people.
+            # Loki answers 204, and a gateway may answer 200, but neither answers with a web page.
             return Misconfigured("not_loki")
         case Answer(status=200):
             return Accepted()
         case Answer(body=body, status=status):
-            said = _LABEL_VALUE.sub("", body.casefold())
-            return _by_words(status, said) or _by_status(answer, said)
+            text = _LABEL_VALUE.sub("", body.casefold())
+            return _by_body(status, text) or _by_status(answer, text)
 
 
 def _is_page(answer: Answer) -> bool:
@@ -132,9 +132,9 @@ def _is_page(answer: Answer) -> bool:
     return bool(body) and (answer.is_page or body.startswith("<"))
 
 
-def _by_words(status: int, body: str) -> Verdict | None:
-    """Judge by what the body says, where that is more than the status."""
-    # HTTP 260, and whatever else an operator sets as block_ingestion_status_code.
+def _by_body(status: int, body: str) -> Verdict | None:
+    """Judge by the body, if it says more than the status."""
+    # Loki blocks with 260, or with the block_ingestion_status_code that its operator has set.
     if status == 260 or "ingestion blocked" in body:
         return Misconfigured("blocked")
     if status == 413 or _TOO_LARGE.search(body):
@@ -147,15 +147,15 @@ def _by_words(status: int, body: str) -> Verdict | None:
 def _by_status(answer: Answer, body: str) -> Verdict:
     match answer.status:
         case 400:
-            return _bad_request(body, whole=len(answer.body.encode()) < MAX_BODY)
+            return _bad_request(body, complete=len(answer.body.encode()) < MAX_BODY)
         case 401 | 403:
             return Denied()
         case 429:
             return _limited(answer, body)
         case 408:
-            return Busy("timeout", _PATIENCE_WHEN_DOWN, answer.retry_after)
+            return Busy("timeout", _ATTEMPTS_WHEN_DOWN, answer.retry_after)
         case status if status >= 500:
-            return Busy("server_error", _PATIENCE_WHEN_DOWN, answer.retry_after)
+            return Busy("server_error", _ATTEMPTS_WHEN_DOWN, answer.retry_after)
         case 422:
             return Refused((Complaint("other"),))
         case status:
@@ -164,12 +164,12 @@ def _by_status(answer: Answer, body: str) -> Verdict:
 
 def _limited(answer: Answer, body: str) -> Verdict:
     if "maximum active stream limit" in body:
-        # Until a stream has been idle for half an hour no smaller push helps.
-        return Busy("stream_limit", _PATIENCE_WHEN_DOWN, answer.retry_after)
-    return Busy("rate_limited", _PATIENCE_WHEN_LIMITED, answer.retry_after)
+        # A smaller push does not help. A stream must be idle for half an hour first.
+        return Busy("stream_limit", _ATTEMPTS_WHEN_DOWN, answer.retry_after)
+    return Busy("rate_limited", _ATTEMPTS_WHEN_LIMITED, answer.retry_after)
 
 
-def _bad_request(body: str, *, whole: bool) -> Verdict:
+def _bad_request(body: str, *, complete: bool) -> Verdict:
     if "entry too far behind" in body or "entry out of order" in body:
         return _too_far_behind(body)
     if "structured metadata, but this feature is disallowed" in body:
@@ -177,10 +177,10 @@ def _bad_request(body: str, *, whole: bool) -> Verdict:
     if "tenant id" in body or "multiple org ids" in body or "no org id" in body:
         return Misconfigured("tenant")
     clauses = body.split("; ")
-    # The last clause of an answer that was cut short may have lost its meaning.
-    clauses = clauses if whole else clauses[:-1]
+    # The last clause of a truncated answer may be incomplete.
+    clauses = clauses if complete else clauses[:-1]
     unknown = () if clauses and all(map(_is_known, clauses)) else (Complaint("other"),)
-    return Refused((*_complaints("; ".join(clauses)), *unknown), whole)
+    return Refused((*_complaints("; ".join(clauses)), *unknown), complete)
 
 
 def _too_far_behind(body: str) -> TooFarBehind:
@@ -202,13 +202,13 @@ def _complaints(body: str) -> Iterator[Complaint]:
 
 
 def _is_known(clause: str) -> bool:
-    """Tell whether `_complaints` understands one of Loki's complaints."""
+    """Tell whether `_complaints` finds a complaint in a clause."""
     return any(pattern.search(clause) for pattern in (_TOO_OLD, _TOO_NEW, _TOO_LONG)) or any(
         words in clause for words, _ in _ALL_REFUSED
     )
 
 
 def _times(pattern: re.Pattern[str], body: str) -> list[float]:
-    from datetime import datetime  # noqa: PLC0415 - a refusal is rare and a cold start is not
+    from datetime import datetime  # noqa: PLC0415 - refusals are rare, cold starts are frequent
 
     return [datetime.fromisoformat(text.upper()).timestamp() for text in pattern.findall(body)]

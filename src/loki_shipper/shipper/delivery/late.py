@@ -1,10 +1,10 @@
-"""From a batch to batches of which each lies within the time that its stream takes.
+"""Moves late entries of a batch to late streams.
 
 Loki refuses an entry that is more than half of `max_chunk_age` (an hour) older than the newest
-entry of its stream. A stream that Loki has split into shards refuses it without a word: Loki
-answers 204 (docs/decisions/late.md). So an entry that is old by the clock goes to a sibling stream
-whose `late` label names the span of time that the entry was logged in. All entries of such a stream
-lie close together, so none is ever too far behind, in whatever order they come, from whomever.
+entry of its stream. If Loki has divided the stream into shards, it answers 204 and drops the entry
+(docs/decisions/late.md). So an old entry goes to a late stream: the same labels and one more,
+`late`, which names the span of time in which the entry was logged. All entries of a late stream lie
+within that span, so Loki takes them in any order.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def split_late(batch: Batch, *, now: int, minutes: int) -> list[Batch]:
-    """Cut off the late entries of a batch: a batch for each late stream, then the rest.
+    """Divide a batch: one batch for each late stream, then the entries that are not late.
 
     An entry is late when it is one and a half times `minutes` older than `now`, which is in ns
-    since 1970. A batch of a late stream stays as it is.
+    since 1970. A batch of a late stream stays whole.
     """
     entries = batch.entries
     before = now - minutes * _MINUTE * 3 // 2
@@ -35,7 +35,7 @@ def split_late(batch: Batch, *, now: int, minutes: int) -> list[Batch]:
 
 
 def as_late(batch: Batch, *, now: int, minutes: int) -> Iterator[Batch]:
-    """Move all entries of a batch to late streams, a batch for each span of `minutes`."""
+    """Move all entries of a batch to late streams, one batch for each span of `minutes`."""
     span = minutes * _MINUTE
 
     def start(entry: Entry) -> int:
@@ -48,11 +48,11 @@ def as_late(batch: Batch, *, now: int, minutes: int) -> Iterator[Batch]:
 
 
 def late_label(begin: int, *, now: int, minutes: int) -> str:
-    """Name the span of time that begins at `begin`, in ns since 1970: `Sat 10:30`, in UTC.
+    """Give the value of `late` for the span that begins at `begin`, in ns since 1970.
 
-    A week has 336 spans of half an hour, so the label has so many values at most. Older spans, that
-    stock Loki does not take, have the date in place of the weekday: `2026-11-07 10:30`. So no two
-    spans share a stream while lines for both of them may come.
+    The value is the weekday and the time in UTC, such as `Sat 10:30`, so half an hour gives at most
+    336 values. A span that is older than a week has the date instead, `2026-11-07 10:30`, so that
+    it shares no stream with a span of this week. Stock Loki refuses lines that old.
     """
     when = datetime.fromtimestamp(begin // 1_000_000_000, UTC)
     is_this_week = now - begin < _WEEK - minutes * _MINUTE
@@ -61,5 +61,5 @@ def late_label(begin: int, *, now: int, minutes: int) -> str:
 
 
 def is_late(stream: Stream) -> bool:
-    """Tell whether a stream is a late sibling of another."""
+    """Tell whether a stream is a late stream."""
     return any(name == LATE for name, _ in stream.labels)

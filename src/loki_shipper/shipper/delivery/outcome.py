@@ -1,4 +1,4 @@
-"""What became of entries, and what it adds up to."""
+"""The outcomes of entries, and their sums for a payload and for an invocation."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,30 +16,33 @@ _timestamp = attrgetter("timestamp")
 
 
 class Delivered(Struct, frozen=True):
-    """Loki holds the entries; `late`: in a late sibling of their stream."""
+    """Loki holds the entries; `late`: in a late stream."""
 
     entries: Sequence[Entry]
     late: bool = False
 
 
 class Rejected(Struct, frozen=True):
-    """Loki will never take the entries: the data's fault."""
+    """Loki will never take the entries, because of their content."""
 
     entries: Sequence[Entry]
     reason: str
 
 
 class Errored(Struct, frozen=True):
-    """The entries are worth another try: the world's fault, or ours. Loki may hold some of them."""
+    """Delivery failed for now, because of Loki, the network or the settings; a retry may succeed.
+
+    Loki may hold some of the entries.
+    """
 
     entries: Sequence[Entry]
     reason: str
 
 
 class Deferred(Struct, frozen=True):
-    """The entries are to be kept, as their time has not come: nobody's fault.
+    """Loki, or the settings, will take the entries later.
 
-    Loki takes them from the time `due` on, in ms since 1970; None: it depends on other things.
+    Loki takes them from the time `due` on, in ms since 1970. None: the time is not known.
     """
 
     entries: Sequence[Entry]
@@ -51,13 +54,13 @@ type Outcome = Delivered | Rejected | Deferred | Errored
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What became of the log events of an invocation, by reason where there is one.
+    """The numbers of log events of an invocation, by outcome and reason.
 
-    `received == delivered + dropped + rejected + deferred + errored`, always; the `late` are among
-    the delivered. The `deferred` are kept in the bucket until their time comes. `matched` counts
-    how often each rule did something. `newest` is the newest event's time in ms since 1970.
-    `undecodable` counts the records that could not be decoded. `failure` says why Lambda must send
-    the event again. Where Lambda takes an answer for each record, `retry` names the records.
+    `received == delivered + dropped + rejected + deferred + errored`. `late` log events are
+    `delivered` too. `deferred` ones are in the bucket until Loki will take them. `matched` counts
+    the matches of each rule. `newest` is the time of the newest log event in ms since 1970.
+    `undecodable` counts undecodable records by reason. `failure` is the reason why Lambda must send
+    the event again. If Lambda takes an answer for each record, `retry` names the records.
     """
 
     received: int = 0
@@ -102,25 +105,25 @@ def _sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(sums)
 
 
-type Waiting = tuple[str, int | None]
-"""Why log events are deferred, and until when, in ms since 1970, where that is known."""
+type Deferral = tuple[str, int | None]
+"""The reason of a deferral, and its end in ms since 1970 if that is known."""
 
 
 class Settled(Struct, frozen=True):
-    """What became of log events; one of several entries counts where the worst of them went."""
+    """Log events by outcome. A log event of several entries has the worst of their outcomes."""
 
     delivered: int = 0
     late: int = 0
     rejected: dict[str, list[LogEvent]] = {}
-    deferred: dict[Waiting, list[LogEvent]] = {}
+    deferred: dict[Deferral, list[LogEvent]] = {}
     errored: dict[str, list[LogEvent]] = {}
 
 
 class Shipped(Struct, frozen=True):
-    """What became of a payload: what is `settled` of its log events, and what rules did.
+    """A payload, the outcomes of its log events, and the effects of rules on it.
 
-    `dropped` counts the log events that were left out, by reason, `matched` how often each rule did
-    something. `tenants` are those that its lines were for.
+    `dropped` counts dropped log events by reason, `matched` the matches of each rule. `tenants` are
+    the tenants of its streams.
     """
 
     data: LogData
@@ -130,7 +133,7 @@ class Shipped(Struct, frozen=True):
     tenants: frozenset[str | None] = frozenset()
 
     def report(self, *, failure: str | None) -> Report:
-        """Report it in numbers."""
+        """Give the numbers of log events by outcome and reason."""
         settled, events = self.settled, self.data.log_events
         deferred = Counter[str]()
         for (reason, _), some in settled.deferred.items():
@@ -150,13 +153,13 @@ class Shipped(Struct, frozen=True):
 
 
 def settle(outcomes: Iterable[Outcome]) -> Settled:
-    """Add up what became of entries to what became of their log events."""
+    """Sum up outcomes of entries by log event."""
     each = [*outcomes]
     return _all_delivered(each) or _settle(each)
 
 
 def _all_delivered(outcomes: Sequence[Outcome]) -> Settled | None:
-    """Count entries where all are delivered and each is a log event of its own; else None."""
+    """Count entries, if all are delivered and each is a whole log event; else None."""
     delivered = late = 0
     for outcome in outcomes:
         match outcome:
@@ -171,7 +174,7 @@ def _all_delivered(outcomes: Sequence[Outcome]) -> Settled | None:
 def _settle(outcomes: Iterable[Outcome]) -> Settled:
     delivered = Counter[bool]()
     rejected: dict[str, list[LogEvent]] = {}
-    deferred: dict[Waiting, list[LogEvent]] = {}
+    deferred: dict[Deferral, list[LogEvent]] = {}
     errored: dict[str, list[LogEvent]] = {}
     counted: set[int] = set()
     for outcome in sorted(outcomes, key=_severity, reverse=True):
@@ -189,7 +192,7 @@ def _settle(outcomes: Iterable[Outcome]) -> Settled:
                 errored.setdefault(reason, []).extend(fresh)
             case _:
                 assert_never(outcome)
-    # A reason stands only where a log event counts for it.
+    # Leave out reasons without a log event.
     return Settled(
         delivered.total(),
         delivered[True],
@@ -200,9 +203,9 @@ def _settle(outcomes: Iterable[Outcome]) -> Settled:
 
 
 def settle_each(outcomes: Iterable[Outcome], payload_of: Mapping[int, int]) -> dict[int, Settled]:
-    """Settle the outcomes of several payloads, by payload.
+    """Sum up the outcomes of several payloads by log event, for each payload.
 
-    `payload_of` gives the payload of a log event by its `id()`.
+    `payload_of` maps the `id()` of a log event to the number of its payload.
     """
     divided: dict[int, list[Outcome]] = {}
     for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""From a body to Loki's answer; the only file that knows HTTP."""
+"""Sends one push over HTTP and gives the answer. No other file of the shipper speaks HTTP."""
 
 import io
 import math
@@ -17,18 +17,17 @@ from loki_shipper.lean_requests import HTTPAdapter, get_environ_proxies, request
 from loki_shipper.shipper.delivery.answer import MAX_BODY, Answer, NoAnswer
 
 _CONNECT_SECONDS = 5.0
-# Loki's distributor gives its ingesters 5 s; twice that is a hang.
+# Loki's distributor waits 5 s for its ingesters. After twice that time it hangs.
 _READ_SECONDS = 12.0
 _FINAL = 200
-# A name may have three addresses, each tried for as long, and then the body has to go out.
+# A name may have three addresses, each tried for as long, and sending the body needs time too.
 _CONNECT_SHARE = 1 / 4
 
 
-class Access(Struct, frozen=True):
-    """How to reach Loki and who we are there.
+class LokiAccess(Struct, frozen=True):
+    """The URL of Loki, the headers with the credentials, and the certificates.
 
-    `headers` hold the credentials. `ca` and `client` are paths of PEM files; `ca` None: the
-    certificate authorities that everybody trusts.
+    `ca` and `client` are paths of PEM files. `ca` None: the public certificate authorities.
     """
 
     url: str
@@ -38,20 +37,20 @@ class Access(Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Hide the headers."""
-        return f"Access({self.url!r}, headers=***)"
+        return f"LokiAccess({self.url!r}, headers=***)"
 
 
-class Opened(NamedTuple):
-    """An access and the session that was opened with it."""
+class OpenSession(NamedTuple):
+    """A session, and the access that it was opened with."""
 
-    access: Access
+    access: LokiAccess
     session: requests.Session
 
 
-def connect(access: Access, *, connections: int = 1) -> requests.Session:
-    """Open a session that keeps so many connections to Loki between pushes and invocations."""
+def connect(access: LokiAccess, *, connections: int = 1) -> requests.Session:
+    """Open a session that keeps up to `connections` open between pushes and invocations."""
     session = requests.Session()
-    # Of the environment this is all that counts: no .netrc overrules us, and no CA bundle.
+    # Only the proxies come from the environment: no .netrc and no CA bundle.
     session.proxies = get_environ_proxies(access.url)
     session.verify = access.ca or True
     session.cert = access.client
@@ -69,7 +68,7 @@ def connect(access: Access, *, connections: int = 1) -> requests.Session:
 def push(
     body: bytes, tenant: str | None, *, session: requests.Session, url: str, seconds: float
 ) -> Answer | NoAnswer:
-    """Push once, within `seconds`; never raises for what the network or Loki does."""
+    """Push once, within `seconds`; raises for no failure of the network or of Loki."""
     if seconds <= 0:
         return NoAnswer("out_of_time")
     timeout = urllib3.Timeout(
@@ -78,7 +77,7 @@ def push(
     try:
         response = _send(session, url, body, tenant, timeout)
     except requests.RequestException:
-        # The URL, or that of the proxy, is none.
+        # The URL, or that of the proxy, is not valid.
         return NoAnswer("request_failed")
     except urllib3.exceptions.HTTPError as error:
         return NoAnswer(_reason(error))
@@ -89,7 +88,7 @@ def push(
     except urllib3.exceptions.HTTPError:
         return NoAnswer("answer_broken")
     finally:
-        # A connection that was read to the answer's end is back in its pool already.
+        # If the whole answer was read, the connection is back in its pool already.
         response.close()
         response.release_conn()
 
@@ -97,7 +96,7 @@ def push(
 def _send(
     session: requests.Session, url: str, body: bytes, tenant: str | None, timeout: urllib3.Timeout
 ) -> BaseHTTPResponse:
-    """Send past the session, which would prepare the same request again for each push."""
+    """Send without `session.post`, which would prepare the same request for each push."""
     adapter = session.get_adapter(url)
     assert isinstance(adapter, _Adapter)
     route = adapter.route(session, url)
@@ -119,8 +118,8 @@ def _send(
 def _answer(response: BaseHTTPResponse) -> Answer:
     body = b""
     is_page = "html" in response.headers.get("Content-Type", "").lower()
-    # Only a body that was read to its end leaves the connection for the next push. We ask for no
-    # compression, and some gateways compress all the same.
+    # The next push can use the connection only if this body was read to its end. Some gateways
+    # compress although the request accepts no compression.
     try:
         while len(body) < MAX_BODY and (
             chunk := response.read1(MAX_BODY - len(body), decode_content=True)
@@ -133,7 +132,7 @@ def _answer(response: BaseHTTPResponse) -> Answer:
 
 
 def _retry_after(response: BaseHTTPResponse) -> float | None:
-    """Read `Retry-After` where it is a number of seconds; a date would need the gateway's clock."""
+    """Read `Retry-After` in seconds; None for a date, as the gateway's clock is not known."""
     try:
         seconds = float(response.headers.get("Retry-After", ""))
     except ValueError:
@@ -147,7 +146,7 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
             return "tls"
         case urllib3.exceptions.ProxyError():
             return "proxy"
-        # Before the timeouts: urllib3 counts it among them.
+        # NewConnectionError is a ConnectTimeoutError in urllib3, so it comes first.
         case urllib3.exceptions.NewConnectionError() | urllib3.exceptions.ProtocolError():
             return "no_connection"
         case urllib3.exceptions.ConnectTimeoutError():
@@ -159,10 +158,9 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
 
 
 class _Bounded(io.RawIOBase):
-    """Reads a socket for as long as its timeout says, all reads together.
+    """Reads a socket, with one timeout for all reads together.
 
-    Python starts a socket's timeout anew with each read, so an answer that trickles would outlive
-    the invocation.
+    Python applies a socket's timeout to each read, so a slow answer could outlast the invocation.
     """
 
     def __init__(self, sock: Any, raw: Any) -> None:
@@ -188,10 +186,10 @@ class _Bounded(io.RawIOBase):
 
 
 class _Response(HTTPResponse):
-    """An answer whose status, headers and body share one timeout.
+    """An answer with one timeout for status, headers and body together.
 
-    Interim answers (status 100 to 199) before it are read past: http.client takes all but 100 for
-    the answer, and would leave the answer itself to the next push.
+    It skips interim answers (status 100 to 199). http.client skips 100 only: it would take another
+    one for the answer, and the next push would read the real answer.
     """
 
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
@@ -226,7 +224,7 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
 class _Route(Struct, frozen=True):
-    """What is the same for every push to a URL."""
+    """The pool, target and headers that all pushes to a URL share."""
 
     pool: ConnectionPool
     target: str
@@ -234,14 +232,14 @@ class _Route(Struct, frozen=True):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections of ours, also through a proxy, and remembers how each URL is reached."""
+    """Makes connections with one timeout, also through a proxy, and caches each URL's route."""
 
     def __init__(self, connections: int) -> None:
         self._routes: dict[str, _Route] = {}
         super().__init__(pool_maxsize=connections)
 
     def route(self, session: requests.Session, url: str) -> _Route:
-        """Let requests choose the pool, with its TLS and its proxy, once for each URL."""
+        """Give the route of a URL; requests chooses its pool, TLS and proxy once."""
         route = self._routes.get(url)
         if route is None:
             headers = dict(session.headers)

@@ -1,4 +1,4 @@
-"""One sandbox's way to Loki: a connection that is kept, and credentials that are kept fresh."""
+"""Pushes to Loki over connections that it keeps open, with credentials that it reloads."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,29 +9,29 @@ from loki_shipper.model import Batch
 from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.encode import encode
-from loki_shipper.shipper.delivery.push import Access, Opened, connect, push
+from loki_shipper.shipper.delivery.push import LokiAccess, OpenSession, connect, push
 
 _FRESH = 300.0
-"""Seconds for which credentials are not read again unless they are refused."""
+"""Seconds for which credentials stay cached unless they are refused."""
 
 
-class ReadAccess(Protocol):
-    """Gives the access, past every cache where `fresh`. Raises SettingsError."""
+class ReadLokiAccess(Protocol):
+    """Reads URL and credentials; `fresh` bypasses every cache. Raises SettingsError."""
 
-    def __call__(self, *, fresh: bool) -> Access:
-        """Read it."""
+    def __call__(self, *, fresh: bool) -> LokiAccess:
+        """Read them."""
         ...
 
 
 class LokiSession:
     """Pushes batches and counts `pushes` and their compressed `bytes`.
 
-    If the access cannot be read again, the one that is known stays in use: a secret store that is
-    down must not stop delivery. It may push from so many threads at a time as it has `connections`.
+    If the credentials cannot be read again, the old ones stay in use: a secret store that is down
+    must not stop delivery. As many threads may push at a time as there are `connections`.
     """
 
     def __init__(
-        self, read: ReadAccess, clock: Callable[[], float], *, connections: int = 1
+        self, read: ReadLokiAccess, clock: Callable[[], float], *, connections: int = 1
     ) -> None:
         self._read = read
         self._clock = clock
@@ -48,37 +48,31 @@ class LokiSession:
         access, session = self._last_push.opened = self._opened
         self.pushes += 1
         self.bytes += len(body)
-        return push(
-            body,
-            batch.stream.tenant,
-            session=session,
-            url=access.url,
-            seconds=seconds,
-        )
+        return push(body, batch.stream.tenant, session=session, url=access.url, seconds=seconds)
 
     @property
     def is_private(self) -> bool:
-        """Tell whether credentials, if there are any, travel encrypted."""
+        """Tell whether no credentials are sent unencrypted."""
         access = self._opened.access
         return not access.headers or access.url.startswith("https:")
 
     def refresh(self) -> None:
-        """Read the credentials again when they are no longer fresh."""
+        """Read the credentials again if their cached copy has expired."""
         if self._clock() >= self._read_at + _FRESH:
-            self._again(fresh=False)
+            self._reload(fresh=False)
 
     def renew(self) -> bool:
-        """Read refused credentials again; True if they have changed since this thread's last push.
+        """Read refused credentials again; True if they differ from this thread's last push.
 
-        Another thread that was refused may have read them already.
+        Another thread may have read them again already.
         """
         refused = getattr(self._last_push, "opened", self._opened).access
         with self._renewing:
             if self._opened.access == refused:
-                self._again(fresh=True)
+                self._reload(fresh=True)
             return self._opened.access != refused
 
-    def _again(self, *, fresh: bool) -> None:
+    def _reload(self, *, fresh: bool) -> None:
         self._read_at = self._clock()
         with suppress(SettingsError):
             access = self._read(fresh=fresh)
@@ -86,6 +80,6 @@ class LokiSession:
                 self._opened.session.close()
                 self._use(access)
 
-    def _use(self, access: Access) -> None:
-        self._opened = Opened(access, connect(access, connections=self._connections))
+    def _use(self, access: LokiAccess) -> None:
+        self._opened = OpenSession(access, connect(access, connections=self._connections))
         self._read_at = self._clock()

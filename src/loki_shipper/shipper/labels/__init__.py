@@ -1,1 +1,1 @@
-"""From log data and tags to the labels of a stream."""
+"""Decide the labels of a stream from log data, tags and settings."""

@@ -1,18 +1,18 @@
-"""From log data and tags to a stream: which labels, under which names, and what finds no place.
+"""Decides a stream's labels and their names, and what goes to structured metadata instead.
 
 The rules, in order:
 
-1. Facts (the log group and the account) claim their names first, then static labels, then tags,
-   then the other built-in labels; the first to claim a name keeps it. Among tags, keys that are
-   label names as they stand come first, then the rest by key (by place in the list where
-   `TAG_LABELS` is one). A tag with the name of a fact claims `tag_<name>` in its place.
-2. The loser of a name goes to structured metadata as `tag_<name>` or `builtin_<name>`, unless the
-   winner says the same.
-3. Of `max_labels` one place is kept for `late`. Static labels come first, then the names of
-   built-in ones, then other tags; what finds no place goes to structured metadata under its own
-   name.
-4. Empty values, tags that `TAG_LABELS` does not list and, where it is `*`, tags of `aws:` are left
-   out.
+1. The first candidate for a name gets it. Facts (the log group and the account) come first, then
+   static labels, then tags, then the other built-in labels. Among tags, keys that are valid label
+   names come first, then the others, in the order of keys; a list in `TAG_LABELS` sets its own
+   order. A tag with the name of a fact becomes `tag_<name>`.
+2. The other candidates for the name go to structured metadata as `tag_<name>`, `builtin_<name>` or
+   `static_<name>`, unless their value is the same.
+3. A stream has at most `max_labels` labels, one of them reserved for `late`. Static labels get
+   places first, then names of built-in labels, then other tags. A label without a place goes to
+   structured metadata under its own name.
+4. Empty values, and tags that `TAG_LABELS` does not select, are left out. `*` selects all tags
+   except `aws:*`.
 """
 
 import re
@@ -32,16 +32,16 @@ MAX_VALUE_BYTES = 2048
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_]+")
 _UNDERSCORES = re.compile(r"__+")
 _METADATA = ("level", "log_stream", "part", "request_id")
-"""Names in structured metadata that are ours."""
+"""Names in structured metadata that the shipper uses itself."""
 
 
-type Unowned = Literal["no_tenant", "tenant_unknown", "tenant_invalid"]
-"""Why a log group has no tenant: no tag and no LOKI_TENANT, tags that are not known, or a tag with
-a value that Loki does not take."""
+type MissingTenant = Literal["no_tenant", "tenant_unknown", "tenant_invalid"]
+"""The reason why a log group has no tenant: neither a tag nor LOKI_TENANT, unknown tags, or a tag
+value that Loki does not take."""
 
 
 class LabelCandidate(Struct, frozen=True):
-    """A value that wants to be the label `name`; `key` is the tag's or built-in label's own."""
+    """A value for the label `name`; `key` is the key of its tag or built-in label."""
 
     origin: Literal["static", "tag", "builtin"]
     key: str
@@ -50,23 +50,23 @@ class LabelCandidate(Struct, frozen=True):
 
 
 class LabelDecision(Struct, frozen=True):
-    """What became of a claim: `name` is the label's or, in structured metadata, the pair's."""
+    """The place of a candidate, and its name there."""
 
-    claim: LabelCandidate
+    candidate: LabelCandidate
     place: Literal["label", "metadata", "nowhere"]
     name: str
     why: str = ""
 
 
 class LabelledStream(Struct, frozen=True):
-    """A stream, and as structured metadata the log stream and what found no place as a label.
+    """A stream, and structured metadata: the log stream, and candidates that became no label.
 
-    `unowned` says why nobody knows whose the lines are: no tenant may then read them.
+    With a `missing_tenant` the lines must go to no tenant at all.
     """
 
     stream: Stream
     metadata: Pairs
-    unowned: Unowned | None = None
+    missing_tenant: MissingTenant | None = None
 
 
 def label_stream(
@@ -75,35 +75,36 @@ def label_stream(
     *,
     region: str,
     settings: Settings,
-    known: bool = True,
+    tags_known: bool = True,
 ) -> LabelledStream:
-    """Give the stream of a payload.
+    """Give the stream of a payload; the same payload and tags always give the same stream.
 
-    `region` is the function's, used where the payload does not name its own. `known` is False where
-    AWS did not give the tags. Pure: the same payload and tags always give the same labels, so that
-    streams do not flap.
+    `region` is the function's, for payloads that name none. `tags_known` is False if AWS did not
+    give the tags.
     """
-    settled = decide_labels(
+    decisions = decide_labels(
         label_candidates(data, tags, region=region, settings=settings), settings.max_labels
     )
     labels = sorted(
-        (decision.name, decision.claim.value) for decision in settled if decision.place == "label"
+        (decision.name, decision.candidate.value)
+        for decision in decisions
+        if decision.place == "label"
     )
     spare = [
-        (decision.name, decision.claim.value)
-        for decision in settled
+        (decision.name, decision.candidate.value)
+        for decision in decisions
         if decision.place == "metadata"
     ]
     if log_stream := clean(data.log_stream):
         spare.append(("log_stream", log_stream))
-    tenant, unowned = _tenant(tags, settings, known=known)
-    return LabelledStream(Stream(tenant, tuple(labels)), tuple(sorted(spare)), unowned)
+    tenant, missing_tenant = _tenant(tags, settings, tags_known=tags_known)
+    return LabelledStream(Stream(tenant, tuple(labels)), tuple(sorted(spare)), missing_tenant)
 
 
 def label_candidates(
     data: LogData, tags: Mapping[str, str], *, region: str, settings: Settings
 ) -> list[LabelCandidate]:
-    """List who wants which label name, the strongest claim first; empty values claim nothing."""
+    """List the candidates for labels with a value, those with the highest priority first."""
     static = [
         LabelCandidate("static", name, name, clean(value)) for name, value in settings.static_labels
     ]
@@ -116,55 +117,59 @@ def label_candidates(
         LabelCandidate("builtin", key, name, clean(values[key]))
         for key, name in settings.builtin_labels
     ]
-    facts = [claim for claim in builtin if claim.key in FACTS]
-    others = [claim for claim in builtin if claim.key not in FACTS]
-    return [claim for claim in (*facts, *static, *tagged, *others) if claim.value]
+    facts = [candidate for candidate in builtin if candidate.key in FACTS]
+    others = [candidate for candidate in builtin if candidate.key not in FACTS]
+    return [candidate for candidate in (*facts, *static, *tagged, *others) if candidate.value]
 
 
-def decide_labels(contenders: list[LabelCandidate], max_labels: int) -> list[LabelDecision]:
-    """Settle who becomes a label, and say why where a claim does not."""
+def decide_labels(candidates: list[LabelCandidate], max_labels: int) -> list[LabelDecision]:
+    """Decide which candidates become labels, and give the reason for each that does not."""
     winners: dict[str, LabelCandidate] = {}
-    for claim in contenders:
-        if claim.name != LATE:
-            winners.setdefault(claim.name, claim)
-    builtin = {claim.name for claim in contenders if claim.origin == "builtin"}
-    placed = sorted(winners.values(), key=lambda claim: _rank(claim, builtin))
-    labels = {claim.name for claim in placed[: max_labels - 1]}
+    for candidate in candidates:
+        if candidate.name != LATE:
+            winners.setdefault(candidate.name, candidate)
+    builtin = {candidate.name for candidate in candidates if candidate.origin == "builtin"}
+    placed = sorted(winners.values(), key=lambda candidate: _rank(candidate, builtin))
+    labels = {candidate.name for candidate in placed[: max_labels - 1]}
     taken = set(_METADATA)
-    return [_decision(claim, winners.get(claim.name), labels, taken) for claim in contenders]
+    return [
+        _decision(candidate, winners.get(candidate.name), labels, taken) for candidate in candidates
+    ]
 
 
-def _rank(claim: LabelCandidate, builtin: set[str]) -> int:
-    if claim.origin == "static":
+def _rank(candidate: LabelCandidate, builtin: set[str]) -> int:
+    if candidate.origin == "static":
         return 0
-    return 1 if claim.name in builtin else 2
+    return 1 if candidate.name in builtin else 2
 
 
 def _decision(
-    claim: LabelCandidate, winner: LabelCandidate | None, labels: set[str], taken: set[str]
+    candidate: LabelCandidate, winner: LabelCandidate | None, labels: set[str], taken: set[str]
 ) -> LabelDecision:
-    if winner is claim and claim.name in labels:
-        return LabelDecision(claim, "label", claim.name)
-    if winner is claim:
+    if winner is candidate and candidate.name in labels:
+        return LabelDecision(candidate, "label", candidate.name)
+    if winner is candidate:
         return LabelDecision(
-            claim, "metadata", _metadata_name(claim.name, taken), "no label is left"
+            candidate, "metadata", _metadata_name(candidate.name, taken), "MAX_LABELS is reached"
         )
     if winner is None:
-        why = f"{LATE} is kept for entries that arrive late"
-    elif winner.value == claim.value:
-        return LabelDecision(claim, "nowhere", "", f"{winner.origin} {winner.key} says the same")
+        why = f"{LATE} is reserved for late lines"
+    elif winner.value == candidate.value:
+        return LabelDecision(
+            candidate, "nowhere", "", f"{winner.origin} {winner.key} has the same value"
+        )
     else:
-        why = f"{winner.origin} {winner.key} has the name"
+        why = f"{winner.origin} {winner.key} has this name"
     return LabelDecision(
-        claim, "metadata", _metadata_name(f"{claim.origin}_{claim.name}", taken), why
+        candidate, "metadata", _metadata_name(f"{candidate.origin}_{candidate.name}", taken), why
     )
 
 
 def label_name(key: str) -> str:
     """Turn a tag key into a label name: `a.b` is `a_b`, `1st` is `_1st`, `größe` is `gr_e`.
 
-    A word of LogQL, for which nobody could ask, becomes another: `keep` is `_keep`. A key without
-    a letter or digit of ASCII gets a name from its checksum, so that two such keys stay two labels.
+    A word of LogQL cannot be queried, so it gets a prefix: `keep` is `_keep`. A key without ASCII
+    letter or digit gets a name from its checksum, so two such keys stay two labels.
     """
     name = _UNDERSCORES.sub("_", _ILLEGAL.sub("_", key))
     if not name.strip("_"):
@@ -179,9 +184,9 @@ def clean(value: str) -> str:
 
 
 def _metadata_name(key: str, taken: set[str]) -> str:
-    """Give a name for structured metadata that Loki takes and that nobody has yet.
+    """Give a valid name for structured metadata that is not `taken`, and add it to `taken`.
 
-    Loki answers 500 to a name that is empty or only underscores, and lets names collide silently.
+    Loki answers 500 to a name that is empty or only underscores, and accepts two equal names.
     """
     name = label_name(key).lstrip("_")
     name = f"tag_{name}" if name[0].isdigit() or is_logql_word(name) else name
@@ -205,28 +210,28 @@ def _tag_name(key: str) -> str:
 
 
 def _builtin_values(data: LogData, tags: Mapping[str, str], region: str) -> dict[str, str]:
-    # `emitSystemFields` puts the origin of centralized logs on each event.
-    said = (data.log_events[0].extracted_fields if data.log_events else None) or {}
+    # With `emitSystemFields`, each event names its account and Region.
+    fields = (data.log_events[0].extracted_fields if data.log_events else None) or {}
     tail = data.log_group.rstrip("/").rpartition("/")[2]
     service = next((tags[tag] for tag in SERVICE_TAGS if tags.get(tag)), tail)
     return {
         "service_name": service,
         "log_group": data.log_group,
-        "account_id": str(said.get("@aws.account") or data.owner),
-        "region": str(said.get("@aws.region") or region),
+        "account_id": str(fields.get("@aws.account") or data.owner),
+        "region": str(fields.get("@aws.region") or region),
         "source": "cloudwatch",
     }
 
 
 def _tenant(
-    tags: Mapping[str, str], settings: Settings, *, known: bool
-) -> tuple[str | None, Unowned | None]:
-    """Give the tenant, or why it is not known: nobody else may read the lines then."""
+    tags: Mapping[str, str], settings: Settings, *, tags_known: bool
+) -> tuple[str | None, MissingTenant | None]:
+    """Give the tenant, or the reason why the lines must go to no tenant."""
     if settings.tenant_tag is None:
         return settings.loki_tenant, None
-    if not known:
+    if not tags_known:
         return None, "tenant_unknown"
-    named = tags.get(settings.tenant_tag)
-    if not named:
+    tenant = tags.get(settings.tenant_tag)
+    if not tenant:
         return settings.loki_tenant, None if settings.loki_tenant else "no_tenant"
-    return (named, None) if is_tenant(named) else (None, "tenant_invalid")
+    return (tenant, None) if is_tenant(tenant) else (None, "tenant_invalid")

@@ -1,7 +1,7 @@
-"""The tags of all log groups of one account and region, as one compressed object in the bucket.
+"""The tags of all log groups of one account and Region, as one compressed object in the bucket.
 
-The subscriber writes it, the shipper reads it, so that a thousand cold sandboxes need not ask AWS
-for the same tags. 13,000 log groups with six tags each take less than 1 MB.
+The subscriber writes it and the shipper reads it. Otherwise a thousand new execution environments
+would ask AWS for the same tags. 13,000 log groups with six tags each take less than 1 MB.
 """
 
 import gzip
@@ -12,14 +12,14 @@ from msgspec import Struct
 
 
 class Tagged(Struct, frozen=True, array_like=True):
-    """The tags of one log group, and when AWS said so: `seen`, in ms since 1970."""
+    """The tags of one log group; `seen` is when AWS gave them, in ms since 1970."""
 
     seen: int
     tags: dict[str, str]
 
 
 class TagIndex(Struct, frozen=True):
-    """Log groups by name; `swept` is when the last complete sweep began, in ms since 1970."""
+    """Log groups by name; `swept` is when the last full sweep began, in ms since 1970."""
 
     groups: dict[str, Tagged] = {}
     swept: int = 0
@@ -36,7 +36,7 @@ def encode_index(index: TagIndex) -> bytes:
 
 
 def decode_index(body: bytes) -> TagIndex | None:
-    """Read an index; None where the object is none, so that tags are asked for instead."""
+    """Read an index; None if the object is not an index."""
     try:
         return msgspec.json.decode(gzip.decompress(body), type=TagIndex)
     except (OSError, EOFError, zlib.error, msgspec.MsgspecError, UnicodeError):
@@ -44,16 +44,15 @@ def decode_index(body: bytes) -> TagIndex | None:
 
 
 def merge(one: TagIndex, other: TagIndex) -> TagIndex:
-    """Join what two writers know, in any order: of each log group, the tags that were read last.
+    """Merge two indexes, in any order: each log group has the tags that were read last.
 
-    A log group that was last seen before the newest complete sweep began is gone: that sweep did
-    not see it.
+    A log group that the newest full sweep did not see has been deleted, and is left out.
     """
     swept = max(one.swept, other.swept)
     newest = dict(one.groups)
     for name, tagged in other.groups.items():
-        known = newest.get(name)
-        if known is None or known.seen <= tagged.seen:
+        before = newest.get(name)
+        if before is None or before.seen <= tagged.seen:
             newest[name] = tagged
     groups = {name: tagged for name, tagged in newest.items() if tagged.seen >= swept}
     return TagIndex(groups, swept)

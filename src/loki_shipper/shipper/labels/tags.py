@@ -1,7 +1,7 @@
-"""From a log group to its tags: the index, then memory, then AWS; stale before none.
+"""Gives a log group's tags: from the tag index, from memory, or from AWS.
 
-A failure is never "no tags", and nothing here raises: tags must not cost a line. What is known
-stays in use for as long as AWS does not answer, so that a stream does not flap.
+Nothing here raises, as no line may be lost because of tags. A failed call does not mean "no tags":
+stale tags stay in use while AWS does not answer, so that a stream keeps its labels.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,23 +17,23 @@ _INDEX_TTL = 120.0
 _INDEX_MISS = 5.0
 _BACKOFF = 30.0
 _BREAK = 300.0
-"""Seconds that fetched tags and the index stay fresh, that the index stays fresh for a log group
-which it does not have, and that a failure and a denial keep us from asking again."""
+"""Seconds that tags from AWS and the index stay fresh, that the index stays fresh for a log group
+that it lacks, and that a failure and a denial stop calls to AWS."""
 
 _OF_FUNCTIONS = "/aws/lambda/"
 
 
 class LogGroupTags(Struct, frozen=True):
-    """A log group's tags; not `known`: AWS did not say, so it may have others."""
+    """A log group's tags; not `known`: AWS did not give them, so it may have others."""
 
     tags: Mapping[str, str]
     known: bool = True
 
 
-class Unavailable(Struct, frozen=True):
-    """The tags could not be read, which is not the same as none.
+class TagsUnavailable(Struct, frozen=True):
+    """The tags could not be read.
 
-    `denied`: nor will those of others; `gone`: there is no such log group any more.
+    `denied`: the function may not read tags of any log group. `gone`: the log group was deleted.
     """
 
     denied: bool = False
@@ -41,48 +41,49 @@ class Unavailable(Struct, frozen=True):
 
 
 class IndexUnchanged(Struct, frozen=True):
-    """The index is the one that we know; or it is missing, or could not be read."""
+    """The index has not changed, is missing, or could not be read."""
 
 
-class Sources(Struct, frozen=True):
-    """Who knows the tags.
+class TagSources(Struct, frozen=True):
+    """The calls that give tags.
 
-    `ask(log group)` asks AWS once, with a short bound, for a log group of our own account.
-    `read_index(account)` reads an account's index, conditionally; None: nobody keeps one.
+    `fetch_tags(log group)` asks AWS once, with a short timeout, for a log group of the function's
+    account. `read_index(account)` reads an account's index if it has changed; None: the stack has
+    no index.
     """
 
-    ask: Callable[[str], Mapping[str, str] | Unavailable]
+    fetch_tags: Callable[[str], Mapping[str, str] | TagsUnavailable]
     read_index: Callable[[str], TagIndex | IndexUnchanged | None]
 
 
 class _CachedTags(Struct, frozen=True):
-    """Tags until they are asked for again; None: the log group was deleted before we asked."""
+    """Tags, fresh `until` a time; None: the log group was deleted before AWS gave its tags."""
 
     tags: Mapping[str, str] | None
     until: float
 
 
 class _Index(Struct, frozen=True):
-    """An index as it was last read; `index` None: we have no copy of it."""
+    """The last copy of an index, if any; `exists`: the stack has an index."""
 
     index: TagIndex | None
-    is_kept: bool
+    exists: bool
     read_at: float
     until: float
 
 
 class Tags:
-    """Remembers the tags of log groups for as long as the execution environment lives.
+    """Gives the tags of log groups, and caches them for the life of the execution environment.
 
-    `account` is the function's: log groups of other accounts are looked up in an index only.
-    `jitter` spreads the calls of environments that started together. `missing` counts look-ups
-    whose tags are not known, `failures` calls that failed. Several threads may ask at a time.
+    `account` is the function's: the tags of other accounts come from their indexes only. `jitter`
+    spreads the calls of execution environments that started together. `missing` counts look-ups
+    without known tags, `failures` failed calls. Several threads may call this at a time.
     """
 
     def __init__(
         self,
         account: str,
-        sources: Sources,
+        sources: TagSources,
         *,
         clock: Callable[[], float],
         jitter: Callable[[float], float],
@@ -92,61 +93,61 @@ class Tags:
         self._clock = clock
         self._jitter = jitter
         self._indexes: dict[str, _Index] = {}
-        self._known: dict[str, _CachedTags] = {}
-        self._silent_until = float("-inf")
+        self._cached: dict[str, _CachedTags] = {}
+        self._paused_until = float("-inf")
         self._lock = Lock()
         self.missing = 0
         self.failures = 0
 
     def __call__(self, owner: str, log_group: str) -> LogGroupTags:
-        """Give the tags of an account's log group, those known last where AWS does not answer."""
+        """Give the tags of an account's log group, stale ones if AWS does not answer."""
         with self._lock:
             return self._tags(owner, log_group, self._clock())
 
     def _tags(self, owner: str, log_group: str, now: float) -> LogGroupTags:
-        known = self._index(owner, log_group, now)
-        index = known.index or TagIndex()
+        cached = self._index(owner, log_group, now)
+        index = cached.index or TagIndex()
         if (tagged := index.groups.get(log_group)) is not None:
             return LogGroupTags(tagged.tags)
         own = self._own(log_group, now) if owner == self._account else None
-        # Where the subscriber keeps an index, a function's tags may stand in for missing ones. That
-        # holds too while the index cannot be read.
-        is_open = known.is_kept and log_group.startswith(_OF_FUNCTIONS)
-        if own is None or (not own and is_open):
+        # With an index, a function's tags may replace missing tags of its log group. So tags
+        # are not known until the index has them, also while it cannot be read.
+        may_have_others = cached.exists and log_group.startswith(_OF_FUNCTIONS)
+        if own is None or (not own and may_have_others):
             self.missing += 1
             return LogGroupTags({}, known=False)
         return LogGroupTags(own)
 
     def _index(self, account: str, log_group: str, now: float) -> _Index:
-        known = self._indexes.get(account)
-        if known is None or now >= known.until or _may_be_newer(known, log_group, now):
+        cached = self._indexes.get(account)
+        if cached is None or now >= cached.until or _may_be_newer(cached, log_group, now):
             answer = self._sources.read_index(account)
-            # An index that is gone or cannot be read leaves us the one that we have.
-            index = None if known is None else known.index
+            # If the index was deleted or cannot be read, the old copy stays in use.
+            index = None if cached is None else cached.index
             if isinstance(answer, TagIndex):
                 index = answer
-            is_kept = answer is not None or index is not None
+            exists = answer is not None or index is not None
             until = now + _INDEX_TTL + self._jitter(_INDEX_TTL / 2)
-            known = self._indexes[account] = _Index(index, is_kept, now, until)
-        return known
+            cached = self._indexes[account] = _Index(index, exists, now, until)
+        return cached
 
     def _own(self, log_group: str, now: float) -> Mapping[str, str] | None:
-        known = self._known.get(log_group)
-        if known is None or now >= known.until:
-            known = self._ask(log_group, known, now) or known
-        return None if known is None else known.tags
+        cached = self._cached.get(log_group)
+        if cached is None or now >= cached.until:
+            cached = self._fetch(log_group, cached, now) or cached
+        return None if cached is None else cached.tags
 
-    def _ask(self, log_group: str, known: _CachedTags | None, now: float) -> _CachedTags | None:
-        if now < self._silent_until:
+    def _fetch(self, log_group: str, cached: _CachedTags | None, now: float) -> _CachedTags | None:
+        if now < self._paused_until:
             return None
-        answer = self._sources.ask(log_group)
+        answer = self._sources.fetch_tags(log_group)
         match answer:
-            case Unavailable(gone=True):
-                # Lines of a deleted log group may still come; nobody else is to wait for that.
-                return self._remember(log_group, None if known is None else known.tags, now)
-            case Unavailable(denied=denied):
+            case TagsUnavailable(gone=True):
+                # Lines of a deleted log group may still arrive. This is no reason to pause.
+                return self._remember(log_group, None if cached is None else cached.tags, now)
+            case TagsUnavailable(denied=denied):
                 self.failures += 1
-                self._silent_until = now + (_BREAK if denied else _BACKOFF)
+                self._paused_until = now + (_BREAK if denied else _BACKOFF)
                 return None
             case Mapping():
                 return self._remember(log_group, dict(answer), now)
@@ -154,16 +155,16 @@ class Tags:
                 assert_never(answer)
 
     def _remember(self, log_group: str, tags: Mapping[str, str] | None, now: float) -> _CachedTags:
-        known = _CachedTags(tags, now + _TTL + self._jitter(_TTL / 5))
-        self._known[log_group] = known
-        return known
+        cached = _CachedTags(tags, now + _TTL + self._jitter(_TTL / 5))
+        self._cached[log_group] = cached
+        return cached
 
 
-def _may_be_newer(known: _Index, log_group: str, now: float) -> bool:
-    """Tell whether to read an index again for a log group that our copy does not have.
+def _may_be_newer(cached: _Index, log_group: str, now: float) -> bool:
+    """Tell whether to read an index again, as the copy lacks a log group.
 
     The subscriber writes the tags of a new log group in the run that links the log group.
     """
-    if known.index is not None and log_group in known.index.groups:
+    if cached.index is not None and log_group in cached.index.groups:
         return False
-    return known.is_kept and now >= known.read_at + _INDEX_MISS
+    return cached.exists and now >= cached.read_at + _INDEX_MISS

@@ -1,24 +1,27 @@
-"""From what became of a payload to the bucket: what Loki does not hold is kept there."""
+"""Saves the log events of a payload that Loki did not take in the bucket."""
 
 from loki_shipper.shipper.delivery.dead_letters import Folder, PutObject, write_dead_letter
 from loki_shipper.shipper.delivery.outcome import Shipped
 
 
-def keep(shipped: Shipped, put: PutObject | None, *, is_held: bool = False) -> tuple[str, ...]:
-    """Write what Loki does not hold to the bucket; return why it is not delivered, if it is not.
+def save_undelivered(
+    shipped: Shipped, put: PutObject | None, *, in_bucket: bool = False
+) -> tuple[str, ...]:
+    """Write undelivered log events to the bucket, and return the reasons if they are not saved.
 
-    Lambda holds the event of an invocation that fails: it tries again, and in the end writes the
-    event to the bucket itself. So an errored payload is not written while none of it is delivered.
-    `is_held`: the bucket holds the payload already, so nothing is written while none of it has got
-    any further. `put` is None where there is no bucket. Raises SpillError.
+    Lambda retries an invocation that failed, and at last writes its event to the bucket itself. So
+    nothing is written for a payload that failed entirely: the returned reasons make the invocation
+    fail. `in_bucket`: the payload is an object of the bucket already, so nothing is written unless
+    a part of it was delivered, rejected, dropped or dated. `put` is None if there is no bucket.
+    Raises DeadLetterError.
     """
     settled = shipped.settled
     errored = tuple(sorted(settled.errored))
     waiting = sorted({reason for reason, _ in settled.deferred})
-    if put is None or (is_held and not _has_got_further(shipped)):
+    if put is None or (in_bucket and not _has_progress(shipped)):
         return (*errored, *waiting)
-    _keep_aside(shipped, put)
-    if errored and not settled.delivered and not is_held:
+    _save_rejected_and_deferred(shipped, put)
+    if errored and not settled.delivered and not in_bucket:
         return errored
     if errored:
         events = [event for some in settled.errored.values() for event in some]
@@ -29,18 +32,17 @@ def keep(shipped: Shipped, put: PutObject | None, *, is_held: bool = False) -> t
 
 
 def not_delivered(reasons: tuple[str, ...]) -> str:
-    """Say why something was not delivered."""
+    """Give the failure message for these reasons."""
     return f"not delivered: {', '.join(reasons)}"
 
 
-def _has_got_further(shipped: Shipped) -> bool:
+def _has_progress(shipped: Shipped) -> bool:
     settled = shipped.settled
     is_dated = any(due is not None for _, due in settled.deferred)
     return bool(settled.delivered or settled.rejected or shipped.dropped or is_dated)
 
 
-def _keep_aside(shipped: Shipped, put: PutObject) -> None:
-    """Write what Loki will never take, and what it will take later."""
+def _save_rejected_and_deferred(shipped: Shipped, put: PutObject) -> None:
     settled = shipped.settled
     for reason, events in settled.rejected.items():
         write_dead_letter(shipped.data, events, folder="rejected", reason=reason, put=put)

@@ -6,8 +6,8 @@ import pytest
 
 from loki_shipper.model import LogData, LogEvent
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
-from loki_shipper.shipper.delivery.keep import keep
 from loki_shipper.shipper.delivery.outcome import Settled, Shipped
+from loki_shipper.shipper.delivery.undelivered import save_undelivered
 from loki_shipper.shipper.sources.event import records
 
 NOON = 1_795_176_000_000
@@ -33,26 +33,26 @@ class Bucket(dict[str, bytes]):
         return found
 
 
-def kept(what: Shipped, *, is_held: bool = False) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+def kept(what: Shipped, *, in_bucket: bool = False) -> tuple[tuple[str, ...], dict[str, list[str]]]:
     bucket = Bucket()
-    why = keep(what, bucket.put, is_held=is_held)
+    why = save_undelivered(what, bucket.put, in_bucket=in_bucket)
     return why, bucket.lines
 
 
-@pytest.mark.parametrize("is_held", [False, True])
-def test_what_is_delivered_is_not_kept(is_held: bool) -> None:
-    assert kept(shipped(Settled(delivered=3)), is_held=is_held) == ((), {})
+@pytest.mark.parametrize("in_bucket", [False, True])
+def test_what_is_delivered_is_not_kept(in_bucket: bool) -> None:
+    assert kept(shipped(Settled(delivered=3)), in_bucket=in_bucket) == ((), {})
 
 
-@pytest.mark.parametrize("is_held", [False, True])
-def test_each_part_goes_where_it_belongs(is_held: bool) -> None:
+@pytest.mark.parametrize("in_bucket", [False, True])
+def test_each_part_goes_where_it_belongs(in_bucket: bool) -> None:
     settled = Settled(
-        delivered=0 if is_held else 1,
+        delivered=0 if in_bucket else 1,
         rejected={"too_old": [A]},
         deferred={("too_new", NOON): [B]},
         errored={"tls": [C]},
     )
-    assert kept(shipped(settled), is_held=is_held) == (
+    assert kept(shipped(settled), in_bucket=in_bucket) == (
         (),
         {"rejected": ["a"], "later": ["b"], "failed": ["c"]},
     )
@@ -78,12 +78,12 @@ def test_what_waits_for_other_things_than_time_is_to_be_tried_again() -> None:
 def test_what_the_bucket_holds_is_not_written_again_while_it_gets_no_further(
     settled: Settled,
 ) -> None:
-    assert kept(shipped(settled), is_held=True) == (("tls",), {})
+    assert kept(shipped(settled), in_bucket=True) == (("tls",), {})
 
 
 def test_what_the_bucket_holds_is_written_anew_without_what_a_rule_dropped() -> None:
     settled = Settled(errored={"tls": [B, C]})
-    assert kept(shipped(settled, dropped=1), is_held=True) == ((), {"failed": ["b", "c"]})
+    assert kept(shipped(settled, dropped=1), in_bucket=True) == ((), {"failed": ["b", "c"]})
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_the_bucket_holds_is_written_anew_without_what_a_rule_dropped() -> 
 def test_without_a_bucket_lambda_holds_what_may_be_delivered_another_time(
     settled: Settled, why: tuple[str, ...]
 ) -> None:
-    assert keep(shipped(settled), None) == why
+    assert save_undelivered(shipped(settled), None) == why
 
 
 def test_when_the_bucket_cannot_be_written_it_says_so() -> None:
@@ -106,4 +106,4 @@ def test_when_the_bucket_cannot_be_written_it_says_so() -> None:
 
     settled = Settled(delivered=2, errored={"tls": [C]})
     with pytest.raises(DeadLetterError, match="ClientError"):
-        keep(shipped(settled), put)
+        save_undelivered(shipped(settled), put)
