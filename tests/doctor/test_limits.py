@@ -47,7 +47,7 @@ def test_stock_limits_are_fine(stock_loki: Loki) -> None:
     found = check_limits(settings(given), real)
     assert (found.level, found.says) == (
         Level.OK,
-        "none under which Loki loses lines without a word",
+        "no limit makes Loki lose lines silently",
     )
 
 

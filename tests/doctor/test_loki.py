@@ -211,4 +211,4 @@ def test_an_authority_of_its_own_is_named_by_a_setting(https: Https) -> None:
 def test_a_certificate_that_ends_soon_is_worth_a_look(https: Https) -> None:
     found = checked(settings({"LOKI_URL": https.url, "LOKI_CA_CERT": str(https.ca)}))
     assert found["tls"].level is Level.WARN
-    assert found["tls"].says == "the certificate ends in 7 days"
+    assert found["tls"].says == "the certificate expires in 7 days"

@@ -12,14 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from loki_shipper.deployed_functions import DeployedFunction, function_named
+from loki_shipper.doctor.deployed_stack import DoctorClients, read_deployed_stack
 from loki_shipper.doctor.finding import Finding, Level
-from loki_shipper.doctor.stack import (
-    LOG_GROUP,
-    DoctorClients,
-    check_stack,
-    read_stack,
-    rights,
-)
+from loki_shipper.doctor.rights import rights
+from loki_shipper.doctor.stack import LOG_GROUP, check_stack
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, encode_index, index_key
@@ -169,7 +165,7 @@ def test_a_missing_bucket_is_named(stack: Stack) -> None:
     stack.clients.s3.delete_bucket(Bucket=stack.bucket)
     found = stack.check()
     assert found["bucket"].level is Level.WRONG
-    assert f"{stack.bucket} is not there" in found["bucket"].says
+    assert f"{stack.bucket} does not exist" in found["bucket"].says
     assert reds(found) == ["bucket"]
 
 
@@ -217,7 +213,7 @@ def test_the_rights_are_those_of_the_stacks_own_parameters(stack: Stack) -> None
     """A function's environment does not name the key."""
     key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"
     clients = stack.clients._replace(cloudformation=Cloudformation(stack.bucket, KmsKeyArn=key))
-    known = read_stack("loki-shipper", clients)
+    known = read_deployed_stack("loki-shipper", clients)
     found = {(right.action, right.resource) for right in rights(stack.function, known)}
     assert ("kms:GenerateDataKey", key) in found
     assert ("s3:PutObject", "arn:aws:s3:::the-stacks-bucket/failed/doctor") in found

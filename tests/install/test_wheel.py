@@ -110,7 +110,7 @@ for artifact in artifacts:
 def test_the_doctor_reads_the_rights_out_of_the_template(command: Path, tmp_path: Path) -> None:
     code = """if True:
         from loki_shipper.template import read_template
-        from loki_shipper.doctor.template import TemplateValues, granted
+        from loki_shipper.doctor.grants import TemplateValues, granted
         pseudo = {f"AWS::{name}": "x" for name in ("Partition", "Region", "AccountId", "URLSuffix")}
         known = TemplateValues({}, {"Bucket": "b"}, pseudo)
         template = read_template()

@@ -43,15 +43,14 @@ from loki_shipper.deployment.plan import (
 )
 from loki_shipper.deployment.proof import (
     NotReadError,
-    NotShippedError,
     explore_url,
     make_line,
     read_back,
-    ship,
 )
 from loki_shipper.deployment.secret import store
 from loki_shipper.deployment.stack import Event, Stack, StackError, delete, read_stack, wait
 from loki_shipper.doctor.probe import loki_probe
+from loki_shipper.doctor.round_trip import NotShippedError, ship
 from loki_shipper.local.cache import cache_folder
 from loki_shipper.local.progress import on_stream
 from loki_shipper.settings import SettingsError, settings
@@ -259,7 +258,7 @@ def _prove(deployment: Deployment, grafana: str | None, console: Console) -> Non
     name, now = uuid.uuid4().hex, current_clock().now()
     line = make_line(configured, str(deployment.session.region_name), name, now)
     try:
-        ship(deployment.client("lambda"), deployment.shipper.arn, line)
+        ship(deployment.client("lambda"), deployment.shipper.arn, line.data)
     except NotShippedError as error:
         _fail_proof(f"{error}", deployment)
     console.print(Text("The function shipped a line to Loki.", style="green"))

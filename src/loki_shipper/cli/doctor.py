@@ -26,10 +26,11 @@ from loki_shipper.cli.deployment import (
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.deployed_functions import DeployedFunction
+from loki_shipper.doctor.deployed_stack import DoctorClients, read_deployed_stack
 from loki_shipper.doctor.finding import Finding, Level, failure, ok, warning
 from loki_shipper.doctor.loki import check_loki
 from loki_shipper.doctor.probe import loki_probe
-from loki_shipper.doctor.stack import DoctorClients, check_stack, read_stack
+from loki_shipper.doctor.stack import check_stack
 from loki_shipper.settings import Settings, SettingsError, settings
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.delivery.credentials import credentials
@@ -114,7 +115,7 @@ def _findings(loki: str | None, deployment: Deployment) -> Iterator[Finding]:
     yield from _of_loki(configured, functions, fetch)
     clients = DoctorClients(*map(deployment.client, _SERVICES))
     name = deployment.stack
-    stack = None if name is None else read_stack(name, clients)
+    stack = None if name is None else read_deployed_stack(name, clients)
     yield from check_stack(functions, configured, clients, stack=stack, now=datetime.now(UTC))
 
 

@@ -1,1 +1,1 @@
-"""What `loki-shipper doctor` looks at: Loki, and the stack that ships to it."""
+"""Checks Loki, and the stack that ships to it, for `loki-shipper doctor`."""

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The result of a check."""
 
 from enum import StrEnum
 
@@ -14,9 +14,9 @@ class Level(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One check's result; `advice` says what to do next, and is there unless all is well.
+    """The result of one check; every level except `ok` needs `advice`, which says what to do.
 
-    Raises ValueError where it is missing.
+    Raises ValueError without it.
     """
 
     check: str
@@ -26,19 +26,19 @@ class Finding(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.level is not Level.OK and not self.advice:
-            raise ValueError(f"{self.check} says no next step")
+            raise ValueError(f"{self.check} gives no advice")
 
 
 def ok(check: str, says: str) -> Finding:
-    """Make a finding that all is well."""
+    """Make a finding of a check that passed."""
     return Finding(check, Level.OK, says)
 
 
 def warning(check: str, says: str, advice: str) -> Finding:
-    """Make a finding that is worth a look."""
+    """Make a finding that does not stop delivery."""
     return Finding(check, Level.WARN, says, advice)
 
 
 def failure(check: str, says: str, advice: str) -> Finding:
-    """Make a finding that is in the way of delivery."""
+    """Make a finding of a fault that stops delivery."""
     return Finding(check, Level.WRONG, says, advice)

@@ -1,4 +1,4 @@
-"""The check of Loki's limits: those under which it may lose lines without a word."""
+"""Checks for limits of Loki with which it loses lines silently."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _GRACE = 600.0
 
 
 class Limits(Struct, frozen=True):
-    """Loki's limits as far as they are known: bytes a second, and seconds."""
+    """Loki's limits, in bytes a second and in seconds; None: unknown."""
 
     is_sharded: bool = False
     desired_rate: int | None = None
@@ -29,21 +29,20 @@ class Limits(Struct, frozen=True):
     max_chunk_age: float | None = None
 
 
-def check_limits(settings: Settings, way: LokiProbe) -> Finding:
-    """Read Loki's limits where it shows them, and warn of those that may lose lines."""
-    found = {path: _read(way, path) for path in ("/config", "/config/tenant/v1/limits")}
-    config, of_tenant = found.values()
+def check_limits(settings: Settings, probe: LokiProbe) -> Finding:
+    """Read Loki's limits if it shows them, and warn about those that may lose lines."""
+    config, of_tenant = _read(probe, "/config"), _read(probe, "/config/tenant/v1/limits")
     shown = {**config.get("limits_config", {}), **of_tenant}
     if "shard_streams" not in shown:
         return ok("limits", "Loki does not show its limits here")
     limits = _limits(shown, config.get("ingester", {}))
     if (warning := _warning(limits, settings)) is not None:
         return warning
-    return ok("limits", "none under which Loki loses lines without a word")
+    return ok("limits", "no limit makes Loki lose lines silently")
 
 
-def _read(way: LokiProbe, path: str) -> dict[str, Any]:
-    reply = way.get(path, {})
+def _read(probe: LokiProbe, path: str) -> dict[str, Any]:
+    reply = probe.get(path, {})
     if isinstance(reply, NoAnswer) or reply.status != _FOUND:
         return {}
     try:
@@ -70,7 +69,7 @@ def _warning(limits: Limits, settings: Settings) -> Finding | None:
             most = max((each for each in (5, 10, 15, 20) if each * 240 <= age), default=5)
             return warning(
                 "limits",
-                f"max_chunk_age is {age / 60:.0f} minutes: late lines may be refused",
+                f"max_chunk_age is {age / 60:.0f} minutes: Loki may reject late lines",
                 f"set LATE_STREAM_MINUTES={most}, or raise max_chunk_age to 2h",
             )
         case Limits(
@@ -78,15 +77,15 @@ def _warning(limits: Limits, settings: Settings) -> Finding | None:
         ) if most < 2 * desired:
             return warning(
                 "limits",
-                "a busy stream may lose lines though Loki answers 204: per_stream_rate_limit "
+                "Loki may lose lines of a busy stream and answer 204: per_stream_rate_limit "
                 f"({_text(most)}) is less than twice shard_streams.desired_rate ({_text(desired)})",
                 f"raise per_stream_rate_limit to {_text(2 * desired)} or more",
             )
         case Limits(is_sharded=True, creation_grace_period=float(grace)) if grace > _GRACE:
             return warning(
                 "limits",
-                f"creation_grace_period is {grace / 60:.0f} minutes: a line dated so far ahead may "
-                "cost its stream the lines of now",
+                f"creation_grace_period is {grace / 60:.0f} minutes: after a line from so far "
+                "ahead, Loki may reject present lines of its stream",
                 "set creation_grace_period to 10m",
             )
         case _:

@@ -1,4 +1,4 @@
-"""The way to Loki, step by step: name, connection, TLS, pushes, queries; here is the network."""
+"""The network calls of the checks: name, connection, TLS, pushes, queries."""
 
 import socket
 import ssl
@@ -23,7 +23,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class LokiAddress(Struct, frozen=True):
-    """Where connections go: Loki, a gateway before it, or a proxy on the way."""
+    """The other end of the connection: Loki, its gateway, or a proxy."""
 
     host: str
     port: int
@@ -32,7 +32,7 @@ class LokiAddress(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """An answer to a query; `date` is the server's clock, in seconds since 1970."""
+    """An answer to a query; `date` is the server's time, in seconds since 1970."""
 
     status: int
     body: str
@@ -40,7 +40,7 @@ class Reply(Struct, frozen=True):
 
 
 class UnreachableError(Exception):
-    """Raised when a step fails; `kind` says how, the message may be shown."""
+    """Raised when a step fails; `kind` says how. The message has no secrets."""
 
     def __init__(self, kind: str, message: str = "") -> None:
         super().__init__(message)
@@ -48,11 +48,11 @@ class UnreachableError(Exception):
 
 
 class LokiProbe(Struct, frozen=True):
-    """What the checks of Loki do to the world.
+    """The effects of the checks of Loki.
 
-    `resolve`, `reach` and `shake_hands` raise NoWayError; the last gives the time at which the
-    certificate ends, in seconds since 1970. `push` takes a batch and the URL to push it to, `get`
-    a path next to the push path and its parameters.
+    `resolve`, `reach` and `shake_hands` raise UnreachableError. `shake_hands` returns the time at
+    which the certificate expires, in seconds since 1970. `push` takes a batch and a URL, `get` a
+    path below Loki's root and its parameters.
     """
 
     target: LokiAddress
@@ -68,7 +68,7 @@ class LokiProbe(Struct, frozen=True):
 def loki_probe(
     access: LokiAccess, tenant: str | None, headers: Mapping[str, str] | None = None
 ) -> LokiProbe:
-    """Open the way to a Loki; queries have these headers too."""
+    """Return the effects for a Loki; every query has these headers too."""
     session = connect(access)
     proxy = select_proxy(access.url, session.proxies)
     target = _target(proxy or access.url, proxied=proxy is not None)
@@ -121,7 +121,7 @@ def _connected(target: LokiAddress) -> socket.socket:
 
 
 def _shake_hands(target: LokiAddress, access: LokiAccess) -> float | None:
-    # The authorities that requests trusts, and so the shipper.
+    # The shipper trusts the authorities that requests trusts.
     context = ssl.create_default_context(cafile=access.ca or DEFAULT_CA_BUNDLE_PATH)
     if access.client is not None:
         context.load_cert_chain(*access.client)

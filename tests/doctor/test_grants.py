@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # it ships no types
 
-from loki_shipper.doctor.template import Right, TemplateValues, granted
+from loki_shipper.doctor.grants import Right, TemplateValues, granted
 from loki_shipper.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,7 +1,6 @@
-"""What the template grants each function, worked out for a deployment.
+"""Evaluates the policies of template.yaml for a deployment.
 
-The policies are read from template.yaml itself, so that no right is forgotten here. Parameters and
-resources are filled in as CloudFormation does it.
+Only the template lists the rights. Parameters and resources are resolved as CloudFormation does it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,14 +16,14 @@ _NOTHING: Final = {"Ref": "AWS::NoValue"}
 
 
 class UnknownNameError(Exception):
-    """Raised when a policy names something of which this deployment is not known."""
+    """Raised when a policy names a resource or attribute with an unknown value."""
 
 
 class TemplateValues(Struct, frozen=True):
-    """What stands for the names in the template.
+    """The values of names in the template.
 
-    `parameters` are values that differ from the template's defaults, `resources` names (physical
-    ids) by logical id, `pseudo` values such as that of `AWS::Region`.
+    `parameters` differ from the template's defaults. `resources` are physical ids by logical id.
+    `pseudo` has values such as that of `AWS::Region`.
     """
 
     parameters: Mapping[str, str]
@@ -33,9 +32,9 @@ class TemplateValues(Struct, frozen=True):
 
 
 class Right(Struct, frozen=True):
-    """Something that a function has to be allowed.
+    """An action that a function needs on a resource.
 
-    `context` has the condition keys under which it is allowed, with a value that holds.
+    `context` are condition keys of the policy, each with a value that meets the condition.
     """
 
     action: str
@@ -44,10 +43,10 @@ class Right(Struct, frozen=True):
 
 
 def granted(template: Mapping[str, Any], role: str, deployment: TemplateValues) -> Iterator[Right]:
-    """Give what a role of the template, named by its logical id, may do in a deployment.
+    """Return the rights of a role, named by its logical id, in a deployment.
 
-    A pattern for resources stands for one example. A resource of which nothing is known, such as
-    one of a stack that may not be looked at, is left out.
+    A pattern of resources becomes one example. An unknown resource is left out, such as one of a
+    stack that cannot be read.
     """
     values = _Values(template, deployment)
     for statement in _statements(template, role):
@@ -75,13 +74,13 @@ def _rights(statement: Mapping[str, Any], values: "_Values") -> Iterator[Right]:
         for key, value in test.items()
         if (listed := _listed(value))
     )
-    for resource in filterfalse(_is_nobodys, _listed(statement["Resource"])):
+    for resource in filterfalse(_is_impossible, _listed(statement["Resource"])):
         for action in _listed(statement["Action"]):
             yield Right(action, _example(resource, account), context)
 
 
 def _listed(value: Any) -> list[str]:
-    """Give the texts of a text or a list; lists in it are opened, and what is unknown left out."""
+    """Flatten a text or nested lists to a list of texts; None is left out."""
     match value:
         case None:
             return []
@@ -91,13 +90,13 @@ def _listed(value: Any) -> list[str]:
             return [str(value)]
 
 
-def _is_nobodys(resource: str) -> bool:
-    """Tell whether no parameter can have this ARN: the template grants two forms of a name."""
+def _is_impossible(resource: str) -> bool:
+    """Tell whether no SSM parameter can have this ARN: the template grants two forms of a name."""
     return ":ssm:" in resource and (":parameter/" not in resource or "//" in resource)
 
 
 def _example(resource: str, account: str) -> str:
-    """Give one resource that a pattern of resources matches; `*` alone stays."""
+    """Return one resource that matches a pattern of resources; `*` alone stays."""
     arn = parse_arn(resource)
     if arn is None:
         return resource
@@ -107,7 +106,7 @@ def _example(resource: str, account: str) -> str:
 
 
 class _Values:
-    """Works out the values of a template: references, conditions and intrinsic functions."""
+    """Evaluates a template's references, conditions and intrinsic functions."""
 
     def __init__(self, template: Mapping[str, Any], deployment: TemplateValues) -> None:
         self._conditions = template["Conditions"]
@@ -116,11 +115,11 @@ class _Values:
         self._deployment = deployment
 
     def pseudo(self, name: str) -> str:
-        """Give a pseudo parameter, such as `AWS::Region`."""
+        """Return a pseudo parameter, such as `AWS::Region`."""
         return self._deployment.pseudo[name]
 
     def value(self, of: Any) -> Any:
-        """Work out a value; None: it is `AWS::NoValue`, or about something unknown."""
+        """Evaluate a value; None for `AWS::NoValue` and for a name with an unknown value."""
         match of:
             case dict() if of == _NOTHING:
                 return None
@@ -154,7 +153,7 @@ class _Values:
             case {"Fn::Or": list(others)}:
                 return any(map(self.holds, others))
             case _:
-                raise ValueError(f"no condition of a template: {condition}")
+                raise ValueError(f"unknown kind of condition: {condition}")
 
     def _text(self, of: Any) -> Any:
         match of:
@@ -205,7 +204,7 @@ class _Values:
         raise UnknownNameError(name)
 
     def _attribute(self, name: str, attribute: str) -> str:
-        """Give a resource's ARN, the only attribute that policies ask for."""
+        """Return a resource's ARN, the only attribute that the policies use."""
         physical = self._named(name)
         origin = Origin(
             *(self.pseudo(f"AWS::{each}") for each in ("Partition", "Region", "AccountId"))
