@@ -1,5 +1,6 @@
 """What becomes of objects, and of a run, when Loki takes, refuses or does not answer."""
 
+import json
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -456,6 +457,21 @@ def test_what_is_no_record_is_set_aside_as_it_came(body: bytes, why: str) -> Non
     assert world.memory.objects == {kept: (body, NOW)}
     assert world.memory.moved == [(key, kept, why)]
     assert (report.set_aside, report.objects) == (1, 1)
+
+
+def test_a_bad_record_of_a_batch_is_set_aside_and_the_others_are_shipped() -> None:
+    good = timed("/ecs/shop", (AN_HOUR_AGO, "a line"))["awslogs"]["data"]
+    records = [
+        {"kinesis": {"sequenceNumber": str(number), "data": data}}
+        for number, data in enumerate([good, "?", good])
+    ]
+    key = "aws/lambda/0f1d6c0a/shardId-000000000001/2026/11/20/2026-11-20T09.00.00-x"
+    world = World((key, json.dumps({"payload": json.dumps({"Records": records})}).encode()))
+    report = world.run()
+    assert (report.objects, report.lines, world.memory.moved) == (1, 2, [])
+    [(kept, (body, _))] = world.memory.objects.items()
+    assert kept.startswith("rejected/")
+    assert json.loads(body)["requestPayload"] == {"Records": records[1:2]}
 
 
 def test_what_is_far_too_large_is_set_aside_unread() -> None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from msgspec import Struct
 
-from loki_shipper.redriver.record import read_log_data
+from loki_shipper.redriver.record import read_stored_records
 from loki_shipper.shipper.delivery.answer import Answer
 from tests.simulation.simulation import DAY, HOUR, MINUTE, Loki, Payload, Simulation
 
@@ -140,6 +140,6 @@ def _numbers(world: Simulation, folder: str) -> list[int]:
         if isinstance(body, Payload):
             numbers.append(body.number)
         else:
-            [data] = read_log_data(body)
+            [[data]] = [record.payloads for record in read_stored_records(body)]
             numbers += [int(event.message.partition(" ")[0]) for event in data.log_events]
     return numbers

@@ -10,8 +10,11 @@ from msgspec import Struct
 FAILED = "failed/"
 LATER = "later/"
 REJECTED = "rejected/"
-OF_LAMBDA = "aws/lambda/async/"
-"""Where Lambda writes its on-failure records: `<function>/YYYY/MM/DD/<time>-<uuid>`."""
+OF_LAMBDA = "aws/lambda/"
+"""Where Lambda writes its on-failure records: `async/<function>/YYYY/MM/DD/<time>-<uuid>`, and for
+Kinesis `<event source mapping>/<shard>/YYYY/MM/DD/<time>-<uuid>`."""
+
+_DATED_PARTS = 4
 
 _WAITING = (OF_LAMBDA, FAILED, LATER)
 """In the order of keys, so that a key says how far a run has come."""
@@ -100,9 +103,7 @@ def rejected(bucket: Bucket) -> Iterator[StoredObject]:
 
 
 def dated(key: str) -> str:
-    """Give a key without its folder: `YYYY/MM/DD/<time>-<id>`."""
+    """Return the end of a key that every folder has: `YYYY/MM/DD/<time>-<id>`."""
     if key.startswith(OF_LAMBDA):
-        return key.removeprefix(OF_LAMBDA).partition("/")[2]
-    for prefix in (FAILED, LATER, REJECTED):
-        key = key.removeprefix(prefix)
-    return key
+        return "/".join(key.split("/")[-_DATED_PARTS:])
+    return key.partition("/")[2]

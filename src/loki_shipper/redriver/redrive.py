@@ -39,7 +39,8 @@ from loki_shipper.redriver.attempt import (
 from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, StoredObject, dated
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import RedriveEffects
-from loki_shipper.redriver.record import NotARecordError, read_log_data
+from loki_shipper.redriver.record import NotARecordError, read_stored_records
+from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, write_undecodable
 
 _MAX_BYTES = 16 * 1024 * 1024
 """Largest object that is read: an invocation event has at most 1 MB."""
@@ -267,12 +268,18 @@ class _RedriveRun:
 
     def _items(self, stored: StoredObject, body: bytes) -> Iterator[Item]:
         try:
-            found = read_log_data(body)
+            records = read_stored_records(body)
+            for record in records:
+                if record.fault is not None:
+                    write_undecodable(record.event, reason=record.fault, put=self._effects.put)
         except NotARecordError as error:
             self._set_aside(stored, str(error))
             return
-        if found:
-            yield Item(stored, found)
+        except DeadLetterError:
+            self._leave(stored)
+            return
+        if payloads := [data for record in records for data in record.payloads]:
+            yield Item(stored, payloads)
         else:
             self._arrived.append(stored)
 
