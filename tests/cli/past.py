@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from click.testing import Result
 
-from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import records
 from tests.local_deployment import Deployment
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ class Shipper:
         """What it says of lines; it may raise FunctionFailure, and has kept nothing then."""
 
     def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
-        data = decode(event["awslogs"]["data"])
-        assert data is not None
+        [data] = records(event)
         assert data.log_group == GROUP
         lines = [each.message for each in data.log_events]
         report = self.report(lines)
