@@ -124,3 +124,15 @@ def test_only_so_many_lines_are_shown(run: Run) -> None:
     lines = run("check", "--limit", "1", "--event", LAMBDA).stdout.splitlines()
     assert "… and 14 more; --limit 0 shows all" in lines
     assert len(lines) < 10
+
+
+def test_a_line_that_no_tenant_may_read_counts_as_rejected(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text("[[rule]]\ntenant = 'errorMessage'\n")
+    event = str(EVENTS / "lambda-json.json")
+    result = run("check", str(path), "--event", event)
+    assert result.stdout.splitlines()[-1] == (
+        "kept 8 in 2 streams, dropped 0, rejected 1 (1 tenant_invalid)"
+    )
+    [_, _, found] = json.loads(run("check", str(path), "--json", "--event", event).stdout)
+    assert found["rejected"] == {"tenant_invalid": 1}

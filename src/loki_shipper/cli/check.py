@@ -18,6 +18,7 @@ from loki_shipper.cli.formatting import time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.model import LogData
 from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
+from loki_shipper.shipper.entries.transform import Transformed
 from loki_shipper.shipper.rules.cache import FileUnreadable, RulesText
 from loki_shipper.shipper.rules.file import rules_file
 from loki_shipper.shipper.rules.model import Rules, RulesError
@@ -239,11 +240,20 @@ def _line(line: TracedLine) -> Iterator[Text]:
 
 def _summary(payload: TracedPayload) -> str:
     result = payload.trace.result
-    reasons = ", ".join(f"{count:,} {name}" for name, count in sorted(result.dropped.items()))
-    dropped = sum(result.dropped.values())
-    kept = len(payload.data.log_events) - dropped
+    rejected = _rejected(result)
+    kept = len(payload.data.log_events) - sum(result.dropped.values()) - sum(rejected.values())
     streams = f"{len(result.streams)} {'stream' if len(result.streams) == 1 else 'streams'}"
-    return f"kept {kept:,} in {streams}, dropped {dropped:,}" + (f" ({reasons})" if reasons else "")
+    summary = f"kept {kept:,} in {streams}, dropped {_counted(result.dropped)}"
+    return summary + (f", rejected {_counted(rejected)}" if rejected else "")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    reasons = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+    return f"{sum(counts.values()):,}" + (f" ({reasons})" if reasons else "")
+
+
+def _rejected(result: Transformed) -> dict[str, int]:
+    return {reason: len(entries) for reason, entries in result.rejected.items()}
 
 
 def _as_objects(report: CheckReport) -> Iterator[dict[str, Any]]:
@@ -263,6 +273,7 @@ def _as_objects(report: CheckReport) -> Iterator[dict[str, Any]]:
             "rules": payload.trace.rules,
             "lines": [_line_as_object(line) for line in payload.trace.lines],
             "dropped": result.dropped,
+            "rejected": _rejected(result),
             "matched": result.matched,
             "streams": [
                 {"tenant": stream.tenant, "labels": dict(stream.labels), "entries": len(entries)}
