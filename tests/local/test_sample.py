@@ -125,4 +125,21 @@ def test_an_event_without_log_events_stays(kind: str) -> None:
 
 def test_what_is_not_an_event_is_named_as_such() -> None:
     with pytest.raises(UndecodableError):
-        retimed({"Records": []}, NOW)
+        retimed({"detail": {}}, NOW)
+
+
+def test_a_batch_of_several_records_keeps_all_of_them() -> None:
+    payloads = [
+        log_data(name, "s", [Call(at, [(at, name)])]) for name, at in (("g", 5_000), ("h", 4_000))
+    ]
+    batch = {
+        "Records": [
+            {"kinesis": {"data": invocation_event(data)["awslogs"]["data"], "sequenceNumber": "1"}}
+            for data in payloads
+        ]
+    }
+    after = records(retimed(batch, NOW))
+    assert [(data.log_group, data.log_events[0].timestamp) for data in after] == [
+        ("g", NOW),
+        ("h", NOW - 1_000),
+    ]

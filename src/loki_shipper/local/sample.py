@@ -1,4 +1,4 @@
-"""Sample events: from lines to the invocation event that CloudWatch Logs would send. Pure."""
+"""Makes invocation events from lines, as CloudWatch Logs sends them."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -14,7 +14,7 @@ from loki_shipper.shipper.sources.pack import pack
 OWNER = "123456789012"
 FILTER = "loki-shipper"
 _CALL_EVENTS = 10_000
-"""Most log events of one PutLogEvents call, a quota of AWS."""
+"""AWS's quota for the log events of one PutLogEvents call."""
 
 _INGESTION_MS = 400
 _ID_DIGITS = 56
@@ -22,18 +22,18 @@ _64_BITS = (1 << 64) - 1
 
 
 class Call(Struct, frozen=True):
-    """One PutLogEvents call: when it was ingested, and lines with their times, all in ms."""
+    """One PutLogEvents call: its ingestion time, and lines with their times, in ms."""
 
     ingested: int
     lines: list[tuple[int, str]]
 
 
 def event_id(timestamp: int, ingested: int, call: int, index: int) -> str:
-    """Give a log event's id as CloudWatch Logs lays it out, in 56 digits.
+    """Return a log event's id in the layout of CloudWatch Logs, with 56 digits.
 
     The parts are the event's ms, the ingestion's ms (64 bits), a number of the PutLogEvents call
-    (64 bits, random on AWS) and the event's index in that call (16 bits). The layout is not
-    documented by AWS; it was read off real ids.
+    (64 bits, random on AWS) and the event's index in that call (16 bits). AWS does not document
+    the layout; it comes from real ids.
     """
     return f"{timestamp << 144 | ingested << 80 | call << 16 | index:0{_ID_DIGITS}d}"
 
@@ -41,7 +41,7 @@ def event_id(timestamp: int, ingested: int, call: int, index: int) -> str:
 def log_data(
     log_group: str, log_stream: str, calls: Iterable[Call], *, owner: str = OWNER
 ) -> LogData:
-    """Give the payload of a subscription filter that carries these calls, call after call."""
+    """Return a subscription filter's payload with the lines of these calls."""
     events: list[LogEvent] = []
     for number, call in enumerate(calls):
         seed = f"{log_group} {log_stream} {call.ingested} {number}"
@@ -54,9 +54,9 @@ def log_data(
 
 
 def from_lines(lines: Iterable[str], *, log_group: str, log_stream: str, newest: int) -> LogData:
-    """Give the payload of lines that were logged one a millisecond, the last at `newest` (ms).
+    """Return the payload of lines, one a millisecond, the last at `newest` (ms).
 
-    Empty lines are left out: CloudWatch Logs takes none.
+    Empty lines are left out, as CloudWatch Logs rejects them.
     """
     kept = [line for line in lines if line]
     timed = enumerate(kept, newest - len(kept) + 1)
@@ -66,24 +66,36 @@ def from_lines(lines: Iterable[str], *, log_group: str, log_stream: str, newest:
 
 
 def invocation_event(data: LogData) -> dict[str, Any]:
-    """Give the event that Lambda hands to the function for a payload."""
+    """Return the event with which Lambda invokes the function for a payload."""
     return {"awslogs": {"data": pack(data)}}
 
 
 def retimed(event: Any, newest: int) -> Any:
-    """Move an invocation event in time, so that its newest log event is at `newest` (ms).
+    """Shift the times of an invocation event: its newest log event is then at `newest` (ms).
 
-    Stock Loki refuses what is older than seven days, and samples age. Ids in AWS's layout move
-    along; lines stay as they are, also where they tell a time. An event without log events is
-    returned as it is. Raises UndecodableError.
+    Stock Loki rejects lines older than seven days, and samples age. Ids in AWS's layout shift too.
+    Lines stay unchanged, even with a time in them, and so does an event without log events. Raises
+    UndecodableError.
     """
     payloads = [data for data in records(event) if data.log_events]
     if not payloads:
         return event
-    [data] = payloads
-    shift = newest - max(each.timestamp for each in data.log_events)
-    moved = [_moved(each, shift) for each in data.log_events]
-    return invocation_event(structs.replace(data, log_events=moved))
+    shift = newest - max(each.timestamp for data in payloads for each in data.log_events)
+    moved = [
+        structs.replace(data, log_events=[_moved(each, shift) for each in data.log_events])
+        for data in payloads
+    ]
+    return invocation_event(moved[0]) if len(moved) == 1 else _batch(moved)
+
+
+def _batch(payloads: Iterable[LogData]) -> dict[str, Any]:
+    """Return the event with which Kinesis invokes the function for several payloads."""
+    return {
+        "Records": [
+            {"kinesis": {"data": pack(data), "sequenceNumber": str(number)}}
+            for number, data in enumerate(payloads)
+        ]
+    }
 
 
 def _moved(event: LogEvent, shift: int) -> LogEvent:
