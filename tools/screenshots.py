@@ -20,7 +20,7 @@ from rich.text import Text
 
 from loki_shipper.local.aws import LocalAws, run_aws
 from loki_shipper.local.find_loki import NotFound, Running, find_loki
-from loki_shipper.local.invoke import connected, invoke
+from loki_shipper.local.invoke import invoke, loki_connection
 from loki_shipper.local.loki import Loki, start
 from loki_shipper.local.progress import on_stream
 from loki_shipper.local.query_loki import LokiError
@@ -141,7 +141,9 @@ class _System:
         configured = settings(self._environ)
         logs = self.aws.client("logs")
         tags = logs.list_tags_log_group(logGroupName=data.log_group)["tags"]
-        invoke(event, configured, tags=tags, region=self.aws.region, way=connected(configured))
+        invoke(
+            event, configured, tags=tags, region=self.aws.region, loki=loki_connection(configured)
+        )
         self._count(data.log_group, len(data.log_events))
 
     def _count(self, group: str, lines: int) -> None:

@@ -11,7 +11,7 @@ from click.testing import Result
 from msgspec.structs import replace
 
 from loki_shipper.local.find_loki import Running
-from loki_shipper.local.invoke import connected, invoke
+from loki_shipper.local.invoke import invoke, loki_connection
 from loki_shipper.local.loki import Loki
 from loki_shipper.local.receiver import ScriptedAnswer
 from loki_shipper.local.sample import from_lines, invocation_event
@@ -45,8 +45,10 @@ class Shipping:
         configured = settings(self.environ)
         for event in self._kept:
             tags = {"team": "payments"}
-            way = connected(configured)
-            assert invoke(event, configured, tags=tags, region=REGION, way=way).report.delivered
+            connection = loki_connection(configured)
+            assert invoke(
+                event, configured, tags=tags, region=REGION, loki=connection
+            ).report.delivered
         self._kept.clear()
 
 
@@ -140,9 +142,11 @@ def test_lines_of_another_account_are_not_mixed_in(
     theirs = from_lines(["theirs"], log_group=GROUP, log_stream="a", newest=now())
     event = invocation_event(replace(theirs, owner="210987654321"))
     configured = settings({"LOKI_URL": loki.url, "LOKI_TENANT": tenant})
-    way = connected(configured)
+    connection = loki_connection(configured)
     tags = {"team": "payments"}
-    assert invoke(event, configured, tags=tags, region=REGION, way=way).report.delivered == 1
+    assert (
+        invoke(event, configured, tags=tags, region=REGION, loki=connection).report.delivered == 1
+    )
     for words in ((GROUP,), ("--tag", "team=payments")):
         result = here.run("tail", *words, "--for", "1s")
         assert [line for _, line in rows(result)] == ["checkout  ours"]

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from loki_shipper.local.find_loki import Running
-from loki_shipper.local.invoke import connected, invoke
+from loki_shipper.local.invoke import invoke, loki_connection
 from loki_shipper.local.loki import Loki
 from loki_shipper.local.sample import retimed
 from loki_shipper.model import Batch, Stream
@@ -46,13 +46,13 @@ def place(loki: Loki | Running) -> Place:
     """A tenant that holds the sample events, as of now, and a line that came late."""
     tenant = f"dashboards-{time.time_ns()}"
     configured = settings({"LOKI_URL": loki.url, "LOKI_TENANT": tenant})
-    way = connected(configured)
+    connection = loki_connection(configured)
     for name in EVENTS:
         event = retimed(
             json.loads((ROOT / "events" / name).read_text("utf-8")), time.time_ns() // 1_000_000
         )
         shipped = invoke(
-            event, configured, tags={"team": "payments"}, region="eu-central-1", way=way
+            event, configured, tags={"team": "payments"}, region="eu-central-1", loki=connection
         )
         assert shipped.report.delivered == shipped.report.received - sum(
             shipped.report.dropped.values()
@@ -60,7 +60,7 @@ def place(loki: Loki | Running) -> Place:
     [pushed, *_] = shipped.pushes
     stream = pushed.batch.stream
     late = Stream(stream.tenant, tuple(sorted((*stream.labels, ("late", "true")))))
-    way.send(Batch(late, pushed.batch.entries[:1]), 10)
+    connection.send(Batch(late, pushed.batch.entries[:1]), 10)
     return loki.url, tenant
 
 

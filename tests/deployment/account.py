@@ -6,7 +6,7 @@ from click.testing import CliRunner, Result
 
 from loki_shipper.cli import main
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.local.invoke import connected, invoke
+from loki_shipper.local.invoke import invoke, loki_connection
 from loki_shipper.settings import settings
 from tests.deployment.cloudformation import CloudFormation, FakeStack
 from tests.local_deployment import Skipping
@@ -92,7 +92,9 @@ class Account:
         def deliver(event: dict[str, Any]) -> dict[str, Any]:
             environ = self.environ(f"{stack}-shipper")
             configured = settings({**environ, "LOKI_SECRET": "", "BUCKET": "", "RULES": "none"})
-            done = invoke(event, configured, tags={}, region=REGION, way=connected(configured))
+            done = invoke(
+                event, configured, tags={}, region=REGION, loki=loki_connection(configured)
+            )
             report = done.report
             return {"delivered": report.delivered, "errored": report.errored}
 

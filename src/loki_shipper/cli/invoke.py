@@ -16,7 +16,7 @@ from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.invoke_output import as_object, show
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.parameter_types import TAG
-from loki_shipper.local.invoke import Invocation, connected
+from loki_shipper.local.invoke import Invocation, loki_connection
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
 from loki_shipper.settings import Settings, SettingsError, settings
@@ -106,8 +106,10 @@ def _invoke(
         if now:
             event = retimed(event, time.time_ns() // 1_000_000)
         with _aws(configured) as session:
-            way = None if loki is None else connected(configured, session)
-            return run(event, configured, tags=tags, region=region, way=way, aws_session=session)
+            connection = None if loki is None else loki_connection(configured, session)
+            return run(
+                event, configured, tags=tags, region=region, loki=connection, aws_session=session
+            )
     except SettingsError as error:
         raise InputError(f"correct --loki or the environment: {error}") from None
     except UndecodableError as error:

@@ -1,4 +1,4 @@
-"""AWS on loopback (moto): log groups with tags, and subscription filters that really deliver."""
+"""Runs AWS on loopback (moto): log groups with tags, and subscription filters that deliver."""
 
 import io
 import json

@@ -1,7 +1,6 @@
-"""The demo: two functions log on an AWS of this machine, the shipper ships, Loki is asked.
+"""Runs the demo: two functions log on an AWS of this machine, and the shipper ships to Loki.
 
-The shipper runs as it is deployed: its handler, under Lambda's runtime, invoked with what the
-subscription filters deliver.
+The shipper's handler runs under Lambda's runtime, with the events of subscription filters.
 """
 
 import time
@@ -32,11 +31,11 @@ _LOG_STREAM = "2026/01/01/[$LATEST]0123456789abcdef"
 QUERY: Final = '{driver="python", region="eu-central-1", name=~"fun.*"}'
 
 type Ask = Callable[[int, int], list[LokiLine]]
-"""Asks for what `QUERY` finds from one time to another, in ns."""
+"""Returns the lines that `QUERY` finds between two times, in ns."""
 
 
 class DemoFunction(Struct, frozen=True):
-    """A function that logs: its handler, its log group's tags, its environment."""
+    """A function that logs: its handler, the tags of its log group, its environment."""
 
     name: str
     handler: str
@@ -69,7 +68,7 @@ FUNCTIONS: Final = (
 
 
 class DemoResult(Struct, frozen=True):
-    """What became of the lines; `failures` says why the shipper failed, where it did."""
+    """The number of logged lines, Loki's lines, and the error messages of the shipper."""
 
     logged: int
     held: list[LokiLine]
@@ -77,12 +76,12 @@ class DemoResult(Struct, frozen=True):
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether Loki holds what was logged, no more and no less."""
+        """Tell whether Loki has every logged line exactly once."""
         return self.logged == len(self.held) and not self.failures
 
 
 class DemoDestination(Struct, frozen=True):
-    """Where the lines go; `what` describes it, `is_loki` is False for our stand-in."""
+    """The Loki that receives the lines; `what` describes it, `is_loki` is False for a stand-in."""
 
     url: str
     what: str
@@ -92,10 +91,10 @@ class DemoDestination(Struct, frozen=True):
 
 @contextmanager
 def demo_destination(environ: Mapping[str, str], tell: Tell) -> Iterator[DemoDestination]:
-    """Have the Loki that the finder finds, else a stand-in, as long as the block lasts.
+    """Find or start a Loki, else a stand-in, for a `with` block.
 
     Raises:
-        LokiError: the Loki that was found does not start.
+        LokiError: the Loki does not start.
     """
     found = find_loki(environ, tell)
     match found:
@@ -116,14 +115,14 @@ def demo_destination(environ: Mapping[str, str], tell: Tell) -> Iterator[DemoDes
 
 
 def _ask_loki(url: str, tenant: str | None) -> Ask:
-    # 5000 lines, which stock limits allow, are more than the demo logs.
+    # Stock Loki allows 5000 lines; the demo logs fewer.
     return lambda start, end: query_range(
         url, QUERY, start_ns=start, end_ns=end, tenant=tenant, limit=5000
     )
 
 
 def _ask_receiver(receiver: Receiver) -> Ask:
-    """Ask the stand-in, which knows no LogQL: what `QUERY` says is said again here."""
+    """Do what `QUERY` does: the stand-in does not know LogQL."""
 
     def ask(start: int, end: int) -> list[LokiLine]:
         return [
@@ -139,16 +138,16 @@ def _ask_receiver(receiver: Receiver) -> Ask:
 
 
 def run_demo(to: DemoDestination, tenant: str | None, *, seconds: int, tell: Tell) -> DemoResult:
-    """Let the functions log once a second, ship it, and ask for it.
+    """Let the functions log once a second, ship the lines, and query them.
 
-    Takes `seconds` and a little more.
+    This takes a little longer than `seconds`.
 
     Raises:
         LokiError: Loki does not answer the query.
     """
     failures: list[str] = []
     environ = {"LOKI_URL": to.url} | ({"LOKI_TENANT": tenant} if tenant else {})
-    # A millisecond is as fine as CloudWatch's times are.
+    # CloudWatch Logs has times in milliseconds.
     began = time.time_ns() // 1_000_000 * 1_000_000
     with run_aws(REGION) as aws, _shipper(aws, environ, failures) as arn:
         logged = _log(aws, arn, seconds, tell)
@@ -158,7 +157,7 @@ def run_demo(to: DemoDestination, tenant: str | None, *, seconds: int, tell: Tel
 
 @contextmanager
 def _shipper(aws: LocalAws, environ: Mapping[str, str], failures: list[str]) -> Iterator[str]:
-    """Make the shipper of this AWS; its ARN is what log groups are subscribed to."""
+    """Make the shipper of this AWS and return its ARN, for subscription filters."""
     env = {**aws.environ, **environ}
     with run_execution_environment("loki_shipper.shipper.handler.handle", env=env) as shipper:
 
@@ -203,7 +202,7 @@ def _started(aws: LocalAws, arn: str, function: DemoFunction) -> Iterator[Execut
 
 
 def _run(environment: ExecutionEnvironment, number: int) -> list[str]:
-    """Invoke a function; return what it logged between the lines that Lambda adds."""
+    """Invoke a function; return its log lines with those that Lambda adds."""
     before = len(environment.log_lines)
     began = time.monotonic()
     environment.invoke({"number": number})

@@ -1,4 +1,4 @@
-"""Two functions that log, for the demo: one in Lambda's text format, one in its JSON format."""
+"""The two functions of the demo: one logs in Lambda's text format, one in its JSON format."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""Runs the deployed pipeline here, on one event, and watches every push."""
+"""Runs the shipper's pipeline on one event and records every push."""
 
 import random
 import time
@@ -28,46 +28,46 @@ if TYPE_CHECKING:
     from boto3 import Session as AwsSession
 
 _SECONDS = 30.0
-"""How long delivering may take; Lambda's own limit is longer, a person's patience is not."""
+"""How long the delivery may take; a person does not wait as long as Lambda."""
 
 _STORED = 204
 
 
 class LokiConnection(Struct, frozen=True):
-    """How to push: `send` a batch within so many seconds, `renew` refused credentials."""
+    """A connection to Loki: `send` a batch within some seconds, `renew` refused credentials."""
 
     send: Callable[[Batch, float], Answer | NoAnswer]
     renew: Callable[[], bool]
 
 
 class Pushed(Struct, frozen=True):
-    """A batch as it was pushed, and what came back; None: nothing was pushed."""
+    """A batch, and Loki's answer to it; None: nothing was pushed."""
 
     batch: Batch
     answer: Answer | NoAnswer | None
 
 
 class Invocation(Struct, frozen=True):
-    """What one invocation did: its pushes in order, and what became of the log events."""
+    """The result of one invocation: its pushes in order, and the report of the shipper."""
 
     pushes: list[Pushed]
     report: Report
 
 
-def invoke(  # noqa: PLR0913 - each is what a deployment has
+def invoke(  # noqa: PLR0913 - a deployment has all of them
     event: Any,
     settings: Settings,
     *,
     tags: Mapping[str, str],
     region: str,
-    way: LokiConnection | None,
+    loki: LokiConnection | None,
     aws_session: "AwsSession | None" = None,
 ) -> Invocation:
-    """Ship an event; without a way to push, as if Loki took everything.
+    """Ship an event; without `loki`, every push succeeds and nothing is sent.
 
-    `tags` are the log group's, `region` is the function's, `aws_session` says who reads rules in
-    S3. Nothing is written to a bucket. Raises UndecodableError, and RulesError where its rules
-    cannot be used.
+    `tags` are the log group's, `region` is the function's. `aws_session` reads a file of rules in
+    S3. Nothing is written to a bucket. Raises UndecodableError, and RulesError if the rules cannot
+    be used.
     """
     pushes: list[Pushed] = []
     end = time.monotonic() + _SECONDS
@@ -76,7 +76,7 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
         return end - time.monotonic()
 
     def send(batch: Batch) -> Answer | NoAnswer:
-        answer = None if way is None else way.send(batch, remaining())
+        answer = None if loki is None else loki.send(batch, remaining())
         pushes.append(Pushed(batch, answer))
         return Answer(_STORED) if answer is None else answer
 
@@ -92,11 +92,11 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
         delivery=DeliveryEffects(
             send=send,
             remaining=remaining,
-            # What is only shown is shown as if it had been logged just now.
-            now=time.time_ns if way is not None else lambda: newest * 1_000_000,
+            # Without a push, the newest line is from now: no line is late.
+            now=time.time_ns if loki is not None else lambda: newest * 1_000_000,
             sleep=time.sleep,
             jitter=partial(random.uniform, 0),
-            renew=(lambda: False) if way is None else way.renew,
+            renew=(lambda: False) if loki is None else loki.renew,
             tenants_without_metadata=set(),
             late_minutes=settings.late_stream_minutes,
         ),
@@ -106,10 +106,10 @@ def invoke(  # noqa: PLR0913 - each is what a deployment has
     return Invocation(pushes, report)
 
 
-def connected(settings: Settings, aws_session: "AwsSession | None" = None) -> LokiConnection:
-    """Open the way to the Loki that the settings name; `aws_session` says who reads its secrets.
+def loki_connection(settings: Settings, aws_session: "AwsSession | None" = None) -> LokiConnection:
+    """Connect to the Loki of the settings; `aws_session` reads its secrets.
 
-    Raises SettingsError for its secrets, and what boto3 raises where no client can be made.
+    Raises SettingsError if a secret cannot be read, and what boto3 raises without a client.
     """
 
     def access(*, fresh: bool) -> LokiAccess:

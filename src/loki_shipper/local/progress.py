@@ -1,4 +1,4 @@
-"""Says on stderr what takes long, so that nobody looks at silence."""
+"""Reports on stderr the progress of what takes long."""
 
 import sys
 import time
@@ -6,23 +6,23 @@ from collections.abc import Callable
 from typing import TextIO
 
 type Tell = Callable[[str], None]
-"""Takes one line on what is going on, again and again; an empty line says that it is over."""
+"""Takes the current progress as one line; an empty line ends it."""
 
-_PATIENCE = 1.0
+_SILENT_SECONDS = 1.0
 _PIPE_EVERY = 15.0
 
 
 def clock_face(seconds: float) -> str:
-    """Write a duration as people read it: `8s`, `1m20s`."""
+    """Format a duration: `8s`, `1m20s`."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
 def on_stream(stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> Tell:
-    """Make a `Tell` that says nothing of what is over within a second.
+    """Make a `Tell` that writes nothing during the first second of a subject.
 
-    On a terminal it rewrites one line; elsewhere it writes a line every 15 s. The text up to the
-    first colon is the subject, and a new subject is written without waiting for those 15 s.
+    The subject is the text before the first colon. On a terminal, `Tell` rewrites one line.
+    Elsewhere, it writes a line every 15 s, and one for each new subject.
     """
     out = sys.stderr if stream is None else stream
     subject, began, due = "", 0.0, 0.0
@@ -31,19 +31,19 @@ def on_stream(stream: TextIO | None = None, *, clock: Callable[[], float] = time
         nonlocal subject, began, due
         head, now = text.partition(":")[0], clock()
         if head != subject:
-            _end_line(out, shown=bool(subject) and due > began + _PATIENCE)
-            subject, began, due = head, now, now + _PATIENCE
+            _end_line(out, shown=bool(subject) and due > began + _SILENT_SECONDS)
+            subject, began, due = head, now, now + _SILENT_SECONDS
         if head and now >= due:
             terminal = out.isatty()
             out.write(f"\r\x1b[K{text}" if terminal else f"{text}\n")
             out.flush()
-            due = now + (_PATIENCE / 10 if terminal else _PIPE_EVERY)
+            due = now + (_SILENT_SECONDS / 10 if terminal else _PIPE_EVERY)
 
     return tell
 
 
 def _end_line(out: TextIO, *, shown: bool) -> None:
-    """Take the rewritten line away."""
+    """Erase the rewritten line."""
     if shown and out.isatty():
         out.write("\r\x1b[K")
         out.flush()

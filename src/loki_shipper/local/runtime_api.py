@@ -1,4 +1,4 @@
-"""A Lambda sandbox on one machine: the Runtime API, and `awslambdaric` running a handler on it."""
+"""Runs a handler in an execution environment: Lambda's Runtime API with `awslambdaric`."""
 
 import json
 import os
@@ -23,18 +23,18 @@ from loki_shipper.aws.arn import Origin, function_arn
 _RUNTIME: Final = "/2018-06-01/runtime"
 _INIT_SECONDS = 60.0
 _FUNCTION = "loki-shipper-local"
-# What `awslambdaric` itself needs; on Lambda it lies apart from the function, as here.
+# `awslambdaric` and its dependencies, which Lambda also keeps separate from the function.
 _RUNTIME_PACKAGES = ("awslambdaric", "simplejson", "snapshot-restore-py")
 
 
 class Response(Struct, frozen=True):
-    """What the handler returned, read from JSON."""
+    """The handler's return value, read from JSON."""
 
     payload: Any
 
 
 class FunctionError(Struct, frozen=True):
-    """What the handler raised, or why it could not be loaded."""
+    """The exception of the handler, or of its import."""
 
     error_message: str
     error_type: str
@@ -42,13 +42,13 @@ class FunctionError(Struct, frozen=True):
 
 
 class Died(Struct, frozen=True):
-    """The process ended without an answer; a negative code is the signal that ended it."""
+    """The process ended without an answer; a negative code is a signal."""
 
     returncode: int
 
 
 class TimedOut(Struct, frozen=True):
-    """The deadline passed; the process was killed, as on Lambda."""
+    """The deadline passed, and the process was killed, as on Lambda."""
 
 
 type InvocationOutcome = Response | FunctionError | Died | TimedOut
@@ -61,18 +61,15 @@ class _Invocation(Struct, frozen=True):
 
 
 class ExecutionEnvironment:
-    """One process of `awslambdaric`, made by `run_execution_environment`.
-
-    One thread at a time may use it.
-    """
+    """One process of `awslambdaric`, made by `run_execution_environment`; not thread-safe."""
 
     def __init__(self, log: Path, region: str) -> None:
         self.init_error: FunctionError | None = None
-        """Why the handler could not be loaded, if so."""
+        """The exception of the handler's import, if any."""
         self.init_seconds: float | None = None
-        """From the start of the process to its first question for an event."""
+        """From the start of the process to its first request for an event."""
         self.request_id: str | None = None
-        """Of the invocation that came last."""
+        """Of the last invocation."""
         self.arn = function_arn(Origin("aws", region, "123456789012"), _FUNCTION)
         self._log = log
         self._invocations: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
@@ -90,23 +87,21 @@ class ExecutionEnvironment:
 
     @property
     def log_lines(self) -> list[str]:
-        """What the process wrote on stdout and stderr so far; Lambda sends that to CloudWatch."""
+        """The output of the process so far; Lambda sends it to CloudWatch Logs."""
         return self._log.read_text(errors="replace").splitlines()
 
     @property
     def peak_rss(self) -> int | None:
-        """The most memory that the process ever held, in bytes; None when it has ended."""
+        """The peak memory of the process, in bytes; None when it has ended."""
         with suppress(OSError):
-            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
+            return peak_rss(self.pid)
         return None
 
     def invoke(self, event: object, *, deadline_ms: int = 60_000) -> InvocationOutcome:
-        """Hand one event to the handler and wait for its answer.
+        """Invoke the handler with one event and wait for its answer.
 
-        `event` is sent as it is when it is `bytes`, else as JSON. `deadline_ms` counts from the
-        moment the process takes the event; when it passes, the process is killed.
+        `event` is JSON as `bytes`, or a value to encode. After `deadline_ms`, the process is
+        killed.
         """
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         invocation = _Invocation(str(uuid.uuid4()), body, deadline_ms)
@@ -119,19 +114,19 @@ class ExecutionEnvironment:
         except queue.Empty:
             self.kill()
             return TimedOut()
-        # Only the end of the process is about no invocation.
+        # The end of the process has no invocation.
         assert about in {invocation.id, ""}
         return result
 
     def wait_for_init(self, seconds: float = _INIT_SECONDS) -> bool:
-        """Wait until the process asks for an event; False when it ended or took too long."""
+        """Wait until the process requests an event; False if it ended or took too long."""
         self._asked.wait(seconds)
         if not self._asked.is_set():
             self.kill()
         return not self._ended.is_set()
 
     def kill(self) -> None:
-        """End the process as Lambda does, without a word."""
+        """Kill the process without a signal that it could handle."""
         assert self._process is not None
         self._process.kill()
         self._ended.wait()
@@ -141,7 +136,7 @@ class ExecutionEnvironment:
         return Died(self._process.returncode)
 
     def run(self, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
-        """Start the process and a thread that notices its end."""
+        """Start the process, and a thread that waits for its end."""
         with self._log.open("ab") as log:
             self._started = time.monotonic()
             self._process = subprocess.Popen(
@@ -149,7 +144,7 @@ class ExecutionEnvironment:
                 cwd=cwd,
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
-                # A file, not a pipe: what was written before an answer is there with it.
+                # Unlike a pipe, a file has all output from before the answer.
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -165,14 +160,14 @@ class ExecutionEnvironment:
         self._results.put(("", self._end()))
 
     def next_invocation(self) -> _Invocation | None:
-        """Wait for an event to hand over; None when the process is gone."""
+        """Wait for the next event; None when the process has ended."""
         if self.init_seconds is None:
             self.init_seconds = time.monotonic() - self._started
         self._asked.set()
         return self._invocations.get()
 
     def answered(self, path: str, body: bytes) -> None:
-        """Take what the process posts below the Runtime API's root."""
+        """Handle a POST request of the process to the Runtime API."""
         match path.removeprefix(_RUNTIME).strip("/").split("/"):
             case ["invocation", about, "response"]:
                 self._results.put((about, Response(json.loads(body))))
@@ -191,15 +186,23 @@ def _function_error(body: bytes) -> FunctionError:
     )
 
 
+def peak_rss(pid: int) -> int | None:
+    """Read the peak memory of a process, in bytes; None for one that ended. Raises OSError."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
 class Interpreter(Struct, frozen=True):
-    """A Python for a handler: its executable, and a folder that `runtime_alone` filled."""
+    """A Python for a handler: its executable, and a folder made by `runtime_alone`."""
 
     python: Path
     runtime: Path
 
 
 @contextmanager
-def run_execution_environment(  # noqa: PLR0913 - each is a part of what Lambda is told
+def run_execution_environment(  # noqa: PLR0913 - Lambda's own parameters
     handler: str,
     *,
     paths: Sequence[Path] = (),
@@ -208,15 +211,14 @@ def run_execution_environment(  # noqa: PLR0913 - each is a part of what Lambda 
     alone: bool = False,
     interpreter: Interpreter | None = None,
 ) -> Iterator[ExecutionEnvironment]:
-    """Run a handler (`package.module.function`) as long as the block lasts.
+    """Run a handler (`package.module.function`) inside a `with` block.
 
     `paths` come first on the import path, as the function's folder and its layer's `python/` do
-    on Lambda; `env` is added to what Lambda sets. With `alone` the process sees `paths`, the
-    standard library and `awslambdaric`, but nothing else of this environment: what a deployment
-    lacks is then missing here too. An `interpreter` is another Python, in which the handler is
-    alone as well.
+    on Lambda. `env` is added to Lambda's variables. With `alone`, the process can import only from
+    `paths`, the standard library and `awslambdaric`: a package that the deployment lacks is then
+    missing here too. An `interpreter` is another Python, where the handler is always alone.
     """
-    with tempfile.TemporaryDirectory(prefix="loki-shipper-sandbox-") as name:
+    with tempfile.TemporaryDirectory(prefix="loki-shipper-function-") as name:
         directory = Path(name)
         region = (env or {}).get("AWS_REGION", "eu-central-1")
         environment = ExecutionEnvironment(directory / "log", region)
@@ -237,7 +239,7 @@ def run_execution_environment(  # noqa: PLR0913 - each is a part of what Lambda 
 
 
 def lambda_environment(address: str, region: str, paths: Sequence[Path]) -> dict[str, str]:
-    """Set what Lambda sets; nothing of ours leaks in, credentials and proxies least of all."""
+    """Return the variables that Lambda sets; this process's variables are left out."""
     return {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -257,7 +259,7 @@ def lambda_environment(address: str, region: str, paths: Sequence[Path]) -> dict
 
 
 def runtime_alone(directory: Path) -> Path:
-    """Make a folder with `awslambdaric` and what it needs, and nothing else."""
+    """Make a folder with only `awslambdaric` and its dependencies."""
     directory.mkdir()
     for package in map(distribution, _RUNTIME_PACKAGES):
         tops = {file.parts[0] for file in package.files or []}
@@ -285,7 +287,7 @@ class _RuntimeServer(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing when a killed process leaves its connection."""
+        """Log nothing when a killed process leaves its connection."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -293,7 +295,7 @@ class _RuntimeServer(ThreadingHTTPServer):
 class _RuntimeConnection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    # Buffered, so that an answer leaves in one piece.
+    # Buffered: an answer is sent in one piece.
     wbufsize = -1
     server: _RuntimeServer
 
@@ -315,7 +317,7 @@ class _RuntimeConnection(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        # Answered first: once the result is known, the next event may follow at once.
+        # The answer comes first: after the result, the caller may send the next event at once.
         self._send(202, b'{"status":"OK"}', {})
         self.server.environment.answered(self.path, body)
 
@@ -323,7 +325,7 @@ class _RuntimeConnection(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        # Without a Content-Type the runtime's C++ client dies of SIGSEGV.
+        # Without a Content-Type, the runtime's C++ client ends with SIGSEGV.
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -332,4 +334,4 @@ class _RuntimeConnection(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
