@@ -1,4 +1,4 @@
-"""`loki-shipper check` names every fault, and shows what rules make of events."""
+"""`loki-shipper check` names every fault, and shows what rules do to events."""
 
 import json
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_a_line_is_shown_before_and_after_with_what_each_rule_did(run: Run, rule
     assert max(map(len, lines)) <= 80
 
 
-def test_json_holds_it_all(run: Run, rules: str) -> None:
+def test_json_has_everything(run: Run, rules: str) -> None:
     result = run("check", rules, "--json", "--event", LAMBDA)
     settings, of_rules, event = json.loads(result.stdout)
     assert settings == {"kind": "settings", "faults": []}
@@ -77,7 +77,7 @@ def test_json_holds_it_all(run: Run, rules: str) -> None:
     assert [stream["entries"] for stream in event["streams"]] == [13]
 
 
-def test_every_fault_is_named_whole_and_nothing_is_tried(run: Run, tmp_path: Path) -> None:
+def test_every_fault_is_named_in_full_and_no_event_is_tried(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
     path.write_text('[[rule]]\ndrop = "("\n[[rule]]\nlabel = {a = "b"}\n')
     result = run("check", str(path), "--event", LAMBDA, MAX_LABELS="1", LONG_LINES="cut")
@@ -111,7 +111,7 @@ def test_the_variable_names_the_rules_too(run: Run, rules: str) -> None:
         (("--event", str(EVENTS / "control.json")), None, "carries no log events"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_a_sentence(
+def test_an_unusable_file_or_event_is_an_error_of_one_line(
     run: Run, words: tuple[str, ...], stdin: str | None, error: str
 ) -> None:
     result = run("check", *words, stdin=stdin)
@@ -120,7 +120,7 @@ def test_what_cannot_be_used_is_said_in_a_sentence(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_only_so_many_lines_are_shown(run: Run) -> None:
+def test_limit_limits_the_lines_that_are_shown(run: Run) -> None:
     lines = run("check", "--limit", "1", "--event", LAMBDA).stdout.splitlines()
     assert "… and 14 more; --limit 0 shows all" in lines
     assert len(lines) < 10

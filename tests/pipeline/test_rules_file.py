@@ -54,7 +54,7 @@ def test_what_cannot_be_read_has_a_reason(aws: LocalAws, bucket: str) -> None:
     assert rules_file(f"s3://{bucket}/latin", None) == FileUnreadable("it is not UTF-8")
 
 
-def test_a_sandbox_ships_by_the_rules_of_a_bucket_and_never_without_them(
+def test_a_shipper_applies_the_rules_of_a_bucket_and_ships_nothing_without_them(
     aws: LocalAws, bucket: str, receiver: Receiver
 ) -> None:
     environ = {

@@ -1,4 +1,4 @@
-"""What redaction took out of a line is nowhere any more; what rules sort stays apart."""
+"""Redacted text is nowhere any more, and rules keep tenants and streams separate."""
 
 import json
 from pathlib import Path
@@ -28,41 +28,41 @@ def world(receiver: Receiver, body: str, **options: Any) -> World:
     return made
 
 
-def spilled(made: World) -> list[LogData]:
+def dead_letters(made: World) -> list[LogData]:
     assert made.bucket is not None
     bodies = made.bucket.values()
     return [data for body in bodies for data in records(json.loads(body)["requestPayload"])]
 
 
-def told(receiver: Receiver) -> str:
+def pushed(receiver: Receiver) -> str:
     return repr([push.entries for push in receiver.attempts])
 
 
 @pytest.mark.parametrize(("status", "folder"), [(400, "rejected/"), (500, "failed/")])
-def test_what_is_spilled_is_redacted(receiver: Receiver, status: int, folder: str) -> None:
+def test_dead_letters_are_redacted(receiver: Receiver, status: int, folder: str) -> None:
     made = world(receiver, REDACT, one_line_a_batch=True)
     receiver.script(lambda push: ScriptedAnswer(status if "bad" in push.entries[0].line else 204))
     report = made.ship(lines(f"good {CARD}", f"bad {CARD}\n"))
     assert report.matched == {"cards": 2}
     assert made.kept(folder) == ["bad [card]\n"]
     assert [entry.line for _, entry in receiver.held()] == ["good [card]"]
-    assert CARD not in told(receiver)
-    assert CARD not in repr(spilled(made))
+    assert CARD not in pushed(receiver)
+    assert CARD not in repr(dead_letters(made))
 
 
-def test_what_is_spilled_comes_back_as_it_would_have_been_delivered(receiver: Receiver) -> None:
+def test_a_redrive_of_dead_letters_delivers_the_same_entries(receiver: Receiver) -> None:
     body = REDACT + "[[rule]]\nlabel = {env = 'env'}\nat_most = 2\n[[rule]]\nunwrap = 'log'"
     made = world(receiver, body, one_line_a_batch=True)
     payload = lines(*(json.dumps({"log": f"{n} {CARD}", "env": f"e{n % 2}"}) for n in range(4)))
     made.ship(payload)
-    whole = receiver.held()
+    complete = receiver.held()
     receiver.reset()
     receiver.script(lambda push: ScriptedAnswer(400 if push.entries[0].line[0] in "12" else 204))
     made.ship(payload)
     receiver.script(())
-    for data in spilled(made):
+    for data in dead_letters(made):
         World.ship(world(receiver, body), data)
-    assert sorted(receiver.held(), key=str) == sorted(whole, key=str)
+    assert sorted(receiver.held(), key=str) == sorted(complete, key=str)
 
 
 def test_one_push_has_one_tenant_and_one_stream(receiver: Receiver) -> None:
@@ -109,7 +109,7 @@ def test_rules_that_cannot_be_used_stop_delivery(
     assert receiver.attempts == []
 
 
-def test_a_sandbox_applies_the_rules_of_its_file(receiver: Receiver, tmp_path: Path) -> None:
+def test_a_shipper_applies_the_rules_of_its_file(receiver: Receiver, tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
     path.write_text(REDACT)
     read = settings({"LOKI_URL": receiver.url, "RULES": str(path), "TAG_LABELS": "none"})

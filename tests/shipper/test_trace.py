@@ -1,4 +1,4 @@
-"""What is told of a line is what the shipper does to it."""
+"""The trace shows what the shipper does to a line."""
 
 import json
 from pathlib import Path
@@ -10,15 +10,13 @@ from loki_shipper.settings import Settings
 from loki_shipper.shipper.entries.transform import Transformed
 from loki_shipper.shipper.rules.model import Rules
 from loki_shipper.shipper.rules.parse import parse_rules
+from loki_shipper.shipper.rules.presets import PRESETS
 from loki_shipper.shipper.sources.event import records
 from loki_shipper.shipper.trace import trace_rules
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 SETTINGS = Settings(loki_url="http://loki")
-ALL = "".join(
-    f"[[rule]]\npreset = '{name}'\ngroups = ['*']\n"
-    for name in ("lambda", "watchtower", "skypilot", "apigateway", "ecs", "eks")
-)
+ALL = "".join(f"[[rule]]\npreset = '{name}'\ngroups = ['*']\n" for name in PRESETS)
 NO_OP = "[[rule]]\ndrop = 'nobody says this'\n"
 
 
@@ -43,20 +41,22 @@ def stored(result: Transformed) -> list[tuple[int, str, Pairs]]:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_the_lines_that_are_shown_are_those_that_are_shipped(name: str) -> None:
-    tried = trace_rules(payload(name), parse_rules(ALL), SETTINGS)
-    shown = [line.after for line in tried.lines if line.after is not None]
-    assert sorted(shown) == sorted(line for _, line, _ in stored(tried.result))
-    assert sum(tried.result.dropped.values()) == len(tried.lines) - len(shown)
+def test_the_trace_shows_the_lines_that_are_shipped(name: str) -> None:
+    trace = trace_rules(payload(name), parse_rules(ALL), SETTINGS)
+    shown = [line.after for line in trace.lines if line.after is not None]
+    assert sorted(shown) == sorted(line for _, line, _ in stored(trace.result))
+    assert sum(trace.result.dropped.values()) == len(trace.lines) - len(shown)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("preset", ["level", "lambda", "apigateway"])
-def test_the_short_way_of_a_preset_leads_where_the_long_one_does(preset: str, name: str) -> None:
+@pytest.mark.parametrize("preset", PRESETS)
+def test_columns_and_the_loop_over_lines_give_the_same_for_a_preset(preset: str, name: str) -> None:
     data = payload(name)
-    given = parse_rules(f"[[rule]]\npreset = '{preset}'\ngroups = ['*']").rules
-    short = trace_rules(data, Rules(given), SETTINGS).result
-    # One more rule, and the short way is closed.
-    long = trace_rules(data, Rules((*given, *parse_rules(NO_OP).rules)), SETTINGS).result
-    assert stored(short) == stored(long)
-    assert (short.dropped, short.matched) == (long.dropped, long.matched)
+    preset_rules = parse_rules(f"[[rule]]\npreset = '{preset}'\ngroups = ['*']").rules
+    columns = trace_rules(data, Rules(preset_rules), SETTINGS).result
+    # With one more rule, the payload goes line by line.
+    line_by_line = trace_rules(
+        data, Rules((*preset_rules, *parse_rules(NO_OP).rules)), SETTINGS
+    ).result
+    assert stored(columns) == stored(line_by_line)
+    assert (columns.dropped, columns.matched) == (line_by_line.dropped, line_by_line.matched)

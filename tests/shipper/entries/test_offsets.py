@@ -22,8 +22,8 @@ def test_calls_of_one_millisecond_are_spread() -> None:
     assert len({*offsets([event("same", call=n) for n in range(1000)])}) > 990
 
 
-def test_calls_that_follow_each_other_do_not_run_into_each_other() -> None:
-    """A busy group has many calls a millisecond: few of their lines fall on one nanosecond."""
+def test_calls_of_a_busy_millisecond_hardly_overlap() -> None:
+    """A busy log group has many calls in a millisecond. Few lines get the same nanosecond."""
     draw = random.Random(1)
     events = [
         event("same", index=index, call=call)
@@ -33,7 +33,7 @@ def test_calls_that_follow_each_other_do_not_run_into_each_other() -> None:
     assert len({*offsets(events)}) > 1_950
 
 
-def test_places_of_calls_are_as_even_as_chance_makes_them() -> None:
+def test_places_of_calls_are_spread_evenly() -> None:
     draw = random.Random(2)
     places = offsets([event("", call=draw.getrandbits(64)) for _ in range(84_000)])
     tenths = Counter(place // 84_000 for place in places)
@@ -42,7 +42,7 @@ def test_places_of_calls_are_as_even_as_chance_makes_them() -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "eventId1", 7, "0" * 56, "٣" * 56, "9" * 55, "9" * 57])
-def test_ids_of_another_shape_have_the_place_in_the_payload(id_: str | int) -> None:
+def test_events_with_other_ids_get_their_place_in_the_payload(id_: str | int) -> None:
     of_aws = event("").id
     for ids in ([id_] * 3, [id_, of_aws, of_aws], [of_aws, of_aws, id_]):
         assert offsets([LogEvent(each, NOW, "") for each in ids]) == [0, 16, 32]
@@ -50,14 +50,14 @@ def test_ids_of_another_shape_have_the_place_in_the_payload(id_: str | int) -> N
 
 
 @pytest.mark.parametrize("id_", ["", "eventId1", 7])
-def test_an_id_without_digits_among_others_leaves_all_their_place_in_the_payload(
+def test_one_id_without_digits_gives_all_events_their_place_in_the_payload(
     id_: str | int,
 ) -> None:
     ids = [event("").id, id_, event("").id]
     assert offsets([LogEvent(each, NOW, "") for each in ids]) == [0, 16, 32]
 
 
-def test_an_id_that_tells_another_time_is_of_another_shape() -> None:
+def test_an_id_with_another_time_than_its_event_is_no_aws_id() -> None:
     other = LogEvent(event_id(NOW, NOW, 5, 5), NOW + 1, "")
     assert offsets([other, other]) == [0, 16]
 
@@ -73,14 +73,14 @@ IDS = st.builds(
 
 @given(st.lists(IDS, min_size=1, max_size=9), st.data())
 def test_an_offset_is_a_pure_function_of_the_id(ids: list[str], data: st.DataObject) -> None:
-    """So a part of a payload, which is what comes back from the bucket, falls on itself."""
+    """So the part of a payload that a redrive sends again gets the same nanoseconds."""
     events = [LogEvent(each, NOW, "message") for each in ids]
     some = data.draw(st.lists(st.sampled_from(range(len(ids))), min_size=1))
     assert offsets([events[at] for at in some]) == [offsets(events)[at] for at in some]
 
 
 @given(IDS)
-def test_an_offset_is_that_of_the_call_and_the_index(id_: str) -> None:
+def test_an_offset_depends_on_the_call_and_the_index(id_: str) -> None:
     number = int(id_)
     call, index = number >> 16, number & 0xFFFF
     assert offsets([LogEvent(id_, NOW, "")]) == [call % 5**16 % 840_000 + index % 10_000 * 16]

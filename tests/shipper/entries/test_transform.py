@@ -18,7 +18,7 @@ STREAM = Stream(None, (("log_group", "g"),))
 SHARED: Pairs = (("log_stream", "s"),)
 
 
-def read(**fields: Any) -> Settings:
+def settings_with(**fields: Any) -> Settings:
     return Settings(loki_url="http://loki", **fields)
 
 
@@ -29,7 +29,7 @@ def event(message: str, index: int = 0, timestamp: int = NOW, call: int = 0) -> 
 def transformed(*events: LogEvent, **fields: Any) -> Transformed:
     data = LogData("DATA_MESSAGE", "123456789012", "g", "s", [*events])
     return transform(
-        data, STREAM, SHARED, rule_state=RuleState(Rules(), {}), settings=read(**fields)
+        data, STREAM, SHARED, rule_state=RuleState(Rules(), {}), settings=settings_with(**fields)
     )
 
 
@@ -47,7 +47,7 @@ def test_a_log_event_becomes_an_entry() -> None:
     assert transformed(hello) == Transformed([(STREAM, [entry])], {})
 
 
-def test_one_trailing_newline_goes() -> None:
+def test_one_trailing_newline_is_removed() -> None:
     assert [entry.line for entry in entries(event("a\n"), event("b\n\n"), event("\nc"))] == [
         "a",
         "b\n",
@@ -61,7 +61,7 @@ def test_empty_lines_are_dropped_and_counted() -> None:
     assert ([entry.line for entry in kept], got.dropped) == ([" "], {"empty": 2})
 
 
-def test_a_line_at_the_limit_is_whole() -> None:
+def test_a_line_at_the_limit_is_not_split() -> None:
     assert [entry.line for entry in entries(event("x" * 2048), max_line_bytes=2048)] == ["x" * 2048]
 
 
@@ -76,7 +76,7 @@ def test_a_longer_line_is_split_into_numbered_parts() -> None:
     assert all(entry.event is long for entry in got)
 
 
-def test_identical_parts_stay_apart_however_many_and_without_metadata() -> None:
+def test_identical_parts_get_different_times_however_many_and_without_metadata() -> None:
     got = entries(event("x" * 100_000), max_line_bytes=1024, structured_metadata=False)
     assert len(got) == 98
     assert len({entry.timestamp for entry in got}) == 98
@@ -92,7 +92,7 @@ def test_lines_of_many_identical_parts_keep_them_all() -> None:
     assert [entry.timestamp for entry in got] == sorted(entry.timestamp for entry in got)
 
 
-def test_lines_that_no_long_one_runs_into_stay_where_they_are() -> None:
+def test_lines_that_no_long_line_overlaps_keep_their_times() -> None:
     far = event("z", index=9_000)
     [alone] = entries(far)
     got = entries(event("x" * 40_000), far, max_line_bytes=1024, structured_metadata=False)
@@ -129,7 +129,7 @@ def test_events_of_one_call_keep_their_order_within_a_millisecond() -> None:
     assert all(a.timestamp + 16 == b.timestamp for a, b in pairwise(got))
 
 
-def test_identical_lines_of_one_millisecond_stay_apart() -> None:
+def test_identical_lines_of_one_millisecond_get_different_times() -> None:
     got = entries(*(event("same", index=n) for n in range(50)))
     assert len({entry.timestamp for entry in got}) == 50
 

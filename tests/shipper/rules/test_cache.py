@@ -1,4 +1,4 @@
-"""Rules are read when they are due, and without rules that can be trusted nothing is shipped."""
+"""Rules are reloaded in time, and without good rules nothing is shipped."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ BETTER = GOOD + "\n[[rule]]\ndrop = 'noise'"
 BAD = "[[rule]]\nreplace = '('"
 
 
-class Store:
-    """A place for a rules file, and a clock."""
+class FakeRulesFile:
+    """A rules file, and a clock."""
 
     def __init__(self, answer: RulesText | FileUnreadable) -> None:
         self.answer = answer
         self.asked: list[str | None] = []
         self.now = 0.0
 
-    def rule_state(self, reference: str | None = "s3://bucket/rules.toml") -> RulesCache:
+    def cache(self, reference: str | None = "s3://bucket/rules.toml") -> RulesCache:
         return RulesCache(reference, self.read, clock=lambda: self.now, jitter=lambda _: 0.0)
 
     def read(self, _reference: str, etag: str | None) -> RulesText | FileUnchanged | FileUnreadable:
@@ -35,90 +35,90 @@ class Store:
 
 
 def test_without_a_setting_the_default_rules_hold_and_nothing_is_read() -> None:
-    store = Store(FileUnreadable("never asked"))
-    assert store.rule_state(None)() == default_rules()
-    assert store.rule_state("none")() == Rules()
-    assert store.asked == []
+    file = FakeRulesFile(FileUnreadable("never asked"))
+    assert file.cache(None)() == default_rules()
+    assert file.cache("none")() == Rules()
+    assert file.asked == []
 
 
-def test_a_file_is_read_once_in_its_time() -> None:
-    store = Store(RulesText(GOOD, "1"))
-    rule_state = store.rule_state()
-    assert [rule_state(), rule_state()] == [parse_rules(GOOD)] * 2
-    store.now = 299
-    rule_state()
-    assert store.asked == [None]
+def test_a_file_is_read_once_in_five_minutes() -> None:
+    file = FakeRulesFile(RulesText(GOOD, "1"))
+    cache = file.cache()
+    assert [cache(), cache()] == [parse_rules(GOOD)] * 2
+    file.now = 299
+    cache()
+    assert file.asked == [None]
 
 
 def test_a_file_that_has_not_changed_is_not_sent_again() -> None:
-    store = Store(RulesText(GOOD, "1"))
-    rule_state = store.rule_state()
-    first = rule_state()
-    store.now = 301
-    assert rule_state() is first
-    assert store.asked == [None, "1"]
+    file = FakeRulesFile(RulesText(GOOD, "1"))
+    cache = file.cache()
+    first = cache()
+    file.now = 301
+    assert cache() is first
+    assert file.asked == [None, "1"]
 
 
-def test_a_new_file_takes_the_place_of_the_old_one() -> None:
-    store = Store(RulesText(GOOD, "1"))
-    rule_state = store.rule_state()
-    rule_state()
-    store.answer, store.now = RulesText(BETTER, "2"), 301
-    assert rule_state() == parse_rules(BETTER)
+def test_a_changed_file_replaces_the_old_rules() -> None:
+    file = FakeRulesFile(RulesText(GOOD, "1"))
+    cache = file.cache()
+    cache()
+    file.answer, file.now = RulesText(BETTER, "2"), 301
+    assert cache() == parse_rules(BETTER)
 
 
-def test_a_file_of_the_package_is_read_once_for_all_time() -> None:
-    store = Store(RulesText(GOOD, None))
-    rule_state = store.rule_state("rules.toml")
-    rule_state()
-    store.now = 1e9
-    rule_state()
-    assert store.asked == [None]
+def test_a_file_of_the_package_is_read_only_once() -> None:
+    file = FakeRulesFile(RulesText(GOOD, None))
+    cache = file.cache("rules.toml")
+    cache()
+    file.now = 1e9
+    cache()
+    assert file.asked == [None]
 
 
 def test_a_file_that_cannot_be_read_at_first_stops_delivery() -> None:
-    store = Store(FileUnreadable("NoSuchKey"))
-    rule_state = store.rule_state()
+    file = FakeRulesFile(FileUnreadable("NoSuchKey"))
+    cache = file.cache()
     for _ in range(2):
         with pytest.raises(RulesError, match=r"s3://bucket/rules\.toml cannot be read: NoSuchKey"):
-            rule_state()
-    store.answer = RulesText(GOOD, "1")
-    assert rule_state() == parse_rules(GOOD)
+            cache()
+    file.answer = RulesText(GOOD, "1")
+    assert cache() == parse_rules(GOOD)
 
 
-def test_the_last_good_rules_hold_while_the_store_is_down() -> None:
-    store = Store(RulesText(GOOD, "1"))
-    rule_state = store.rule_state()
-    rule_state()
-    store.answer, store.now = FileUnreadable("ConnectTimeoutError"), 301
-    assert [rule_state(), rule_state()] == [parse_rules(GOOD)] * 2
-    assert (rule_state.failures, len(store.asked)) == (1, 2)
-    store.now = 332
-    assert rule_state() == parse_rules(GOOD)
-    assert rule_state.failures == 2
+def test_the_last_good_rules_hold_while_the_file_cannot_be_read() -> None:
+    file = FakeRulesFile(RulesText(GOOD, "1"))
+    cache = file.cache()
+    cache()
+    file.answer, file.now = FileUnreadable("ConnectTimeoutError"), 301
+    assert [cache(), cache()] == [parse_rules(GOOD)] * 2
+    assert (cache.failures, len(file.asked)) == (1, 2)
+    file.now = 332
+    assert cache() == parse_rules(GOOD)
+    assert cache.failures == 2
 
 
-def test_a_new_file_that_is_faulty_stops_delivery_until_it_is_mended() -> None:
-    store = Store(RulesText(GOOD, "1"))
-    rule_state = store.rule_state()
-    rule_state()
-    store.answer, store.now = RulesText(BAD, "2"), 301
+def test_a_changed_file_with_a_fault_stops_delivery_until_it_is_corrected() -> None:
+    file = FakeRulesFile(RulesText(GOOD, "1"))
+    cache = file.cache()
+    cache()
+    file.answer, file.now = RulesText(BAD, "2"), 301
     for _ in range(3):
         with pytest.raises(RulesError, match="line 1, rule 1: replace is not a regular expression"):
-            rule_state()
-    assert store.asked == [None, "1"]
-    store.answer, store.now = RulesText(BETTER, "3"), 332
-    assert rule_state() == parse_rules(BETTER)
+            cache()
+    assert file.asked == [None, "1"]
+    file.answer, file.now = RulesText(BETTER, "3"), 332
+    assert cache() == parse_rules(BETTER)
 
 
-def test_a_faulty_file_and_a_store_that_is_down_stop_delivery_too() -> None:
-    store = Store(RulesText(BAD, "1"))
-    rule_state = store.rule_state()
+def test_a_file_with_a_fault_that_cannot_be_read_again_stops_delivery() -> None:
+    file = FakeRulesFile(RulesText(BAD, "1"))
+    cache = file.cache()
     with pytest.raises(RulesError):
-        rule_state()
-    store.answer, store.now = FileUnreadable("ConnectTimeoutError"), 31
+        cache()
+    file.answer, file.now = FileUnreadable("ConnectTimeoutError"), 31
     with pytest.raises(RulesError, match="ConnectTimeoutError"):
-        rule_state()
+        cache()
 
 
 def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:

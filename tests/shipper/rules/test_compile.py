@@ -1,4 +1,4 @@
-"""What each rule makes of lines: the whole of `transform`, as rules are written."""
+"""Each rule, as a file has it, does to lines what docs/rules.md says."""
 
 import json
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ SHARED: Pairs = (("log_stream", "s"),)
 HOUR = 3_600_000
 
 
-class Given:
-    """One sandbox with rules, and what it makes of payloads."""
+class RulesUnderTest:
+    """Rules in one execution environment, and what they make of payloads."""
 
     def __init__(self, body: str | Rules, **settings: Any) -> None:
-        self._book = RuleState(parse_rules(body) if isinstance(body, str) else body, {})
+        self._rule_state = RuleState(parse_rules(body) if isinstance(body, str) else body, {})
         self._settings = Settings(loki_url="http://loki", **settings)
 
     def of(
@@ -38,7 +38,7 @@ class Given:
             for index, each in enumerate(messages)
         ]
         data = LogData("DATA_MESSAGE", "123456789012", group, "s", events)
-        got = transform(data, stream, SHARED, rule_state=self._book, settings=self._settings)
+        got = transform(data, stream, SHARED, rule_state=self._rule_state, settings=self._settings)
         shipped = {id(entry.event) for _, entries in got.streams for entry in entries}
         rejected = sum(map(len, got.rejected.values()))
         assert len(events) == len(shipped) + rejected + sum(got.dropped.values())
@@ -52,18 +52,18 @@ class Given:
     def lines(self, *messages: str | LogEvent, **where: Any) -> list[str]:
         return [entry.line for entry in self.entries(*messages, **where)]
 
-    def notes(self, message: str, **where: Any) -> dict[str, str]:
+    def metadata(self, message: str, **where: Any) -> dict[str, str]:
         [entry] = self.entries(message, **where)
         assert entry.metadata == tuple(sorted(entry.metadata))
         return dict(entry.metadata)
 
 
-def said(**fields: Any) -> str:
+def json_line(**fields: Any) -> str:
     return json.dumps(fields)
 
 
-def test_drop_leaves_out_what_matches_and_counts_it_by_rule() -> None:
-    got = Given("[[rule]]\nname = 'health'\ndrop = 'GET /health'").of(
+def test_drop_drops_lines_that_match_and_counts_them_by_rule() -> None:
+    got = RulesUnderTest("[[rule]]\nname = 'health'\ndrop = 'GET /health'").of(
         "GET /health 200", "GET /orders 200", "POST GET /health"
     )
     [(_, [entry])] = got.streams
@@ -74,36 +74,41 @@ def test_drop_leaves_out_what_matches_and_counts_it_by_rule() -> None:
     )
 
 
-def test_keep_leaves_out_all_else() -> None:
-    got = Given("[[rule]]\nkeep = 'ERROR|WARN'").of("INFO a", "WARN b", "c", "")
+def test_keep_drops_all_other_lines() -> None:
+    got = RulesUnderTest("[[rule]]\nkeep = 'ERROR|WARN'").of("INFO a", "WARN b", "c", "")
     [(_, [entry])] = got.streams
     assert (entry.line, got.dropped) == ("WARN b", {"rule-1": 3})
 
 
 def test_drop_and_keep_may_look_at_a_field() -> None:
-    drop = Given("[[rule]]\ndrop = '^(debug|0)$'\nfield = 'level'")
-    lines = [said(level="debug"), said(level=0), said(level="info", a="debug"), "level debug"]
+    drop = RulesUnderTest("[[rule]]\ndrop = '^(debug|0)$'\nfield = 'level'")
+    lines = [
+        json_line(level="debug"),
+        json_line(level=0),
+        json_line(level="info", a="debug"),
+        "level debug",
+    ]
     assert drop.lines(*lines) == lines[2:]
-    keep = Given("[[rule]]\nkeep = 'info'\nfield = ['lvl', 'level']")
+    keep = RulesUnderTest("[[rule]]\nkeep = 'info'\nfield = ['lvl', 'level']")
     assert keep.lines(*lines) == [lines[2]]
 
 
 def test_unwrap_makes_a_field_the_line() -> None:
-    unwrap = Given("[[rule]]\nunwrap = ['log', 'message.text']")
+    unwrap = RulesUnderTest("[[rule]]\nunwrap = ['log', 'message.text']")
     assert unwrap.lines(
-        said(log="a\n", message="b"),
-        said(message={"text": "c"}),
-        said(log={"x": [1]}),
-        said(log=7),
-        said(other="d"),
+        json_line(log="a\n", message="b"),
+        json_line(message={"text": "c"}),
+        json_line(log={"x": [1]}),
+        json_line(log=7),
+        json_line(other="d"),
         "no JSON",
         '["log"]',
         '{"log": "cut',
-    ) == ["a", "c", '{"x":[1]}', "7", said(other="d"), "no JSON", '["log"]', '{"log": "cut']
+    ) == ["a", "c", '{"x":[1]}', "7", json_line(other="d"), "no JSON", '["log"]', '{"log": "cut']
 
 
 def test_a_line_that_becomes_empty_is_dropped_and_counted() -> None:
-    got = Given("[[rule]]\nunwrap = 'log'").of(said(log=""), said(log="\n"))
+    got = RulesUnderTest("[[rule]]\nunwrap = 'log'").of(json_line(log=""), json_line(log="\n"))
     assert (got.streams, got.dropped) == ([], {"empty": 2})
 
 
@@ -124,35 +129,37 @@ def test_a_line_that_becomes_empty_is_dropped_and_counted() -> None:
     ],
 )
 def test_a_field_is_a_key_with_its_dots_or_a_key_in_an_object(line: Any, found: str | None) -> None:
-    given = Given("[[rule]]\nmetadata = {it = 'a.b'}")
-    assert given.notes(said(**line)).get("it") == found
+    rules = RulesUnderTest("[[rule]]\nmetadata = {it = 'a.b'}")
+    assert rules.metadata(json_line(**line)).get("it") == found
 
 
 def test_fields_nest_at_any_dot() -> None:
-    given = Given("[[rule]]\nmetadata = {it = 'k.labels.app.io/name'}")
+    rules = RulesUnderTest("[[rule]]\nmetadata = {it = 'k.labels.app.io/name'}")
     for line in (
         {"k": {"labels": {"app.io/name": "x"}}},
         {"k.labels": {"app": {"io/name": "x"}}},
         {"k": {"labels.app": {"io/name": "x"}}},
         {"k.labels.app.io/name": "x"},
     ):
-        assert given.notes(said(**line))["it"] == "x"
+        assert rules.metadata(json_line(**line))["it"] == "x"
 
 
-def test_metadata_notes_fields_and_leaves_the_line_whole() -> None:
-    line = said(user={"id": 7}, trace="t", level="WARNING")
-    given = Given(
+def test_metadata_copies_fields_and_does_not_change_the_line() -> None:
+    line = json_line(user={"id": 7}, trace="t", level="WARNING")
+    rules = RulesUnderTest(
         "[[rule]]\nmetadata = {user = 'user.id', trace = ['trace_id', 'trace'], level = 'level'}"
     )
-    assert given.lines(line) == [line]
-    assert given.notes(line) == {"level": "warn", "log_stream": "s", "trace": "t", "user": "7"}
+    assert rules.lines(line) == [line]
+    assert rules.metadata(line) == {"level": "warn", "log_stream": "s", "trace": "t", "user": "7"}
 
 
-def test_metadata_notes_the_named_groups_of_a_pattern() -> None:
-    given = Given(r"""[[rule]]
+def test_metadata_copies_the_named_groups_of_a_pattern() -> None:
+    rules = RulesUnderTest(r"""[[rule]]
 metadata = '^(?P<level>[A-Z]+): +\S+ "(?P<method>[A-Z]+) (\S+)(?: (?P<proto>HTTP\S*))?"'""")
-    assert given.notes('INFO:     10.0.3.17:51234 - "GET /x HTTP/1.1" 200') == {"log_stream": "s"}
-    assert given.notes('INFO:  10.0.3.17:51234 "GET /x"') == {
+    assert rules.metadata('INFO:     10.0.3.17:51234 - "GET /x HTTP/1.1" 200') == {
+        "log_stream": "s"
+    }
+    assert rules.metadata('INFO:  10.0.3.17:51234 "GET /x"') == {
         "level": "info",
         "log_stream": "s",
         "method": "GET",
@@ -173,52 +180,62 @@ metadata = '^(?P<level>[A-Z]+): +\S+ "(?P<method>[A-Z]+) (\S+)(?: (?P<proto>HTTP
         ("", None),
     ],
 )
-def test_a_level_is_noted_in_the_word_that_loki_has_for_it(value: Any, level: str | None) -> None:
-    given = Given("[[rule]]\nmetadata = {level = 'level'}")
-    assert given.notes(said(level=value)).get("level") == level
+def test_a_level_becomes_the_word_that_loki_has_for_it(value: Any, level: str | None) -> None:
+    rules = RulesUnderTest("[[rule]]\nmetadata = {level = 'level'}")
+    assert rules.metadata(json_line(level=value)).get("level") == level
 
 
-def test_the_first_note_of_a_name_counts_and_a_taken_name_gets_a_prefix() -> None:
-    given = Given("""
+def test_the_first_value_of_a_name_counts_and_a_taken_name_gets_a_prefix() -> None:
+    rules = RulesUnderTest("""
         [[rule]]
         metadata = {a = "x", log_stream = "y"}
         [[rule]]
         metadata = {a = "y", b = "x"}
     """)
-    assert given.notes(said(x="1", y="2")) == {
+    assert rules.metadata(json_line(x="1", y="2")) == {
         "a": "1",
         "b": "1",
         "log_stream": "s",
         "rule_log_stream": "2",
     }
-    assert given.notes(said(y="s")) == {"a": "s", "log_stream": "s"}
+    assert rules.metadata(json_line(y="s")) == {"a": "s", "log_stream": "s"}
 
 
 def test_metadata_stays_within_what_loki_takes() -> None:
     names = ", ".join(f"n{number} = 'n{number}'" for number in range(40))
-    given = Given(f"[[rule]]\nmetadata = {{{names}}}", max_line_bytes=1_048_576)
-    notes = given.notes(said(**{f"n{number}": "ß" * 1_100 + "\ufffd" for number in range(40)}))
-    assert sum(len(name) + len(value.encode()) for name, value in notes.items()) < 40_000
-    assert notes["n0"] == "ß" * 1024
+    rules = RulesUnderTest(f"[[rule]]\nmetadata = {{{names}}}", max_line_bytes=1_048_576)
+    metadata = rules.metadata(
+        json_line(**{f"n{number}": "ß" * 1_100 + "\ufffd" for number in range(40)})
+    )
+    assert sum(len(name) + len(value.encode()) for name, value in metadata.items()) < 40_000
+    assert metadata["n0"] == "ß" * 1024
 
 
 def test_no_metadata_where_the_setting_says_so() -> None:
-    [entry] = Given("[[rule]]\nmetadata = {a = 'a'}", structured_metadata=False).entries(
-        said(a="1")
+    [entry] = RulesUnderTest("[[rule]]\nmetadata = {a = 'a'}", structured_metadata=False).entries(
+        json_line(a="1")
     )
     assert entry.metadata == ()
 
 
-def test_entries_that_say_the_same_share_their_metadata() -> None:
-    given = Given("[[rule]]\nmetadata = {a = 'a'}\n[[rule]]\nmetadata = {b = 'b'}")
-    one, other, two = given.entries(said(a="1", b="2"), said(a="1"), said(b="2", a="1", c="3"))
+def test_entries_with_equal_metadata_share_it() -> None:
+    rules = RulesUnderTest("[[rule]]\nmetadata = {a = 'a'}\n[[rule]]\nmetadata = {b = 'b'}")
+    one, other, two = rules.entries(
+        json_line(a="1", b="2"), json_line(a="1"), json_line(b="2", a="1", c="3")
+    )
     assert one.metadata is two.metadata
     assert one.metadata is not other.metadata
 
 
-def test_a_label_needs_an_allowed_value_and_else_is_noted() -> None:
-    given = Given("[[rule]]\nlabel = {env = 'env'}\nvalues = ['prod', 'dev']")
-    got = given.of(said(env="prod"), said(env="test"), said(env="dev"), said(env="prod"), "-")
+def test_a_label_needs_an_allowed_value_and_other_values_become_metadata() -> None:
+    rules = RulesUnderTest("[[rule]]\nlabel = {env = 'env'}\nvalues = ['prod', 'dev']")
+    got = rules.of(
+        json_line(env="prod"),
+        json_line(env="test"),
+        json_line(env="dev"),
+        json_line(env="prod"),
+        "-",
+    )
     found = {
         stream.labels: [dict(each.metadata) for each in entries] for stream, entries in got.streams
     }
@@ -230,39 +247,39 @@ def test_a_label_needs_an_allowed_value_and_else_is_noted() -> None:
     }
 
 
-def test_a_label_takes_no_more_values_than_its_cap_for_as_long_as_the_sandbox_lives() -> None:
-    given = Given("[[rule]]\nlabel = {user = 'user'}\nat_most = 3")
+def test_a_label_has_at_most_so_many_values_while_the_execution_environment_lives() -> None:
+    rules = RulesUnderTest("[[rule]]\nlabel = {user = 'user'}\nat_most = 3")
     for number in range(100):
-        got = given.of(said(user=f"u{number}"))
+        got = rules.of(json_line(user=f"u{number}"))
         [(stream, [entry])] = got.streams
         assert (("user", f"u{number}") in stream.labels) is (number < 3)
         assert (("user", f"u{number}") in entry.metadata) is (number >= 3)
-    [(stream, _)] = given.of(said(user="u1")).streams
+    [(stream, _)] = rules.of(json_line(user="u1")).streams
     assert ("user", "u1") in stream.labels
 
 
-def test_labels_keep_to_what_a_stream_may_have() -> None:
+def test_labels_of_rules_keep_to_max_labels() -> None:
     body = "".join(f"[[rule]]\nlabel = {{l{n} = 'l{n}'}}\nvalues = ['x']\n" for n in range(4))
-    given = Given(body, max_labels=5)
-    line = said(l0="x", l1="x", l2="x", l3="x")
-    [(stream, [entry])] = given.of(
+    rules = RulesUnderTest(body, max_labels=5)
+    line = json_line(l0="x", l1="x", l2="x", l3="x")
+    [(stream, [entry])] = rules.of(
         line,
     ).streams
     assert stream.labels == (("l0", "x"), ("l1", "x"), *STREAM.labels)
     assert entry.metadata == (("l2", "x"), ("l3", "x"), *SHARED)
-    # Which ones find a place is not for the line to say.
-    [(stream, [entry])] = given.of(said(l3="x")).streams
+    # The rules decide which labels fit, not the line.
+    [(stream, [entry])] = rules.of(json_line(l3="x")).streams
     assert (stream, entry.metadata) == (STREAM, (("l3", "x"), *SHARED))
 
 
 def test_a_label_does_not_change_one_that_the_stream_has() -> None:
-    given = Given("[[rule]]\nlabel = {region = 'region'}\nat_most = 9")
-    assert given.notes(said(region="elsewhere"))["rule_region"] == "elsewhere"
-    assert given.notes(said(region="r")) == {"log_stream": "s"}
+    rules = RulesUnderTest("[[rule]]\nlabel = {region = 'region'}\nat_most = 9")
+    assert rules.metadata(json_line(region="elsewhere"))["rule_region"] == "elsewhere"
+    assert rules.metadata(json_line(region="r")) == {"log_stream": "s"}
 
 
 def test_the_first_rule_of_a_label_that_finds_a_value_decides() -> None:
-    given = Given("""
+    rules = RulesUnderTest("""
         [[rule]]
         label = {team = "team"}
         values = ["a", "b"]
@@ -270,16 +287,21 @@ def test_the_first_rule_of_a_label_that_finds_a_value_decides() -> None:
         label = {team = "owner"}
         at_most = 9
     """)
-    [(stream, _)] = given.of(said(team="a", owner="x")).streams
+    [(stream, _)] = rules.of(json_line(team="a", owner="x")).streams
     assert ("team", "a") in stream.labels
-    [(stream, _)] = given.of(said(owner="x")).streams
+    [(stream, _)] = rules.of(json_line(owner="x")).streams
     assert ("team", "x") in stream.labels
 
 
-def test_a_tenant_comes_from_a_field_that_may_be_one() -> None:
-    given = Given("[[rule]]\ntenant = 'team'")
-    got = given.of(
-        said(team="a"), said(team="b"), said(team=""), said(team=None), "-", said(team="us")
+def test_a_tenant_comes_from_a_field() -> None:
+    rules = RulesUnderTest("[[rule]]\ntenant = 'team'")
+    got = rules.of(
+        json_line(team="a"),
+        json_line(team="b"),
+        json_line(team=""),
+        json_line(team=None),
+        "-",
+        json_line(team="us"),
     )
     assert [(stream.tenant, len(entries)) for stream, entries in got.streams] == [
         ("us", 4),
@@ -290,9 +312,9 @@ def test_a_tenant_comes_from_a_field_that_may_be_one() -> None:
 
 
 @pytest.mark.parametrize("team", ["a|b", 1, ["a"], {"a": "b"}, "..", "x" * 151])
-def test_a_line_of_a_tenant_that_cannot_be_is_shown_to_nobody(team: Any) -> None:
-    given = Given("[[rule]]\nreplace = 'secret'\nwith = '-'\n[[rule]]\ntenant = 'team'")
-    got = given.of(said(team=team, msg="secret"), said(team="a"))
+def test_a_line_with_an_invalid_tenant_is_rejected(team: Any) -> None:
+    rules = RulesUnderTest("[[rule]]\nreplace = 'secret'\nwith = '-'\n[[rule]]\ntenant = 'team'")
+    got = rules.of(json_line(team=team, msg="secret"), json_line(team="a"))
     assert [(stream.tenant, len(entries)) for stream, entries in got.streams] == [("a", 1)]
     [entry] = got.rejected["tenant_invalid"]
     assert "secret" not in entry.event.message
@@ -328,17 +350,17 @@ def test_a_line_of_a_tenant_that_cannot_be_is_shown_to_nobody(team: Any) -> None
     ],
 )
 def test_a_time_comes_from_a_field_that_is_near_the_log_events_own(value: Any, shift: int) -> None:
-    [own] = Given("").entries(said(time=value))
-    [entry] = Given("[[rule]]\ntimestamp = 'time'").entries(said(time=value))
+    [own] = RulesUnderTest("").entries(json_line(time=value))
+    [entry] = RulesUnderTest("[[rule]]\ntimestamp = 'time'").entries(json_line(time=value))
     assert entry.timestamp - own.timestamp == shift * 1_000_000
 
 
 def test_entries_are_in_order_of_the_times_that_rules_found() -> None:
-    given = Given("[[rule]]\ntimestamp = 't'")
-    assert given.lines(said(t=NOW), said(t=NOW - 2), said(t=NOW - 1)) == [
-        said(t=NOW - 2),
-        said(t=NOW - 1),
-        said(t=NOW),
+    rules = RulesUnderTest("[[rule]]\ntimestamp = 't'")
+    assert rules.lines(json_line(t=NOW), json_line(t=NOW - 2), json_line(t=NOW - 1)) == [
+        json_line(t=NOW - 2),
+        json_line(t=NOW - 1),
+        json_line(t=NOW),
     ]
 
 
@@ -347,23 +369,23 @@ CARD = "4111111111111111"
 
 
 def test_redaction_changes_the_log_event_too() -> None:
-    [entry] = Given(REDACT).entries(f"paid with {CARD}\n")
+    [entry] = RulesUnderTest(REDACT).entries(f"paid with {CARD}\n")
     assert (entry.line, entry.event.message) == ("paid with [card]", "paid with [card]\n")
 
 
-def test_redaction_takes_away_what_filter_patterns_took_out_of_the_line() -> None:
+def test_redaction_removes_the_fields_that_filter_patterns_extracted() -> None:
     fields = {"@aws.account": "1", "card": CARD, "rest": {"x": CARD}}
     event = LogEvent("1", NOW, f"paid with {CARD}", fields)
-    [entry] = Given(REDACT).entries(event)
+    [entry] = RulesUnderTest(REDACT).entries(event)
     assert entry.event.extracted_fields == {"@aws.account": "1"}
     clean = LogEvent("1", NOW, "paid in cash", fields)
-    [entry] = Given(REDACT).entries(clean)
+    [entry] = RulesUnderTest(REDACT).entries(clean)
     assert entry.event is clean
 
 
-def test_redaction_sees_what_other_rules_take_out_of_a_line() -> None:
-    """In JSON, a text may be written in other words than it says."""
-    given = Given(
+def test_redaction_applies_to_the_fields_that_other_rules_read() -> None:
+    """JSON can write a text in escapes."""
+    rules = RulesUnderTest(
         REDACT
         + """
         [[rule]]
@@ -376,26 +398,26 @@ def test_redaction_sees_what_other_rules_take_out_of_a_line() -> None:
     """
     )
     hidden = "".join(f"\\u{ord(digit):04x}" for digit in CARD)
-    [(stream, [entry])] = given.of(f'{{"card": "{hidden}", "log": "by {hidden}"}}').streams
+    [(stream, [entry])] = rules.of(f'{{"card": "{hidden}", "log": "by {hidden}"}}').streams
     assert stream == Stream("us", tuple(sorted((*STREAM.labels, ("paid", "[card]")))))
     assert (entry.line, dict(entry.metadata)["card"]) == ("by [card]", "[card]")
 
 
 def test_a_redacted_value_is_no_tenant() -> None:
-    given = Given(REDACT + '[[rule]]\ntenant = "card"')
-    [entry] = given.of(said(card=CARD)).rejected["tenant_invalid"]
+    rules = RulesUnderTest(REDACT + '[[rule]]\ntenant = "card"')
+    [entry] = rules.of(json_line(card=CARD)).rejected["tenant_invalid"]
     assert CARD not in entry.event.message
 
 
 def test_rules_apply_again_without_harm() -> None:
-    given = Given(REDACT + "[[rule]]\nunwrap = 'log'\n[[rule]]\nmetadata = {a = 'a'}")
-    [once] = given.entries(said(log=f"pay {CARD}", a="1"))
-    [twice] = given.entries(once.event)
+    rules = RulesUnderTest(REDACT + "[[rule]]\nunwrap = 'log'\n[[rule]]\nmetadata = {a = 'a'}")
+    [once] = rules.entries(json_line(log=f"pay {CARD}", a="1"))
+    [twice] = rules.entries(once.event)
     assert (once.line, once.metadata, once.event) == (twice.line, twice.metadata, twice.event)
 
 
-def test_rules_see_a_line_as_those_before_left_it() -> None:
-    given = Given("""
+def test_a_rule_sees_the_line_that_the_rules_before_it_left() -> None:
+    rules = RulesUnderTest("""
         [[rule]]
         unwrap = "log"
         [[rule]]
@@ -404,26 +426,26 @@ def test_rules_see_a_line_as_those_before_left_it() -> None:
         drop = "debug"
         field = "level"
     """)
-    assert given.notes(said(log=said(level="info"), level="error"))["level"] == "info"
-    assert given.lines(said(log=said(level="debug"))) == []
+    assert rules.metadata(json_line(log=json_line(level="info"), level="error"))["level"] == "info"
+    assert rules.lines(json_line(log=json_line(level="debug"))) == []
 
 
-def test_redaction_may_uncover_json() -> None:
-    given = Given("[[rule]]\nreplace = '^prefix '\nwith = ''\n[[rule]]\nunwrap = 'a'")
-    assert given.lines('prefix {"a": "b"}') == ["b"]
+def test_redaction_may_leave_json() -> None:
+    rules = RulesUnderTest("[[rule]]\nreplace = '^prefix '\nwith = ''\n[[rule]]\nunwrap = 'a'")
+    assert rules.lines('prefix {"a": "b"}') == ["b"]
 
 
 def test_a_long_line_is_split_after_the_rules() -> None:
-    given = Given("[[rule]]\nunwrap = 'log'", max_line_bytes=2048)
-    entries = given.entries(said(log="x" * 3000))
+    rules = RulesUnderTest("[[rule]]\nunwrap = 'log'", max_line_bytes=2048)
+    entries = rules.entries(json_line(log="x" * 3000))
     assert [len(entry.line) for entry in entries] == [2048, 952]
     assert [dict(entry.metadata)["part"] for entry in entries] == ["1/2", "2/2"]
 
 
 def test_rules_of_other_log_groups_change_nothing() -> None:
-    given = Given("[[rule]]\ngroups = ['h']\ndrop = ''".replace("''", "'.'"))
-    assert given.lines("a") == ["a"]
-    assert given.lines("a", group="h") == []
+    rules = RulesUnderTest("[[rule]]\ngroups = ['h']\ndrop = ''".replace("''", "'.'"))
+    assert rules.lines("a") == ["a"]
+    assert rules.lines("a", group="h") == []
 
 
 RULES = """
@@ -459,9 +481,9 @@ LINES = st.lists(
 
 
 @given(LINES)
-def test_no_line_vanishes_uncounted(messages: list[str]) -> None:
+def test_each_line_is_shipped_or_counted(messages: list[str]) -> None:
     clean = [each.encode("utf-8", "replace").decode() for each in messages]
-    got = Given(RULES).of(*clean)
+    got = RulesUnderTest(RULES).of(*clean)
     assert all(entry.line for _, entries in got.streams for entry in entries)
     assert got.dropped.keys() <= {"empty", "a", "c"}
 
@@ -469,5 +491,5 @@ def test_no_line_vanishes_uncounted(messages: list[str]) -> None:
 @given(LINES)
 def test_the_same_payload_gives_the_same_entries(messages: list[str]) -> None:
     clean = [each.encode("utf-8", "replace").decode() for each in messages]
-    given = Given(RULES)
-    assert given.of(*clean) == given.of(*clean)
+    rules = RulesUnderTest(RULES)
+    assert rules.of(*clean) == rules.of(*clean)

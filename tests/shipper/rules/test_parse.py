@@ -1,26 +1,18 @@
-"""Rules are read from TOML; every fault is named, and nothing is guessed."""
+"""Rules are parsed from TOML, and every fault is named."""
 
 import contextlib
-import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_shipper.settings import SettingsError, is_logql_word
+from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.rules.model import (
-    Extract,
-    Label,
-    Metadata,
-    Regex,
     Rules,
     RulesError,
 )
 from loki_shipper.shipper.rules.parse import ACTIONS, RESERVED, default_rules, parse_rules
-from loki_shipper.shipper.rules.presets import PRESETS
-from loki_shipper.shipper.rules.regex import compiled
 
 
 def read(body: str) -> Rules:
@@ -37,7 +29,7 @@ def test_an_empty_file_has_no_rules() -> None:
     assert read("") == Rules()
 
 
-def test_rules_stand_in_the_order_of_the_file_with_the_names_they_have() -> None:
+def test_rules_keep_the_order_and_the_names_of_the_file() -> None:
     found = read("""
         [[rule]]
         name = "health checks"
@@ -161,7 +153,7 @@ def test_the_message_is_one_of_the_settings() -> None:
         read("[[rule]]\ndrop = '('")
 
 
-def test_lines_are_left_out_where_they_cannot_be_told() -> None:
+def test_a_fault_has_no_line_if_the_headers_cannot_be_found() -> None:
     body = "rule = [{drop = '('}]"
     assert faults(body) == (
         "rule 1: drop is not a regular expression that RE2 takes: missing ): (",
@@ -183,20 +175,12 @@ def test_a_file_of_another_shape_is_refused(body: str, fault: str) -> None:
     assert any(fault in each for each in faults(body))
 
 
-def test_redaction_stands_above_all_other_rules() -> None:
+def test_redaction_must_stand_above_all_other_rules() -> None:
     later = "[[rule]]\ndrop = 'x'\n[[rule]]\nreplace = 'secret'\nwith = ''"
     assert faults(later) == (
         "line 3, rule 2: replace must stand above all other rules: redaction comes first",
     )
     read("[[rule]]\nreplace = 'a'\nwith = ''\n[[rule]]\nreplace = 'b'\nwith = ''\n" + later[:19])
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_brings_its_rules_under_its_name_and_for_its_log_groups(name: str) -> None:
-    found = read(f"[[rule]]\npreset = '{name}'").rules
-    assert found
-    assert {rule.name for rule in found} == {name}
-    assert {rule.groups for rule in found} == {PRESETS[name].groups}
 
 
 def test_a_preset_may_have_another_name_and_other_log_groups() -> None:
@@ -208,48 +192,13 @@ def test_without_a_file_there_is_the_preset_of_levels() -> None:
     assert default_rules() == read("[[rule]]\npreset = 'level'")
 
 
-def preset_patterns() -> Iterator[Any]:
-    for name, preset in PRESETS.items():
-        for table in preset.tables:
-            for action in ACTIONS:
-                if isinstance(table.get(action), str) and action in {"drop", "keep", "metadata"}:
-                    yield pytest.param(table[action], id=f"{name}-{action}-{table[action][:20]}")
-
-
-@pytest.mark.parametrize("pattern", [*preset_patterns()])
-def test_our_own_patterns_are_bounded_as_those_of_a_file_are(pattern: str) -> None:
-    """They run on Python's engine: RE2 has to take them, and nothing repeats a repeat."""
-    assert pattern.startswith("^")
-    compiled(Regex(pattern))
-    assert not re.search(r"[*+}]\)[*+{]", pattern)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_use_names_that_loki_takes_and_logql_can_ask_for(name: str) -> None:
-    for preset_options in ({}, *({o: w} for o, ws in PRESETS[name].options.items() for w in ws)):
-        options = "".join(f"{key} = '{word}'\n" for key, word in preset_options.items())
-        for rule in read(f"[[rule]]\npreset = '{name}'\n{options}").rules:
-            match rule.action:
-                case Metadata(names=names):
-                    found = [each for each, _ in names]
-                case Extract(regex=regex):
-                    found = [each.partition("__")[0] for each in compiled(regex).groupindex]
-                case Label(name=label):
-                    found = [label]
-                case _:
-                    found = []
-            for each in found:
-                assert re.fullmatch(r"[a-z][a-z0-9_]*", each)
-                assert not is_logql_word(each)
-
-
 @given(
     st.dictionaries(
         st.sampled_from([*ACTIONS, "name", "groups", "with", "values", "field"]),
         st.one_of(st.text(), st.integers(), st.lists(st.text()), st.booleans()),
     )
 )
-def test_whatever_a_table_holds_it_is_read_or_refused(table: dict[str, Any]) -> None:
+def test_any_table_is_parsed_or_refused(table: dict[str, Any]) -> None:
     def written(value: Any) -> str:
         match value:
             case bool():
@@ -262,10 +211,10 @@ def test_whatever_a_table_holds_it_is_read_or_refused(table: dict[str, Any]) -> 
                 return str(value)
 
     body = "\n".join(f"{key} = {written(value)}" for key, value in table.items())
-    # Any other exception would be a fault of ours.
+    # Any other exception is a bug.
     with contextlib.suppress(RulesError):
         assert read(f"[[rule]]\n{body}").rules
 
 
-def test_reserved_names_are_the_reasons_that_are_no_rules() -> None:
+def test_reserved_names_are_the_other_reasons_for_dropping_a_line() -> None:
     assert RESERVED == ("empty", "own_log_group", "shipper_log_group")

@@ -9,7 +9,7 @@ from loki_shipper.shipper.rules.parse import parse_rules
 from loki_shipper.shipper.rules.regex import compiled, substitute
 
 
-def test_patterns_of_a_file_run_on_an_engine_that_is_linear() -> None:
+def test_patterns_of_a_file_run_on_a_linear_engine() -> None:
     """On Python's engine this pattern takes time exponential in the line."""
     [rule] = parse_rules("[[rule]]\ndrop = '^(a+)+$'").rules
     assert isinstance(rule.action, Drop)
@@ -41,8 +41,8 @@ def test_each_match_is_replaced(pattern: str, template: str, text: str, redacted
     assert substitute(replacing(pattern, template), text, [10**9]) == redacted
 
 
-def test_what_would_take_too_long_to_look_at_is_not_shown() -> None:
-    """Each search may go to the end of the line, and there are as many as it has characters."""
+def test_text_that_takes_too_long_to_search_is_removed() -> None:
+    """Each search may go to the end of the line, and the line needs one for each character."""
     hostile = "a" * 100_000
     budget = [10 * len(hostile)]
     redacted = substitute(replacing("a.*b|a", "-"), hostile, budget)
