@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from loki_shipper.aws.paced_calls import AwsError, ErrorKind, PacedCalls
+from loki_shipper.aws.errors import AwsError, ErrorKind
+from loki_shipper.aws.paced_calls import PacedCalls
 
 
 class World:
@@ -72,7 +73,7 @@ def test_gives_up_after_eight_tries(world: World, kind: ErrorKind) -> None:
     assert len(world.called) == 8
 
 
-@pytest.mark.parametrize("kind", ["gone", "full", "refused", "expired"])
+@pytest.mark.parametrize("kind", ["gone", "full", "denied", "refused", "expired"])
 def test_does_not_repeat_what_will_not_change(world: World, kind: ErrorKind) -> None:
     with pytest.raises(AwsError) as raised:
         world.pace()("PutSubscriptionFilter", world.failing(kind, 100))

@@ -10,13 +10,13 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_shipper.aws.sigv4 import Identity, Request, signed
+from loki_shipper.aws.sigv4 import AwsCredentials, HttpRequest, signed
 
 NOW = datetime(2026, 11, 29, 18, 30, 59, tzinfo=UTC)
 
 
-def botocores(request: Request, identity: Identity, service: str, region: str) -> str:
-    credentials = Credentials(identity.access_key, identity.secret_key, identity.session_token)
+def botocores(request: HttpRequest, caller: AwsCredentials, service: str, region: str) -> str:
+    credentials = Credentials(caller.access_key, caller.secret_key, caller.session_token)
     asked = AWSRequest(request.method, request.url, request.headers, request.body)
     asked.context["timestamp"] = NOW.strftime("%Y%m%dT%H%M%SZ")
     auth: Any = S3SigV4Auth(credentials, service, region)
@@ -44,18 +44,20 @@ def botocores(request: Request, identity: Identity, service: str, region: str) -
 def test_signatures_are_botocores(
     method: str, path: str, headers: dict[str, str], body: bytes, token: str | None
 ) -> None:
-    request = Request(method, f"https://bucket.s3.eu-central-1.amazonaws.com{path}", headers, body)
-    identity = Identity("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCY", token)
-    ours = signed(request, identity, service="s3", region="eu-central-1", now=NOW)
-    assert ours["Authorization"] == botocores(request, identity, "s3", "eu-central-1")
+    request = HttpRequest(
+        method, f"https://bucket.s3.eu-central-1.amazonaws.com{path}", headers, body
+    )
+    caller = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCY", token)
+    ours = signed(request, caller, service="s3", region="eu-central-1", now=NOW)
+    assert ours["Authorization"] == botocores(request, caller, "s3", "eu-central-1")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:4566/", "http://localhost:1/bucket/key"])
 def test_a_port_is_signed(url: str) -> None:
-    request, identity = Request("POST", url, {}, b"{}"), Identity("a", "b", None)
-    ours = signed(request, identity, service="ssm", region="us-east-1", now=NOW)
-    assert ours["Authorization"] == botocores(request, identity, "ssm", "us-east-1")
+    request, caller = HttpRequest("POST", url, {}, b"{}"), AwsCredentials("a", "b", None)
+    ours = signed(request, caller, service="ssm", region="us-east-1", now=NOW)
+    assert ours["Authorization"] == botocores(request, caller, "ssm", "us-east-1")
 
 
 def test_secrets_are_not_in_a_repr() -> None:
-    assert "hunter2" not in repr(Identity("AKID", "hunter2", "hunter2"))
+    assert "hunter2" not in repr(AwsCredentials("AKID", "hunter2", "hunter2"))

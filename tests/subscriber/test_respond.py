@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.shipper.labels.tag_index import decode_index, index_key
 from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep

@@ -1,6 +1,6 @@
-"""The few calls of AWS that the shipper makes, over HTTP: boto3 doubles the time of a cold start.
+"""The AWS calls of the shipper, over HTTP: loading boto3 would double the time of a cold start.
 
-docs/decisions/aws-http.md says why, and what is left to boto3.
+docs/decisions/aws-http.md has the reasons, and lists the calls that use boto3.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from loki_shipper.aws.sigv4 import Identity, Request, signed
+from loki_shipper.aws.boto import Bounds, session_credentials, session_region
+from loki_shipper.aws.errors import SERVER_ERROR, AwsError, error_kind
+from loki_shipper.aws.objects import ObjectFound
+from loki_shipper.aws.sigv4 import AwsCredentials, HttpRequest, signed
 from loki_shipper.lean_requests import get_environ_proxies, requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from boto3 import Session
+    from loki_shipper.aws.boto import AwsSession
 
 _OK = range(200, 300)
-_SERVER_ERROR = 500
-_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown"}
-_WAIT = 0.1
+_RETRY_PAUSE = 0.1
+"""Seconds."""
 
 _TARGETS = {"ssm": "AmazonSSM", "secretsmanager": "secretsmanager", "logs": "Logs_20140328"}
 _ENDPOINTS = {
@@ -47,87 +49,64 @@ _DOMAINS = {
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 
 
-class AwsHttpError(Exception):
-    """Raised when AWS refuses a call, with its `code`, or cannot be reached (`code` is empty)."""
+class AwsHttp(Struct, frozen=True):
+    """Calls AWS over HTTP, within bounds.
 
-    def __init__(self, code: str) -> None:
-        super().__init__(code or "AWS cannot be reached")
-        self.code = code
-
-
-class Bounds(Struct, frozen=True):
-    """How long a call may take: seconds to connect and to read, and how many attempts."""
-
-    connect: float
-    read: float
-    attempts: int
-
-
-class Object(Struct, frozen=True):
-    """An object of a bucket."""
-
-    body: bytes
-    etag: str
-
-
-class Aws(Struct, frozen=True):
-    """AWS for one caller, within bounds.
-
-    A `session` says whose credentials and which Region count: on Lambda there is none, and the
-    function's own do.
+    Without a `session`, the credentials and the Region are those of the Lambda function, and off
+    Lambda those of boto3's default session.
     """
 
-    session: Session | None
+    session: AwsSession | None
     bounds: Bounds
 
-    def ask(self, service: str, operation: str, arguments: Mapping[str, str | bool]) -> Any:
-        """Call an operation of a service that speaks JSON. Raises AwsError."""
+    def call(self, service: str, operation: str, arguments: Mapping[str, str | bool]) -> Any:
+        """Call an operation of a service with a JSON protocol. Raises AwsError."""
         headers = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"{_TARGETS[service]}.{operation}",
         }
         url = f"{endpoint(service, _region(self.session))}/"
-        answer = self._sent(service, Request("POST", url, headers, msgspec.json.encode(arguments)))
+        body = msgspec.json.encode(arguments)
+        answer = self._send(service, HttpRequest("POST", url, headers, body))
         try:
             return msgspec.json.decode(answer.content)
         except msgspec.DecodeError:
-            raise AwsHttpError("") from None
+            raise _unreachable() from None
 
-    def get_object(self, bucket: str, key: str, *, unless: str | None = None) -> Object:
-        """Read an object; one that still has the etag `unless` is not sent again.
-
-        Raises AwsError, with the code 304 then.
-        """
-        headers = {} if unless is None else {"If-None-Match": unless}
+    def get_object(self, bucket: str, key: str, etag: str | None = None) -> ObjectFound:
+        """Read an object; S3 does not send one that still has this ETag. Raises AwsError."""
+        headers = {} if etag is None else {"If-None-Match": etag}
         url = object_url(bucket, key, _region(self.session))
-        answer = self._sent("s3", Request("GET", url, headers, b""))
-        return Object(answer.content, answer.headers.get("ETag", ""))
+        answer = self._send("s3", HttpRequest("GET", url, headers, b""))
+        return ObjectFound(answer.content, answer.headers.get("ETag", ""))
 
     def put_object(self, bucket: str, key: str, body: bytes) -> None:
         """Write an object of JSON. Raises AwsError."""
         url = object_url(bucket, key, _region(self.session))
-        self._sent("s3", Request("PUT", url, {"Content-Type": "application/json"}, body))
+        headers = {"Content-Type": "application/json"}
+        self._send("s3", HttpRequest("PUT", url, headers, body))
 
-    def _sent(self, service: str, request: Request) -> requests.Response:
-        error = AwsHttpError("")
+    def _send(self, service: str, request: HttpRequest) -> requests.Response:
+        error = _unreachable()
         for attempt in range(self.bounds.attempts):
             if attempt:
-                time.sleep(_WAIT)
+                time.sleep(_RETRY_PAUSE)
             try:
-                answer = self._send(service, request)
+                answer = self._send_once(service, request)
             except requests.RequestException:
                 continue
             if answer.status_code in _OK:
                 return answer
-            error = AwsHttpError(_code(answer))
-            if answer.status_code < _SERVER_ERROR and error.code not in _THROTTLED:
+            code, status = _code(answer), answer.status_code
+            error = AwsError(error_kind(code, status), code)
+            if status < SERVER_ERROR and error.kind != "throttled":
                 break
         raise error
 
-    def _send(self, service: str, request: Request) -> requests.Response:
+    def _send_once(self, service: str, request: HttpRequest) -> requests.Response:
         headers = signed(
             request,
-            _identity(self.session),
+            _credentials(self.session),
             service=service,
             region=_region(self.session),
             now=datetime.now(UTC),
@@ -144,7 +123,7 @@ class Aws(Struct, frozen=True):
 
 
 def endpoint(service: str, region: str) -> str:
-    """Give the URL of a service in a Region; a variable of the environment may name another."""
+    """Give the URL of a service in a Region; `AWS_ENDPOINT_URL` and the like replace it."""
     for name in (f"AWS_ENDPOINT_URL_{_ENDPOINTS[service]}", "AWS_ENDPOINT_URL"):
         if url := os.environ.get(name):
             return url.rstrip("/")
@@ -156,77 +135,60 @@ def endpoint(service: str, region: str) -> str:
 def object_url(bucket: str, key: str, region: str) -> str:
     """Give the URL of an object."""
     base, path = endpoint("s3", region), quote(key, safe="/-_.~")
-    # A certificate of S3 covers one level of names; an endpoint of one's own may cover none.
+    # The certificate of S3 covers one level of names. A custom endpoint may cover none.
     if "." in bucket or not base.startswith("https://s3."):
         return f"{base}/{bucket}/{path}"
     return f"https://{bucket}.{base.removeprefix('https://')}/{path}"
 
 
+def _unreachable() -> AwsError:
+    return AwsError("unreachable", "", "AWS cannot be reached")
+
+
 def _code(answer: requests.Response) -> str:
-    """Read the code of an error: S3 says it in XML, the others in JSON."""
+    """Read the error code from the XML of S3 or the JSON of the other services."""
     if found := _CODE.search(answer.content):
         return found[1].decode("utf-8", "replace")
     try:
-        told = msgspec.json.decode(answer.content)
+        error = msgspec.json.decode(answer.content)
     except msgspec.DecodeError:
         return str(answer.status_code)
-    kind = told.get("__type") if isinstance(told, dict) else None
+    kind = error.get("__type") if isinstance(error, dict) else None
     return kind.rpartition("#")[2] if isinstance(kind, str) else str(answer.status_code)
 
 
 @cache
 def _http() -> requests.Session:
     http = requests.Session()
-    # A .netrc would put its own Authorization in the place of the signature.
+    # A .netrc would replace the signature with its own Authorization.
     http.trust_env = False
     names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     http.verify = next(filter(None, map(os.environ.get, names)), True)
     return http
 
 
-def _identity(session: Session | None) -> Identity:
-    """Give the credentials: Lambda puts the role's into the environment, people have sessions."""
+def _credentials(session: AwsSession | None) -> AwsCredentials:
+    # Lambda sets the credentials of the function's role in the environment.
     if session is None and _is_lambda():
         environ = os.environ
-        return Identity(
+        return AwsCredentials(
             environ["AWS_ACCESS_KEY_ID"],
             environ["AWS_SECRET_ACCESS_KEY"],
             environ.get("AWS_SESSION_TOKEN"),
         )
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        credentials = (session or _default()).get_credentials()
-        found = credentials and credentials.get_frozen_credentials()
-    except BotoCoreError:
-        raise AwsHttpError("") from None
-    if not found:
-        raise AwsHttpError("")
-    return Identity(found.access_key or "", found.secret_key or "", found.token)
+    found = session_credentials(session)
+    if found is None:
+        raise _unreachable()
+    return found
 
 
-def _region(session: Session | None) -> str:
+def _region(session: AwsSession | None) -> str:
     if session is None and _is_lambda():
         return os.environ["AWS_REGION"]
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        region = (session or _default()).region_name
-    except BotoCoreError:
-        raise AwsHttpError("") from None
+    region = session_region(session)
     if region is None:
-        raise AwsHttpError("")
+        raise _unreachable()
     return region
-
-
-def _default() -> Session:
-    """Give boto3's default session."""
-    import boto3
-
-    if boto3.DEFAULT_SESSION is None:
-        boto3.setup_default_session()
-    assert boto3.DEFAULT_SESSION is not None
-    return boto3.DEFAULT_SESSION
 
 
 def _is_lambda() -> bool:

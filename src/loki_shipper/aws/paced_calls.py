@@ -1,48 +1,8 @@
-"""Keeps calls under AWS's limits and tries again what may go better, for so long and no longer."""
+"""Calls AWS below its rate limits, and retries calls that may succeed later, up to a deadline."""
 
 from collections.abc import Callable
-from typing import Literal
 
-type ErrorKind = Literal[
-    "throttled", "busy", "unreachable", "not_permitted_yet", "gone", "full", "refused", "expired"
-]
-
-
-ERROR_KINDS: dict[str, ErrorKind] = {
-    "ThrottlingException": "throttled",
-    "Throttling": "throttled",
-    "TooManyRequestsException": "throttled",
-    "ThrottledException": "throttled",
-    "SlowDown": "throttled",
-    "OperationAbortedException": "busy",
-    "ServiceUnavailableException": "busy",
-    "ServiceException": "busy",
-    "InternalServiceException": "busy",
-    "InternalFailure": "busy",
-    "InternalError": "busy",
-    "ResourceNotFoundException": "gone",
-    "NoSuchKey": "gone",
-    "LimitExceededException": "full",
-    "ExpiredToken": "expired",
-    "ExpiredTokenException": "expired",
-    "InvalidClientTokenId": "expired",
-    "UnrecognizedClientException": "expired",
-}
-"""What AWS's names for errors mean for us."""
-
-
-class AwsError(Exception):
-    """Raised when a call to AWS did not do what it was to do.
-
-    `kind` says what it means for us, `code` is AWS's or botocore's name for it. The message says
-    what to do about it, where anything is to be done.
-    """
-
-    def __init__(self, kind: ErrorKind, code: str, message: str = "") -> None:
-        super().__init__(message or code)
-        self.kind = kind
-        self.code = code
-
+from loki_shipper.aws.errors import AwsError
 
 PER_SECOND = {
     "DescribeLogGroups": 8.0,
@@ -55,25 +15,24 @@ PER_SECOND = {
     "ListTagsForResource": 4.0,
     "ListTagsLogGroup": 4.0,
 }
-"""Calls a second, four fifths of AWS's limit for an account and Region; others call too."""
+"""Calls per second: four fifths of AWS's limit for an account and Region, which others share."""
 
-_FIRST_PAUSE = 0.1
-"""Seconds until an object that somebody else has changed is read again, at most; it doubles."""
-
-_SLOWEST = 8.0
-_TRIES = 8
+_MAX_ATTEMPTS = 8
+_MAX_PAUSE = 8.0
+_CONFLICT_PAUSE = 0.1
 _PERMISSION_PAUSE = 5.0
-_PERMISSION_PATIENCE = 60.0
-"""Seconds: longest pause between two calls, between two looks for a permission, and in all."""
+_PERMISSION_TIME = 60.0
+"""Seconds: the longest pause between two calls, the first pause after a write that conflicts, the
+pause while a permission is not effective yet, and the sum of these pauses."""
 
 
 class PacedCalls:
-    """Makes calls one after another; each operation has a rate of its own, that adapts.
+    """Makes one call after another, at a rate for each operation.
 
-    A throttled call doubles the pause between calls of its operation, each success takes a tenth of
-    the surplus away. `remaining()` are the seconds that waiting must not go beyond; `jitter(x)`
-    gives up to x seconds. `share` is for runs that take place at once, each of which makes such a
-    share of the calls.
+    A throttled call doubles the pause between calls of its operation, and each success shortens
+    the longer pause by a tenth. `remaining()` gives the seconds that are left for pauses, and
+    `jitter(x)` a random time of up to x seconds. Runs that call AWS at the same time divide the
+    rate; `share` is the part of this run.
     """
 
     def __init__(
@@ -92,27 +51,27 @@ class PacedCalls:
         self._jitter = jitter
         self._pauses: dict[str, float] = {}
         self._next: dict[str, float] = {}
-        self._patience = _PERMISSION_PATIENCE
+        self._permission_time = _PERMISSION_TIME
 
     def __call__[T](self, operation: str, call: Callable[[], T]) -> T:
-        """Make a call when its turn has come. Raises AwsError when trying again did not help."""
-        for tries_left in reversed(range(_TRIES)):
+        """Call an operation when its rate allows, and retry it. Raises AwsError."""
+        for attempts_left in reversed(range(_MAX_ATTEMPTS)):
             self._wait_for_turn(operation)
             try:
                 answer = call()
             except AwsError as error:
-                pause = self._pause_after(error, operation, _TRIES - tries_left)
-                if pause is None or not tries_left or pause > self._remaining():
+                pause = self._pause_after(error, operation, _MAX_ATTEMPTS - attempts_left)
+                if pause is None or not attempts_left or pause > self._remaining():
                     raise
                 self._sleep(pause)
             else:
-                self._faster(operation)
+                self._shorten_pause(operation)
                 return answer
         raise AssertionError
 
-    def wait(self, tries: int) -> None:
-        """Wait for a random time, longer after more tries that failed."""
-        self._sleep(self._jitter(min(_FIRST_PAUSE * 2.0 ** (tries - 1), _SLOWEST)))
+    def wait(self, attempts: int) -> None:
+        """Wait a random time before the next write, after this many writes that conflicted."""
+        self._sleep(self._jitter(min(_CONFLICT_PAUSE * 2.0 ** (attempts - 1), _MAX_PAUSE)))
 
     def _wait_for_turn(self, operation: str) -> None:
         now = self._clock()
@@ -122,24 +81,24 @@ class PacedCalls:
         self._next[operation] = turn + self._pause(operation)
 
     def _pause(self, operation: str) -> float:
-        usual = 1 / (self._share * PER_SECOND[operation]) if operation in PER_SECOND else 0.0
-        return max(usual, self._pauses.get(operation, 0.0))
+        shortest = 1 / (self._share * PER_SECOND[operation]) if operation in PER_SECOND else 0.0
+        return max(shortest, self._pauses.get(operation, 0.0))
 
-    def _faster(self, operation: str) -> None:
+    def _shorten_pause(self, operation: str) -> None:
         if operation in self._pauses:
             self._pauses[operation] *= 0.9
 
-    def _pause_after(self, error: AwsError, operation: str, tries: int) -> float | None:
-        """Give the seconds to wait before the next try; None where none would help."""
+    def _pause_after(self, error: AwsError, operation: str, attempts: int) -> float | None:
+        """Give the seconds to wait before a retry; None if a retry cannot succeed."""
         match error.kind:
             case "throttled":
-                self._pauses[operation] = min(max(self._pause(operation), 0.1) * 2, _SLOWEST)
+                self._pauses[operation] = min(max(self._pause(operation), 0.1) * 2, _MAX_PAUSE)
                 return self._pauses[operation] + self._jitter(0.5)
             case "busy" | "unreachable":
-                return min(0.5 * 2.0**tries, _SLOWEST) / 2 + self._jitter(0.5)
-            case "not_permitted_yet" if self._patience > 0:
-                # All log groups wait for one permission, so they wait together.
-                self._patience -= _PERMISSION_PAUSE
+                return min(0.5 * 2.0**attempts, _MAX_PAUSE) / 2 + self._jitter(0.5)
+            case "not_permitted_yet" if self._permission_time > 0:
+                # One permission is for all log groups, so their pauses count together.
+                self._permission_time -= _PERMISSION_PAUSE
                 return _PERMISSION_PAUSE
             case _:
                 return None

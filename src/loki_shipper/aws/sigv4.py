@@ -1,4 +1,4 @@
-"""AWS Signature Version 4: the headers that prove to AWS who sends a request. Pure.
+"""Signs requests with AWS Signature Version 4.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -13,8 +13,8 @@ from msgspec import Struct
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
-class Identity(Struct, frozen=True):
-    """Who calls AWS: an access key, its secret, and the token of a role's session."""
+class AwsCredentials(Struct, frozen=True):
+    """An access key, its secret, and the session token of a role."""
 
     access_key: str
     secret_key: str
@@ -22,11 +22,11 @@ class Identity(Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Hide the secrets."""
-        return f"Identity({self.access_key!r}, ***)"
+        return f"AwsCredentials({self.access_key!r}, ***)"
 
 
-class Request(Struct, frozen=True):
-    """What is sent: the URL's path is percent-encoded as it goes over the wire, without a query."""
+class HttpRequest(Struct, frozen=True):
+    """A request to sign. The path of the URL is percent-encoded, and the URL has no query."""
 
     method: str
     url: str
@@ -35,14 +35,14 @@ class Request(Struct, frozen=True):
 
 
 def signed(
-    request: Request, identity: Identity, *, service: str, region: str, now: datetime
+    request: HttpRequest, credentials: AwsCredentials, *, service: str, region: str, now: datetime
 ) -> dict[str, str]:
-    """Give the request's headers with those that sign it; `now` is in UTC."""
+    """Give the headers of the request and of its signature; `now` is in UTC."""
     stamp, place = f"{now:%Y%m%dT%H%M%SZ}", urlsplit(request.url)
     digest = hashlib.sha256(request.body).hexdigest()
     added = {"X-Amz-Date": stamp, "X-Amz-Content-Sha256": digest}
-    if identity.session_token is not None:
-        added["X-Amz-Security-Token"] = identity.session_token
+    if credentials.session_token is not None:
+        added["X-Amz-Security-Token"] = credentials.session_token
     headers = {**request.headers, **added}
     canonical = {name.lower(): value for name, value in headers.items()} | {"host": place.netloc}
     names = sorted(canonical)
@@ -59,14 +59,14 @@ def signed(
     )
     scope = f"{now:%Y%m%d}/{region}/{service}/aws4_request"
     hashed = hashlib.sha256(text.encode()).hexdigest()
-    signature = _hmac(_key(identity, scope), f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashed}").hex()
-    credential = f"Credential={identity.access_key}/{scope}"
-    proof = f"{_ALGORITHM} {credential}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    signature = _hmac(_key(credentials, scope), f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashed}").hex()
+    scoped_key = f"Credential={credentials.access_key}/{scope}"
+    proof = f"{_ALGORITHM} {scoped_key}, SignedHeaders={';'.join(names)}, Signature={signature}"
     return {**headers, "Authorization": proof}
 
 
-def _key(identity: Identity, scope: str) -> bytes:
-    key = f"AWS4{identity.secret_key}".encode()
+def _key(credentials: AwsCredentials, scope: str) -> bytes:
+    key = f"AWS4{credentials.secret_key}".encode()
     for part in scope.split("/"):
         key = _hmac(key, part)
     return key

@@ -25,7 +25,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.subscriber.store import ConflictError
 
@@ -188,7 +188,7 @@ def _remedy(error: AwsError) -> str:
             return "others use up AWS's limits: repeat the command later"
         case "refused" if error.code == "NoSuchBucket":
             return "deploy the stack again, which makes its bucket"
-        case "refused" if error.code in _DENIED:
+        case "denied":
             return f"{_GET_THE_RIGHT}; {_REPEAT}"
         case _:
             return _REPEAT

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 from msgspec import to_builtins
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, InterruptedRunError, NotDeliveredError
@@ -214,7 +214,7 @@ def _ship(deployment: Deployment) -> ShipLogData:
             return deployment.deps.aws.ship(event)
         except AwsError as error:
             # Lambda keeps the event of an invocation that fails only if nobody waits for it.
-            if error.kind != "refused":
+            if error.kind not in {"refused", "denied"}:
                 raise
             raise NotDeliveredError(
                 f"the shipper failed ({error.code}: {error}), so the lines that it was given last "

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.confirm import confirm, yes_option
 from loki_shipper.cli.deploy_output import print_events, row, shown
@@ -238,7 +238,7 @@ def _after(place: dict[str, Any], grafana: str | None, console: Console) -> None
         try:
             act(deployment, everything(deployment), dry_run=False, as_json=False)
         except AwsError as error:
-            if error.kind != "refused":
+            if error.kind not in {"refused", "denied"}:
                 raise
             console.print(f"You may not link log groups ({error.code}): the stack does it.")
         click.get_current_context().invoke(status, as_json=False, watch=False, **place)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.aws import CommandSession
 from loki_shipper.cli.errors import InputError
 from loki_shipper.clock import Clock

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loki_shipper.aws.boto import call_boto
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.deployed_functions import DeployedFunction, FunctionKind
 from loki_shipper.doctor.finding import Finding, warning
 from loki_shipper.doctor.grants import TemplateValues
@@ -91,11 +93,10 @@ def _parameters(kind: FunctionKind, environ: Mapping[str, str]) -> dict[str, str
 def run_check(check: str, run: Callable[[], Finding]) -> Finding:
     """Run a check; an error of AWS is a warning, as it may be about the caller's rights."""
     try:
-        return run()
-    except (ClientError, BotoCoreError) as error:
-        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else None
+        return call_boto(run)
+    except AwsError as error:
         advice = "ask somebody with that right, or get the right that AWS names"
-        return warning(check, f"could not be checked: {code or type(error).__name__}", advice)
+        return warning(check, f"could not be checked: {error.code}", advice)
 
 
 def is_missing(error: ClientError) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from loki_shipper.aws.arn import function_arn
+from loki_shipper.aws.boto import get_object
+from loki_shipper.aws.objects import ObjectFound, read_object
 from loki_shipper.deployed_functions import DeployedFunction
 from loki_shipper.doctor.deployed_stack import (
     DEPLOY,
@@ -196,13 +198,8 @@ def _index(
 
 
 def _object(s3: Any, bucket: str, key: str) -> bytes | None:
-    try:
-        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
-    return body
+    answer = read_object(lambda: get_object(s3, bucket, key))
+    return answer.body if isinstance(answer, ObjectFound) else None
 
 
 def _age(age: timedelta) -> str:

@@ -1,16 +1,20 @@
-"""What the shipper asks of AWS: tags, tag indexes, secrets; and what it writes to the bucket.
+"""Reads tags, tag indexes and secrets from AWS for the shipper, and writes dead letters to S3.
 
-A `session` says whose credentials and which Region count: on Lambda there is none, and the
-function's own do.
+Without a `session`, the credentials and the Region are those of the Lambda function.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from loki_shipper.aws.arn import log_group_arn, parse_arn
-from loki_shipper.aws.http import Aws, AwsHttpError, Bounds
+from loki_shipper.aws.arn import parse_arn
+from loki_shipper.aws.boto import Bounds
+from loki_shipper.aws.errors import AwsError
+from loki_shipper.aws.http import AwsHttp
+from loki_shipper.aws.objects import ObjectFound, read_object
+from loki_shipper.aws.tags import log_group_tags
 from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.labels.tag_index import decode_index, index_key
@@ -19,108 +23,96 @@ from loki_shipper.shipper.labels.tags import IndexUnchanged, TagsUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from boto3 import Session
-
     from loki_shipper.aws.arn import Origin
+    from loki_shipper.aws.boto import AwsSession
     from loki_shipper.shipper.labels.tag_index import TagIndex
 
-_DENIED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
 _SECRET_SECONDS = 300
-_ONCE = Bounds(connect=1, read=1, attempts=1)
-_TWICE = Bounds(connect=1, read=2, attempts=2)
+_ONE_ATTEMPT = Bounds(connect=1, read=1, attempts=1)
+_TWO_ATTEMPTS = Bounds(connect=1, read=2, attempts=2)
 
 
 def fetch_tags(
-    log_group: str, origin: Origin, session: Session | None = None
+    log_group: str, origin: Origin, session: AwsSession | None = None
 ) -> Mapping[str, str] | TagsUnavailable:
-    """Ask CloudWatch Logs for a log group's tags, once, for two seconds at most."""
+    """Give the tags of a log group, from one call of at most two seconds."""
+    call = partial(AwsHttp(session, _ONE_ATTEMPT).call, "logs")
     try:
-        return _list_tags(Aws(session, _ONCE), log_group, origin)
-    except AwsHttpError as error:
-        gone = error.code == "ResourceNotFoundException"
-        return TagsUnavailable(denied=error.code in _DENIED, gone=gone)
-
-
-def _list_tags(aws: Aws, log_group: str, origin: Origin) -> dict[str, str]:
-    # ListTagsForResource takes no # in an ARN; the deprecated call takes it in a name.
-    if "#" in log_group:
-        asked = aws.ask("logs", "ListTagsLogGroup", {"logGroupName": log_group})
-    else:
-        arn = log_group_arn(origin, log_group)
-        asked = aws.ask("logs", "ListTagsForResource", {"resourceArn": arn})
-    match asked:
-        case {"tags": dict(tags)}:
-            return tags
-        case _:
-            return {}
+        return log_group_tags(log_group, origin, call)
+    except AwsError as error:
+        denied = error.kind == "denied" or error.code == "UnrecognizedClientException"
+        return TagsUnavailable(denied=denied, gone=error.code == "ResourceNotFoundException")
 
 
 class IndexReader:
-    """Reads tag indexes from the bucket; one that has not changed is not sent again."""
+    """Reads tag indexes from the bucket; S3 sends only those that have changed."""
 
-    def __init__(self, bucket: str | None, region: str, session: Session | None = None) -> None:
+    def __init__(self, bucket: str | None, region: str, session: AwsSession | None = None) -> None:
         self._bucket = bucket
         self._region = region
-        self._aws = Aws(session, _ONCE)
+        self._aws = AwsHttp(session, _ONE_ATTEMPT)
         self._etags: dict[str, str] = {}
 
     def __call__(self, account: str) -> TagIndex | IndexUnchanged | None:
-        """Read an account's index, once, for two seconds at most; None without a bucket."""
+        """Read an account's index with one call of at most two seconds; None without a bucket."""
         if self._bucket is None or not account:
             return None
         key = index_key(account, self._region)
+        etag = self._etags.get(account)
         try:
-            got = self._aws.get_object(self._bucket, key, unless=self._etags.get(account))
-        except AwsHttpError:
-            # Without s3:ListBucket, S3 answers 403 in place of 404: one cannot be told from the
-            # other, and both may pass.
+            answer = read_object(partial(self._aws.get_object, self._bucket, key, etag))
+        except AwsError:
+            # Without s3:ListBucket, S3 answers 403 instead of 404 for a missing key. A later call
+            # may succeed in both cases.
             return IndexUnchanged()
-        index = decode_index(got.body)
+        if not isinstance(answer, ObjectFound):
+            return IndexUnchanged()
+        index = decode_index(answer.body)
         if index is None:
             return IndexUnchanged()
-        self._etags[account] = got.etag
+        self._etags[account] = answer.etag
         return index
 
 
-def put_object(bucket: str, key: str, body: bytes, session: Session | None = None) -> None:
-    """Write an object. Raises SpillError."""
+def put_object(bucket: str, key: str, body: bytes, session: AwsSession | None = None) -> None:
+    """Write an object. Raises DeadLetterError."""
     try:
-        Aws(session, _TWICE).put_object(bucket, key, body)
-    except AwsHttpError as error:
+        AwsHttp(session, _TWO_ATTEMPTS).put_object(bucket, key, body)
+    except AwsError as error:
         raise DeadLetterError(f"the bucket cannot be written: {error}") from None
 
 
-_secrets: dict[tuple[Session | None, str], tuple[str, float]] = {}
-"""Secrets by session and reference, and until when each is as known, by the monotonic clock."""
+_secrets: dict[tuple[AwsSession | None, str], tuple[str, float]] = {}
+"""Secrets by session and reference, and when each expires, by the monotonic clock."""
 
 
-def fetch_secret(reference: str, *, fresh: bool = False, session: Session | None = None) -> str:
-    """Read a secret from Secrets Manager (an ARN of it) or SSM (a parameter's name or ARN).
+def fetch_secret(reference: str, *, fresh: bool = False, session: AwsSession | None = None) -> str:
+    """Read a secret of Secrets Manager, by its ARN, or a parameter of SSM, by its name or ARN.
 
-    Kept for five minutes, unless `fresh` asks for the store itself. Raises SettingsError.
+    A secret is cached for five minutes; `fresh` skips the cache. Raises SettingsError.
     """
-    known, until = _secrets.get((session, reference), ("", 0.0))
+    cached, until = _secrets.get((session, reference), ("", 0.0))
     if time.monotonic() < until and not fresh:
-        return known
+        return cached
     try:
-        secret = _secret(Aws(session, _TWICE), reference)
-    except AwsHttpError:
+        secret = _secret(AwsHttp(session, _TWO_ATTEMPTS), reference)
+    except AwsError:
         secret = None
     if secret is None:
-        # The message may hold what the store said, which is not ours to log.
+        # The log must not show the reference or the answer.
         raise SettingsError("a secret that the settings refer to cannot be read")
     _secrets[session, reference] = (secret, time.monotonic() + _SECRET_SECONDS)
     return secret
 
 
-def _secret(aws: Aws, reference: str) -> str | None:
+def _secret(aws: AwsHttp, reference: str) -> str | None:
     arn = parse_arn(reference)
     if arn is not None and arn.service == "secretsmanager":
-        asked = aws.ask("secretsmanager", "GetSecretValue", {"SecretId": reference})
+        answer = aws.call("secretsmanager", "GetSecretValue", {"SecretId": reference})
     else:
-        named: dict[str, str | bool] = {"Name": reference, "WithDecryption": True}
-        asked = aws.ask("ssm", "GetParameter", named)
-    match asked:
+        arguments: dict[str, str | bool] = {"Name": reference, "WithDecryption": True}
+        answer = aws.call("ssm", "GetParameter", arguments)
+    match answer:
         case {"SecretString": str(secret)} | {"Parameter": {"Value": str(secret)}}:
             return secret
         case _:

@@ -26,8 +26,7 @@ from loki_shipper.shipper.rules.file import rules_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import boto3
-
+    from loki_shipper.aws.boto import AwsSession
     from loki_shipper.settings import Settings
     from loki_shipper.shipper.delivery.outcome import Report
     from loki_shipper.shipper.delivery.push import LokiAccess
@@ -50,7 +49,7 @@ class Shipper:
         function_arn: str,
         *,
         connections: int = 1,
-        aws_session: boto3.Session | None = None,
+        aws_session: AwsSession | None = None,
     ) -> None:
         self._settings = settings
         self._aws_session = aws_session

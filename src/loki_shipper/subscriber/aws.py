@@ -6,27 +6,36 @@ boto3, slow to load, is imported only when a client is made.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loki_shipper.aws.arn import (
     Arn,
     function_arn,
-    log_group_arn,
     log_group_name,
     parse_arn,
 )
-from loki_shipper.aws.paced_calls import ERROR_KINDS, AwsError, PacedCalls
+from loki_shipper.aws.boto import Bounds, call_boto, get_object, make_client, put_object
+from loki_shipper.aws.errors import AwsError
+from loki_shipper.aws.objects import read_object, write_object
+from loki_shipper.aws.tags import log_group_tags
 from loki_shipper.model import LogEvent
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from boto3 import Session
-
+    from loki_shipper.aws.boto import AwsSession
+    from loki_shipper.aws.objects import ObjectRead, ObjectWrite
+    from loki_shipper.aws.paced_calls import PacedCalls
+    from loki_shipper.aws.tags import TagOperation
     from loki_shipper.subscriber.settings import SubscriberSettings
 
 _LAMBDA_GROUP = "/aws/lambda/"
+# PacedCalls makes the retries.
+_BOUNDS = Bounds(connect=5, read=30, attempts=1)
+# A function may run for 15 minutes.
+_INVOKE_BOUNDS = Bounds(connect=5, read=910, attempts=1)
 _POLICY = "SUBSCRIPTION_FILTER_POLICY"
 
 
@@ -40,23 +49,14 @@ class SubscriberClients(NamedTuple):
     queues: Any
 
 
-def connect(session: Session | None = None) -> SubscriberClients:
+def connect(session: AwsSession | None = None) -> SubscriberClients:
     """Make the clients; region, credentials and endpoint are boto3's to find."""
-    import boto3
-    from botocore.config import Config
-
-    session = boto3.Session() if session is None else session
-
-    # Pace tries again, in its own time.
-    once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
-    # A function may run for 15 minutes.
-    patient = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=910)
     return SubscriberClients(
-        session.client("logs", config=once),
-        session.client("resourcegroupstaggingapi", config=once),
-        session.client("s3", config=once),
-        session.client("lambda", config=patient),
-        session.client("sqs", config=once),
+        make_client("logs", _BOUNDS, session),
+        make_client("resourcegroupstaggingapi", _BOUNDS, session),
+        make_client("s3", _BOUNDS, session),
+        make_client("lambda", _INVOKE_BOUNDS, session),
+        make_client("sqs", _BOUNDS, session),
     )
 
 
@@ -126,18 +126,13 @@ class SubscriberAws:
 
     def _own_tags(self, name: str) -> dict[str, str]:
         logs = self._clients.logs
-        # ListTagsForResource takes no # in an ARN; the deprecated call takes it in a name.
-        if "#" in name:
-            answer = self._call(
-                "ListTagsLogGroup", lambda: logs.list_tags_log_group(logGroupName=name)
-            )
-        else:
-            arn = log_group_arn(self._settings.origin, name)
-            answer = self._call(
-                "ListTagsForResource", lambda: logs.list_tags_for_resource(resourceArn=arn)
-            )
-        tags: dict[str, str] = answer["tags"]
-        return tags
+
+        def call(operation: TagOperation, arguments: Mapping[str, str]) -> Any:
+            by_name = operation == "ListTagsLogGroup"
+            list_tags = logs.list_tags_log_group if by_name else logs.list_tags_for_resource
+            return self._call(operation, lambda: list_tags(**arguments))
+
+        return log_group_tags(name, self._settings.origin, call)
 
     def _tags(self, asked: dict[str, Any]) -> dict[str, dict[str, str]]:
         own: dict[str, dict[str, str]] = {}
@@ -302,35 +297,20 @@ class SubscriberAws:
             raise AwsError("refused", "DeliveryError", str(said["failure"]))
         return dict(said)
 
-    def read_object(self, key: str) -> tuple[bytes, str] | None:
-        """Read an object of the bucket, and its ETag; None where there is none."""
+    def read_object(self, key: str) -> ObjectRead:
+        """Read an object of the bucket."""
+        get = partial(get_object, self._clients.s3, self._bucket, key)
+        return read_object(lambda: self._pace("GetObject", get))
 
-        def get() -> tuple[bytes, str]:
-            answer = self._clients.s3.get_object(Bucket=self._settings.bucket, Key=key)
-            return answer["Body"].read(), answer["ETag"]
+    def write_object(self, key: str, body: bytes, etag: str | None) -> ObjectWrite:
+        """Write an object that still has this ETag; None: that does not exist."""
+        put = partial(put_object, self._clients.s3, self._bucket, key, body, etag)
+        return write_object(lambda: self._pace("PutObject", put))
 
-        try:
-            return self._call("GetObject", get)
-        except AwsError as error:
-            if error.kind == "gone":
-                return None
-            raise
-
-    def write_object(self, key: str, body: bytes, etag: str | None) -> bool:
-        """Write an object if it is still the one of that ETag; None: if there is still none."""
-        unchanged = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        try:
-            self._call(
-                "PutObject",
-                lambda: self._clients.s3.put_object(
-                    Bucket=self._settings.bucket, Key=key, Body=body, **unchanged
-                ),
-            )
-        except AwsError as error:
-            if error.code in {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}:
-                return False
-            raise
-        return True
+    @property
+    def _bucket(self) -> str:
+        assert self._settings.bucket is not None
+        return self._settings.bucket
 
     def put_on_queue(self, message: str) -> None:
         """Have another invocation of the subscriber take a message from its queue."""
@@ -361,50 +341,14 @@ class SubscriberAws:
             following = {**asked, token: page[token]}
 
     def _call[T](self, operation: str, call: Callable[[], T]) -> T:
-        return self._pace(operation, lambda: _translated(call))
-
-
-def _translated[T](call: Callable[[], T]) -> T:
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        CredentialRetrievalError,
-        HTTPClientError,
-        NoCredentialsError,
-        SSOError,
-        TokenRetrievalError,
-    )
-    from botocore.exceptions import (
-        ConnectionError as NoConnectionError,
-    )
-
-    try:
-        return call()
-    except ClientError as error:
-        raise _from_answer(error.response) from None
-    except (NoCredentialsError, CredentialRetrievalError, SSOError, TokenRetrievalError) as error:
-        raise AwsError("expired", type(error).__name__, str(error)) from None
-    except (HTTPClientError, NoConnectionError) as error:
-        raise AwsError("unreachable", type(error).__name__, "AWS cannot be reached") from None
-    except BotoCoreError as error:
-        raise AwsError("refused", type(error).__name__, str(error)) from None
+        return self._pace(operation, lambda: call_boto(call))
 
 
 def _denied_for_now(call: Callable[[], None]) -> None:
     """Call what may be denied because a right is not effective yet."""
     try:
-        _translated(call)
+        call_boto(call)
     except AwsError as error:
-        if error.code in {"AccessDenied", "AccessDeniedException"}:
+        if error.kind == "denied":
             raise AwsError("not_permitted_yet", error.code, str(error)) from None
         raise
-
-
-def _from_answer(answer: Any) -> AwsError:
-    code, message = answer["Error"]["Code"], answer["Error"].get("Message", "")
-    if "Could not execute the lambda function" in message:
-        return AwsError("not_permitted_yet", code, message)
-    if code in ERROR_KINDS:
-        return AwsError(ERROR_KINDS[code], code, message)
-    busy = answer["ResponseMetadata"]["HTTPStatusCode"] >= 500  # noqa: PLR2004 - HTTP's own
-    return AwsError("busy" if busy else "refused", code, message)

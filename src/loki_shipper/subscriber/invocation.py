@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict, replace
 
-from loki_shipper.aws.paced_calls import AwsError, PacedCalls
+from loki_shipper.aws.errors import AwsError
+from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
 from loki_shipper.emf import FunctionLog
 from loki_shipper.subscriber.aws import SubscriberAws, connect

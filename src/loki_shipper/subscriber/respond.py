@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import assert_never
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.subscriber.filters.observe import RecheckPolicy, always, hourly, never
 from loki_shipper.subscriber.first_lines.ship_due import ship_first_lines
 from loki_shipper.subscriber.groups.index_tags import index, index_fresh

@@ -1,42 +1,44 @@
-"""Changes an object of the bucket that others change too, so that nobody's change is lost."""
+"""Changes an object of the bucket that other writers change too, without losing a change."""
 
 from collections.abc import Callable
 from typing import Protocol
 
-_TRIES = 10
+from loki_shipper.aws.objects import ObjectFound, ObjectRead, ObjectWrite, ObjectWritten
+
+_MAX_ATTEMPTS = 10
 
 
 class ConflictError(Exception):
-    """Raised when others kept changing the object."""
+    """Raised when other writers changed the object before each attempt to write it."""
 
 
 class Objects(Protocol):
-    """The bucket: reads an object with its ETag, writes it if it is still the one of that ETag."""
+    """The objects of a bucket. The methods raise AwsError."""
 
-    def read_object(self, key: str) -> tuple[bytes, str] | None:
-        """Read it; None: there is none."""
+    def read_object(self, key: str) -> ObjectRead:
+        """Read an object."""
         ...
 
-    def write_object(self, key: str, body: bytes, etag: str | None) -> bool:
-        """Write it; False: it is another one by now."""
+    def write_object(self, key: str, body: bytes, etag: str | None) -> ObjectWrite:
+        """Write an object that still has this ETag; None: that does not exist."""
         ...
 
-    def wait(self, tries: int) -> None:
-        """Wait for a random time after so many tries that failed."""
+    def wait(self, attempts: int) -> None:
+        """Wait a random time, after this many writes that conflicted."""
         ...
 
 
 def update(key: str, change: Callable[[bytes | None], bytes], objects: Objects) -> None:
-    """Read, change, write, and again if somebody else wrote meanwhile.
+    """Read an object, change it and write it, again after each conflict with another writer.
 
-    Raises ConflictError, or AwsError.
+    `change` gets None for a missing object. Raises ConflictError, or AwsError.
     """
-    for tries in range(_TRIES):
-        if tries:
-            objects.wait(tries)
+    for attempts in range(_MAX_ATTEMPTS):
+        if attempts:
+            objects.wait(attempts)
         found = objects.read_object(key)
-        body, etag = (None, None) if found is None else found
+        body, etag = (found.body, found.etag) if isinstance(found, ObjectFound) else (None, None)
         changed = change(body)
-        if changed == body or objects.write_object(key, changed, etag):
+        if changed == body or objects.write_object(key, changed, etag) == ObjectWritten():
             return
     raise ConflictError(f"{key} is being changed by others all the time")

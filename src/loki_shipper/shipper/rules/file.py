@@ -2,26 +2,30 @@
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
+from loki_shipper.aws.boto import Bounds, call_boto, get_object, make_client
+from loki_shipper.aws.errors import AwsError
+from loki_shipper.aws.objects import ObjectFound, ObjectMissing, ObjectUnchanged, read_object
 from loki_shipper.shipper.rules.cache import FileUnchanged, FileUnreadable, RulesText
 
 if TYPE_CHECKING:
-    from boto3 import Session
-    from mypy_boto3_s3 import S3Client
+    from loki_shipper.aws.boto import AwsSession
 
 _S3 = "s3://"
+# One retry, because the shipper ships nothing without the rules.
+_BOUNDS = Bounds(connect=2, read=3, attempts=2)
 _NOT_UTF_8 = "it is not UTF-8"
 
 
 def rules_file(
-    reference: str, etag: str | None, session: "Session | None" = None
+    reference: str, etag: str | None, session: "AwsSession | None" = None
 ) -> RulesText | FileUnchanged | FileUnreadable:
     """Return the text of a rules file, after at most two attempts.
 
     `reference` is `s3://bucket/key`, or a path from the working directory, which on Lambda is the
-    function's folder. S3 does not send an object that still has this etag. `session` has the
-    credentials, by default boto3's own session.
+    function's folder. S3 does not send an object that still has this ETag. The credentials
+    are those of the session.
     """
     if reference.startswith(_S3):
         bucket, _, key = reference.removeprefix(_S3).partition("/")
@@ -35,28 +39,31 @@ def rules_file(
 
 
 def _object(
-    bucket: str, key: str, etag: str | None, session: "Session | None"
+    bucket: str, key: str, etag: str | None, session: "AwsSession | None"
 ) -> RulesText | FileUnchanged | FileUnreadable:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to load
-
-    condition: dict[str, Any] = {} if etag is None else {"IfNoneMatch": etag}
     try:
-        got = _s3(session).get_object(Bucket=bucket, Key=key, **condition)
-        return RulesText(got["Body"].read().decode(), got["ETag"])
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        return FileUnchanged() if code == "304" else FileUnreadable(code)
-    except BotoCoreError as error:
-        return FileUnreadable(type(error).__name__)
+        s3 = call_boto(lambda: _s3(session))
+        answer = read_object(lambda: get_object(s3, bucket, key, etag))
+    except AwsError as error:
+        return FileUnreadable(error.code)
+    match answer:
+        case ObjectFound():
+            return _decoded(answer)
+        case ObjectUnchanged():
+            return FileUnchanged()
+        case ObjectMissing():
+            return FileUnreadable("NoSuchKey")
+        case _:
+            assert_never(answer)
+
+
+def _decoded(answer: ObjectFound) -> RulesText | FileUnreadable:
+    try:
+        return RulesText(answer.body.decode(), answer.etag)
     except UnicodeDecodeError:
         return FileUnreadable(_NOT_UTF_8)
 
 
 @cache
-def _s3(session: "Session | None") -> "S3Client":
-    import boto3  # noqa: PLC0415 - slow to load
-    from botocore.config import Config  # noqa: PLC0415 - likewise
-
-    # One retry, because nothing is shipped without the rules.
-    config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
-    return (session or boto3).client("s3", config=config)
+def _s3(session: "AwsSession | None") -> Any:
+    return make_client("s3", _BOUNDS, session)

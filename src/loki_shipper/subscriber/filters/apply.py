@@ -5,7 +5,7 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
-from loki_shipper.aws.paced_calls import ERROR_KINDS, AwsError
+from loki_shipper.aws.errors import AwsError, error_kind
 from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 from loki_shipper.subscriber.model import Reason
 
@@ -47,7 +47,7 @@ class Failed(Struct, frozen=True, tag_field="outcome", tag="failed"):
     @property
     def is_temporary(self) -> bool:
         """Tell whether AWS was asked too much of, so that a later run may succeed by itself."""
-        return ERROR_KINDS.get(self.why) in {"throttled", "busy"}
+        return error_kind(self.why) in {"throttled", "busy"}
 
 
 type ActionOutcome = Done | Skipped | Failed

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.subscriber.memory import Memory, remembered_state
 from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Seen, Turn, UnreadableFilters
 

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.subscriber.filters.apply import Failed
 from loki_shipper.subscriber.first_lines.catch_up import catch_up
 from loki_shipper.subscriber.first_lines.payload import FilteredGroup

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, structs
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.subscriber.aws import SubscriberAws
 from loki_shipper.subscriber.model import LogGroup
 

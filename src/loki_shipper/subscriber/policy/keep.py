@@ -5,7 +5,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.subscriber.aws import SubscriberAws
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
 from loki_shipper.subscriber.filters.confirm import FreshTags, is_by_tags

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from loki_shipper.aws.objects import ObjectFound
 from loki_shipper.clock import Clock
 from loki_shipper.subscriber.aws import SubscriberAws
 from loki_shipper.subscriber.filters.apply import ActionOutcome
@@ -38,7 +39,7 @@ def read_memory(deps: SubscriberDependencies) -> Memory:
     if deps.settings.bucket is None:
         return Memory()
     found = deps.aws.read_object(memory_key(deps.settings.origin))
-    return decode_memory(None if found is None else found[0])
+    return decode_memory(found.body if isinstance(found, ObjectFound) else None)
 
 
 def remember(memory_update: MemoryUpdate, deps: SubscriberDependencies) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.clock import wait_until
 from loki_shipper.subscriber.filters.apply import ActionOutcome, FilterWriter, apply, understood
 from loki_shipper.subscriber.filters.confirm import FreshTags, confirm

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from loki_shipper.aws.paced_calls import AwsError
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.subscriber.filters.observe import always, never
 from loki_shipper.subscriber.groups.inventory import Inventory
 from loki_shipper.subscriber.groups.select import Selection, is_selected
