@@ -5,9 +5,6 @@ locals {
     LokiUrl             = var.loki_url
     LokiTenant          = var.loki_tenant
     LokiSecret          = var.loki_secret
-    LokiCaCert          = var.loki_ca_cert
-    LokiClientCert      = var.loki_client_cert
-    LokiClientKey       = var.loki_client_key
     LinkMode            = var.link_mode
     IncludeLogGroups    = var.include_log_groups
     ExcludeLogGroups    = var.exclude_log_groups
@@ -15,6 +12,9 @@ locals {
     FilterPattern       = var.filter_pattern
     FilterPatternTag    = var.filter_pattern_tag
     FunctionTags        = var.function_tags
+    LokiCaCert          = var.loki_ca_cert
+    LokiClientCert      = var.loki_client_cert
+    LokiClientKey       = var.loki_client_key
     TagLabels           = var.tag_labels
     StaticLabels        = var.static_labels
     BuiltinLabels       = var.builtin_labels
@@ -45,150 +45,150 @@ locals {
 }
 
 variable "loki_url" {
-  description = "Base URL or full push URL of Loki, such as https://logs-prod-012.grafana.net. The shipper must be able to reach it."
+  description = "Base URL or full push URL of Loki, such as https://logs-prod-012.grafana.net. The functions must be able to reach it."
   type        = string
 }
 
 variable "loki_tenant" {
-  description = "Tenant, sent as X-Scope-OrgID. Empty where Loki has none or the credentials say it."
+  description = "Tenant, sent as X-Scope-OrgID. Leave it empty if Loki has no tenants, or if the secret sets this header."
   type        = string
   default     = ""
 }
 
 variable "loki_secret" {
-  description = "Secrets Manager ARN, or SSM parameter (name or ARN), that holds JSON: \"username\" and \"password\", or \"token\", or \"headers\". Empty for a Loki that asks for nothing."
-  type        = string
-  default     = ""
-}
-
-variable "loki_ca_cert" {
-  description = "Certificate authority of Loki, where it is a private one: PEM text, or a secret as in LokiSecret that holds it. PEM text counts towards the 4 KB of a function's environment."
-  type        = string
-  default     = ""
-}
-
-variable "loki_client_cert" {
-  description = "Client certificate, where Loki asks for one - PEM text, or a secret that holds it."
-  type        = string
-  default     = ""
-}
-
-variable "loki_client_key" {
-  description = "Key of the client certificate - a secret as in LokiSecret that holds PEM text."
+  description = "Secret with the credentials for Loki: the ARN of a Secrets Manager secret, or the name or ARN of an SSM parameter. It holds JSON with username and password, or with token, or with headers. Leave it empty if Loki needs no credentials."
   type        = string
   default     = ""
 }
 
 variable "link_mode" {
-  description = "groups puts a subscription filter on each log group that is chosen below. account puts one policy for all log groups of the account and Region but those that are excluded below; AWS takes one such policy a Region, and while it is not in force filters stay as they are."
+  description = "groups puts a subscription filter on each selected log group. account puts one policy on all log groups of the account and Region, except those in ExcludeLogGroups. AWS allows one such policy in a Region. Filters stay in place until the policy is."
   type        = string
   default     = "groups"
 }
 
 variable "include_log_groups" {
-  description = "Log groups to link, by name, such as /aws/lambda/*,/ecs/*. Our own are never linked. A LinkMode of account includes all."
+  description = "Names of log groups to link, such as /aws/lambda/*,/ecs/*. Loki-Shipper never links its own log groups. With LinkMode=account, all other log groups are linked."
   type        = string
   default     = "/aws/lambda/*"
 }
 
 variable "exclude_log_groups" {
-  description = "Log groups never to link, by name, such as *-test,/aws/lambda/probe."
+  description = "Names of log groups never to link, such as *-test,/aws/lambda/probe."
   type        = string
   default     = ""
 }
 
 variable "tag_conditions" {
-  description = "Tags that a log group must have to be linked, all of them - key=value, key, or !key for must not; a key twice takes either value. Such as team=payments,team=search,!internal."
+  description = "Conditions on tags. A log group is linked only if it meets all of them: key=value, key for any value, or !key for no such tag. Give a key twice to allow two values, such as team=payments,team=search,!internal."
   type        = string
   default     = ""
 }
 
 variable "filter_pattern" {
-  description = "Filter pattern of CloudWatch Logs, such as ?ERROR ?WARN. Only lines that match are shipped. Empty for all."
+  description = "Filter pattern of CloudWatch Logs, such as ?ERROR ?WARN. Only matching lines are shipped. Leave it empty to ship all lines."
   type        = string
   default     = ""
 }
 
 variable "filter_pattern_tag" {
-  description = "Tag whose value is the log group's own filter pattern, such as ERROR or -DEBUG, where it has the tag. Not in a LinkMode of account."
+  description = "Tag that holds a log group's own filter pattern, such as ERROR or -DEBUG. It has no effect with LinkMode=account."
   type        = string
   default     = ""
 }
 
 variable "function_tags" {
-  description = "on - a function's tags stand in for those of its log group, where that has none."
+  description = "on: if the log group of a Lambda function lacks a tag that the function has, the function's tag counts."
   type        = string
   default     = "on"
 }
 
+variable "loki_ca_cert" {
+  description = "Certificate authority of Loki, if it is a private one: PEM text, or a secret with PEM text, named as in LokiSecret. PEM text counts towards the 4 KB of a function's environment."
+  type        = string
+  default     = ""
+}
+
+variable "loki_client_cert" {
+  description = "Client certificate, if Loki asks for one: PEM text, or a secret with PEM text."
+  type        = string
+  default     = ""
+}
+
+variable "loki_client_key" {
+  description = "Key of the client certificate: a secret with PEM text, named as in LokiSecret."
+  type        = string
+  default     = ""
+}
+
 variable "tag_labels" {
-  description = "Tags of log groups that become labels: * (all but aws:*), a list such as team,env=environment, or none (then, without TenantTag, AWS is never asked)."
+  description = "Tags of log groups that become labels: * for all tags except aws:*, a list such as team,env=environment, or none. With none and no TenantTag, the shipper reads no tags."
   type        = string
   default     = "*"
 }
 
 variable "static_labels" {
-  description = "Labels of every stream, such as env=prod,cluster=eu1."
+  description = "Labels for every stream, such as env=prod,cluster=eu1."
   type        = string
   default     = ""
 }
 
 variable "builtin_labels" {
-  description = "Built-in labels: all, none, or a list such as log_group,region=aws_region of service_name, log_group, account_id, region, source."
+  description = "Built-in labels: all, none, or a list such as log_group,region=aws_region of service_name, log_group, account_id, region and source."
   type        = string
   default     = "all"
 }
 
 variable "tenant_tag" {
-  description = "Tag whose value is the tenant. A log group without the tag belongs to LokiTenant; where that is empty, such a log group is not linked."
+  description = "Tag that holds the tenant of a log group. A log group without the tag belongs to LokiTenant. If LokiTenant is empty, such a log group is not linked."
   type        = string
   default     = ""
 }
 
 variable "max_labels" {
-  description = "Most labels of a stream, one of them kept free for late entries; the rest goes to structured metadata. 15 is Loki's own limit."
+  description = "Highest number of labels of a stream. One of them stays free for the label late. Tags beyond it become structured metadata. Loki's own limit is 15 by default."
   type        = number
   default     = 15
 }
 
 variable "late_stream_minutes" {
-  description = "Minutes of log time that one late stream holds, at most a quarter of Loki's max_chunk_age (2h by default). A line that is one and a half times as old goes to a late stream."
+  description = "Minutes of log time that one late stream covers. It must be at most a quarter of Loki's max_chunk_age (2h by default). A line goes to a late stream once it is one and a half times as old."
   type        = number
   default     = 30
 }
 
 variable "rules" {
-  description = "Rules for what lines say (docs/rules.md): an object s3://bucket/key, a file that is deployed with the functions such as loki_shipper/rules.toml, or none. By default, the level of a Lambda function's lines becomes structured metadata."
+  description = "Rules for lines (docs/rules.md): an S3 object s3://bucket/key, a file in the functions' code such as loki_shipper/rules.toml, or none. By default, the level of a Lambda function's lines becomes structured metadata."
   type        = string
   default     = ""
 }
 
 variable "long_lines" {
-  description = "What becomes of a line that is too long - split into numbered parts, or truncate."
+  description = "Treatment of lines longer than MaxLineBytes: split into numbered parts, or truncate."
   type        = string
   default     = "split"
 }
 
 variable "max_line_bytes" {
-  description = "Longest line, in bytes of UTF-8. 262144 is Loki's own limit."
+  description = "Longest line, in bytes of UTF-8. Loki's own limit is 262144 by default."
   type        = number
   default     = 262144
 }
 
 variable "max_batch_bytes" {
-  description = "Largest push, in bytes before compression. Loki takes 4 MiB at most by default."
+  description = "Largest push, in bytes before compression. Loki accepts 4 MiB by default."
   type        = number
   default     = 1048576
 }
 
 variable "structured_metadata" {
-  description = "on, or off for a Loki that does not take structured metadata."
+  description = "on, or off for a Loki that does not accept structured metadata."
   type        = string
   default     = "on"
 }
 
 variable "log_level" {
-  description = "Level of the shipper's own log, which never holds log lines or secrets."
+  description = "Level of the functions' own log, which never holds log lines or secrets."
   type        = string
   default     = "INFO"
 }

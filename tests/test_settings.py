@@ -1,6 +1,8 @@
 import pytest
 
-from loki_shipper.settings import Secret, Settings, SettingsError, settings, variables
+from loki_shipper.environment import SettingsError
+from loki_shipper.formats import Secret
+from loki_shipper.settings import Settings, settings, variables
 
 URL = {"LOKI_URL": "http://loki:3100"}
 PUSH = "/loki/api/v1/push"
@@ -217,8 +219,8 @@ def test_settings_never_show_a_secret() -> None:
 
 
 def test_every_field_says_what_it_is_for() -> None:
-    for name, variable in variables().items():
-        assert variable.help.endswith("."), name
+    for name, setting in variables().items():
+        assert setting.description.endswith("."), name
     assert next(iter(variables())) == "LOKI_URL"
 
 

@@ -1,13 +1,15 @@
 """Writes docs/settings.md: a row for each parameter of the stack and each variable without one."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
-from loki_shipper.settings import Variable, variables
+from loki_shipper.environment import Setting, parameter_names
+from loki_shipper.settings import Settings, variables
+from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.settings import variables as subscriber_variables
-from tools.template import SourceTemplate
+from tools.form import Group, groups, setting_parameters
 
-_HEAD = """\
+_HEAD: Final = """\
 <!-- Written by scripts/settings from template.yaml and the declarations of the settings. -->
 
 # Settings
@@ -23,11 +25,11 @@ lines wait in the bucket until you correct it. `loki-shipper check` finds such f
 deploy.
 """
 
-_WITHOUT_PARAMETER = """
-## Variables that are no parameters
+_WITHOUT_PARAMETER: Final = """
+## Variables without a parameter
 
 The stack sets some of these itself. The others are for use on your machine: a deployed function
-takes credentials only from `LOKI_SECRET`, because everybody who may look at a function sees its
+takes credentials only from `LOKI_SECRET`, because everyone who can view a function sees its
 environment.
 
 | variable | read by | meaning |
@@ -35,33 +37,31 @@ environment.
 """
 
 
-def settings_page(template: SourceTemplate) -> str:
-    """Write the page: a table for each group of parameters, then the variables without one."""
-    names = _variable_names()
-    sections = (
-        f"\n## {group.title}\n\n{''.join(_rows(group.parameters, template.parameters, names))}"
-        for group in template.groups
-    )
-    return _HEAD + "".join(sections) + _WITHOUT_PARAMETER + "".join(_local_rows())
+def settings_page(parameters: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page: a table for each group of parameters, then the variables without one."""
+    sections = (f"\n## {group.title}\n\n{''.join(_rows(group, parameters))}" for group in groups())
+    return _HEAD + "".join(sections) + _WITHOUT_PARAMETER + "".join(_rows_without_parameter())
 
 
-def _variable_names() -> Mapping[str, str]:
-    """Give each parameter's environment variable."""
-    declared = subscriber_variables() | variables()
-    return {each.parameter: name for name, each in declared.items() if each.parameter}
-
-
-def _rows(
-    group: tuple[str, ...],
-    parameters: Mapping[str, Mapping[str, Any]],
-    names: Mapping[str, str],
-) -> Iterator[str]:
+def _rows(group: Group, parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "| parameter | variable | default | meaning |\n|---|---|---|---|\n"
-    for name in group:
-        parameter = parameters[name]
-        variable = f"`{names[name]}`" if name in names else ""
-        meaning = " ".join(parameter["Description"].split())
-        yield _row(f"`{name}`", variable, _default(parameter), meaning + _allowed(parameter))
+    settings = setting_parameters()
+    variable_of = {
+        parameter: f"`{variable}`"
+        for kind in (Settings, SubscriberSettings)
+        for variable, parameter in parameter_names(kind).items()
+    }
+    for name in group.parameters:
+        description = settings[name].description if name in settings else None
+        yield row(name, variable_of.get(name, ""), parameters[name], description)
+
+
+def row(
+    name: str, variable: str, parameter: Mapping[str, Any], description: str | None = None
+) -> str:
+    """Return the row of a parameter. Its own description stands in for one in Markdown."""
+    meaning = description or " ".join(parameter["Description"].split())
+    return _row(f"`{name}`", variable, _default(parameter), meaning + _allowed(parameter))
 
 
 def _default(parameter: Mapping[str, Any]) -> str:
@@ -84,14 +84,14 @@ def _allowed(parameter: Mapping[str, Any]) -> str:
             return ""
 
 
-def _local_rows() -> Iterator[str]:
-    readers: dict[str, tuple[Variable, list[str]]] = {}
+def _rows_without_parameter() -> Iterator[str]:
+    readers: dict[str, tuple[Setting, list[str]]] = {}
     for reader, declared in (("shipper", variables()), ("subscriber", subscriber_variables())):
-        for name, variable in declared.items():
-            if variable.parameter is None:
-                readers.setdefault(name, (variable, []))[1].append(reader)
-    for name, (variable, by) in readers.items():
-        yield _row(f"`{name}`", ", ".join(by), variable.help)
+        for name, setting in declared.items():
+            if setting.parameter is None:
+                readers.setdefault(name, (setting, []))[1].append(reader)
+    for name, (setting, by) in readers.items():
+        yield _row(f"`{name}`", ", ".join(by), setting.description)
 
 
 def _row(*cells: str) -> str:

@@ -10,14 +10,14 @@ _TYPES = {"String": "string", "Number": "number", "CommaDelimitedList": "list(st
 
 
 def terraform(parameters: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write a variable for each parameter, and the map that hands all of them to the stack."""
+    """Return a variable for each parameter, and the map that passes all of them to the stack."""
     rows = "".join(_aligned(parameters))
     variables = "".join(f"\n{_variable(name, each)}" for name, each in parameters.items())
     return f"{_HEAD}\nlocals {{\n  parameters = {{\n{rows}  }}\n}}\n{variables}"
 
 
 def variable_name(parameter: str) -> str:
-    """Write a parameter's name as Terraform's variables are written: `LokiUrl` is `loki_url`."""
+    """Return the Terraform variable of a parameter: `loki_url` for `LokiUrl`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", parameter).lower()
 
 

@@ -15,8 +15,8 @@ from loki_shipper.aws.boto import Bounds
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.aws.http import AwsHttp, endpoint, object_url
 from loki_shipper.aws.objects import ObjectUnchanged, read_object
+from loki_shipper.environment import SettingsError
 from loki_shipper.local.aws import LocalAws
-from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.aws import IndexReader, fetch_secret, fetch_tags, put_object
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex, encode_index, index_key

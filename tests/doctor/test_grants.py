@@ -106,13 +106,13 @@ def test_what_was_forgotten_before_is_asked_for() -> None:
 
 def test_a_statement_that_is_new_in_the_template_is_asked_for(tmp_path: Path) -> None:
     text = (ROOT / "template.yaml").read_text("utf-8")
-    new = "- { Sid: New, Effect: Allow, Action: sns:Publish, Resource: !GetAtt Bucket.Arn }"
+    new = "- { Sid: New, Effect: Allow, Action: s3:GetBucketTagging, Resource: !GetAtt Bucket.Arn }"
     before, place, after = text.partition("              - Sid: TakeWhatWaits\n")
     assert place
     (tmp_path / "template.yaml").write_text(f"{before}              {new}\n{place}{after}", "utf-8")
     template = read_template(tmp_path / "template.yaml")
     found = granted(template, "RedriverRole", TemplateValues({}, RESOURCES, PSEUDO))
-    assert Right("sns:Publish", "arn:aws:s3:::b") in [*found]
+    assert Right("s3:GetBucketTagging", "arn:aws:s3:::b") in [*found]
 
 
 def test_conditions_are_those_of_the_parameters() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loki_shipper.cli import COMMANDS
-from tools.template import read_template
+from loki_shipper.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -23,7 +23,7 @@ def test_the_scripts_that_it_names_exist(script: str) -> None:
 
 
 def test_it_names_every_parameter_that_has_no_default() -> None:
-    parameters = read_template().parameters
+    parameters = read_template()["Parameters"]
     required = [name for name, each in parameters.items() if "Default" not in each]
     assert required == ["LokiUrl"]
     assert "`LokiUrl` is the\nonly one that you must set" in README

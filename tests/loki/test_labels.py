@@ -6,7 +6,7 @@ import pytest
 
 from loki_shipper.local.find_loki import Running
 from loki_shipper.local.loki import Loki
-from loki_shipper.settings import BUILTINS
+from loki_shipper.loki_names import BUILTINS
 from loki_shipper.shipper.labels.decide import label_stream
 from tests.conftest import not_here
 from tests.loki.asking import discarded, held, now, selector, world

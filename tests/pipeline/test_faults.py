@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from loki_shipper.environment import SettingsError
 from loki_shipper.local.pushes import Push
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
-from loki_shipper.settings import SettingsError
 from tests.pipeline.servers import (
     Certificates,
     closed,

@@ -5,11 +5,11 @@ import uuid
 import boto3
 import pytest
 
+from loki_shipper.environment import SettingsError
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.receiver import Receiver
 from loki_shipper.redriver.bucket import BucketError
 from loki_shipper.redriver.handler import handle
-from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.rules.file import _s3
 from loki_shipper.shipper.rules.model import RulesError
 from tests.redriver.memory import failed

@@ -3,7 +3,7 @@
 import pytest
 
 from loki_shipper.aws.arn import Origin
-from loki_shipper.settings import SettingsError
+from loki_shipper.environment import SettingsError
 from loki_shipper.subscriber.settings import Condition, SubscriberSettings, settings
 from tests.subscriber.fake_aws import SHIPPER
 

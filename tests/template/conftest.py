@@ -14,6 +14,12 @@ def template() -> dict[str, Any]:
     decoded: tuple[dict[str, Any], list[object]] = decode(str(TEMPLATE))
     template, faults = decoded
     assert faults == []
+    shared = template["Globals"]["Function"]
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            # As SAM does it. No function has another value for one of them.
+            assert not shared.keys() & resource["Properties"].keys()
+            resource["Properties"] |= shared
     return template
 
 

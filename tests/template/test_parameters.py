@@ -7,11 +7,10 @@ import pytest
 from msgspec import NODEFAULT
 from msgspec.structs import fields
 
+from loki_shipper.environment import parameter_names
 from loki_shipper.settings import Settings, settings, variables
 
-PARAMETERS = {
-    name: variable.parameter for name, variable in variables().items() if variable.parameter
-}
+PARAMETERS = parameter_names(Settings)
 TYPES = {name.upper(): hint for name, hint in get_type_hints(Settings).items()}
 WORDS = {name for name in PARAMETERS if TYPES[name] is bool or get_origin(TYPES[name]) is Literal}
 NUMBERS = {name for name in PARAMETERS if TYPES[name] is int}
@@ -54,14 +53,14 @@ def test_a_stack_of_defaults_has_the_settings_of_an_empty_environment(
 def test_a_choice_offers_all_there_is(template: dict[str, Any], name: str) -> None:
     offered = template["Parameters"][PARAMETERS[name]]["AllowedValues"]
     meant = {True, False} if TYPES[name] is bool else set(get_args(TYPES[name]))
-    assert {variables()[name].parse(word) for word in offered} == meant
+    assert {variables()[name].format.parse(word) for word in offered} == meant
     assert len(offered) == len(meant)
 
 
 @pytest.mark.parametrize("name", sorted(NUMBERS))
 def test_a_number_has_the_bounds_of_its_setting(template: dict[str, Any], name: str) -> None:
     parameter = template["Parameters"][PARAMETERS[name]]
-    parse = variables()[name].parse
+    parse = variables()[name].format.parse
     assert parameter["Type"] == "Number"
     if "AllowedValues" in parameter:
         assert [parse(str(value)) for value in parameter["AllowedValues"]] == parameter[

@@ -33,12 +33,16 @@ READ_TAGS: set[Grant] = {
 
 
 def grants(template: dict[str, Any], name: str = "Shipper", **parameters: str) -> set[Grant]:
-    """Give each action with each resource that a function's role of such a stack has."""
+    """Return each action with each resource that a function's role of such a stack has.
+
+    An action on a resource of another service allows nothing.
+    """
     return {
         (action, resource)
         for statement in statements(template, name, **parameters)
         for action in _listed(statement["Action"])
         for resource in _listed(statement["Resource"])
+        if resource == "*" or action.startswith(f"{resource.split(':')[2]}:")
     }
 
 
@@ -92,7 +96,8 @@ def _role(template: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    """Return a list without the Nones, which moto leaves where CloudFormation leaves nothing."""
+    return [each for each in value if each] if isinstance(value, list) else [value]
 
 
 @pytest.fixture(scope="session")
@@ -201,19 +206,11 @@ def test_it_may_read_tags_where_they_become_labels_or_tenants(
         ),
         pytest.param(PARAMETER, {("ssm:GetParameter", PARAMETER)}, id="ARN of a parameter"),
         pytest.param(
-            "/team/loki",
-            {
-                ("ssm:GetParameter", PARAMETER),
-                ("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter//team/loki"),
-            },
-            id="parameter in a hierarchy",
+            "/team/loki", {("ssm:GetParameter", PARAMETER)}, id="parameter in a hierarchy"
         ),
         pytest.param(
             "loki",
-            {
-                ("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter/loki"),
-                ("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameterloki"),
-            },
+            {("ssm:GetParameter", f"arn:aws:ssm:{HERE}:parameter/loki")},
             id="parameter",
         ),
     ],
@@ -255,9 +252,8 @@ def test_a_secret_under_any_key_is_decrypted_and_no_other(
     }
     name, value = context
     assert value in named[name]
-    local = f"arn:aws:ssm:{HERE}:parameter"
     assert named["SecretARN"] == {reference}
-    assert named["PARAMETER_ARN"] <= {reference, f"{local}{reference}", f"{local}/{reference}"}
+    assert len(named["PARAMETER_ARN"]) == 1
     assert decrypt["Condition"]["StringEquals"] == {
         "kms:ViaService": [
             f"{service}.{REGION}.amazonaws.com" for service in ("secretsmanager", "ssm")

@@ -10,6 +10,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import get_session
 
+from loki_shipper.environment import parameter_names
 from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.invocation import _SHARE
 from loki_shipper.subscriber.request import GroupsChanged, Sweep, request
@@ -17,9 +18,7 @@ from loki_shipper.subscriber.settings import SubscriberSettings, settings, varia
 from tests.subscriber.fake_aws import SHIPPER
 
 ROOT = Path(__file__).parents[2]
-PARAMETERS = {
-    name: variable.parameter for name, variable in variables().items() if variable.parameter
-}
+PARAMETERS = parameter_names(SubscriberSettings)
 SERVICES = {
     "logs": ("logs", "logs"),
     "tagging": ("resourcegroupstaggingapi", "tag"),
@@ -194,7 +193,7 @@ def test_a_choice_offers_all_there_is(template: dict[str, Any], name: str) -> No
     meant = {True, False} if hint is bool else set()
     if get_origin(hint) is Literal:
         meant = set(get_args(hint))
-    assert {variables()[name].parse(word) for word in offered} == meant
+    assert {variables()[name].format.parse(word) for word in offered} == meant
 
 
 def test_links_go_before_anything_that_a_filter_needs(template: dict[str, Any]) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.settings import variables
-from loki_shipper.subscriber.settings import variables as subscriber_variables
+from loki_shipper.environment import parameter_names
+from loki_shipper.settings import Settings
+from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.template import LAYERS
 from tools.release import NAME, function_zip, layer_zip
 from tools.terraform import terraform, variable_name
@@ -15,11 +16,7 @@ from tools.terraform import terraform, variable_name
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
 TEXT = {path.name: path.read_text("utf-8") for path in MODULE.glob("*.tf")}
-SETTINGS = {
-    name: variable.parameter
-    for name, variable in (variables() | subscriber_variables()).items()
-    if variable.parameter
-}
+SETTINGS = parameter_names(Settings) | parameter_names(SubscriberSettings)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -1,4 +1,4 @@
-"""What repeats the settings is what `scripts/settings` writes."""
+"""Everything that repeats the settings is as `scripts/settings` writes it."""
 
 import subprocess
 from pathlib import Path
@@ -8,10 +8,14 @@ import pytest
 
 from loki_shipper.settings import variables
 from loki_shipper.subscriber.settings import variables as subscriber_variables
-from tools.settings_page import settings_page
-from tools.template import Group, SourceTemplate, read_template
+from loki_shipper.template import read_template
+from tools.form import groups, setting_parameters
+from tools.settings_page import row
+from tools.template_parts import PartError, with_parts
 
 ROOT = Path(__file__).parents[2]
+TEMPLATE = (ROOT / "template.yaml").read_text("utf-8")
+PARAMETERS = read_template()["Parameters"]
 VARIABLES = [*(variables() | subscriber_variables())]
 ROWS = [
     line.split(" | ")
@@ -23,17 +27,21 @@ ROWS = [
 def test_the_files_are_up_to_date(tmp_path: Path) -> None:
     subprocess.run([str(ROOT / "scripts/settings"), str(tmp_path)], check=True)
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
-    assert sorted(map(str, written)) == ["docs/settings.md", "terraform/parameters.tf"]
+    assert sorted(map(str, written)) == [
+        "docs/settings.md",
+        "template.yaml",
+        "terraform/parameters.tf",
+    ]
     for name in written:
         assert (ROOT / name).read_text() == (tmp_path / name).read_text(), "run scripts/settings"
 
 
 def test_every_parameter_has_a_row() -> None:
     named = [cells[0].strip("|` ") for cells in ROWS]
-    assert [name for name in named if name in read_template().parameters] == [
-        name for group in read_template().groups for name in group.parameters
+    assert [name for name in named if name in PARAMETERS] == [
+        name for group in groups() for name in group.parameters
     ]
-    assert {*read_template().parameters} <= {*named}
+    assert {*PARAMETERS} <= {*named}
 
 
 @pytest.mark.parametrize("name", VARIABLES)
@@ -41,13 +49,45 @@ def test_every_variable_is_in_the_page(name: str) -> None:
     assert any(f"`{name}`" in cells[0] or cells[1].strip() == f"`{name}`" for cells in ROWS)
 
 
-def page_of(**parameter: Any) -> str:
-    declared = {"Some": {"Type": "String", "Description": "Some\n thing.", **parameter}}
-    return settings_page(SourceTemplate(declared, (Group("Title", ("Some",)),)))
+def test_a_stale_part_of_the_template_is_written_anew() -> None:
+    stale = TEMPLATE.replace("          LOKI_URL: !Ref LokiUrl\n", "")
+    assert stale != TEMPLATE
+    assert with_parts(stale) == TEMPLATE
+
+
+def test_lines_outside_the_parts_stay_as_they_are() -> None:
+    edited = TEMPLATE.replace("Globals:\n", "# By hand.\nGlobals:\n")
+    assert edited != TEMPLATE
+    assert with_parts(edited) == edited
 
 
 @pytest.mark.parametrize(
-    ("parameter", "row"),
+    ("lines", "changed"),
+    [
+        ("# BEGIN selection (written by scripts/settings)", ""),
+        ("# END selection", ""),
+        ("# BEGIN selection", "# BEGIN unknown"),
+    ],
+    ids=["no beginning", "no end", "another name"],
+)
+def test_a_part_that_is_missing_or_unknown_is_an_error(lines: str, changed: str) -> None:
+    with pytest.raises(PartError, match="selection"):
+        with_parts(TEMPLATE.replace(lines, changed))
+
+
+def test_a_setting_is_described_alike_wherever_it_is() -> None:
+    for name, setting in setting_parameters().items():
+        plain = setting.description.replace("`", "")
+        assert " ".join(PARAMETERS[name]["Description"].split()) == plain
+        assert plain.endswith(".")
+
+
+def row_of(**parameter: Any) -> str:
+    return row("Some", "", {"Type": "String", "Description": "Some\n thing.", **parameter})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "expected"),
     [
         ({}, "| `Some` | | required | Some thing. |"),
         ({"Default": ""}, "| `Some` | | | Some thing. |"),
@@ -60,5 +100,5 @@ def page_of(**parameter: Any) -> str:
         ({"Description": "a|b"}, "| `Some` | | required | a\\|b |"),
     ],
 )
-def test_a_row_says_what_the_parameter_declares(parameter: dict[str, Any], row: str) -> None:
-    assert row in page_of(**parameter).splitlines()
+def test_a_row_says_what_the_parameter_declares(parameter: dict[str, Any], expected: str) -> None:
+    assert row_of(**parameter) == f"{expected}\n"

@@ -15,9 +15,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from loki_shipper.formats import PUSH_PATH
 from loki_shipper.local.progress import Tell
 from loki_shipper.local.runtime_api import runtime_alone
-from loki_shipper.settings import PUSH_PATH
 from tools.artifact import SamArtifact
 from tools.bench.aws import PARAMETER, InstantAws, run_aws
 from tools.bench.payloads import Payload, largest, payload

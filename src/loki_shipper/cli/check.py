@@ -16,8 +16,10 @@ from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.formatting import time_text
 from loki_shipper.cli.json_output import print_objects
+from loki_shipper.environment import SettingsError
+from loki_shipper.formats import NO_RULES
 from loki_shipper.model import LogData
-from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
+from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.entries.transform import Transformed
 from loki_shipper.shipper.rules.cache import FileUnreadable, RulesText
 from loki_shipper.shipper.rules.file import rules_file

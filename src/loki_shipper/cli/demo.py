@@ -19,6 +19,7 @@ from rich.text import Text
 
 from loki_shipper.bundle import in_clone
 from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.environment import SettingsError
 from loki_shipper.local.demo import (
     FUNCTIONS,
     QUERY,
@@ -29,7 +30,7 @@ from loki_shipper.local.demo import (
 )
 from loki_shipper.local.progress import clock_face, on_stream
 from loki_shipper.local.query_loki import LokiError, LokiLine
-from loki_shipper.settings import SettingsError, settings
+from loki_shipper.settings import settings
 from loki_shipper.shipper.delivery.encode import label_set
 
 _SHOWN = 8

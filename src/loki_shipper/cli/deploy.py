@@ -51,9 +51,10 @@ from loki_shipper.deployment.secret import store
 from loki_shipper.deployment.stack import Event, Stack, StackError, delete, read_stack, wait
 from loki_shipper.doctor.probe import loki_probe
 from loki_shipper.doctor.round_trip import NotShippedError, ship
+from loki_shipper.environment import SettingsError
 from loki_shipper.local.cache import cache_folder
 from loki_shipper.local.progress import on_stream
-from loki_shipper.settings import SettingsError, settings
+from loki_shipper.settings import settings
 from loki_shipper.shipper.aws import fetch_secret
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.template import read_template

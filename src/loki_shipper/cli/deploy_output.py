@@ -16,8 +16,8 @@ from loki_shipper.deployment.plan import DeploymentPlan
 from loki_shipper.deployment.preview import Preview, preview, stack_settings
 from loki_shipper.deployment.secret import secret_name
 from loki_shipper.deployment.stack import Event
+from loki_shipper.environment import SettingsError
 from loki_shipper.local.progress import on_stream
-from loki_shipper.settings import SettingsError
 
 _SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
 _SHOWN_GROUPS = 5

@@ -31,7 +31,8 @@ from loki_shipper.doctor.finding import Finding, Level, failure, ok, warning
 from loki_shipper.doctor.loki import check_loki
 from loki_shipper.doctor.probe import loki_probe
 from loki_shipper.doctor.stack import check_stack
-from loki_shipper.settings import Settings, SettingsError, settings
+from loki_shipper.environment import SettingsError
+from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.push import LokiAccess

@@ -8,7 +8,7 @@ from typing import IO, Any, override
 
 import click
 
-from loki_shipper.settings import SettingsError
+from loki_shipper.environment import SettingsError
 
 
 class InputError(click.ClickException):

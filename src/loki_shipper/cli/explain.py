@@ -20,8 +20,9 @@ from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.label_decisions import DecisionRow, Explained, changes, explained
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.parameter_types import TAG, KeyValue
+from loki_shipper.environment import SettingsError
 from loki_shipper.model import LogData
-from loki_shipper.settings import SettingsError, settings, variables
+from loki_shipper.settings import settings, variables
 from loki_shipper.shipper.sources.decode import UndecodableError
 from loki_shipper.shipper.sources.event import records
 from loki_shipper.subscriber.groups.select import (

@@ -16,10 +16,11 @@ from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.invoke_output import as_object, show
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.parameter_types import TAG
+from loki_shipper.environment import SettingsError
 from loki_shipper.local.invoke import Invocation, loki_connection
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
-from loki_shipper.settings import Settings, SettingsError, settings
+from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.delivery.outcome import Report
 from loki_shipper.shipper.sources.decode import UndecodableError
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from loki_shipper.cli.arrivals import Arrival
 from loki_shipper.cli.console import line_console
 from loki_shipper.cli.formatting import NS_PER_MS, clock_text, control_escapes, delay_text
-from loki_shipper.settings import LATE
+from loki_shipper.loki_names import LATE
 from loki_shipper.shipper.delivery.encode import label_set
 
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_magenta")

@@ -28,6 +28,8 @@ from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.formatting import time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.parameter_types import AGE
+from loki_shipper.environment import SettingsError
+from loki_shipper.formats import NO_RULES
 from loki_shipper.redriver.bucket import (
     EVERYTHING,
     Bucket,
@@ -40,7 +42,7 @@ from loki_shipper.redriver.effects import RedriveEffects, redrive_effects
 from loki_shipper.redriver.redrive import RedriveReport
 from loki_shipper.redriver.redrive import redrive as run
 from loki_shipper.redriver.s3 import s3
-from loki_shipper.settings import NO_RULES, Settings, SettingsError, settings
+from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.shipper import Shipper
 
 _SECONDS = 120.0

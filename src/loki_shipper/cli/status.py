@@ -14,9 +14,10 @@ from loki_shipper.cli.filter_metrics import Delivery, delivery, last_redrives, p
 from loki_shipper.cli.formatting import time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.status_output import Backlog, Status, StatusRow, clock_line, status_text
+from loki_shipper.environment import SettingsError
 from loki_shipper.model import LogData, Pairs
 from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
-from loki_shipper.settings import Settings, SettingsError, settings
+from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.labels.decide import label_stream
 from loki_shipper.subscriber.filters.observe import FilterReader, never, observe
 from loki_shipper.subscriber.filters.plan import DeleteFilter, PutFilter, SkipGroup, plan

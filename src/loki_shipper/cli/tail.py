@@ -29,7 +29,8 @@ from loki_shipper.cli.loki_lines import HEADERS
 from loki_shipper.cli.parameter_types import TAG, Duration
 from loki_shipper.clock import Clock
 from loki_shipper.doctor.probe import loki_probe
-from loki_shipper.settings import Settings, SettingsError, settings
+from loki_shipper.environment import SettingsError
+from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.aws import fetch_secret
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.encode import label_set

@@ -8,12 +8,13 @@ from msgspec import Struct
 from loki_shipper.aws.arn import Origin, function_arn
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
+from loki_shipper.environment import parameter_names
 from loki_shipper.subscriber.aws import SubscriberAws, connect
 from loki_shipper.subscriber.filters.plan import FilterAction, plan
 from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.groups.select import NotSelected, Selection, select
 from loki_shipper.subscriber.model import Filters, Seen
-from loki_shipper.subscriber.settings import SubscriberSettings, settings, variables
+from loki_shipper.subscriber.settings import SubscriberSettings, settings
 
 _FUNCTIONS = ("shipper", "redriver", "subscriber")
 
@@ -37,11 +38,8 @@ def stack_settings(
     parameters: Mapping[str, str], stack: str, region: str, account: str
 ) -> SubscriberSettings:
     """Give the settings that the subscriber of a stack would have. Raises SettingsError."""
-    environ = {
-        name: parameters[variable.parameter]
-        for name, variable in variables().items()
-        if variable.parameter is not None
-    }
+    names = parameter_names(SubscriberSettings)
+    environ = {variable: parameters[parameter] for variable, parameter in names.items()}
     own = ",".join(f"/aws/lambda/{stack}-{function}" for function in _FUNCTIONS)
     shipper = function_arn(Origin("aws", region, account), f"{stack}-shipper")
     return settings({**environ, "SHIPPER_ARN": f"{shipper}:live", "OWN_LOG_GROUPS": own})

@@ -10,8 +10,9 @@ from loki_shipper.aws.errors import AwsError
 from loki_shipper.deployed_functions import DeployedFunction, FunctionKind
 from loki_shipper.doctor.finding import Finding, warning
 from loki_shipper.doctor.grants import TemplateValues
-from loki_shipper.settings import variables as shipper_variables
-from loki_shipper.subscriber.settings import variables as subscriber_variables
+from loki_shipper.environment import parameter_names
+from loki_shipper.settings import Settings
+from loki_shipper.subscriber.settings import SubscriberSettings
 
 DEPLOY = "deploy the stack again, with `loki-shipper deploy`"
 _MISSING = {"NoSuchBucket", "404", "NoSuchKey", "ResourceNotFoundException"}
@@ -82,12 +83,8 @@ def template_values(function: DeployedFunction, stack: DeployedStack | None) -> 
 
 def _parameters(kind: FunctionKind, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the stack's parameters that a function's environment repeats."""
-    variables = subscriber_variables() if kind == "subscriber" else shipper_variables()
-    return {
-        variable.parameter: environ.get(name, "")
-        for name, variable in variables.items()
-        if variable.parameter
-    }
+    names = parameter_names(SubscriberSettings if kind == "subscriber" else Settings)
+    return {parameter: environ.get(variable, "") for variable, parameter in names.items()}
 
 
 def run_check(check: str, run: Callable[[], Finding]) -> Finding:

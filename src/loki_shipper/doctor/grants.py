@@ -4,7 +4,6 @@ Only the template lists the rights. Parameters and resources are resolved as Clo
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import filterfalse
 from typing import Any, Final
 
 from msgspec import Struct
@@ -74,9 +73,10 @@ def _rights(statement: Mapping[str, Any], values: "_Values") -> Iterator[Right]:
         for key, value in test.items()
         if (listed := _listed(value))
     )
-    for resource in filterfalse(_is_impossible, _listed(statement["Resource"])):
+    for resource in _listed(statement["Resource"]):
         for action in _listed(statement["Action"]):
-            yield Right(action, _example(resource, account), context)
+            if _applies(action, resource):
+                yield Right(action, _example(resource, account), context)
 
 
 def _listed(value: Any) -> list[str]:
@@ -90,9 +90,9 @@ def _listed(value: Any) -> list[str]:
             return [str(value)]
 
 
-def _is_impossible(resource: str) -> bool:
-    """Tell whether no SSM parameter can have this ARN: the template grants two forms of a name."""
-    return ":ssm:" in resource and (":parameter/" not in resource or "//" in resource)
+def _applies(action: str, resource: str) -> bool:
+    """Tell whether an action is for resources of this kind: one statement has two services."""
+    return resource == "*" or resource.split(":")[2:3] == [action.partition(":")[0]]
 
 
 def _example(resource: str, account: str) -> str:

@@ -17,8 +17,9 @@ from loki_shipper.doctor.finding import Finding, Level, failure, ok, warning
 from loki_shipper.doctor.limits import check_limits
 from loki_shipper.doctor.probe import LokiProbe, Reply
 from loki_shipper.doctor.round_trip import find_stream
+from loki_shipper.formats import PUSH_PATH
 from loki_shipper.model import Batch, Entry, LogEvent, Pairs, Stream
-from loki_shipper.settings import PUSH_PATH, Settings
+from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.judge import (
     Accepted,

@@ -11,8 +11,8 @@ import requests
 from msgspec import Struct
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
+from loki_shipper.formats import PUSH_PATH
 from loki_shipper.model import Batch
-from loki_shipper.settings import PUSH_PATH
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.encode import encode
 from loki_shipper.shipper.delivery.push import LokiAccess, connect, push

@@ -8,9 +8,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from loki_shipper.formats import PUSH_PATH
 from loki_shipper.local import go
 from loki_shipper.local.progress import Tell
-from loki_shipper.settings import PUSH_PATH
 
 IMAGE: Final = "grafana/loki:3.7.8"
 _HOW_TO_GET_ONE = (

@@ -11,8 +11,8 @@ from typing import Any, override
 
 from msgspec import Struct
 
+from loki_shipper.formats import PUSH_PATH
 from loki_shipper.local.pushes import Push, PushedEntry, RefusedError, decode_push
-from loki_shipper.settings import PUSH_PATH
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import ValidationError, convert, to_builtins
 
 from loki_shipper.emf import FunctionLog
+from loki_shipper.environment import SettingsError
 from loki_shipper.redriver.bucket import EVERYTHING, Share, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
 from loki_shipper.redriver.effects import CONCURRENT_LOG_GROUPS, redrive_effects
 from loki_shipper.redriver.metrics import metrics
 from loki_shipper.redriver.redrive import redrive
 from loki_shipper.redriver.s3 import s3
-from loki_shipper.settings import SettingsError, settings
+from loki_shipper.settings import settings
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.shipper import Shipper
 

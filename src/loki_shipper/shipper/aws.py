@@ -15,7 +15,7 @@ from loki_shipper.aws.errors import AwsError
 from loki_shipper.aws.http import AwsHttp
 from loki_shipper.aws.objects import ObjectFound, read_object
 from loki_shipper.aws.tags import log_group_tags
-from loki_shipper.settings import SettingsError
+from loki_shipper.environment import SettingsError
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
 from loki_shipper.shipper.labels.tag_index import decode_index, index_key
 from loki_shipper.shipper.labels.tags import IndexUnchanged, TagsUnavailable

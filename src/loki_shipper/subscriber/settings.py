@@ -1,4 +1,4 @@
-"""Reads the environment of the subscriber into frozen settings; one message has every fault."""
+"""Declares every setting of the subscriber."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -6,23 +6,26 @@ from typing import Annotated, Literal
 from msgspec import Struct, structs
 
 from loki_shipper.aws.arn import Origin, function_name, function_origin
-from loki_shipper.settings import Variable, declared, one_of, read, switch
+from loki_shipper.environment import Parameter, Setting, declared, read
+from loki_shipper.formats import SWITCH, TEXT, Format, one_of
+from loki_shipper.settings import BUCKET, LOG_LEVEL, LOKI_TENANT, STACK, TENANT_TAG
 
 FILTER_NAME = "loki-shipper"
+_SELECTION = "Log groups to link"
 
 
 class Condition(Struct, frozen=True):
-    """What a tag must be: absent (`values` is None), present (no values), or one of `values`."""
+    """A condition on a tag: absent (`values` is None), present (no values), or one of `values`."""
 
     key: str
     values: tuple[str, ...] | None
 
 
 def conditions(text: str) -> tuple[Condition, ...]:
-    """Read tag conditions, all of which must hold: `team=payments,team=search,driver,!internal`.
+    """Return the conditions in a text such as `team=payments,team=search,driver,!internal`.
 
-    `key=value` asks for a value, one of them where a key stands twice; `key` for presence; `!key`
-    for absence. Raises ValueError.
+    A log group must meet all of them. `key=value` asks for a value, or for one of several if the
+    key stands there several times; `key` for any value; `!key` for no such tag. Raises ValueError.
     """
     found: dict[str, tuple[str, ...] | None] = {}
     for item in _list(text):
@@ -53,105 +56,95 @@ def _filter_name(text: str) -> str:
     return text
 
 
-class SubscriberSettings(Struct, frozen=True, kw_only=True):
-    """What the subscriber runs with; one field a variable, the variable's name in capitals."""
+_LIST = Format(_list)
 
-    shipper_arn: Annotated[str, Variable(_function_arn, "Function that the filters send to.", None)]
+
+class SubscriberSettings(Struct, frozen=True, kw_only=True):
+    """The settings of the subscriber."""
+
+    shipper_arn: Annotated[
+        str, Setting(Format(_function_arn), "ARN of the function that the filters send to.")
+    ]
     link_mode: Annotated[
         Literal["groups", "account"],
-        Variable(
+        Setting(
             one_of("groups", "account"),
-            "`groups` puts a filter on each chosen log group, `account` one policy for all log "
-            "groups but the excluded.",
-            "LinkMode",
+            "`groups` puts a subscription filter on each selected log group. `account` puts one "
+            "policy on all log groups of the account and Region, except those in "
+            "`ExcludeLogGroups`. AWS allows one such policy in a Region. Filters stay in place "
+            "until the policy is.",
+            Parameter("LinkMode", _SELECTION, "How to link log groups"),
         ),
     ] = "groups"
     include: Annotated[
         tuple[str, ...],
-        Variable(
-            _list,
-            "Log groups to link, by name: `/aws/lambda/*,/ecs/*`. An account policy includes all.",
-            "IncludeLogGroups",
+        Setting(
+            _LIST,
+            "Names of log groups to link, such as `/aws/lambda/*,/ecs/*`. Loki-Shipper never links "
+            "its own log groups. With `LinkMode=account`, all other log groups are linked.",
+            Parameter("IncludeLogGroups", _SELECTION, "Log groups to link"),
         ),
     ] = ("/aws/lambda/*",)
     exclude: Annotated[
         tuple[str, ...],
-        Variable(
-            _list,
-            "Log groups never to link, by name: `*-test,/aws/lambda/probe`.",
-            "ExcludeLogGroups",
+        Setting(
+            _LIST,
+            "Names of log groups never to link, such as `*-test,/aws/lambda/probe`.",
+            Parameter("ExcludeLogGroups", _SELECTION, "Log groups never to link"),
         ),
     ] = ()
     tag_conditions: Annotated[
         tuple[Condition, ...],
-        Variable(
-            conditions,
-            "Tags that a log group must have to be linked: `key=value`, `key`, or `!key` for must "
-            "not; a key twice takes either value.",
-            "TagConditions",
+        Setting(
+            Format(conditions),
+            "Conditions on tags. A log group is linked only if it meets all of them: `key=value`, "
+            "`key` for any value, or `!key` for no such tag. Give a key twice to allow two values, "
+            "such as `team=payments,team=search,!internal`.",
+            Parameter("TagConditions", _SELECTION, "Tags that a log group must have"),
         ),
     ] = ()
     filter_pattern: Annotated[
         str,
-        Variable(
-            str, "Filter pattern of CloudWatch Logs: only matching lines ship.", "FilterPattern"
+        Setting(
+            Format(str, {"MaxLength": 1024}),
+            "Filter pattern of CloudWatch Logs, such as `?ERROR ?WARN`. Only matching lines are "
+            "shipped. Leave it empty to ship all lines.",
+            Parameter("FilterPattern", _SELECTION, "Filter pattern"),
         ),
     ] = ""
     filter_pattern_tag: Annotated[
         str | None,
-        Variable(
-            str,
-            "Tag whose value is the log group's own filter pattern, such as `ERROR` or `-DEBUG`.",
-            "FilterPatternTag",
+        Setting(
+            TEXT,
+            "Tag that holds a log group's own filter pattern, such as `ERROR` or `-DEBUG`. It has "
+            "no effect with `LinkMode=account`.",
+            Parameter("FilterPatternTag", _SELECTION, "Tag with a filter pattern"),
         ),
     ] = None
     function_tags: Annotated[
         bool,
-        Variable(
-            switch,
-            "`on`: a function's tags stand in for those of its log group, where that has none.",
-            "FunctionTags",
+        Setting(
+            SWITCH,
+            "`on`: if the log group of a Lambda function lacks a tag that the function has, the "
+            "function's tag counts.",
+            Parameter("FunctionTags", _SELECTION, "Tags of functions"),
         ),
     ] = True
-    tenant_tag: Annotated[
-        str | None,
-        Variable(
-            str,
-            "Tag whose value is the tenant. Where `LOKI_TENANT` is empty, log groups without the "
-            "tag are not linked.",
-            "TenantTag",
-        ),
-    ] = None
-    loki_tenant: Annotated[
-        str | None,
-        Variable(
-            str, "Tenant of log groups without the tag in `TENANT_TAG`, or of all.", "LokiTenant"
-        ),
-    ] = None
+    tenant_tag: Annotated[str | None, TENANT_TAG] = None
+    # Only the shipper checks the tenant: the subscriber must be able to unlink with any.
+    loki_tenant: Annotated[str | None, structs.replace(LOKI_TENANT, format=TEXT)] = None
     filter_name: Annotated[
-        str, Variable(_filter_name, "Name of our subscription filters.", None)
+        str, Setting(Format(_filter_name), "Name of our subscription filters.")
     ] = FILTER_NAME
     own_log_groups: Annotated[
-        tuple[str, ...], Variable(_list, "Log groups of our own functions, never linked.", None)
+        tuple[str, ...], Setting(_LIST, "Log groups of our own functions, which are never linked.")
     ] = ()
     queue_url: Annotated[
-        str | None,
-        Variable(str, "Queue in which changes of log groups wait for the subscriber.", None),
+        str | None, Setting(TEXT, "URL of the queue with changes of log groups.")
     ] = None
-    bucket: Annotated[
-        str | None, Variable(str, "Bucket for the tag index and for what is linked.", None)
-    ] = None
-    stack: Annotated[
-        str | None, Variable(str, "Stack that the metrics are of: their dimension `stack`.", None)
-    ] = None
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
-        Variable(
-            one_of("DEBUG", "INFO", "WARNING", "ERROR"),
-            "Level of the subscriber's own log.",
-            "LogLevel",
-        ),
-    ] = "INFO"
+    bucket: Annotated[str | None, BUCKET] = None
+    stack: Annotated[str | None, STACK] = None
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LOG_LEVEL] = "INFO"
 
     @property
     def origin(self) -> Origin:
@@ -161,16 +154,16 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
         return origin
 
 
-def variables() -> dict[str, Variable]:
-    """Give each setting's variable, keyed by its name in the environment."""
+def variables() -> dict[str, Setting]:
+    """Return the settings of the subscriber, by the names of their variables."""
     return declared(SubscriberSettings)
 
 
 def settings(environ: Mapping[str, str]) -> SubscriberSettings:
-    """Read the settings from an environment. Raises SettingsError, which names every fault.
+    """Return the settings in an environment. Raises SettingsError, which names every fault.
 
-    `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets, names one more log group of our own: the one that
-    Lambda makes where the function's own log group is not there.
+    Lambda sets `AWS_LAMBDA_FUNCTION_NAME`. It names one more log group of our own: Lambda creates
+    that log group if the function's own one is missing.
     """
     found = read(SubscriberSettings, environ)
     function = environ.get("AWS_LAMBDA_FUNCTION_NAME")

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.settings import SettingsError, settings
+from loki_shipper.environment import SettingsError
+from loki_shipper.settings import settings
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.push import LokiAccess
 

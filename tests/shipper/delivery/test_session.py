@@ -2,7 +2,7 @@
 
 import pytest
 
-from loki_shipper.settings import SettingsError
+from loki_shipper.environment import SettingsError
 from loki_shipper.shipper.delivery.push import LokiAccess
 from loki_shipper.shipper.delivery.session import LokiSession
 

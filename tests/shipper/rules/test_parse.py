@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_shipper.settings import SettingsError
+from loki_shipper.environment import SettingsError
 from loki_shipper.shipper.rules.model import (
     Rules,
     RulesError,

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from loki_shipper.loki_names import is_logql_word
 from loki_shipper.model import LogData, Stream
-from loki_shipper.settings import Settings, is_logql_word
+from loki_shipper.settings import Settings
 from loki_shipper.shipper.entries.transform import RuleState, transform
 from loki_shipper.shipper.rules.model import Extract, Label, Metadata, Regex
 from loki_shipper.shipper.rules.parse import ACTIONS, parse_rules

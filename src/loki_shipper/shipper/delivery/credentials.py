@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from loki_shipper.settings import Settings, SettingsError
+from loki_shipper.environment import SettingsError
+from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.push import LokiAccess
 
 type FetchSecret = Callable[[str], str]

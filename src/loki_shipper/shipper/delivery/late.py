@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby, takewhile
 
+from loki_shipper.loki_names import LATE
 from loki_shipper.model import Batch, Entry, Stream
-from loki_shipper.settings import LATE
 
 _MINUTE = 60 * 1_000_000_000
 _WEEK = 7 * 24 * 60 * _MINUTE

@@ -5,8 +5,8 @@ from contextlib import suppress
 from threading import Lock, local
 from typing import Protocol
 
+from loki_shipper.environment import SettingsError
 from loki_shipper.model import Batch
-from loki_shipper.settings import SettingsError
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.encode import encode
 from loki_shipper.shipper.delivery.push import LokiAccess, OpenSession, connect, push

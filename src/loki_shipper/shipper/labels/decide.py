@@ -22,8 +22,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from loki_shipper.loki_names import FACTS, LATE, is_logql_word, is_tenant
 from loki_shipper.model import LogData, Pairs, Stream
-from loki_shipper.settings import FACTS, LATE, Settings, is_logql_word, is_tenant
+from loki_shipper.settings import Settings
 
 SERVICE_TAGS = ("service_name", "service", "app", "name")
 MAX_VALUE_BYTES = 2048

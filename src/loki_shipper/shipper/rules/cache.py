@@ -10,7 +10,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from loki_shipper.settings import NO_RULES
+from loki_shipper.formats import NO_RULES
 from loki_shipper.shipper.rules.model import Rules, RulesError
 from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 

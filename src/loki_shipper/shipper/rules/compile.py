@@ -6,8 +6,8 @@ from typing import Any, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from loki_shipper.loki_names import is_tenant
 from loki_shipper.model import LogEvent, Pairs
-from loki_shipper.settings import is_tenant
 from loki_shipper.shipper.rules.apply import CompiledRule, CompiledRules, WorkingLine
 from loki_shipper.shipper.rules.extract import (
     Merge,

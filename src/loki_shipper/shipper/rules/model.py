@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from loki_shipper.settings import SettingsError
+from loki_shipper.environment import SettingsError
 
 
 class RulesError(SettingsError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from loki_shipper.settings import chosen_label_name, is_logql_word
+from loki_shipper.loki_names import chosen_label_name, is_logql_word
 from loki_shipper.shipper.rules.model import (
     Action,
     Drop,

@@ -1,0 +1,175 @@
+"""Writes the parts of template.yaml that repeat the declarations of the settings.
+
+A part stands between the comments `# BEGIN name (written by scripts/settings)` and `# END name`.
+All other lines are written by hand.
+"""
+
+import json
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from msgspec import NODEFAULT, Struct, structs
+
+from loki_shipper.environment import Setting, declared, parameter_names
+from loki_shipper.settings import LOG_LEVEL, Settings
+from loki_shipper.subscriber.settings import SubscriberSettings
+from tools.form import groups, setting_parameters
+
+_PART: Final = re.compile(
+    r"^(?P<indent> *)# BEGIN (?P<name>.+) \(written by scripts/settings\)\n"
+    r"(?P<lines>.*?)"
+    r"^ *# END (?P=name)\n",
+    re.MULTILINE | re.DOTALL,
+)
+_WRAPPER: Final = textwrap.TextWrapper(94, break_long_words=False, break_on_hyphens=False)
+_BOOLEANS: Final = {"on", "off", "yes", "no", "true", "false", "y", "n", "null"}
+"""Words that YAML 1.1 does not read as text."""
+
+
+class PartError(Exception):
+    """Raised when the template lacks a part, or has one that nothing writes."""
+
+
+def with_parts(template: str) -> str:
+    """Return the text of a template with its parts written anew. Raises PartError."""
+    found = {part["name"] for part in _PART.finditer(template)}
+    if found != _PARTS.keys():
+        raise PartError(f"template.yaml: check the parts {sorted(found ^ _PARTS.keys())}")
+    return _PART.sub(_written, template)
+
+
+def _written(part: re.Match[str]) -> str:
+    begin, end = part[0].splitlines()[0], part[0].splitlines()[-1]
+    lines = "\n".join(_PARTS[part["name"]]())
+    return f"{begin}\n{textwrap.indent(lines, part['indent'])}\n{end}\n"
+
+
+def _groups() -> Iterator[str]:
+    for group in groups():
+        yield f"- Label: {{ default: {_scalar(group.title)} }}"
+        yield f"  Parameters: [{', '.join(group.parameters)}]"
+
+
+def _labels() -> Iterator[str]:
+    for name, setting in setting_parameters().items():
+        if setting.parameter is not None:
+            yield f"{name}: {{ default: {_scalar(setting.parameter.label)} }}"
+
+
+def _parameters() -> Iterator[str]:
+    defaults = _defaults(SubscriberSettings) | _defaults(Settings)
+    for name, setting in setting_parameters().items():
+        constraints = {"Type": "String"} | dict(setting.format.constraints)
+        yield f"{name}:"
+        yield f"  Type: {constraints.pop('Type')}"
+        if name in defaults:
+            yield f"  Default: {_value(defaults[name])}"
+        yield "  Description: >-"
+        # The console shows plain text.
+        text = setting.description.replace("`", "")
+        yield from (f"    {line}" for line in _WRAPPER.wrap(text))
+        yield from (f"  {key}: {_value(value)}" for key, value in constraints.items())
+
+
+def _defaults(kind: type[Struct]) -> dict[str, Any]:
+    """Return the default of each parameter, as the template declares it."""
+    settings = declared(kind)
+    names = parameter_names(kind)
+    return {
+        names[variable]: _default(settings[variable], field.default)
+        for field in structs.fields(kind)
+        if (variable := field.name.upper()) in names and field.default is not NODEFAULT
+    }
+
+
+def _default(setting: Setting, value: Any) -> Any:
+    match value:
+        case _ if setting.default is not None:
+            return setting.default
+        case None:
+            return ""
+        case bool():
+            return "on" if value else "off"
+        case tuple():
+            return ",".join(value)
+        case _:
+            return value
+
+
+def _environment(kind: type[Struct]) -> Callable[[], Iterator[str]]:
+    def lines() -> Iterator[str]:
+        for variable, parameter in parameter_names(kind).items():
+            yield f"{variable}: !Ref {parameter}"
+
+    return lines
+
+
+def _selection() -> Iterator[str]:
+    """Yield the parameters that decide which log groups are linked: a change of one links anew."""
+    for variable, parameter in parameter_names(SubscriberSettings).items():
+        if declared(SubscriberSettings)[variable] != LOG_LEVEL:
+            yield f"- !Ref {parameter}"
+
+
+def _secrets() -> list[str]:
+    """Return the parameters that may name a secret."""
+    return [name for name, each in setting_parameters().items() if each.format.names_secret]
+
+
+def _secret_conditions() -> Iterator[str]:
+    for name in _secrets():
+        before_pem = f'!Select [0, !Split ["-----BEGIN ", !Ref {name}]]'
+        yield f'{name}IsNamed: !Not [!Equals [{before_pem}, ""]]'
+        yield f'{name}IsArn: !Equals [!Select [0, !Split [":", !Ref {name}]], arn]'
+    yield "AnySecretIsNamed: !Or"
+    yield from (f"  - !Condition {name}IsNamed" for name in _secrets())
+
+
+def _secret_names() -> Iterator[str]:
+    for name in _secrets():
+        yield f"- !If [{name}IsNamed, !Ref {name}, !Ref AWS::NoValue]"
+
+
+def _secret_arns() -> Iterator[str]:
+    here = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}"
+    for name in _secrets():
+        arn = f'!Join ["/", !Split ["//", !Sub "{here}:parameter/${{{name}}}"]]'
+        yield "- !If"
+        yield f"  - {name}IsNamed"
+        yield f"  - !If [{name}IsArn, !Ref {name}, {arn}]"
+        yield "  - !Ref AWS::NoValue"
+
+
+_PARTS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
+    "groups": _groups,
+    "labels of settings": _labels,
+    "parameters of settings": _parameters,
+    "conditions on secrets": _secret_conditions,
+    "settings of the shipper": _environment(Settings),
+    "settings of the redriver": _environment(Settings),
+    "settings of the subscriber": _environment(SubscriberSettings),
+    "names of secrets": _secret_names,
+    "ARNs of secrets": _secret_arns,
+    "selection": _selection,
+}
+
+
+def _value(value: Any) -> str:
+    match value:
+        case tuple():
+            return f"[{', '.join(map(_scalar, value))}]"
+        case _:
+            return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    """Return a number or a text in YAML."""
+    text = str(value)
+    if isinstance(value, int) or (
+        re.fullmatch(r"[A-Za-z](?:[\w' -]*\w)?", text) and text.lower() not in _BOOLEANS
+    ):
+        return text
+    # Without escapes, a pattern reads as what it is.
+    return "'{}'".format(text.replace("'", "''")) if "\\" in text else json.dumps(text)
