@@ -82,10 +82,10 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
 
     newest = max((each.timestamp for data in records(event) for each in data.log_events), default=0)
     read = partial(rules_file, session=aws_session)
-    rulebook = RulesCache(settings.rules, read, clock=time.monotonic, jitter=float)
+    rules_cache = RulesCache(settings.rules, read, clock=time.monotonic, jitter=float)
     deps = ShipperDependencies(
         settings=settings,
-        rule_state=RuleState(rulebook(), {}),
+        rule_state=RuleState(rules_cache(), {}),
         region=region,
         own_log_group=None,
         tags=lambda _owner, _log_group: LogGroupTags(tags),

@@ -57,7 +57,7 @@ class Shipper:
         self._log = FunctionLog("loki-shipper", settings.stack, settings.log_level)
         self._tenants_without_metadata: set[str | None] = set()
         self._label_values: dict[tuple[str, str], set[str]] = {}
-        self._rulebook = RulesCache(
+        self._rules_cache = RulesCache(
             settings.rules,
             partial(rules_file, session=aws_session),
             clock=time.monotonic,
@@ -81,7 +81,7 @@ class Shipper:
         session = self._session
         pushes, sent = session.pushes, session.bytes
         missing, failures = self._tags.missing, self._tags.failures
-        unread = self._rulebook.failures
+        unread = self._rules_cache.failures
         report = self.deliver(event, remaining)
         self._record(
             report,
@@ -89,7 +89,7 @@ class Shipper:
             BytesPushed=session.bytes - sent,
             TagsMissing=self._tags.missing - missing,
             TagFailures=self._tags.failures - failures,
-            RulesUnread=self._rulebook.failures - unread,
+            RulesUnread=self._rules_cache.failures - unread,
         )
         return report
 
@@ -120,7 +120,7 @@ class Shipper:
         bucket = self._settings.bucket
         return ShipperDependencies(
             settings=self._settings,
-            rule_state=RuleState(self._rulebook(), self._label_values),
+            rule_state=RuleState(self._rules_cache(), self._label_values),
             region=self._origin.region,
             own_log_group=os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
             tags=self._tags_of,
