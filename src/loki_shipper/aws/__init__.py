@@ -1,1 +1,1 @@
-"""What all functions share of AWS: signed requests and calls below its rate limits."""
+"""Calls to AWS that all functions share: ARNs, requests, S3 objects, tags, errors, rate limits."""

@@ -1,7 +1,4 @@
-"""What the subscriber asks of AWS; here its answers and errors become our own.
-
-boto3, slow to load, is imported only when a client is made.
-"""
+"""Makes the subscriber's calls to AWS, and turns the answers into its own types."""
 
 from __future__ import annotations
 
@@ -9,12 +6,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loki_shipper.aws.arn import (
-    Arn,
-    function_arn,
-    log_group_name,
-    parse_arn,
-)
+from loki_shipper.aws.arn import Arn, function_arn, parse_arn
 from loki_shipper.aws.boto import Bounds, call_boto, get_object, make_client, put_object
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.aws.objects import read_object, write_object
@@ -40,7 +32,7 @@ _POLICY = "SUBSCRIPTION_FILTER_POLICY"
 
 
 class SubscriberClients(NamedTuple):
-    """The boto3 clients that are called, or what stands for them in a test."""
+    """The boto3 clients of the services that the subscriber calls."""
 
     logs: Any
     tagging: Any
@@ -50,7 +42,7 @@ class SubscriberClients(NamedTuple):
 
 
 def connect(session: AwsSession | None = None) -> SubscriberClients:
-    """Make the clients; region, credentials and endpoint are boto3's to find."""
+    """Give the clients, with the Region and the credentials of the session."""
     return SubscriberClients(
         make_client("logs", _BOUNDS, session),
         make_client("resourcegroupstaggingapi", _BOUNDS, session),
@@ -61,7 +53,7 @@ def connect(session: AwsSession | None = None) -> SubscriberClients:
 
 
 class PolicyTexts(NamedTuple):
-    """Our account policy as AWS has it; `updated` is when it was put last, in ms since 1970."""
+    """Our account policy, as AWS returns it; `updated` is in ms since 1970."""
 
     document: str
     criteria: str
@@ -69,9 +61,9 @@ class PolicyTexts(NamedTuple):
 
 
 class SubscriberAws:
-    """CloudWatch Logs, tags, bucket and shipper of one account and Region.
+    """Calls CloudWatch Logs, S3, SQS, the shipper and the tagging API of one account and Region.
 
-    Every method raises AwsError, after trying again what may go better.
+    Every method retries, and raises AwsError.
     """
 
     def __init__(
@@ -82,11 +74,12 @@ class SubscriberAws:
         self._pace = pace
 
     def log_groups(self, prefix: str | None = None) -> Iterator[LogGroup]:
-        """List log groups, without tags: all, or those whose names start so."""
-        asked: dict[str, Any] = {"limit": 50}
+        """List the log groups with this prefix, without their tags; None: all of them."""
+        arguments: dict[str, Any] = {"limit": 50}
         if prefix is not None:
-            asked["logGroupNamePrefix"] = prefix
-        for page in self._pages("DescribeLogGroups", self._clients.logs.describe_log_groups, asked):
+            arguments["logGroupNamePrefix"] = prefix
+        describe = self._clients.logs.describe_log_groups
+        for page in self._pages("DescribeLogGroups", describe, arguments):
             for group in page["logGroups"]:
                 yield LogGroup(
                     group["logGroupName"],
@@ -95,25 +88,42 @@ class SubscriberAws:
                 )
 
     def log_group(self, name: str) -> LogGroup | None:
-        """Find one log group; None where there is none."""
+        """Find one log group; None if it does not exist."""
         return next((group for group in self.log_groups(name) if group.name == name), None)
 
     def all_tags(self) -> dict[str, dict[str, str]]:
-        """Give the tags of all log groups that have any, a function's for its log group's."""
+        """Give the tags of all log groups that have tags.
+
+        With FUNCTION_TAGS, the tags of a function replace those that its log group lacks.
+        """
         kinds = ["logs", *(["lambda:function"] if self._settings.function_tags else [])]
-        asked = {"ResourceTypeFilters": kinds, "ResourcesPerPage": 100}
-        return self._tags(asked)
+        arguments = {"ResourceTypeFilters": kinds, "ResourcesPerPage": 100}
+        groups: dict[str, dict[str, str]] = {}
+        functions: dict[str, dict[str, str]] = {}
+        get = self._clients.tagging.get_resources
+        for page in self._pages("GetResources", get, arguments):
+            for resource in page["ResourceTagMappingList"]:
+                tags = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
+                match parse_arn(resource["ResourceARN"]):
+                    case Arn(service="lambda", resource=("function", name)):
+                        functions[_LAMBDA_GROUP + name] = tags
+                    case Arn(service="logs", resource=("log-group", name, *_)) if tags:
+                        groups[name] = tags
+        return functions | groups
 
     def tags(self, name: str) -> dict[str, str]:
-        """Give the tags of one log group, its function's where it has none. Fresher than all."""
-        own = self._own_tags(name)
+        """Give the tags of one log group, or of its function if it has none.
+
+        These are newer than those of `all_tags`.
+        """
+        own = log_group_tags(name, self._settings.origin, self._list_tags)
         if own or not name.startswith(_LAMBDA_GROUP) or not self._settings.function_tags:
             return own
         function = name.removeprefix(_LAMBDA_GROUP)
         return self._function_tags(function_arn(self._settings.origin, function))
 
     def _function_tags(self, arn: str) -> dict[str, str]:
-        """Give a function's tags; none where there is no such function."""
+        """Give a function's tags; no tags if the function does not exist."""
         functions = self._clients.functions
         try:
             answer = self._call("ListTags", lambda: functions.list_tags(Resource=arn))
@@ -124,29 +134,10 @@ class SubscriberAws:
         tags: dict[str, str] = answer["Tags"]
         return tags
 
-    def _own_tags(self, name: str) -> dict[str, str]:
-        logs = self._clients.logs
-
-        def call(operation: TagOperation, arguments: Mapping[str, str]) -> Any:
-            by_name = operation == "ListTagsLogGroup"
-            list_tags = logs.list_tags_log_group if by_name else logs.list_tags_for_resource
-            return self._call(operation, lambda: list_tags(**arguments))
-
-        return log_group_tags(name, self._settings.origin, call)
-
-    def _tags(self, asked: dict[str, Any]) -> dict[str, dict[str, str]]:
-        own: dict[str, dict[str, str]] = {}
-        functions: dict[str, dict[str, str]] = {}
-        get = self._clients.tagging.get_resources
-        for page in self._pages("GetResources", get, asked):
-            for resource in page["ResourceTagMappingList"]:
-                tags = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
-                match parse_arn(resource["ResourceARN"]):
-                    case Arn(service="lambda", resource=("function", name)):
-                        functions[_LAMBDA_GROUP + name] = tags
-                    case _ if tags and (group := log_group_name(resource["ResourceARN"])):
-                        own[group] = tags
-        return functions | own
+    def _list_tags(self, operation: TagOperation, arguments: Mapping[str, str]) -> Any:
+        logs, by_name = self._clients.logs, operation == "ListTagsLogGroup"
+        list_tags = logs.list_tags_log_group if by_name else logs.list_tags_for_resource
+        return self._call(operation, lambda: list_tags(**arguments))
 
     def filters(self, name: str) -> Filters:
         """Read a log group's filters."""
@@ -165,9 +156,9 @@ class SubscriberAws:
         return Filters(ours[0] if ours else None, tuple(sorted(foreign)))
 
     def put_filter(self, name: str, pattern: str, ready: Callable[[], None] = lambda: None) -> None:
-        """Put our filter on a log group, or over the one of ours that is there.
+        """Put our filter on a log group, in place of an older one of ours.
 
-        `ready` is called before each try; what it raises is raised.
+        Calls `ready` before each attempt, and passes its errors on.
         """
 
         def put() -> None:
@@ -193,9 +184,9 @@ class SubscriberAws:
     def put_account_policy(
         self, document: str, criteria: str, ready: Callable[[], None] = lambda: None
     ) -> None:
-        """Put our account policy, or over the one that is there.
+        """Put our account policy, in place of an older one of ours.
 
-        `ready` is called before each try; what it raises is raised.
+        Calls `ready` before each attempt, and passes its errors on.
         """
 
         def put() -> None:
@@ -208,11 +199,11 @@ class SubscriberAws:
                 selectionCriteria=criteria,
             )
 
-        # The right to it comes with the mode, seconds before: IAM is slower than CloudFormation.
-        self._call("PutAccountPolicy", lambda: _denied_for_now(put))
+        # CloudFormation grants the right seconds before the call, and IAM is slower than that.
+        self._call("PutAccountPolicy", lambda: _retry_denied(put))
 
     def account_policy(self) -> PolicyTexts | None:
-        """Read our account policy; None: there is none."""
+        """Read our account policy; None if it does not exist."""
         try:
             answer = self._call(
                 "DescribeAccountPolicies",
@@ -230,7 +221,7 @@ class SubscriberAws:
         return None
 
     def delete_account_policy(self) -> None:
-        """Delete our account policy, if it is there."""
+        """Delete our account policy, if it exists."""
         try:
             self._call(
                 "DeleteAccountPolicy",
@@ -245,19 +236,19 @@ class SubscriberAws:
     def events(
         self, name: str, *, start: int, end: int, pattern: str, ingested_before: int | None = None
     ) -> Iterator[list[tuple[str, LogEvent]]]:
-        """Read back pages of log events with their log streams, from `start` to before `end`.
+        """Read pages of log events with their log streams.
 
-        Those are the log events' own times; `ingested_before` is about when they came. All are in
-        ms since 1970.
+        The timestamps are from `start` to before `end`, the ingestion times before
+        `ingested_before`. All are in ms since 1970.
         """
-        asked = {
+        arguments = {
             "logGroupName": name,
             "startTime": start,
             "endTime": end - 1,
             "filterPattern": pattern,
         }
         read = self._clients.logs.filter_log_events
-        for page in self._pages("FilterLogEvents", read, asked):
+        for page in self._pages("FilterLogEvents", read, arguments):
             yield [
                 (
                     event["logStreamName"],
@@ -268,10 +259,9 @@ class SubscriberAws:
             ]
 
     def ship(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Invoke the shipper on a payload and wait for its report; empty where it gives none.
+        """Invoke the shipper with a payload and give its report, empty if it returns none.
 
-        Where the shipper fails nothing of the payload is kept, as it would be of an event that
-        CloudWatch Logs sends.
+        Lambda keeps no copy of the payload if the shipper fails, as the invocation is synchronous.
         """
         body = json.dumps(payload).encode()
 
@@ -288,14 +278,14 @@ class SubscriberAws:
         except AwsError as error:
             if error.kind != "gone":
                 raise
-            # It is the function that is gone, not what is shipped.
+            # `gone` would say that the log group does not exist. The function does not.
             raise AwsError("refused", error.code, str(error)) from None
-        said = json.loads(answer or b"null") or {}
+        report = json.loads(answer or b"null") or {}
         if failed:
-            raise AwsError("refused", str(said.get("errorType")), str(said.get("errorMessage")))
-        if said.get("failure"):
-            raise AwsError("refused", "DeliveryError", str(said["failure"]))
-        return dict(said)
+            raise AwsError("refused", str(report.get("errorType")), str(report.get("errorMessage")))
+        if report.get("failure"):
+            raise AwsError("refused", "DeliveryError", str(report["failure"]))
+        return dict(report)
 
     def read_object(self, key: str) -> ObjectRead:
         """Read an object of the bucket."""
@@ -313,7 +303,7 @@ class SubscriberAws:
         return self._settings.bucket
 
     def put_on_queue(self, message: str) -> None:
-        """Have another invocation of the subscriber take a message from its queue."""
+        """Put a message on the queue of the subscriber, for another invocation."""
         self._call(
             "SendMessage",
             lambda: self._clients.queues.send_message(
@@ -321,31 +311,28 @@ class SubscriberAws:
             ),
         )
 
-    def wait(self, tries: int) -> None:
-        """Wait for a random time after so many tries that failed."""
-        self._pace.wait(tries)
+    def wait(self, attempts: int) -> None:
+        """Wait a random time, after this many writes that conflicted."""
+        self._pace.wait(attempts)
 
     def _pages(
-        self,
-        operation: str,
-        call: Callable[..., Any],
-        asked: dict[str, Any],
+        self, operation: str, call: Callable[..., Any], arguments: dict[str, Any]
     ) -> Iterator[Any]:
         token = "PaginationToken" if operation == "GetResources" else "nextToken"
-        following = asked
+        following = arguments
         while True:
             page = self._call(operation, lambda: call(**following))  # noqa: B023 - called at once
             yield page
             if not page.get(token):
                 return
-            following = {**asked, token: page[token]}
+            following = {**arguments, token: page[token]}
 
     def _call[T](self, operation: str, call: Callable[[], T]) -> T:
         return self._pace(operation, lambda: call_boto(call))
 
 
-def _denied_for_now(call: Callable[[], None]) -> None:
-    """Call what may be denied because a right is not effective yet."""
+def _retry_denied(call: Callable[[], None]) -> None:
+    """Make a call, and let PacedCalls retry it while IAM denies it."""
     try:
         call_boto(call)
     except AwsError as error:
