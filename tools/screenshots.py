@@ -27,7 +27,7 @@ from loki_shipper.local.query_loki import LokiError
 from loki_shipper.redriver.metrics import metrics
 from loki_shipper.redriver.redrive import RedriveReport
 from loki_shipper.settings import settings
-from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import records
 
 _FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "images"
 _COLUMNS: Final = 80
@@ -136,8 +136,7 @@ class _System:
 
     def _ship(self, event: dict[str, Any]) -> None:
         """Ship as the deployed function does, and count as CloudWatch Logs does."""
-        data = decode(event["awslogs"]["data"])
-        assert data is not None
+        [data] = records(event)
         configured = settings(self._environ)
         logs = self.aws.client("logs")
         tags = logs.list_tags_log_group(logGroupName=data.log_group)["tags"]

@@ -23,7 +23,7 @@ from botocore.validate import validate_parameters
 
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
-from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import records
 from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
 from loki_shipper.subscriber.memory import Memory, decode_memory, memory_key
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
@@ -165,11 +165,10 @@ class FakeAws:
     @property
     def caught_up(self) -> list[Line]:
         """What the shipper was invoked with."""
-        payloads = [decode(event["awslogs"]["data"]) for event in self.shipped]
         return [
             (data.log_group, str(event.id), event.message)
-            for data in payloads
-            if data is not None
+            for shipped in self.shipped
+            for data in records(shipped)
             for event in data.log_events
         ]
 
@@ -429,8 +428,7 @@ class FakeAws:
     def _invoke(self, FunctionName: str, InvocationType: str, Payload: bytes) -> Any:
         assert (FunctionName, InvocationType) == (SHIPPER, "RequestResponse")
         event = json.loads(Payload)
-        data = decode(event["awslogs"]["data"])
-        assert data is not None
+        [data] = records(event)
         if self.refused(data.log_group):
             self.sleep(_SHIPPER_SECONDS)
             said = {"errorType": "DeliveryError", "errorMessage": "not delivered: no_connection"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loki_shipper.clock import Clock, wait_until
 from loki_shipper.model import LogData, LogEvent
-from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import records
 from loki_shipper.subscriber.first_lines.shipping import BYTES_PER_SECOND, shipping
 
 
@@ -26,8 +26,7 @@ class World:
         self.time += seconds
 
     def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
-        data = decode(event["awslogs"]["data"])
-        assert data is not None
+        [data] = records(event)
         self.shipped.append((self.time, data))
         self.time += self.seconds
         return {"delivered": len(data.log_events)}
