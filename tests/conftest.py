@@ -20,8 +20,8 @@ from loki_shipper.redriver.metrics import metrics as redriver_metrics
 from loki_shipper.redriver.redrive import RedriveReport
 from loki_shipper.settings import settings
 from loki_shipper.shipper.shipper import Shipper
-from loki_shipper.subscriber.run.metrics import metrics as subscriber_metrics
-from loki_shipper.subscriber.run.run_state import RunReport as Linked
+from loki_shipper.subscriber.run.report import RunReport as Linked
+from loki_shipper.subscriber.run.report import metrics as subscriber_metrics
 
 # No stopwatch: a deadline says more of the machine than of the code.
 hypothesis.settings.register_profile("here", deadline=None, max_examples=60)
@@ -40,7 +40,7 @@ SWEEP = Linked(
     given_up=[],
     waiting=0,
     left=0,
-    whole=True,
+    complete=True,
     policy_failure=None,
 )
 

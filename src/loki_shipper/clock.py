@@ -1,4 +1,4 @@
-"""The time as a run sees it, so that tests can simulate it."""
+"""The time as a run sees it; tests pass a simulated one."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Clock(Struct, frozen=True):
-    """Gives the time in ms since 1970, sleeps and tells what remains in seconds."""
+    """Gives the time in ms since 1970, sleeps, and gives the seconds that are left of the run."""
 
     now: Callable[[], int]
     sleep: Callable[[float], None]
@@ -14,7 +14,10 @@ class Clock(Struct, frozen=True):
 
 
 def wait_until(when: int, clock: Clock) -> bool:
-    """Sleep until a time in ms since 1970; False, without sleeping, where the run ends before."""
+    """Sleep until a time in ms since 1970.
+
+    Returns False, without sleeping, if the run would end before that time.
+    """
     seconds = max(0, when - clock.now()) / 1000
     if seconds >= clock.remaining():
         return False

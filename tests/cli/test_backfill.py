@@ -14,7 +14,7 @@ from moto.logs.models import LogsBackend
 from loki_shipper.local.aws import FunctionFailure
 from loki_shipper.model import LogEvent
 from loki_shipper.subscriber.first_lines.backfill import Progress, Span, backfill
-from loki_shipper.subscriber.first_lines.payload import FilteredGroup
+from loki_shipper.subscriber.first_lines.payloads import FilteredGroup
 from tests.cli.past import GROUP, Shipper, log, rest
 from tests.local_deployment import Deployment, Skipping, deployed
 from tests.moto_gaps import real_event_ids

@@ -140,7 +140,8 @@ def test_shows_what_the_shipper_received_under_an_account_policy(stack: str | No
         assert timedelta(minutes=20) <= timedelta(milliseconds=now - found.last)
 
 
-def test_in_a_mode_of_account_the_policy_has_a_row_with_its_deliveries(fake: FakeAws) -> None:
+def test_in_a_mode_of_account_the_policy_has_a_row_with_its_deliveries() -> None:
+    fake = FakeAws()
     when = datetime.fromtimestamp(fake.time, UTC)
     lines = {"Id": "m0", "Timestamps": [when], "Values": [7.0]}
 

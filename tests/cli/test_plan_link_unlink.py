@@ -204,8 +204,8 @@ def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:
     here.group("/aws/lambda/owned", tenant="t1")
     here.group("/aws/lambda/unowned")
     here.group("/ecs/c")
-    words = "it lacks the tag that TenantTag names, and LokiTenant is empty: nobody would own its"
-    assert f"cannot  /aws/lambda/unowned  {words} lines\n" in here.run("plan").stdout
+    words = "it lacks the tag that TenantTag names, and LokiTenant is empty: its lines would"
+    assert f"cannot  /aws/lambda/unowned  {words} have no tenant\n" in here.run("plan").stdout
     assert "1 without a tenant" in here.run("link", "--all").stdout
     assert here.linked == {"/aws/lambda/owned"}
     # Their lines would be rejected, whoever asks for them.

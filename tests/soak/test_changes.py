@@ -28,7 +28,7 @@ from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import LogData, LogEvent
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport
 from loki_shipper.subscriber.settings import SubscriberSettings
 from tests.conftest import not_here
 from tests.soak.gate import Gate, run_gate

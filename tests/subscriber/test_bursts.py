@@ -10,8 +10,8 @@ import pytest
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.shipper.labels.tag_index import decode_index, index_key
 from loki_shipper.subscriber.invocation import _SHARE
-from loki_shipper.subscriber.request import Sweep, changes
-from loki_shipper.subscriber.respond import follow_changes, respond
+from loki_shipper.subscriber.request import Sweep, changed_groups
+from loki_shipper.subscriber.respond import link_changed_groups, respond
 from loki_shipper.subscriber.run.unlink import unlink
 from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.store import update
@@ -83,12 +83,14 @@ class Queue:
     ) -> list[dict[str, Any]]:
         """Give the messages that are to come again."""
         self.batches += 1
-        asked, unreadable = changes(records)
+        asked, unreadable = changed_groups(records)
         deps = self._fake.dependencies(
             settings, share=_SHARE, jitter=lambda longest: self._random.uniform(0, longest)
         )
         try:
-            _, unfinished = follow_changes({n for names in asked.values() for n in names}, deps)
+            _, unfinished = link_changed_groups(
+                {n for names in asked.values() for n in names}, deps
+            )
         except Exception as raised:  # noqa: BLE001 - the test looks at it
             self.surfaced.append(raised)
             return records
@@ -198,7 +200,7 @@ def test_the_shipper_knows_the_tags_before_lines_come(fake: FakeAws) -> None:
     fake.before["PutObject"] = lambda asked: calls.append(asked["Key"].partition("/")[0])
     fake.before["PutSubscriptionFilter"] = lambda _: calls.append("filter")
     calls: list[str] = []
-    follow_changes(["/app/a"], fake.dependencies(SETTINGS))
+    link_changed_groups(["/app/a"], fake.dependencies(SETTINGS))
     assert calls == ["tags", "filter", "links"]
 
 
@@ -210,7 +212,7 @@ def test_an_index_that_cannot_be_written_keeps_no_log_group_unlinked(fake: FakeA
     fake.group("/app/a")
     fake.before["PutObject"] = refuse
     with pytest.raises(AwsError) as refused:
-        follow_changes(["/app/a"], fake.dependencies(SETTINGS))
+        link_changed_groups(["/app/a"], fake.dependencies(SETTINGS))
     assert refused.value.code == "AccessDenied"
     assert "/app/a" in fake.linked
 
@@ -219,7 +221,9 @@ def test_what_there_was_no_time_for_comes_again(fake: FakeAws) -> None:
     names = [f"/app/{number:02}" for number in range(50)]
     for name in names:
         fake.group(name)
-    report, again = follow_changes(names, fake.dependencies(SETTINGS, seconds=40, share=_SHARE))
+    report, again = link_changed_groups(
+        names, fake.dependencies(SETTINGS, seconds=40, share=_SHARE)
+    )
     assert 0 < report.put < 50
     assert again == {*names} - fake.linked.keys()
 
@@ -234,7 +238,7 @@ def test_what_aws_was_too_busy_for_comes_again_and_what_it_denies_does_not(fake:
     for name in names:
         fake.group(name)
     fake.before["PutSubscriptionFilter"] = refuse
-    report, again = follow_changes(names, fake.dependencies(SETTINGS))
+    report, again = link_changed_groups(names, fake.dependencies(SETTINGS))
     assert again == {"/app/busy"}
     assert {each.group for each in report.failed} == {"/app/busy", "/app/denied"}
 

@@ -8,8 +8,7 @@ from msgspec import structs
 from loki_shipper.subscriber.filters.apply import Failed
 from loki_shipper.subscriber.request import StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run.metrics import metrics
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport, metrics
 from loki_shipper.subscriber.stack.custom_resource import failure
 from tests.conftest import SWEEP
 from tests.subscriber.fake_aws import OTHERS, FakeAws, configured, error

@@ -7,11 +7,15 @@ import pytest
 
 from loki_shipper.subscriber.request import StackChanged, Sweep, request
 from loki_shipper.subscriber.respond import DeletedError, respond
-from loki_shipper.subscriber.run.metrics import metrics
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport, metrics
 from loki_shipper.subscriber.run.unlink import unlink_before_deletion
 from loki_shipper.subscriber.settings import SubscriberSettings
-from loki_shipper.subscriber.stack.custom_resource import begun, failure, next_request, seconds_left
+from loki_shipper.subscriber.stack.custom_resource import (
+    failure,
+    next_request,
+    seconds_left,
+    with_start,
+)
 from tests.subscriber.fake_aws import BEGIN, NAME, OTHERS, SHIPPER, FakeAws, configured, error
 from tests.subscriber.together import Together
 
@@ -51,7 +55,7 @@ def delete(fake: FakeAws, settings: SubscriberSettings = SETTINGS) -> tuple[str 
         asked = request(event)
         assert isinstance(asked, StackChanged)
         now = int(fake.time * 1000)
-        stack = begun(asked, now)
+        stack = with_start(asked, now)
         seconds = min(RUN, seconds_left(stack, now) - 60)
         report = respond(stack, fake.dependencies(settings, seconds=seconds))
         follows = next_request(stack, report, int(fake.time * 1000))

@@ -17,7 +17,7 @@ from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
 from loki_shipper.subscriber.request import GroupsChanged, request
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport
 from loki_shipper.subscriber.settings import settings
 from tests.local_deployment import REGION, Deployment, Skipping, deployed
 from tests.loki.asking import held

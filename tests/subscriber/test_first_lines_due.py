@@ -8,8 +8,7 @@ import pytest
 from loki_shipper.shipper.sources.decode import decode
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run.metrics import metrics
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport, metrics
 from tests.subscriber.fake_aws import FakeAws, configured, error
 
 HOUR, DAY = 3_600, 86_400

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from loki_shipper.subscriber.filters.apply import Failed
 from loki_shipper.subscriber.invocation import _record
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport
 from tests.conftest import SWEEP
 from tests.subscriber.fake_aws import configured
 

@@ -7,7 +7,7 @@ import pytest
 
 from loki_shipper.subscriber.request import StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport
 from loki_shipper.subscriber.settings import conditions
 from tests.subscriber.fake_aws import NAME, SHIPPER, FakeAws, configured
 

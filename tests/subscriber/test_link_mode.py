@@ -15,9 +15,8 @@ from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.run.dependencies import read_memory, remember
-from loki_shipper.subscriber.run.metrics import metrics
-from loki_shipper.subscriber.run.reconcile import selection
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.reconcile import current_selection
+from loki_shipper.subscriber.run.report import RunReport, metrics
 from loki_shipper.subscriber.settings import conditions
 from loki_shipper.subscriber.stack.custom_resource import failure
 from tests.subscriber.fake_aws import NAME, OTHERS, SHIPPER, FakeAws, configured, error
@@ -435,7 +434,7 @@ def test_in_account_unlinking_by_hand_excludes_whatever_the_includes_say(fake: F
     covered(fake)
     deps = fake.dependencies(ACCOUNT)
     seen = take_inventory(deps.aws, deps.clock.now(), [NAMES[0]])
-    ruled = selection(ACCOUNT, read_memory(deps))
+    ruled = current_selection(ACCOUNT, read_memory(deps))
     choices = manual_choices(seen.groups, ruled, linked=False)
     remember(MemoryUpdate(by_hand=choices), deps)
     run(fake, GroupsChanged((NAMES[0],)), settings=ACCOUNT)

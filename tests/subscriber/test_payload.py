@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.model import LogEvent
-from loki_shipper.subscriber.first_lines.payload import FilteredGroup, payloads
+from loki_shipper.subscriber.first_lines.payloads import FilteredGroup, payloads
 
 ORIGIN = FilteredGroup("123456789012", "/aws/lambda/pay", "loki-shipper")
 

@@ -19,8 +19,8 @@ from loki_shipper.subscriber.model import (
     Filters,
     Gone,
     LogGroup,
+    ObservedGroup,
     Reason,
-    Seen,
     UnreadableFilters,
 )
 from loki_shipper.subscriber.settings import Condition
@@ -30,8 +30,8 @@ OURS = Filter("", SHIPPER, 1)
 IN, OUT = "/aws/lambda/pay", "/ecs/shop"
 
 
-def seen(name: str, filters: Filters | Gone | UnreadableFilters, **tags: str) -> Seen:
-    return Seen(LogGroup(name, 0, "STANDARD", tags), filters)
+def seen(name: str, filters: Filters | Gone | UnreadableFilters, **tags: str) -> ObservedGroup:
+    return ObservedGroup(LogGroup(name, 0, "STANDARD", tags), filters)
 
 
 def rules(**fields: Any) -> Selection:
@@ -86,7 +86,7 @@ def test_comes_to_rest_and_touches_no_log_group_of_ours(found: list[tuple[str, F
     assert not [each for each in actions if isinstance(each, PutFilter) and each.group == "/own"]
 
 
-def applied(each: Seen, action: FilterAction) -> Seen:
+def applied(each: ObservedGroup, action: FilterAction) -> ObservedGroup:
     assert isinstance(each.filters, Filters)
     match action:
         case PutFilter(pattern=pattern):

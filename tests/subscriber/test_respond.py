@@ -12,7 +12,7 @@ from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.run.dependencies import remember
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport
 from loki_shipper.subscriber.settings import conditions
 from tests.subscriber.fake_aws import NAME, OTHERS, SHIPPER, FakeAws, configured, error
 
@@ -517,7 +517,9 @@ def test_leaves_somebody_elses_policy_alone(fake: FakeAws) -> None:
     theirs = {"policyName": "theirs", "policyType": "SUBSCRIPTION_FILTER_POLICY"}
     fake.policy = theirs
     report = run(fake, settings=ACCOUNT)
-    assert [each.detail for each in report.failed] == ["there is somebody else's, and room for one"]
+    assert [each.detail for each in report.failed] == [
+        "AWS allows one account policy, and there is another one already"
+    ]
     run(fake, DELETE, settings=ACCOUNT)
     assert fake.policy is theirs
 

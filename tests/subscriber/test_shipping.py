@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from loki_shipper.clock import Clock, wait_until
 from loki_shipper.model import LogData, LogEvent
 from loki_shipper.shipper.sources.event import records
-from loki_shipper.subscriber.first_lines.shipping import BYTES_PER_SECOND, shipping
+from loki_shipper.subscriber.first_lines.payloads import BYTES_PER_SECOND, rate_limited
 
 
 class World:
@@ -39,14 +39,14 @@ def payload(size: int, character: str = "x") -> LogData:
 
 def test_ships_what_it_is_given_and_gives_the_report() -> None:
     world = World()
-    assert shipping(world.invoke, world.clock)(payload(10)) == {"delivered": 1}
+    assert rate_limited(world.invoke, world.clock)(payload(10)) == {"delivered": 1}
     assert world.shipped == [(1_000.0, payload(10))]
 
 
 @given(st.lists(st.integers(0, 1_000_000), max_size=20), st.sampled_from([0, 0.3, 2]))
 def test_no_stretch_of_time_has_more_than_the_rate(sizes: list[int], seconds: float) -> None:
     world = World(seconds)
-    ship = shipping(world.invoke, world.clock)
+    ship = rate_limited(world.invoke, world.clock)
     for size in sizes:
         ship(payload(size))
     times = [when for when, _ in world.shipped]
@@ -59,7 +59,7 @@ def test_no_stretch_of_time_has_more_than_the_rate(sizes: list[int], seconds: fl
 def test_counts_for_each_line_what_the_shipper_puts_beside_it() -> None:
     """Loki counts structured metadata, too, of which short lines have more than text."""
     world = World()
-    ship = shipping(world.invoke, world.clock)
+    ship = rate_limited(world.invoke, world.clock)
     events = [LogEvent("0", 0, "x")] * 5_000
     data = LogData("DATA_MESSAGE", "123456789012", "/app", "s" * 99, events, ["loki-shipper"])
     ship(data)
@@ -69,7 +69,7 @@ def test_counts_for_each_line_what_the_shipper_puts_beside_it() -> None:
 
 def test_counts_bytes_and_not_characters() -> None:
     world = World()
-    ship = shipping(world.invoke, world.clock)
+    ship = rate_limited(world.invoke, world.clock)
     ship(payload(500_000, "é"))
     ship(payload(1))
     assert world.shipped[1][0] == pytest.approx(1_001.0, abs=0.002)
@@ -77,7 +77,7 @@ def test_counts_bytes_and_not_characters() -> None:
 
 def test_does_not_wait_for_what_took_long_enough_anyway() -> None:
     world = World(seconds=5)
-    ship = shipping(world.invoke, world.clock)
+    ship = rate_limited(world.invoke, world.clock)
     for _ in range(3):
         ship(payload(1_000_000))
     assert world.time == 1_015.0

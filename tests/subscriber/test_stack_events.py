@@ -92,7 +92,7 @@ def test_without_its_settings_it_says_how_to_delete_the_stack_all_the_same(
 ) -> None:
     answer = follow(here, "Delete", here.aws.environ, PhysicalResourceId=LINKS)
     assert answer["Status"] == "FAILED"
-    assert "`loki-shipper deploy --delete`, which does without the function" in answer["Reason"]
+    assert "`loki-shipper deploy --delete`, which does not need the function" in answer["Reason"]
 
 
 def test_answers_before_its_time_is_up(here: Deployment) -> None:

@@ -9,8 +9,8 @@ from loki_shipper.subscriber.filters.observe import never
 from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run.reconcile import planned, selection
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.reconcile import current_selection, planned_actions
+from loki_shipper.subscriber.run.report import RunReport
 from loki_shipper.subscriber.settings import SubscriberSettings, conditions
 from tests.subscriber.fake_aws import FakeAws, configured, error
 
@@ -102,7 +102,9 @@ def test_a_log_group_that_is_deleted_meanwhile_is_nobodys_error(linked: FakeAws)
 def test_a_plan_says_what_the_run_does(linked: FakeAws) -> None:
     deps = linked.dependencies(TAGGED)
     found = take_inventory(deps.aws, deps.clock.now())
-    actions = list(planned(found, selection(TAGGED, linked.memory), linked.memory, never, deps))
+    actions = list(
+        planned_actions(found, current_selection(TAGGED, linked.memory), linked.memory, never, deps)
+    )
     assert [each.group for each in actions if each.reason != "linked"] == []  # type: ignore[union-attr]
 
 

@@ -9,8 +9,7 @@ from msgspec.structs import replace
 from loki_shipper.subscriber.filters.apply import Done
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run.metrics import metrics
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport, metrics
 from loki_shipper.subscriber.settings import SubscriberSettings
 from tests.subscriber.fake_aws import NAME, FakeAws, configured, error
 from tests.subscriber.together import Together

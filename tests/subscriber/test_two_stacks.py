@@ -10,7 +10,7 @@ from loki_shipper.subscriber.model import Reason
 from loki_shipper.subscriber.policy.account_policy import read_policy
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
-from loki_shipper.subscriber.run.reconcile import planned, selection
+from loki_shipper.subscriber.run.reconcile import current_selection, planned_actions
 from loki_shipper.subscriber.settings import SubscriberSettings
 from tests.subscriber.fake_aws import ACCOUNT, BUCKET, NAME, REGION, FakeAws, configured
 
@@ -126,6 +126,6 @@ def test_plan_says_why_in_plain_words(both: FakeAws) -> None:
     deps = both.dependencies(stack(NAME))
     found = take_inventory(deps.aws, deps.clock.now(), own(DRILL))
     memory = both.memory
-    actions = planned(found, selection(deps.settings, memory), memory, never, deps)
+    actions = planned_actions(found, current_selection(deps.settings, memory), memory, never, deps)
     assert {*actions} == {SkipGroup(name, Reason.OWN) for name in own(DRILL)}
     assert OWN_TAG in Reason.OWN.words

@@ -21,8 +21,7 @@ from loki_shipper.cli.progress import through_time
 from loki_shipper.model import LogData
 from loki_shipper.subscriber.first_lines.backfill import Progress, Span
 from loki_shipper.subscriber.first_lines.backfill import backfill as steps
-from loki_shipper.subscriber.first_lines.payload import FilteredGroup
-from loki_shipper.subscriber.first_lines.shipping import ShipLogData, shipping
+from loki_shipper.subscriber.first_lines.payloads import FilteredGroup, ShipLogData, rate_limited
 from loki_shipper.subscriber.groups.select import filter_pattern
 from loki_shipper.subscriber.memory import OLDEST_DAYS, remembered_state
 from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup
@@ -221,7 +220,7 @@ def _ship(deployment: Deployment) -> ShipLogData:
                 "are not in the bucket: put that right, then go on with the command above"
             ) from None
 
-    return shipping(invoke, deployment.deps.clock)
+    return rate_limited(invoke, deployment.deps.clock)
 
 
 def _as_object(group: str, start: int, progress: Progress) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from loki_shipper.shipper.labels.decide import label_stream
 from loki_shipper.shipper.rules.cache import RulesCache
 from loki_shipper.shipper.rules.file import rules_file
 from loki_shipper.shipper.rules.model import Rules, RulesError
-from loki_shipper.subscriber.first_lines.payload import FilteredGroup, payloads
+from loki_shipper.subscriber.first_lines.payloads import FilteredGroup, payloads
 from loki_shipper.subscriber.groups.select import filter_pattern
 from loki_shipper.subscriber.model import LogGroup
 

@@ -34,7 +34,7 @@ from loki_shipper.subscriber.groups.select import (
 )
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason
 from loki_shipper.subscriber.run.dependencies import read_memory
-from loki_shipper.subscriber.run.reconcile import selection
+from loki_shipper.subscriber.run.reconcile import current_selection
 
 _NOWHERE = "http://not-pushed.invalid"
 _LEFT_OUT = "left out"
@@ -142,7 +142,7 @@ def _of_group(deployment: Deployment, name: str, tags: Mapping[str, str]) -> _Kn
 def _linking(deployment: Deployment, group: LogGroup) -> str:
     deps = deployment.deps
     filters = deps.aws.filters(group.name)
-    verdict = select(group, selection(deps.settings, read_memory(deps)))
+    verdict = select(group, current_selection(deps.settings, read_memory(deps)))
     unwanted = _unwanted(verdict)
     return f"{_filter(filters)}; {_next(filters, unwanted, sweeps=deployment.sweeps)}"
 

@@ -18,8 +18,8 @@ from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.groups.select import manual_choices
 from loki_shipper.subscriber.memory import Memory, MemoryUpdate, merge_memory
 from loki_shipper.subscriber.run.dependencies import read_memory, remember
-from loki_shipper.subscriber.run.reconcile import planned, reconcile, selection
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.reconcile import current_selection, planned_actions, reconcile
+from loki_shipper.subscriber.run.report import RunReport
 from loki_shipper.subscriber.settings import SubscriberSettings
 
 GOES_ON = "stopped: what is done is kept, and the same command goes on with the rest"
@@ -107,7 +107,7 @@ def by_name(deployment: Deployment, groups: tuple[str, ...], *, linked: bool) ->
 def ordered(deployment: Deployment, seen: Inventory, *, linked: bool) -> Job:
     """Link or unlink what was seen, as ordered by hand."""
     memory = read_memory(deployment.deps)
-    ruled = selection(deployment.own, memory)
+    ruled = current_selection(deployment.own, memory)
     memory_update = MemoryUpdate(by_hand=manual_choices(seen.groups, ruled, linked=linked))
     return Job(seen, deployment.own, memory, memory_update, fresh=True)
 
@@ -123,10 +123,10 @@ def everything(deployment: Deployment, *, fresh: bool = False) -> Job:
 def act(deployment: Deployment, job: Job, *, dry_run: bool, as_json: bool) -> RunReport | None:
     """Do a job, and print what was done; None where it is a dry run."""
     memory = merge_memory(job.memory, job.memory_update)
-    ruled = selection(job.settings, memory)
+    ruled = current_selection(job.settings, memory)
     recheck = always if job.fresh else never
     if dry_run:
-        actions = list(planned(job.seen, ruled, memory, recheck, deployment.deps))
+        actions = list(planned_actions(job.seen, ruled, memory, recheck, deployment.deps))
         show_actions(actions, ruled.by_hand, as_json=as_json)
         return None
     remember(job.memory_update, deployment.deps)

@@ -14,7 +14,7 @@ from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, S
 from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 from loki_shipper.subscriber.memory import CaughtUp
 from loki_shipper.subscriber.model import Reason
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.report import RunReport
 
 _IN_THE_WAY = {
     Reason.FULL,
@@ -128,7 +128,7 @@ def _columns(what: FilterAction | ActionOutcome) -> tuple[str, str, str, str | N
 def _shipped(report: RunReport, first_lines: Mapping[str, CaughtUp]) -> dict[str, dict[str, Any]]:
     given_up = {name: {"lines": 0, "state": "given_up"} for name in report.given_up}
     return given_up | {
-        name: {"lines": each.lines, "state": "shipped" if each.whole else "more"}
+        name: {"lines": each.lines, "state": "shipped" if each.complete else "more"}
         for name, each in first_lines.items()
     }
 

@@ -21,7 +21,7 @@ from loki_shipper.subscriber.filters.observe import always, never
 from loki_shipper.subscriber.filters.plan import FilterAction
 from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.run.dependencies import read_memory
-from loki_shipper.subscriber.run.reconcile import planned, selection
+from loki_shipper.subscriber.run.reconcile import current_selection, planned_actions
 from loki_shipper.template import read_template
 
 
@@ -61,8 +61,8 @@ def _by_deployment(
         deps = deployment.deps
         memory = read_memory(deps)
         seen = take_inventory(deps.aws, deps.clock.now())
-        ruled = selection(deps.settings, memory)
-        actions = planned(seen, ruled, memory, always if fresh else never, deps)
+        ruled = current_selection(deps.settings, memory)
+        actions = planned_actions(seen, ruled, memory, always if fresh else never, deps)
         return list(actions), ruled.by_hand
 
 

@@ -23,11 +23,11 @@ from loki_shipper.subscriber.filters.observe import FilterReader, never, observe
 from loki_shipper.subscriber.filters.plan import DeleteFilter, PutFilter, SkipGroup, plan
 from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.groups.select import Selection, is_selected
-from loki_shipper.subscriber.model import Filters, LogGroup, Reason, Seen
+from loki_shipper.subscriber.model import Filters, LogGroup, ObservedGroup, Reason
 from loki_shipper.subscriber.policy.account_policy import read_policy
-from loki_shipper.subscriber.policy.keep import POLICY
+from loki_shipper.subscriber.policy.keep import POLICY_ROW
 from loki_shipper.subscriber.run.dependencies import read_memory
-from loki_shipper.subscriber.run.reconcile import selection
+from loki_shipper.subscriber.run.reconcile import current_selection
 
 _EVERY = 15.0
 _SAME_FOR_ALL = {"account_id", "log_group", "region", "source"}
@@ -122,10 +122,12 @@ def rows(deployment: Deployment) -> list[StatusRow]:
     memory = read_memory(deps)
     seen = take_inventory(deps.aws, deps.clock.now())
     reader = FilterReader(deps.aws.filters, deps.clock.remaining)
-    ruled = selection(deps.settings, memory)
+    ruled = current_selection(deps.settings, memory)
     noted = {
         each.group.name: (each, note)
-        for each in observe(seen.groups, memory, never, reader, partial(is_selected, rules=ruled))
+        for each in observe(
+            seen.groups, memory, never, reader, partial(is_selected, selection=ruled)
+        )
         if (note := _note(each, ruled)) is not None
     }
     measured = delivery(
@@ -141,7 +143,7 @@ def rows(deployment: Deployment) -> list[StatusRow]:
     ]
 
 
-def _note(seen: Seen, ruled: Selection) -> str | None:
+def _note(seen: ObservedGroup, ruled: Selection) -> str | None:
     """Say what is the matter with a log group: nothing (""), or that it is none of ours (None)."""
     [action] = plan([seen], ruled)
     match action:
@@ -165,7 +167,7 @@ def _note(seen: Seen, ruled: Selection) -> str | None:
             assert_never(action)
 
 
-def _row(seen: Seen, note: str, labels: Pairs, measured: Delivery) -> StatusRow:
+def _row(seen: ObservedGroup, note: str, labels: Pairs, measured: Delivery) -> StatusRow:
     ours = seen.filters.ours if isinstance(seen.filters, Filters) else None
     since = None if ours is None else ours.since
     return StatusRow(
@@ -190,7 +192,7 @@ def _policy(deployment: Deployment) -> StatusRow:
         get_metric_data=deployment.client("cloudwatch").get_metric_data,
     )
     return StatusRow(
-        group=POLICY,
+        group=POLICY_ROW,
         linked=policy is not None,
         note=note,
         since=None,

@@ -6,7 +6,7 @@ import click
 
 from loki_shipper.cli.deployment import deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError
-from loki_shipper.subscriber.groups.index_tags import index
+from loki_shipper.subscriber.groups.index_tags import index_tags
 from loki_shipper.subscriber.groups.inventory import take_inventory
 
 
@@ -34,7 +34,7 @@ def sync(*, dry_run: bool, **which: Any) -> None:
             raise InputError("the function has no BUCKET, in which the index would be: set one")
         seen = take_inventory(deps.aws, deps.clock.now())
         if not dry_run:
-            index(seen, {}, deps.settings, deps.aws)
+            index_tags(seen, {}, deps.settings, deps.aws)
     tagged = sum(1 for group in seen.groups if group.tags)
     verb = "would be written" if dry_run else "written"
     click.echo(f"{len(seen.groups):,} log groups, {tagged:,} with tags: {verb}")

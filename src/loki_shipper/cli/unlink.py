@@ -18,8 +18,8 @@ from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.groups.select import Selected, Selection, select
 from loki_shipper.subscriber.memory import MemoryUpdate, merge_memory
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, read_memory
-from loki_shipper.subscriber.run.reconcile import planned, selection
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.run.reconcile import current_selection, planned_actions
+from loki_shipper.subscriber.run.report import RunReport
 from loki_shipper.subscriber.run.unlink import unlink as unlink_all
 from loki_shipper.subscriber.run.unlink import unlink_before_deletion
 
@@ -85,7 +85,7 @@ def _chosen(deployment: Deployment) -> Inventory:
     # What is named by includes is meant, also where an account policy knows none.
     ruled = Selection(settings=replace(deployment.deps.settings, link_mode="groups"))
     chosen = [each for each in seen.groups if isinstance(select(each, ruled), Selected)]
-    return replace(seen, groups=chosen, whole=False)
+    return replace(seen, groups=chosen, complete=False)
 
 
 def _all(
@@ -99,7 +99,9 @@ def _all(
     if dry_run:
         memory = merge_memory(read_memory(deps), MemoryUpdate(stopped=True))
         seen = take_inventory(deps.aws, deps.clock.now())
-        actions = planned(seen, selection(deps.settings, memory), memory, always, deps)
+        actions = planned_actions(
+            seen, current_selection(deps.settings, memory), memory, always, deps
+        )
         show_actions(list(actions), {}, as_json=as_json)
         return
     with stoppable(GOES_ON), counting(total=None) as count:

@@ -13,7 +13,7 @@ from loki_shipper.subscriber.aws import SubscriberAws, connect
 from loki_shipper.subscriber.filters.plan import FilterAction, plan
 from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.groups.select import NotSelected, Selection, select
-from loki_shipper.subscriber.model import Filters, Seen
+from loki_shipper.subscriber.model import Filters, ObservedGroup
 from loki_shipper.subscriber.settings import SubscriberSettings, settings
 
 _FUNCTIONS = ("shipper", "redriver", "subscriber")
@@ -56,5 +56,5 @@ def preview(session: Any, chosen: SubscriberSettings, clock: Clock) -> Preview:
     groups = take_inventory(SubscriberAws(connect(session), chosen, pace), clock.now()).groups
     rules = Selection(settings=chosen)
     selected = [each.name for each in groups if not isinstance(select(each, rules), NotSelected)]
-    actions = plan((Seen(each, Filters()) for each in groups), rules)
+    actions = plan((ObservedGroup(each, Filters()) for each in groups), rules)
     return Preview([*actions], sorted(selected))

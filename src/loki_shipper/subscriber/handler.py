@@ -1,8 +1,8 @@
-"""The entry of the function that links log groups.
+"""The Lambda handler of the subscriber.
 
-It imports only the standard library until it has caught every failure of the rest. Otherwise a
-layer for another processor would fail before anything could answer CloudFormation, which waits an
-hour for an answer.
+At the top it imports only the standard library. All other imports are inside a `try`: a layer for
+another processor fails at its first import, and CloudFormation, which waits an hour for an answer,
+must get one all the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from loki_shipper.subscriber.stack.answer import (
     LINKS,
     NOTHING_LINKED,
-    Followed,
+    StackResult,
     body,
     may_fail,
     send,
@@ -26,47 +26,47 @@ if TYPE_CHECKING:
     from loki_shipper.context import Context
 
 
-_WITHOUT_IT = (
+_CANNOT_UNLINK = (
     "the function cannot unlink log groups: deploy a version that works and delete the stack "
-    "again, or run `loki-shipper deploy --delete`, which does without the function"
+    "again, or run `loki-shipper deploy --delete`, which does not need the function"
 )
 
 
 def handle(event: Any, context: Context) -> dict[str, Any]:
-    """Link log groups: all of them, those that events name, or as the stack is changed.
+    """Link all log groups, those that events name, or those of a stack that changes.
 
-    Returns the run's report, empty where there was nothing to do, or which messages of the queue
-    are to come again. CloudFormation gets an answer whatever happens, and then nothing is raised,
-    as Lambda would repeat what CloudFormation has given up. Raises otherwise SettingsError,
-    RequestError, AwsError or ConflictError; Lambda then tries again, and the next sweep comes
-    within the hour.
+    Returns the run's report, which is empty if there was nothing to do, or the failed messages of
+    the queue. For an event of CloudFormation it always answers and never raises, as Lambda would
+    repeat an event that CloudFormation has given up. Otherwise it raises SettingsError,
+    RequestError, AwsError or ConflictError; Lambda retries, and the next sweep comes within the
+    hour.
     """
     match event:
         case {"RequestType": "Create" | "Update" | "Delete", "ResponseURL": str()}:
-            return _follow(event, context)
+            return _handle_stack(event, context)
         case {"Records": [*records]}:
-            return _take(records, context)
+            return _handle_messages(records, context)
         case _:
             from loki_shipper.subscriber.invocation import run
 
             return run(event, context)
 
 
-def _take(records: list[dict[str, Any]], context: Context) -> dict[str, Any]:
-    """Take messages from the queue: changes of log groups, or a deletion that goes on."""
+def _handle_messages(records: list[dict[str, Any]], context: Context) -> dict[str, Any]:
+    """Handle messages of the queue: changes of log groups, or a deletion to continue."""
     deletions = [deletion for each in records if (deletion := _deletion(each["body"])) is not None]
     if not deletions:
-        from loki_shipper.subscriber.invocation import follow_queue
+        from loki_shipper.subscriber.invocation import link_queued
 
-        return follow_queue(records, context)
+        return link_queued(records, context)
     for deletion in deletions:
-        _follow(deletion, context)
-    # Changes of log groups concern a stack no more that is being deleted.
+        _handle_stack(deletion, context)
+    # The stack is being deleted, so changes of log groups do not matter any more.
     return {"batchItemFailures": []}
 
 
 def _deletion(message: str) -> dict[str, Any] | None:
-    """Read a message as CloudFormation's request to delete; None where it is another one."""
+    """Read a message as a Delete event of CloudFormation; None if it is another message."""
     with suppress(ValueError):
         match json.loads(message):
             case {"RequestType": "Delete", "ResponseURL": str()} as event:
@@ -74,31 +74,31 @@ def _deletion(message: str) -> dict[str, Any] | None:
     return None
 
 
-def _follow(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Follow the stack, and answer."""
-    physical_id, followed = _followed(event, context)
-    if followed.is_done:
-        failure = followed.failure
+def _handle_stack(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Link or unlink for an event of CloudFormation, and answer it."""
+    physical_id, result = _run_for_stack(event, context)
+    if result.is_done:
+        failure = result.failure
         if failure is not None and not may_fail(event, stack_status):
             failure = None
         send(event["ResponseURL"], body(event, failure, physical_id))
-    return followed.report
+    return result.report
 
 
-def _followed(event: dict[str, Any], context: Context) -> tuple[str, Followed]:
-    """Give the id of the custom resource, and what was done for it."""
+def _run_for_stack(event: dict[str, Any], context: Context) -> tuple[str, StackResult]:
+    """Give the id of the custom resource, and the result."""
     if event["RequestType"] == "Delete" and event.get("PhysicalResourceId") == NOTHING_LINKED:
-        return NOTHING_LINKED, Followed(None, {})
+        return NOTHING_LINKED, StackResult(None, {})
     physical_id = NOTHING_LINKED
     try:
-        from loki_shipper.subscriber.invocation import follow_stack
+        from loki_shipper.subscriber.invocation import stack_run
 
-        run = follow_stack(event, context)
+        run = stack_run(event, context)
         physical_id = LINKS
         return physical_id, run()
     except BaseException as error:
         logging.getLogger("subscriber").exception("not linked")
         failure = f"{type(error).__name__}: {error}"
         if event["RequestType"] == "Delete" and physical_id == NOTHING_LINKED:
-            failure = f"{_WITHOUT_IT} ({failure})"
-        return physical_id, Followed(failure, {})
+            failure = f"{_CANNOT_UNLINK} ({failure})"
+        return physical_id, StackResult(failure, {})

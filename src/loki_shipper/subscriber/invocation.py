@@ -1,4 +1,4 @@
-"""One invocation of the function that links log groups, behind its entry in `handler`."""
+"""One invocation of the subscriber: it reads settings and clock, runs, and logs the report."""
 
 from __future__ import annotations
 
@@ -16,94 +16,99 @@ from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
 from loki_shipper.emf import FunctionLog
 from loki_shipper.subscriber.aws import SubscriberAws, connect
-from loki_shipper.subscriber.request import Ignored, StackChanged, changes, request
-from loki_shipper.subscriber.respond import follow_changes, respond
+from loki_shipper.subscriber.request import Ignored, StackChanged, changed_groups, request
+from loki_shipper.subscriber.respond import link_changed_groups, respond
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
-from loki_shipper.subscriber.run.metrics import metrics
+from loki_shipper.subscriber.run.report import metrics
 from loki_shipper.subscriber.settings import settings
-from loki_shipper.subscriber.stack.answer import Followed, stack_status
-from loki_shipper.subscriber.stack.custom_resource import begun, failure, next_request, seconds_left
+from loki_shipper.subscriber.stack.answer import StackResult, stack_status
+from loki_shipper.subscriber.stack.custom_resource import (
+    failure,
+    next_request,
+    seconds_left,
+    with_start,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loki_shipper.context import Context
     from loki_shipper.subscriber.aws import SubscriberClients
-    from loki_shipper.subscriber.run.run_state import RunReport
+    from loki_shipper.subscriber.run.report import RunReport
     from loki_shipper.subscriber.settings import SubscriberSettings
 
 _SHARE = 0.5
-"""Two batches of the queue are worked on at a time, and share the rates of calls."""
+"""Lambda runs two batches of the queue at a time; each makes half of the calls."""
 
 _RESERVE = 60.0
-"""Seconds kept back to finish what was begun, to remember it, and to answer CloudFormation."""
+"""Seconds reserved to finish a call, to write the memory, and to answer CloudFormation."""
 
 
 def run(event: Any, context: Context) -> dict[str, Any]:
-    """Link log groups: all of them, or those that an event names.
+    """Link all log groups, or those that an event names.
 
-    Returns the run's report, empty where there was nothing to do. Raises SettingsError,
-    RequestError, AwsError or ConflictError.
+    Returns the run's report, empty if there was nothing to do. Raises SettingsError, RequestError,
+    AwsError or ConflictError.
     """
     match request(event):
         case Ignored():
             return {}
-        case asked:
+        case wanted:
             configured = settings(os.environ)
-            report = respond(asked, _dependencies(configured, context))
+            report = respond(wanted, _dependencies(configured, context))
             _record(report, configured)
             return asdict(report)
 
 
-def follow_queue(records: list[dict[str, Any]], context: Context) -> dict[str, Any]:
-    """Look at the log groups of a batch of messages from the queue.
+def link_queued(records: list[dict[str, Any]], context: Context) -> dict[str, Any]:
+    """Link the log groups that a batch of messages from the queue names.
 
-    Returns which messages are to come again: those of log groups that there was no time for, and
-    those that cannot be read, which end in the dead-letter queue. Raises SettingsError, AwsError or
-    ConflictError, and then all of them come again.
+    Returns the failed messages: those with log groups that the run did not finish, and those that
+    cannot be read, which end in the dead-letter queue. Raises SettingsError, AwsError or
+    ConflictError; then Lambda retries all messages.
     """
     configured = settings(os.environ)
-    asked, unreadable = changes(records)
+    changed, unreadable = changed_groups(records)
     deps = _dependencies(configured, context, share=_SHARE)
-    report, unfinished = follow_changes({n for names in asked.values() for n in names}, deps)
+    report, unfinished = link_changed_groups({n for names in changed.values() for n in names}, deps)
     _record(report, configured)
-    again = [message for message, names in asked.items() if unfinished.intersection(names)]
+    again = [message for message, names in changed.items() if unfinished.intersection(names)]
     return {"batchItemFailures": [{"itemIdentifier": each} for each in (*unreadable, *again)]}
 
 
-def follow_stack(event: dict[str, Any], context: Context) -> Callable[[], Followed]:
-    """Prepare to link or unlink log groups as the stack is changed.
+def stack_run(event: dict[str, Any], context: Context) -> Callable[[], StackResult]:
+    """Give the run that links or unlinks log groups for an event of CloudFormation.
 
-    Raises SettingsError, and then nothing was linked; what is returned raises AwsError,
-    ConflictError and DeletedError.
+    Raises SettingsError, before anything is linked. The run raises AwsError, ConflictError and
+    DeletedError.
     """
     configured = settings(os.environ)
-    asked = request(event)
-    assert isinstance(asked, StackChanged)
-    stack = begun(asked, _now())
+    changed = request(event)
+    assert isinstance(changed, StackChanged)
+    stack = with_start(changed, _now())
 
-    def run() -> Followed:
+    def run() -> StackResult:
         deps = _dependencies(configured, context, partial(seconds_left, stack))
         deps = replace(deps, stack_status=partial(stack_status, str(event.get("StackId"))))
         report = respond(stack, deps)
         _record(report, configured)
-        return Followed(
+        return StackResult(
             failure(stack, report),
             asdict(report),
-            is_done=not _goes_on(next_request(stack, report, _now()), deps),
+            is_done=not _is_continued(next_request(stack, report, _now()), deps),
         )
 
     return run
 
 
-def _goes_on(event: dict[str, Any] | None, deps: SubscriberDependencies) -> bool:
-    """Have another invocation go on, if there is anything to go on with."""
+def _is_continued(event: dict[str, Any] | None, deps: SubscriberDependencies) -> bool:
+    """Put an event on the queue that another invocation continues with; False if that failed."""
     if event is None or deps.settings.queue_url is None:
         return False
     try:
         deps.aws.put_on_queue(json.dumps(event))
     except AwsError:
-        # CloudFormation hears what is left, and whoever deletes the stack goes on.
+        # The answer to CloudFormation says how to continue.
         return False
     return True
 
@@ -111,20 +116,22 @@ def _goes_on(event: dict[str, Any] | None, deps: SubscriberDependencies) -> bool
 def _dependencies(
     configured: SubscriberSettings,
     context: Context,
-    waits: Callable[[int], float] = lambda _: float("inf"),
+    seconds_until_answer: Callable[[int], float] = lambda _: float("inf"),
     share: float = 1.0,
 ) -> SubscriberDependencies:
-    """Wire a run that ends before the function's time is up.
+    """Give the dependencies of a run that ends before the function's timeout.
 
-    It ends also before `waits` is, which gives the seconds that somebody waits at a time, in ms
-    since 1970.
+    It ends also before an answer is due: `seconds_until_answer` takes a time in ms since 1970.
     """
 
     def remaining() -> float:
-        return min(context.get_remaining_time_in_millis() / 1000, waits(_now())) - _RESERVE
+        return (
+            min(context.get_remaining_time_in_millis() / 1000, seconds_until_answer(_now()))
+            - _RESERVE
+        )
 
     def jitter(longest: float) -> float:
-        return random.uniform(0, longest)  # noqa: S311 - it spreads load, it keeps no secret
+        return random.uniform(0, longest)  # noqa: S311 - it spreads load and protects no secret
 
     pace = PacedCalls(
         clock=time.monotonic, sleep=time.sleep, remaining=remaining, jitter=jitter, share=share

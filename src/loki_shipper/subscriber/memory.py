@@ -1,8 +1,9 @@
-"""What the subscriber remembers from one run to the next, as one compressed object in the bucket.
+"""The state that the subscriber keeps between runs, as one compressed object in the bucket.
 
-AWS lists no log groups by filter, and reads filters of one log group a call, five a second. So a
-sweep looks only at log groups that are new to it, and at one in 24 of the rest. Without the memory
-everything is looked at once; nothing else depends on it but what people ordered by hand.
+AWS lists no log groups by filter, and reads the filters of one log group in each call, five calls
+a second. So a sweep reads only the filters of log groups that are new, and of one in 24 of the
+others. Without this state a run reads the filters of every log group; only what people linked or
+unlinked by hand would be lost.
 """
 
 import gzip
@@ -19,15 +20,14 @@ OLDEST_DAYS = 7
 """Age in days of the oldest line that stock Loki takes (`reject_old_samples_max_age`)."""
 
 _DAY_MS = 86_400_000
-_NEW_MS = _DAY_MS
 
 
 class GroupState(Struct, frozen=True, array_like=True):
-    """What was last seen of a log group; `created` tells it from a later one of its name.
+    """A log group as the last run saw it; `created` tells it from a later one of its name.
 
-    `since` is when its lines began to be delivered, by our filter or the account policy, without a
-    break from then on, in ms since 1970; None: they are not. `caught_up`: what it logged before has
-    been shipped, or given up.
+    `since` is the time from which our filter or the account policy has delivered its lines without
+    a break, in ms since 1970; None: neither does. `caught_up`: its first lines have been shipped,
+    or given up.
     """
 
     created: int
@@ -35,46 +35,45 @@ class GroupState(Struct, frozen=True, array_like=True):
     caught_up: bool = False
     since: int | None = None
 
+    @property
+    def effective_at(self) -> int | None:
+        """Give when its filter or the policy is effective for sure, in ms since 1970.
+
+        Lines that CloudWatch Logs ingested before that time may not have been delivered. None: the
+        log group is not linked.
+        """
+        return None if self.since is None else self.since + EFFECTIVE_MS
+
+    @property
+    def has_first_lines(self) -> bool:
+        """Tell whether the log group has first lines that were not shipped.
+
+        Only a log group that was less than a day old when it was linked has first lines;
+        `backfill` ships the past of the others.
+        """
+        if self.since is None or self.caught_up:
+            return False
+        return self.since - self.created < _DAY_MS
+
+    def is_expired(self, now: int) -> bool:
+        """Tell whether all first lines are too old for Loki; `now` is in ms since 1970."""
+        until = self.effective_at
+        return until is not None and now - until >= OLDEST_DAYS * _DAY_MS
+
 
 class CaughtUp(Struct, frozen=True):
-    """How many lines were shipped. Not `whole`: there are more than are shipped here."""
+    """The number of first lines that were shipped; not `complete`: the log group has more."""
 
     lines: int
-    whole: bool
-
-
-def missed_until(known: GroupState) -> int | None:
-    """Give when a log group's filter or policy is effective for sure, in ms since 1970.
-
-    What was ingested before that may not have been delivered. None: the log group is not linked.
-    """
-    return None if known.since is None else known.since + EFFECTIVE_MS
-
-
-def is_open(known: GroupState) -> bool:
-    """Tell whether a log group has first lines that were not shipped.
-
-    Only where the log group was new when it was linked: the past of others is for `backfill`.
-    """
-    if known.since is None or known.caught_up:
-        return False
-    return known.since - known.created < _NEW_MS
-
-
-def is_expired(known: GroupState, now: int) -> bool:
-    """Tell whether Loki takes none of a log group's first lines any more.
-
-    `now` is in ms since 1970.
-    """
-    until = missed_until(known)
-    return until is not None and now - until >= OLDEST_DAYS * _DAY_MS
+    complete: bool
 
 
 class Memory(Struct, frozen=True):
-    """Log groups by name, and what people ordered.
+    """Log groups by name, and what people have chosen.
 
-    `by_hand`: single log groups that are linked or not, whatever the settings say; `stopped`: none
-    is; `account_policy`: ours is there, put first at `policy_since`, in ms since 1970.
+    `by_hand`: log groups that people linked (True) or unlinked, whatever the settings say.
+    `stopped`: people unlinked everything. `account_policy`: our policy is there, and was put first
+    at `policy_since`, in ms since 1970.
     """
 
     groups: dict[str, GroupState] = {}
@@ -85,10 +84,10 @@ class Memory(Struct, frozen=True):
 
 
 class MemoryUpdate(Struct, frozen=True, kw_only=True):
-    """What a run learned: log groups as they are now (None: gone), orders that changed.
+    """The changes of one run: log groups as they are now, choices of people; None removes one.
 
-    `caught_up` names log groups whose first lines have been shipped, with their `created`; it says
-    nothing of their filters, as those may have been changed meanwhile.
+    `caught_up` names log groups with their `created` whose first lines have been shipped. It does
+    not carry their filters, as another run may have changed those meanwhile.
     """
 
     groups: Mapping[str, GroupState | None] = {}
@@ -110,41 +109,36 @@ def encode_memory(memory: Memory) -> bytes:
 
 
 def decode_memory(body: bytes | None) -> Memory:
-    """Read a memory; an empty one where there is none or it cannot be read."""
+    """Read a memory; an empty one if there is none or it cannot be read."""
     try:
         return Memory() if body is None else msgspec.json.decode(gzip.decompress(body), type=Memory)
     except (OSError, EOFError, zlib.error, msgspec.MsgspecError, UnicodeError):
         return Memory()
 
 
-def merge_memory(memory: Memory, memory_update: MemoryUpdate) -> Memory:
-    """Apply a lesson to a memory that another run may have changed meanwhile."""
-    groups = _changed(memory.groups, memory_update.groups)
-    for name, created in memory_update.caught_up.items():
-        known = groups.get(name)
-        if known is not None and known.created == created:
-            groups[name] = structs.replace(known, caught_up=True)
+def merge_memory(memory: Memory, update: MemoryUpdate) -> Memory:
+    """Apply an update to a memory that another run may have changed meanwhile."""
+    groups = _changed(memory.groups, update.groups)
+    for name, created in update.caught_up.items():
+        state = groups.get(name)
+        if state is not None and state.created == created:
+            groups[name] = structs.replace(state, caught_up=True)
+    policy_since = update.policy_since
     return Memory(
         groups=groups,
-        by_hand=_changed(memory.by_hand, memory_update.by_hand),
-        stopped=memory.stopped if memory_update.stopped is None else memory_update.stopped,
+        by_hand=_changed(memory.by_hand, update.by_hand),
+        stopped=memory.stopped if update.stopped is None else update.stopped,
         account_policy=(
-            memory.account_policy
-            if memory_update.account_policy is None
-            else memory_update.account_policy
+            memory.account_policy if update.account_policy is None else update.account_policy
         ),
-        policy_since=(
-            memory.policy_since
-            if memory_update.policy_since is None
-            else memory_update.policy_since
-        ),
+        policy_since=memory.policy_since if policy_since is None else policy_since,
     )
 
 
 def remembered_state(memory: Memory, group: LogGroup) -> GroupState | None:
-    """Give what is known of a log group; None where it is new, or made anew under its name."""
-    known = memory.groups.get(group.name)
-    return known if known is not None and known.created == group.created else None
+    """Give the state of a log group; None if it is new, or created again under its name."""
+    state = memory.groups.get(group.name)
+    return state if state is not None and state.created == group.created else None
 
 
 def _changed[V](values: Mapping[str, V], changes: Mapping[str, V | None]) -> dict[str, V]:

@@ -1,4 +1,4 @@
-"""The nouns of linking: log groups and their subscription filters."""
+"""Log groups and their subscription filters."""
 
 from enum import StrEnum
 
@@ -7,18 +7,21 @@ from msgspec import Struct
 from loki_shipper.model import OWN_TAG
 
 EFFECTIVE_MS = 60_000
-"""How long a new subscription filter or account policy may take to become effective, in ms.
+"""Time that a new subscription filter or account policy may take to become effective, in ms.
 
-AWS gives no figure; what is delivered and read back folds, what is in neither is lost.
+AWS gives no figure. Loki folds lines that the filter delivers and that are read back too; lines
+that neither brings are lost.
 """
-
 
 type Turn = tuple[int, str]
 """Orders log groups: the newest first."""
 
 
 class LogGroup(Struct, frozen=True):
-    """A log group; `created` is in ms since 1970, `tags` are those that count for it."""
+    """A log group; `created` is in ms since 1970.
+
+    `tags` may be those of its function, where the log group has none.
+    """
 
     name: str
     created: int
@@ -27,12 +30,12 @@ class LogGroup(Struct, frozen=True):
 
     @property
     def turn(self) -> Turn:
-        """Its place among log groups."""
+        """Give its place in the order of log groups."""
         return -self.created, self.name
 
 
 class Filter(Struct, frozen=True, array_like=True):
-    """A subscription filter of ours; `since` is when it was made, in ms since 1970."""
+    """A subscription filter of ours; `since` is when it was created, in ms since 1970."""
 
     pattern: str
     destination: str
@@ -40,10 +43,10 @@ class Filter(Struct, frozen=True, array_like=True):
 
 
 class Filters(Struct, frozen=True, array_like=True):
-    """The filters of one log group: ours, and the names of others'.
+    """The filters of one log group: ours, and the names of all others.
 
-    `full`: AWS refused ours for want of a place. How many places there are differs by account, so
-    nothing but trying tells.
+    `full`: AWS refused our filter because the log group has no place left. The number of places
+    differs by account, so only a try tells.
     """
 
     ours: Filter | None = None
@@ -52,24 +55,24 @@ class Filters(Struct, frozen=True, array_like=True):
 
 
 class Gone(Struct, frozen=True):
-    """The log group was deleted between listing and looking."""
+    """The log group was deleted after it was listed."""
 
 
 class UnreadableFilters(Struct, frozen=True):
-    """The filters could not be read; `why` is AWS's name for it."""
+    """The filters could not be read; `why` is AWS's error code."""
 
     why: str
 
 
-class Seen(Struct, frozen=True):
-    """A log group, and what is known of its filters."""
+class ObservedGroup(Struct, frozen=True):
+    """A log group, and its filters as far as they are known."""
 
     group: LogGroup
     filters: Filters | Gone | UnreadableFilters
 
 
 class Reason(StrEnum):
-    """Why a log group is left as it is, or is unlinked."""
+    """Why a run leaves a log group as it is, or unlinks it."""
 
     LINKED = "linked"
     OWN = "own"
@@ -87,7 +90,7 @@ class Reason(StrEnum):
 
     @property
     def words(self) -> str:
-        """Say it to a person."""
+        """Give the reason in words for a person."""
         return _WORDS[self]
 
 
@@ -101,10 +104,11 @@ _WORDS = {
     Reason.EXCLUDED: "an exclude pattern matches its name",
     Reason.TAGS: "its tags do not meet the conditions",
     Reason.NO_TENANT: (
-        "it lacks the tag that TenantTag names, and LokiTenant is empty: nobody would own its lines"
+        "it lacks the tag that TenantTag names, and LokiTenant is empty: its lines would have no "
+        "tenant"
     ),
     Reason.BY_HAND: "unlinked by hand, until `loki-shipper link` names it",
-    Reason.ACCOUNT_POLICY: "the account policy sees to it",
+    Reason.ACCOUNT_POLICY: "the account policy links it",
     Reason.STOPPED: "everything is unlinked, until `loki-shipper link --all` or a deployment",
     Reason.LOG_CLASS: "its log class takes no subscription filter",
     Reason.FULL: "all its places are taken by other filters",

@@ -1,4 +1,4 @@
-"""From what the subscriber is invoked with to what is asked of it."""
+"""Reads the events that invoke the subscriber as requests."""
 
 import json
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from loki_shipper.subscriber.model import Turn
 
 
 class RequestError(Exception):
-    """Raised when an event is none of those that the subscriber knows."""
+    """Raised for an event of a kind that the subscriber does not know."""
 
 
 class Sweep(Struct, frozen=True):
@@ -18,16 +18,16 @@ class Sweep(Struct, frozen=True):
 
 
 class GroupsChanged(Struct, frozen=True):
-    """Look at these log groups: made, deleted, or tagged anew."""
+    """Look at these log groups, which were created, deleted or tagged."""
 
     names: tuple[str, ...]
 
 
 class StackChanged(Struct, frozen=True):
-    """Follow the stack, and answer CloudFormation at `url` with the event's own ids.
+    """Link or unlink as the stack changes, and answer CloudFormation at `url`.
 
-    `began` and `resume` are of a deletion that goes on: when it began, in ms since 1970, and where
-    the invocation before it has ended.
+    `began` and `resume` belong to a deletion that an earlier invocation began: the time when it
+    began, in ms since 1970, and the log group at which the earlier invocation ended.
     """
 
     kind: Literal["Create", "Update", "Delete"]
@@ -38,7 +38,7 @@ class StackChanged(Struct, frozen=True):
 
 
 class Ignored(Struct, frozen=True):
-    """Do nothing: it concerns no log group, or the call that it tells of failed."""
+    """Do nothing: the event concerns no log group, or reports an API call that failed."""
 
 
 type SubscriberRequest = Sweep | GroupsChanged | StackChanged | Ignored
@@ -49,7 +49,7 @@ _BY_ARN = {"TagResource", "UntagResource"}
 
 
 def request(event: Any) -> SubscriberRequest:
-    """Read an event of EventBridge, CloudFormation, or a caller. Raises RequestError.
+    """Read an event from EventBridge, CloudFormation, or a caller. Raises RequestError.
 
     A caller sends `{"action": "sweep"}` or `{"action": "look", "groups": [name, …]}`.
     """
@@ -61,32 +61,37 @@ def request(event: Any) -> SubscriberRequest:
         case {"action": "look", "groups": [*names]} if all(isinstance(n, str) for n in names):
             return GroupsChanged(tuple(names))
         case {"source": "aws.logs", "detail": {"eventName": str(name)} as detail}:
-            return _called(name, detail)
+            return _reported(name, detail)
         case _:
             raise RequestError("the event is no schedule, log group event, stack event or request")
 
 
-def goes_on(event: dict[str, Any], began: int, resume: Turn | None) -> dict[str, Any]:
-    """Give the event with which another invocation goes on with a deletion."""
+def continued(event: dict[str, Any], began: int, resume: Turn | None) -> dict[str, Any]:
+    """Give the event that makes another invocation continue a deletion."""
     return {**event, _BEGAN: began, _RESUME: resume}
 
 
 def _progress(event: dict[str, Any]) -> tuple[int | None, Turn | None]:
-    """Read what `goes_on` wrote."""
+    """Read the two fields that `continued` added."""
     resume: list[Any] | None = event.get(_RESUME)
     return event.get(_BEGAN), None if resume is None else (resume[0], resume[1])
 
 
-def changes(records: list[dict[str, Any]]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Read messages of the queue: the log groups by the message's id, and messages of nothing."""
+def changed_groups(
+    records: list[dict[str, Any]],
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Read messages of the queue.
+
+    Returns the names of log groups by message id, and the ids of messages that cannot be read.
+    """
     named: dict[str, tuple[str, ...]] = {}
     unreadable = []
     for record in records:
         try:
-            asked = request(json.loads(record["body"]))
+            change = request(json.loads(record["body"]))
         except (ValueError, RequestError):
-            asked = None
-        match asked:
+            change = None
+        match change:
             case GroupsChanged(names=names):
                 named[record["messageId"]] = names
             case Ignored():
@@ -96,7 +101,7 @@ def changes(records: list[dict[str, Any]]) -> tuple[dict[str, tuple[str, ...]], 
     return named, unreadable
 
 
-def _called(name: str, detail: dict[str, Any]) -> SubscriberRequest:
+def _reported(name: str, detail: dict[str, Any]) -> SubscriberRequest:
     match detail:
         case {"errorCode": str()}:
             return Ignored()

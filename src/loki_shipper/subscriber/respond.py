@@ -1,4 +1,4 @@
-"""From a request to a run, and its report."""
+"""Carries out a request: reads log groups, indexes their tags, links them, ships first lines."""
 
 from collections.abc import Iterable
 from typing import assert_never
@@ -6,24 +6,27 @@ from typing import assert_never
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.subscriber.filters.observe import RecheckPolicy, always, hourly, never
 from loki_shipper.subscriber.first_lines.ship_due import ship_first_lines
-from loki_shipper.subscriber.groups.index_tags import index, index_fresh
+from loki_shipper.subscriber.groups.index_tags import index_fresh_tags, index_tags
 from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.subscriber.request import GroupsChanged, StackChanged, Sweep
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, read_memory, remember
-from loki_shipper.subscriber.run.reconcile import reconcile, selection
-from loki_shipper.subscriber.run.run_state import RunReport, RunState
+from loki_shipper.subscriber.run.reconcile import current_selection, reconcile
+from loki_shipper.subscriber.run.report import RunReport
+from loki_shipper.subscriber.run.run_state import RunState
 from loki_shipper.subscriber.run.unlink import unlink_before_deletion
 from loki_shipper.subscriber.store import ConflictError
 
 
 class DeletedError(Exception):
-    """Raised when log groups are to be linked for a stack that is being deleted."""
+    """Raised for a request to link log groups for a stack that is being deleted."""
 
 
-def respond(asked: Sweep | GroupsChanged | StackChanged, deps: SubscriberDependencies) -> RunReport:
-    """Do what is asked, as far as time allows. Raises AwsError, ConflictError, DeletedError."""
-    match asked:
+def respond(
+    request: Sweep | GroupsChanged | StackChanged, deps: SubscriberDependencies
+) -> RunReport:
+    """Carry out a request as far as time allows. Raises AwsError, ConflictError, DeletedError."""
+    match request:
         case Sweep():
             state = _run(deps, hourly(deps.clock.now()))
         case GroupsChanged(names=names):
@@ -31,59 +34,61 @@ def respond(asked: Sweep | GroupsChanged | StackChanged, deps: SubscriberDepende
         case StackChanged(kind="Delete", resume=resume):
             return unlink_before_deletion(deps, resume)
         case StackChanged():
-            _start_again(asked, deps)
-            # First lines are left to the next sweep: CloudFormation waits for an answer.
+            _start_again(request, deps)
+            # CloudFormation waits for an answer, so the next sweep ships the first lines.
             return _run(deps, never).report()
         case _:
-            assert_never(asked)
+            assert_never(request)
     ship_first_lines(state, deps)
     return state.report()
 
 
-def follow_changes(
+def link_changed_groups(
     names: Iterable[str], deps: SubscriberDependencies
 ) -> tuple[RunReport, frozenset[str]]:
-    """Look at log groups that were made, deleted or tagged anew, many at a time.
+    """Link log groups that were created, deleted or tagged, many at a time.
 
-    They are written into the index, linked, and written into the memory, once for all of them. An
-    index that cannot be written keeps none of them unlinked: it is written again afterwards.
-    Returns the names that are to be looked at again, as time was up or AWS was busy. Raises
-    AwsError, ConflictError.
+    The index and the memory are written once for all of them. If the index cannot be written, the
+    log groups are linked all the same, and the index is written afterwards. Returns also the names
+    to try again, because time was up or AWS was busy. Raises AwsError, ConflictError.
     """
     memory = read_memory(deps)
-    # Where everything is unlinked, the stack is being deleted most likely: its time is short.
-    found = take_inventory(deps.aws, deps.clock.now(), () if memory.stopped else names)
+    # If everything is unlinked, the stack is probably being deleted, and its time is short.
+    now = deps.clock.now()
+    inventory = take_inventory(deps.aws, now, () if memory.stopped else names)
     has_index = deps.settings.bucket is not None
-    is_indexed = has_index and _is_indexed(found, deps)
-    state = reconcile(found, selection(deps.settings, memory), memory, never, deps)
+    is_indexed = has_index and _is_indexed(inventory, deps)
+    selection = current_selection(deps.settings, memory)
+    state = reconcile(inventory, selection, memory, never, deps)
     if has_index and (state.fresh_tags or not is_indexed):
-        index(found, state.fresh_tags, deps.settings, deps.aws)
+        index_tags(inventory, state.fresh_tags, deps.settings, deps.aws)
     ship_first_lines(state, deps)
     return state.report(), state.unfinished
 
 
-def _is_indexed(found: Inventory, deps: SubscriberDependencies) -> bool:
-    """Write tags into the index; tell whether that worked."""
+def _is_indexed(inventory: Inventory, deps: SubscriberDependencies) -> bool:
+    """Write tags into the index; tell whether that succeeded."""
     try:
-        index(found, {}, deps.settings, deps.aws)
+        index_tags(inventory, {}, deps.settings, deps.aws)
     except (AwsError, ConflictError):
         return False
     return True
 
 
 def _start_again(stack: StackChanged, deps: SubscriberDependencies) -> None:
-    """Let a deployment link again what was unlinked by hand; but not for a stack that goes.
+    """Let a deployment link again after `unlink --all`, unless its stack is being deleted.
 
-    The event may be a repeated one that CloudFormation has given up. The stack's status is read
-    after the order to unlink was taken back: a deletion that begins later gives it again.
+    Lambda may repeat an event that CloudFormation has given up. The stack's status is read after
+    the memory has `stopped=False`: a deletion that begins later sets it again. Raises DeletedError,
+    AwsError, ConflictError.
     """
     remember(MemoryUpdate(stopped=False), deps)
     status = deps.stack_status() or ""
-    # While an update is rolled back, what it has created is deleted.
+    # The rollback of an update deletes what the update created.
     over = ("DELETE", "ROLLBACK", *(["UPDATE_ROLLBACK"] if stack.kind == "Create" else []))
     if status.startswith(over):
         remember(MemoryUpdate(stopped=True), deps)
-        raise DeletedError(f"the stack is in {status}: nothing is linked for it any more")
+        raise DeletedError(f"the stack is in {status}: no log group is linked for it any more")
 
 
 def _run(
@@ -91,12 +96,13 @@ def _run(
 ) -> RunState:
     began = deps.clock.now()
     memory = read_memory(deps)
-    found = take_inventory(deps.aws, began, names)
-    origin, has_index = deps.settings.origin, deps.settings.bucket is not None
+    inventory = take_inventory(deps.aws, began, names)
+    has_index = deps.settings.bucket is not None
     if has_index:
-        # Before anything is linked, so that the shipper knows the tags: a first run takes minutes.
-        index(found, {}, deps.settings, deps.aws)
-    state = reconcile(found, selection(deps.settings, memory), memory, recheck, deps)
+        # A first run takes minutes. The shipper must know the tags before it gets lines.
+        index_tags(inventory, {}, deps.settings, deps.aws)
+    selection = current_selection(deps.settings, memory)
+    state = reconcile(inventory, selection, memory, recheck, deps)
     if has_index and state.fresh_tags:
-        index_fresh(state.fresh_tags, origin, deps.aws)
+        index_fresh_tags(state.fresh_tags, deps.settings.origin, deps.aws)
     return state

@@ -1,4 +1,4 @@
-"""From an action to what became of it; one log group's error is one log group's error."""
+"""Carries out an action and gives its outcome; an error concerns one log group only."""
 
 from collections.abc import Callable
 from typing import Literal, assert_never
@@ -11,7 +11,7 @@ from loki_shipper.subscriber.model import Reason
 
 
 class Done(Struct, frozen=True, tag_field="outcome", tag="done"):
-    """AWS did it."""
+    """AWS carried out the action."""
 
     action: PutFilter | DeleteFilter
 
@@ -22,7 +22,7 @@ class Done(Struct, frozen=True, tag_field="outcome", tag="done"):
 
 
 class Skipped(Struct, frozen=True, tag_field="outcome", tag="skipped"):
-    """Nothing was done, for a reason that is nobody's error."""
+    """Nothing was done, and that is no error."""
 
     skip: SkipGroup
 
@@ -33,11 +33,11 @@ class Skipped(Struct, frozen=True, tag_field="outcome", tag="skipped"):
 
 
 type FailedStep = Literal["look", "link", "unlink", "first_lines"]
-"""What a run does for a log group: reads its filters, changes ours, ships its first lines."""
+"""A step of a run: it reads filters, puts or deletes ours, or ships first lines."""
 
 
 class Failed(Struct, frozen=True, tag_field="outcome", tag="failed"):
-    """A step could not be done; `why` is AWS's name for it, with its message for a person."""
+    """A step failed; `why` is AWS's error code, `detail` its message."""
 
     group: str
     why: str
@@ -46,7 +46,7 @@ class Failed(Struct, frozen=True, tag_field="outcome", tag="failed"):
 
     @property
     def is_temporary(self) -> bool:
-        """Tell whether AWS was asked too much of, so that a later run may succeed by itself."""
+        """Tell whether AWS was too busy, so that a later run may succeed."""
         return error_kind(self.why) in {"throttled", "busy"}
 
 
@@ -54,21 +54,21 @@ type ActionOutcome = Done | Skipped | Failed
 
 
 class FilterWriter(Struct, frozen=True):
-    """How filters are put (log group, pattern) and deleted. Both raise AwsError."""
+    """Puts a filter (log group, pattern), and deletes one. Both raise AwsError."""
 
     put: Callable[[str, str], None]
     delete: Callable[[str], None]
 
 
 def apply(action: FilterAction, writer: FilterWriter) -> ActionOutcome:
-    """Do what the plan says.
+    """Carry out a planned action.
 
-    Raises AwsError where no action could be done: credentials expired, or AWS out of reach.
+    Raises AwsError if no action could succeed: the credentials expired, or AWS is unreachable.
     """
     try:
         return _applied(action, writer)
     except AwsError as error:
-        return understood(action, error)
+        return outcome_of_error(action, error)
 
 
 def _applied(action: FilterAction, writer: FilterWriter) -> ActionOutcome:
@@ -87,13 +87,16 @@ def _applied(action: FilterAction, writer: FilterWriter) -> ActionOutcome:
             assert_never(action)
 
 
-def understood(action: FilterAction, error: AwsError) -> ActionOutcome:
-    """Say what an error means for an action. Raises it where no action could be done."""
+def outcome_of_error(action: FilterAction, error: AwsError) -> ActionOutcome:
+    """Give the outcome of an action that raised this error.
+
+    Raises the error if no action could succeed.
+    """
     match error.kind, action:
         case (("expired" | "unreachable"), _):
             raise error
         case "gone", DeleteFilter():
-            # The filter or its log group: either way it is no more.
+            # The filter or its log group is gone, so the filter is deleted either way.
             return Done(action)
         case "gone", _:
             return Skipped(SkipGroup(action.group, Reason.GONE))

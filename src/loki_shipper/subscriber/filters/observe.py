@@ -1,4 +1,4 @@
-"""From log groups to what is known of their filters: remembered, or looked at."""
+"""Gives log groups with their filters: from the memory, or read from AWS."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -7,23 +7,30 @@ from msgspec import Struct
 
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.subscriber.memory import Memory, remembered_state
-from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Seen, Turn, UnreadableFilters
+from loki_shipper.subscriber.model import (
+    Filters,
+    Gone,
+    LogGroup,
+    ObservedGroup,
+    Turn,
+    UnreadableFilters,
+)
 
 _HOUR_MS = 3_600_000
-ROUND = 24
-"""Hours in which every log group is looked at once, whatever the memory says."""
+_ROUND = 24
+"""Hours in which the filters of every log group are read once, whatever the memory holds."""
 
 type RecheckPolicy = Callable[[LogGroup], bool]
-"""Tells whether to look at a log group's filters although they are known."""
+"""Tells whether to read a log group's filters although the memory has them."""
 
 type IsSelected = Callable[[LogGroup], bool]
 """Tells whether the settings select a log group."""
 
 
 class FilterReader(Struct, frozen=True):
-    """How filters are read (`look`, raises AwsError), and when looking must end."""
+    """Reads the filters of a log group (raises AwsError), and gives the seconds left to do so."""
 
-    look: Callable[[str], Filters]
+    read: Callable[[str], Filters]
     remaining: Callable[[], float]
 
 
@@ -33,38 +40,39 @@ def observe(
     recheck: RecheckPolicy,
     reader: FilterReader,
     is_selected: IsSelected,
-) -> Iterator[Seen]:
+) -> Iterator[ObservedGroup]:
     """Give log groups with their filters, until time is up.
 
-    A run that is cut short has done what matters: first come log groups that are selected or known,
-    then new ones that are not selected, and last those that are looked at out of distrust alone.
-    The newest come first each time. Raises AwsError where nothing can be read at all.
+    Log groups that are selected or remembered come first, then new ones that are not selected,
+    and last those whose filters are only rechecked, so a run that is cut short has done what
+    matters. The newest log groups of each kind come first. Raises AwsError if no filters can be
+    read at all.
     """
 
     def turn(group: LogGroup) -> tuple[bool, Turn]:
-        is_last = remembered_state(memory, group) is None and not is_selected(group)
-        return is_last, group.turn
+        comes_later = remembered_state(memory, group) is None and not is_selected(group)
+        return comes_later, group.turn
 
-    doubted = []
+    to_recheck = []
     for group in sorted(groups, key=turn):
         if reader.remaining() <= 0:
             return
-        known = remembered_state(memory, group)
-        if known is None:
-            yield Seen(group, _looked(group.name, reader.look))
+        state = remembered_state(memory, group)
+        if state is None:
+            yield ObservedGroup(group, _read(group.name, reader))
         elif recheck(group):
-            doubted.append(group)
+            to_recheck.append(group)
         else:
-            yield Seen(group, known.filters)
-    for group in doubted:
+            yield ObservedGroup(group, state.filters)
+    for group in to_recheck:
         if reader.remaining() <= 0:
             return
-        yield Seen(group, _looked(group.name, reader.look))
+        yield ObservedGroup(group, _read(group.name, reader))
 
 
-def _looked(name: str, look: Callable[[str], Filters]) -> Filters | Gone | UnreadableFilters:
+def _read(name: str, reader: FilterReader) -> Filters | Gone | UnreadableFilters:
     try:
-        return look(name)
+        return reader.read(name)
     except AwsError as error:
         match error.kind:
             case "gone":
@@ -76,16 +84,16 @@ def _looked(name: str, look: Callable[[str], Filters]) -> Filters | Gone | Unrea
 
 
 def hourly(now: int) -> RecheckPolicy:
-    """Distrust one log group in 24, another one each hour; `now` is in ms since 1970."""
-    turn = now // _HOUR_MS % ROUND
-    return lambda group: zlib.crc32(group.name.encode()) % ROUND == turn
+    """Recheck one log group in 24, other ones each hour; `now` is in ms since 1970."""
+    turn = now // _HOUR_MS % _ROUND
+    return lambda group: zlib.crc32(group.name.encode()) % _ROUND == turn
 
 
 def always(_: LogGroup) -> bool:
-    """Distrust every log group."""
+    """Recheck every log group."""
     return True
 
 
 def never(_: LogGroup) -> bool:
-    """Trust the memory."""
+    """Recheck no log group."""
     return False

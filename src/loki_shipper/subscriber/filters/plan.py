@@ -1,4 +1,4 @@
-"""From log groups with their filters, and rules, to what is to be done."""
+"""Plans one action for each log group, from its filters and the selection."""
 
 from collections.abc import Iterable, Iterator
 from typing import Literal, assert_never
@@ -6,11 +6,18 @@ from typing import Literal, assert_never
 from msgspec import Struct
 
 from loki_shipper.subscriber.groups.select import Covered, NotSelected, Selected, Selection, select
-from loki_shipper.subscriber.model import Filters, Gone, LogGroup, Reason, Seen, UnreadableFilters
+from loki_shipper.subscriber.model import (
+    Filters,
+    Gone,
+    LogGroup,
+    ObservedGroup,
+    Reason,
+    UnreadableFilters,
+)
 
 
 class PutFilter(Struct, frozen=True, tag_field="action", tag="put"):
-    """Put our filter on a log group: a `new` one, or over ours that has `changed`."""
+    """Put our filter on a log group: a `new` one, or one that replaces ours if it has `changed`."""
 
     group: str
     pattern: str
@@ -25,7 +32,7 @@ class DeleteFilter(Struct, frozen=True, tag_field="action", tag="delete"):
 
 
 class SkipGroup(Struct, frozen=True, tag_field="action", tag="skip"):
-    """Leave a log group as it is; `detail` names what stands in the way, if something does."""
+    """Leave a log group as it is; `detail` names the obstacle, if there is one."""
 
     group: str
     reason: Reason
@@ -35,16 +42,16 @@ class SkipGroup(Struct, frozen=True, tag_field="action", tag="skip"):
 type FilterAction = PutFilter | DeleteFilter | SkipGroup
 
 
-def plan(seen: Iterable[Seen], rules: Selection) -> Iterator[FilterAction]:
-    """Say for each log group what is to be done, one action each, in the order they come.
+def plan(groups: Iterable[ObservedGroup], selection: Selection) -> Iterator[FilterAction]:
+    """Give one action for each log group, in the same order.
 
-    Lazy, so that looking, deciding and doing can take turns. Only the filter of our own name is
-    ever put or deleted.
+    Lazy, so that a run can read, plan and act on one log group after another. Actions concern the
+    filter of our own name only.
     """
-    for each in seen:
+    for each in groups:
         match each.filters:
             case Filters() as filters:
-                yield _decide(each.group, filters, rules)
+                yield _decide(each.group, filters, selection)
             case Gone():
                 yield SkipGroup(each.group.name, Reason.GONE)
             case UnreadableFilters(why=why):
@@ -53,10 +60,10 @@ def plan(seen: Iterable[Seen], rules: Selection) -> Iterator[FilterAction]:
                 assert_never(each.filters)
 
 
-def _decide(group: LogGroup, filters: Filters, rules: Selection) -> FilterAction:
-    match select(group, rules):
+def _decide(group: LogGroup, filters: Filters, selection: Selection) -> FilterAction:
+    match select(group, selection):
         case Selected(pattern=pattern):
-            return _link(group, pattern, filters, rules.settings.shipper_arn)
+            return _link(group, pattern, filters, selection.settings.shipper_arn)
         case Covered():
             return _unlink(group, filters, Reason.ACCOUNT_POLICY)
         case NotSelected(reason=reason):

@@ -1,1 +1,1 @@
-"""Reads lines back that no filter delivered, and ships them."""
+"""Reads lines back that CloudWatch Logs did not deliver, and ships them."""

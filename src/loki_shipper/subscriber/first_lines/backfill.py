@@ -1,16 +1,15 @@
-"""A log group's past, read and shipped half an hour after half an hour."""
+"""Ships the past of one log group, half an hour of it at a time."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct, structs
 
-from loki_shipper.subscriber.first_lines.catch_up import Read
-from loki_shipper.subscriber.first_lines.payload import FilteredGroup, payloads
-from loki_shipper.subscriber.first_lines.shipping import ShipLogData
+from loki_shipper.subscriber.first_lines.catch_up import ReadEvents
+from loki_shipper.subscriber.first_lines.payloads import FilteredGroup, ShipLogData, payloads
 
 _STEP_MS = 1_800_000
-"""What is done between two looks at how far it has come: so much is repeated after a stop."""
+"""Length of a step, in ms. After a stop, at most one step is shipped again."""
 
 
 class Span(Struct, frozen=True):
@@ -21,10 +20,10 @@ class Span(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """What is done up to `until`, in ms since 1970, in lines.
+    """The counts of lines up to `until`, in ms since 1970.
 
-    The other counts are among the `lines`, as the shipper reports them. Lines that are `deferred`
-    or `errored` are in the bucket, from where the redriver ships them.
+    The other counts are parts of `lines`, from the shipper's reports. Lines that are `deferred` or
+    `errored` are in the bucket, and the redriver ships them.
     """
 
     until: int
@@ -37,23 +36,23 @@ class Progress(Struct, frozen=True):
 
     @property
     def delivered(self) -> int:
-        """Give the lines that Loki holds."""
+        """Give the number of lines that Loki has."""
         return self.lines - self.dropped - self.rejected - self.deferred - self.errored
 
 
 def backfill(
-    span: Span, origin: FilteredGroup, *, read: Read, ship: ShipLogData
+    span: Span, group: FilteredGroup, *, read: ReadEvents, ship: ShipLogData
 ) -> Iterator[Progress]:
-    """Ship a span of time step by step, and say after each how far it has come.
+    """Ship a span of time step by step, and give the progress after each step.
 
-    A step may be repeated: Loki folds what it has. Raises AwsError; then what is said to be done is
-    done, and nothing of the rest is kept anywhere.
+    A step may be repeated, as Loki folds lines that it has. Raises AwsError: then the steps up to
+    the last progress are done, and the lines after it are kept nowhere but in the log group.
     """
     progress = Progress(span.start)
     while progress.until < span.end:
         end = min(span.end, progress.until + _STEP_MS)
         for page in read(progress.until, end):
-            for data in payloads(page, origin):
+            for data in payloads(page, group):
                 progress = _added(progress, len(data.log_events), ship(data))
         progress = structs.replace(progress, until=end)
         yield progress

@@ -1,1 +1,1 @@
-"""Which log groups there are, and which of them the settings select."""
+"""Lists log groups, and decides which of them are linked."""

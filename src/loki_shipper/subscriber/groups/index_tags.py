@@ -1,4 +1,4 @@
-"""Writes the tags that a run has read into the index from which the shipper takes them."""
+"""Writes the tags that a run has read into the tag index, from which the shipper reads them."""
 
 from collections.abc import Mapping
 
@@ -17,45 +17,49 @@ from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.store import Objects, update
 
 _STALE_MS = 600_000
-"""How far GetResources, from which a sweep has its tags, may be behind, in ms.
+"""Time by which the tags from GetResources, which a sweep reads, may be stale, in ms.
 
-What was read of one log group just before is fresher, and wins. A log group that is deleted in that
-time stays in the index until the next sweep but one, which does no harm.
+Tags that were read of one log group within that time are fresher, and win. A log group that is
+deleted within that time stays in the index for one sweep more, which does no harm.
 """
 
 
-def index(
-    found: Inventory, fresh: Mapping[str, Tagged], settings: SubscriberSettings, objects: Objects
+def index_tags(
+    inventory: Inventory,
+    fresh: Mapping[str, Tagged],
+    settings: SubscriberSettings,
+    objects: Objects,
 ) -> None:
-    """Join tags with those that others wrote: a survey's, and those that were read again.
+    """Merge the tags of an inventory, and tags that were read again, into the index.
 
-    A survey of all log groups may not have all tags of those made in the last ten minutes. One that
-    may be of another tenant is left out, so that its lines wait. Raises AwsError, ConflictError.
+    A complete inventory may lack tags of log groups that were created in the last ten minutes. If
+    such a log group could belong to another tenant, it is left out, so that its lines wait. Raises
+    AwsError, ConflictError.
     """
     origin = settings.origin
-    seen = found.began - _STALE_MS if found.whole else found.began
+    read_at = inventory.began - _STALE_MS if inventory.complete else inventory.began
     groups = {
-        group.name: Tagged(seen, group.tags)
-        for group in found.groups
-        if group.created <= seen or _has_its_tenant(group, settings)
+        group.name: Tagged(read_at, group.tags)
+        for group in inventory.groups
+        if group.created <= read_at or _has_its_tenant(group, settings)
     }
-    _join(TagIndex(groups | dict(fresh), seen if found.whole else 0), origin, objects)
+    _merge(TagIndex(groups | dict(fresh), read_at if inventory.complete else 0), origin, objects)
 
 
-def index_fresh(fresh: Mapping[str, Tagged], origin: Origin, objects: Objects) -> None:
-    """Join tags that were read one by one with those that are there.
+def index_fresh_tags(fresh: Mapping[str, Tagged], origin: Origin, objects: Objects) -> None:
+    """Merge tags that were read one log group at a time into the index.
 
     Raises AwsError, ConflictError.
     """
-    _join(TagIndex(dict(fresh)), origin, objects)
+    _merge(TagIndex(dict(fresh)), origin, objects)
 
 
 def _has_its_tenant(group: LogGroup, settings: SubscriberSettings) -> bool:
-    """Tell whether tags that may not be all give the lines of a log group to nobody else."""
+    """Tell whether the tenant is certain, although some tags may be missing."""
     return settings.tenant_tag is None or bool(group.tags.get(settings.tenant_tag))
 
 
-def _join(ours: TagIndex, origin: Origin, objects: Objects) -> None:
+def _merge(ours: TagIndex, origin: Origin, objects: Objects) -> None:
     def change(body: bytes | None) -> bytes:
         theirs = None if body is None else decode_index(body)
         return encode_index(ours if theirs is None else merge(theirs, ours))

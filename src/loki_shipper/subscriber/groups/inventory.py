@@ -1,4 +1,4 @@
-"""Which log groups there are, and their tags."""
+"""Lists log groups with their tags."""
 
 from collections.abc import Iterable
 
@@ -12,28 +12,29 @@ from loki_shipper.subscriber.model import LogGroup
 class Inventory(Struct, frozen=True):
     """Log groups with their tags, as of `began`, in ms since 1970.
 
-    `whole`: all there are; else some were asked for, of which the `missing` do not exist.
+    `complete`: these are all log groups of the account and Region. Otherwise only some were asked
+    for, and the `missing` ones do not exist.
     """
 
     groups: list[LogGroup]
     began: int
     missing: tuple[str, ...] = ()
-    whole: bool = True
+    complete: bool = True
 
 
 def take_inventory(aws: SubscriberAws, now: int, names: Iterable[str] | None = None) -> Inventory:
-    """List all log groups, or those named; `now` is in ms since 1970. Raises AwsError."""
+    """List all log groups, or those of these names; `now` is in ms since 1970. Raises AwsError."""
     if names is None:
         tags = aws.all_tags()
-        found = [structs.replace(g, tags=tags.get(g.name, {})) for g in aws.log_groups()]
-        return Inventory(found, now)
-    named = {name: _one(name, aws) for name in names}
-    missing = tuple(name for name, group in named.items() if group is None)
-    groups = [group for group in named.values() if group is not None]
-    return Inventory(groups, now, missing, whole=False)
+        listed = [structs.replace(g, tags=tags.get(g.name, {})) for g in aws.log_groups()]
+        return Inventory(listed, now)
+    found = {name: _find(name, aws) for name in names}
+    missing = tuple(name for name, group in found.items() if group is None)
+    groups = [group for group in found.values() if group is not None]
+    return Inventory(groups, now, missing, complete=False)
 
 
-def _one(name: str, aws: SubscriberAws) -> LogGroup | None:
+def _find(name: str, aws: SubscriberAws) -> LogGroup | None:
     group = aws.log_group(name)
     try:
         return None if group is None else structs.replace(group, tags=aws.tags(name))

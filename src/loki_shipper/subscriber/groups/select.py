@@ -1,4 +1,4 @@
-"""From a log group to whether it is to be linked, and with which filter pattern."""
+"""Decides whether a log group is linked, and with which filter pattern."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,10 +15,10 @@ _STANDARD = "STANDARD"
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """Which log groups are linked, to what.
+    """The rules by which log groups are selected.
 
-    `by_hand` says of single log groups whether they are, whatever the settings say; `stopped`: none
-    is. `settings` holds the rest.
+    `by_hand`: log groups that people linked (True) or unlinked, whatever the settings say;
+    `stopped`: people unlinked everything.
     """
 
     settings: SubscriberSettings
@@ -27,19 +27,19 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 class Selected(Struct, frozen=True):
-    """To be linked by a filter of its own, with this filter pattern."""
+    """The log group gets a filter of its own, with this filter pattern."""
 
     pattern: str
 
 
 class Covered(Struct, frozen=True):
-    """To be linked by the account policy, with this filter pattern."""
+    """The account policy links the log group, with this filter pattern."""
 
     pattern: str
 
 
 class NotSelected(Struct, frozen=True):
-    """Not to be linked."""
+    """The log group is not linked."""
 
     reason: Reason
 
@@ -47,71 +47,74 @@ class NotSelected(Struct, frozen=True):
 type SelectionVerdict = Selected | Covered | NotSelected
 
 
-def select(group: LogGroup, rules: Selection) -> SelectionVerdict:
+def select(group: LogGroup, selection: Selection) -> SelectionVerdict:
     """Decide about one log group.
 
-    In this order: those of Loki-Shippers never; nothing at all, where so ordered; by hand, else by
-    exclude, include and tags; by log class; by tenant.
+    The first of these that applies decides: a log group of a Loki-Shipper is never linked; nothing
+    is, if everything was unlinked; the choice by hand, else exclude, include and tags; the log
+    class; the tenant.
     """
-    settings = rules.settings
-    reason = _passed_over(group, rules)
+    settings = selection.settings
+    reason = _reason_against(group, selection)
     if reason is not None:
         return NotSelected(reason)
     pattern = filter_pattern(group, settings)
     return Covered(pattern) if settings.link_mode == "account" else Selected(pattern)
 
 
-def is_selected(group: LogGroup, rules: Selection) -> bool:
-    """Tell whether a log group is to be linked; an order to unlink everything does not count."""
-    return not isinstance(select(group, structs.replace(rules, stopped=False)), NotSelected)
+def is_selected(group: LogGroup, selection: Selection) -> bool:
+    """Tell whether a log group is selected; `stopped` does not count."""
+    return not isinstance(select(group, structs.replace(selection, stopped=False)), NotSelected)
 
 
 def manual_choices(
     groups: Iterable[LogGroup], selection: Selection, *, linked: bool
 ) -> dict[str, bool | None]:
-    """Give what to remember so that these log groups are linked, or not, whatever the settings say.
+    """Give the choices to remember, by log group, when a person links or unlinks these.
 
-    None: the settings say the same, so an earlier choice is forgotten and the settings rule again.
+    None: the settings decide the same, so no choice is remembered and the settings rule again.
     """
-    unordered = structs.replace(selection, by_hand={}, stopped=False)
+    by_settings = structs.replace(selection, by_hand={}, stopped=False)
     return {
-        group.name: linked if isinstance(select(group, unordered), NotSelected) is linked else None
+        group.name: linked
+        if isinstance(select(group, by_settings), NotSelected) is linked
+        else None
         for group in groups
     }
 
 
 def filter_pattern(group: LogGroup, settings: SubscriberSettings) -> str:
-    """Give the filter pattern of a log group: its own, where a tag names one.
+    """Give the filter pattern of a log group: the value of its tag, if a tag may set it.
 
-    The account policy has one for all.
+    The account policy has one pattern for all log groups.
     """
     if settings.filter_pattern_tag is None or settings.link_mode == "account":
         return settings.filter_pattern
     return group.tags.get(settings.filter_pattern_tag, settings.filter_pattern)
 
 
-def _passed_over(group: LogGroup, rules: Selection) -> Reason | None:
-    settings = rules.settings
+def _reason_against(group: LogGroup, selection: Selection) -> Reason | None:
+    settings = selection.settings
     if group.name in settings.own_log_groups or OWN_TAG in group.tags:
         return Reason.OWN
-    if rules.stopped:
+    if selection.stopped:
         return Reason.STOPPED
-    reason = _unchosen(group, rules)
+    reason = _reason_not_chosen(group, selection)
     if reason is None and group.log_class != _STANDARD:
         reason = Reason.LOG_CLASS
-    if reason is None and _is_nobodys(group, settings):
+    if reason is None and _lacks_tenant(group, settings):
         reason = Reason.NO_TENANT
     return reason
 
 
-def _unchosen(group: LogGroup, rules: Selection) -> Reason | None:
-    settings = rules.settings
-    chosen = rules.by_hand.get(group.name)
+def _reason_not_chosen(group: LogGroup, selection: Selection) -> Reason | None:
+    settings = selection.settings
+    chosen = selection.by_hand.get(group.name)
     if chosen is not None:
         return None if chosen else Reason.BY_HAND
     if _matches(group.name, settings.exclude):
         return Reason.EXCLUDED
-    # An account policy knows exceptions only.
+    # An account policy can only exclude.
     if settings.link_mode != "account" and not _matches(group.name, settings.include):
         return Reason.NOT_INCLUDED
     if not all(_holds(condition, group.tags) for condition in settings.tag_conditions):
@@ -119,10 +122,10 @@ def _unchosen(group: LogGroup, rules: Selection) -> Reason | None:
     return None
 
 
-def _is_nobodys(group: LogGroup, settings: SubscriberSettings) -> bool:
-    """Tell whether the shipper would have no tenant for a log group's lines, and reject them.
+def _lacks_tenant(group: LogGroup, settings: SubscriberSettings) -> bool:
+    """Tell whether the shipper would reject a log group's lines because they have no tenant.
 
-    A tenant that Loki would not take is one: the lines wait in the bucket until it is corrected.
+    A tenant that Loki refuses counts as one: the lines wait in the bucket until you correct it.
     """
     tag = settings.tenant_tag
     return tag is not None and settings.loki_tenant is None and tag not in group.tags

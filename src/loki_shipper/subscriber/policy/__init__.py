@@ -1,1 +1,1 @@
-"""The account policy, which links log groups where LinkMode is `account`."""
+"""The account policy, which links log groups where `LinkMode` is `account`."""

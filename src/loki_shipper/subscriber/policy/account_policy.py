@@ -1,4 +1,4 @@
-"""The other mode: one account policy for all log groups but the excluded."""
+"""The account policy: one subscription for all log groups, except those that it excludes."""
 
 import json
 from collections.abc import Iterable
@@ -14,22 +14,22 @@ _MAX_BYTES = 25 * 1024
 
 
 class TooManyExcludedError(Exception):
-    """Raised when the excluded log groups' names are longer together than AWS takes."""
+    """Raised when the names of the excluded log groups are longer than AWS allows."""
 
 
 class Policy(Struct, frozen=True):
-    """An account policy: everything that matches goes there, but for these log groups."""
+    """An account policy: it sends matching lines of all log groups except `excluded`."""
 
     destination: str
     pattern: str
     excluded: frozenset[str]
 
 
-class InForce(Struct, frozen=True):
-    """Our account policy, which was seen to be there.
+class PolicyInForce(Struct, frozen=True):
+    """Our account policy, which this run found or put.
 
-    It was put first at `began` and last at `since`, in ms since 1970; until then it did not cover
-    the `newly` covered log groups.
+    It was put first at `began` and last at `since`, in ms since 1970. It covers the log groups
+    `newly` only from `since` on.
     """
 
     policy: Policy
@@ -38,26 +38,28 @@ class InForce(Struct, frozen=True):
     newly: frozenset[str]
 
     def covers(self, group: LogGroup) -> bool:
-        """Tell whether it delivers a log group's lines."""
+        """Tell whether it delivers the lines of a log group."""
         return group.name not in self.policy.excluded
 
 
-def account_policy(groups: Iterable[LogGroup], rules: Selection) -> Policy:
-    """Give the policy that links all log groups but those that the rules pass over.
+def account_policy(groups: Iterable[LogGroup], selection: Selection) -> Policy:
+    """Give the policy that links all selected log groups.
 
-    `groups` are all there are.
+    `groups` are all log groups of the account and Region.
     """
-    settings = rules.settings
+    settings = selection.settings
     nothing = Policy(settings.shipper_arn, settings.filter_pattern, frozenset())
-    policy = exclude_also(nothing, groups, rules)
+    policy = exclude_also(nothing, groups, selection)
     return structs.replace(policy, excluded=policy.excluded.union(settings.own_log_groups))
 
 
-def exclude_also(before: Policy, groups: Iterable[LogGroup], rules: Selection) -> Policy:
-    """Give a policy that says of these log groups what the rules say, and of others as before."""
-    passed = {group.name: isinstance(select(group, rules), NotSelected) for group in groups}
-    excluded = {name for name, is_passed in passed.items() if is_passed}
-    return structs.replace(before, excluded=(before.excluded - passed.keys()) | excluded)
+def exclude_also(before: Policy, groups: Iterable[LogGroup], selection: Selection) -> Policy:
+    """Give a policy that follows the selection for these log groups, and `before` for others."""
+    is_excluded = {
+        group.name: isinstance(select(group, selection), NotSelected) for group in groups
+    }
+    excluded = {name for name, is_so in is_excluded.items() if is_so}
+    return structs.replace(before, excluded=(before.excluded - is_excluded.keys()) | excluded)
 
 
 def policy_texts(policy: Policy) -> tuple[str, str]:
@@ -73,10 +75,10 @@ def policy_texts(policy: Policy) -> tuple[str, str]:
 
 
 def read_policy(document: str, criteria: str) -> Policy | None:
-    """Read what `policy_texts` wrote; None where it is another's writing."""
+    """Read the texts that `policy_texts` wrote; None if something else wrote them."""
     try:
-        said = json.loads(document)
+        fields = json.loads(document)
         names = json.loads(criteria.removeprefix(_PREFIX))
-        return Policy(said["DestinationArn"], said["FilterPattern"], frozenset(names))
+        return Policy(fields["DestinationArn"], fields["FilterPattern"], frozenset(names))
     except (ValueError, KeyError, TypeError):
         return None

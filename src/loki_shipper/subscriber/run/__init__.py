@@ -1,1 +1,1 @@
-"""One run of the subscriber over log groups."""
+"""One run of the subscriber: it links and unlinks log groups, and remembers and reports it."""

@@ -1,4 +1,4 @@
-"""What a run needs of the world, and what it remembers of runs before it."""
+"""The effects that a run needs, and the memory that it shares with other runs."""
 
 from collections.abc import Callable
 
@@ -21,10 +21,10 @@ from loki_shipper.subscriber.store import update
 
 
 class SubscriberDependencies(Struct, frozen=True):
-    """What a run needs of the world.
+    """The effects and settings of a run.
 
-    `tell` hears of each outcome as it comes. `stack_status` gives the status of the stack that a
-    run is for; None: it cannot be found out.
+    `tell` gets each outcome at once. `stack_status` gives the status of the run's stack; None: it
+    cannot be read.
     """
 
     aws: SubscriberAws
@@ -35,7 +35,7 @@ class SubscriberDependencies(Struct, frozen=True):
 
 
 def read_memory(deps: SubscriberDependencies) -> Memory:
-    """Read what is remembered. Raises AwsError."""
+    """Read the memory; an empty one without a bucket. Raises AwsError."""
     if deps.settings.bucket is None:
         return Memory()
     found = deps.aws.read_object(memory_key(deps.settings.origin))
@@ -43,7 +43,7 @@ def read_memory(deps: SubscriberDependencies) -> Memory:
 
 
 def remember(memory_update: MemoryUpdate, deps: SubscriberDependencies) -> None:
-    """Write what was learned, beside what others learned. Raises AwsError, ConflictError."""
+    """Merge an update into the memory in the bucket. Raises AwsError, ConflictError."""
     if deps.settings.bucket is not None and memory_update != MemoryUpdate():
         update(
             memory_key(deps.settings.origin),

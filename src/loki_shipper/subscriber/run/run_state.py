@@ -1,9 +1,9 @@
-"""What a run has done so far: what to remember of it, and what to report."""
+"""Collects the results of one run: the changes of the memory, and the report."""
 
 from collections import Counter
 from collections.abc import Mapping
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from loki_shipper.shipper.labels.tag_index import Tagged
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
@@ -14,99 +14,65 @@ from loki_shipper.subscriber.memory import (
     GroupState,
     Memory,
     MemoryUpdate,
-    is_expired,
-    is_open,
     remembered_state,
 )
-from loki_shipper.subscriber.model import Filter, Filters, LogGroup, Reason, Seen, Turn
-from loki_shipper.subscriber.policy.account_policy import InForce
-from loki_shipper.subscriber.run.follow import follow
-
-
-class RunReport(Struct, frozen=True, kw_only=True):
-    """What a run did, in log groups; `caught_up` counts lines.
-
-    `skipped` is by reason. `behind` names those whose first lines were more than are shipped at
-    once, `given_up` those whose first lines Loki takes no more, or that were deleted first;
-    `waiting` counts those whose first lines wait for the next run. `left`: there was no time for so
-    many; the next run begins with them. `whole`: it was a sweep. `policy_failure` says why the
-    account policy is not in force, where it should be; `by_policy`: it is in force.
-    `resume`: where a deletion that cannot use the memory goes on.
-    """
-
-    seen: int
-    linked: int
-    put: int
-    deleted: int
-    skipped: dict[str, int]
-    failed: list[Failed]
-    caught_up: int
-    behind: list[str]
-    given_up: list[str]
-    waiting: int
-    left: int
-    whole: bool
-    policy_failure: str | None
-    by_policy: bool = False
-    resume: Turn | None = None
-
-    @property
-    def link_errors(self) -> int:
-        """Count what could not be linked, unlinked or looked at; first lines are another matter."""
-        return sum(each.step != "first_lines" for each in self.failed)
-
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether the run has looked at all log groups, and done all there was to do."""
-        return self.whole and not self.left and not self.link_errors
+from loki_shipper.subscriber.model import Filter, Filters, LogGroup, ObservedGroup, Reason, Turn
+from loki_shipper.subscriber.policy.account_policy import PolicyInForce
+from loki_shipper.subscriber.run.next_state import next_state
+from loki_shipper.subscriber.run.report import RunReport
 
 
 class RunState:
-    """Adds up the outcomes of one run, which found these log groups and began with this memory.
+    """The results of one run so far, from its inventory and the memory that it began with.
 
-    `in_force` is the account policy, where it is to deliver and was seen to be there; `stopped`:
-    the run has ended as everything is to be unlinked; `fresh_tags` are those that were read again.
+    `in_force`: the account policy, if it delivers as the settings say. `stopped`: the run ended
+    because somebody unlinked everything. `fresh_tags`: tags that were read again.
     """
 
     def __init__(
-        self, found: Inventory, memory: Memory, destination: str, fresh_tags: Mapping[str, Tagged]
+        self,
+        inventory: Inventory,
+        memory: Memory,
+        destination: str,
+        fresh_tags: Mapping[str, Tagged],
     ) -> None:
         self.memory = memory
         self.fresh_tags = fresh_tags
-        self.in_force: InForce | None = None
+        self.in_force: PolicyInForce | None = None
         self.account_policy: bool | None = None
         self.stopped = False
-        self._found = found
+        self._inventory = inventory
         self._destination = destination
         self._outcomes: list[ActionOutcome] = []
-        self._left = {group.name for group in found.groups}
-        self._known: dict[str, GroupState] = {}
+        self._left = {group.name for group in inventory.groups}
+        self._states: dict[str, GroupState] = {}
         self._caught_up: dict[str, CaughtUp] = {}
-        self._gone = set(found.missing)
-        if found.whole:
+        self._gone = set(inventory.missing)
+        if inventory.complete:
             self._gone |= memory.groups.keys() - self._left
         self._given_up: set[str] = set()
         self._policy_failure: Failed | None = None
 
-    def add(self, seen: Seen, outcome: ActionOutcome, now: int) -> None:
-        """Count what became of a log group, at `now`, in ms since 1970."""
+    def add(self, observed: ObservedGroup, outcome: ActionOutcome, now: int) -> None:
+        """Add the outcome for a log group, at `now`, in ms since 1970."""
         self.add_other(outcome)
-        self._left.discard(seen.group.name)
-        match outcome, seen.filters:
+        name = observed.group.name
+        self._left.discard(name)
+        match outcome, observed.filters:
             case Failed(), _:
                 pass
             case Skipped(skip=skip), _ if skip.reason is Reason.GONE:
-                self._gone.add(seen.group.name)
+                self._gone.add(name)
             case _, Filters() as filters:
-                after = _after(filters, outcome, self._destination, now)
-                self._known[seen.group.name] = self._judged(seen.group, after, now)
+                after = _filters_after(filters, outcome, self._destination, now)
+                self._states[name] = self._state_after(observed.group, after, now)
 
     def add_other(self, outcome: ActionOutcome) -> None:
-        """Count an outcome that is about no log group."""
+        """Add an outcome that leaves the states of log groups as they are."""
         self._outcomes.append(outcome)
 
-    def add_policy(self, outcome: ActionOutcome, in_force: InForce | None) -> None:
-        """Count what became of the account policy, and whether it is in force."""
+    def add_policy(self, outcome: ActionOutcome, in_force: PolicyInForce | None) -> None:
+        """Add the outcome for the account policy, and the policy if it is in force."""
         self.add_other(outcome)
         self.in_force = in_force
         match outcome:
@@ -116,43 +82,43 @@ class RunState:
                 self._policy_failure = outcome
 
     def add_catch_up(self, name: str, caught_up: CaughtUp) -> None:
-        """Count first lines that were shipped."""
+        """Add the first lines of a log group that were shipped."""
         self._caught_up[name] = caught_up
 
     def add_gone(self, name: str) -> None:
-        """Count a log group that was deleted before its first lines were shipped."""
-        del self._known[name]
+        """Add a log group that was deleted before its first lines were shipped."""
+        del self._states[name]
         self._gone.add(name)
         self._given_up.add(name)
 
     @property
     def due(self) -> dict[str, GroupState]:
-        """Give the log groups whose first lines are still to be shipped."""
+        """Give the log groups that have first lines to ship."""
         return {
-            name: known
-            for name, known in self._known.items()
-            if is_open(known) and name not in self._caught_up
+            name: state
+            for name, state in self._states.items()
+            if state.has_first_lines and name not in self._caught_up
         }
 
     @property
     def first_lines(self) -> Mapping[str, CaughtUp]:
-        """Give what was shipped of first lines, by log group."""
+        """Give the first lines that were shipped, by log group."""
         return self._caught_up
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Tell whether the run is about all log groups."""
-        return self._found.whole
+        return self._inventory.complete
 
     @property
     def next_turn(self) -> Turn | None:
-        """Give the turn of the first log group that there was no time for."""
-        left = [group for group in self._found.groups if group.name in self._left]
+        """Give the turn of the first log group that the run had no time for."""
+        left = [group for group in self._inventory.groups if group.name in self._left]
         return min((group.turn for group in left), default=None)
 
     @property
     def unfinished(self) -> frozenset[str]:
-        """Name log groups for which there was no time, or AWS was too busy."""
+        """Name the log groups that the run had no time for, or AWS was too busy for."""
         busy = {
             each.group
             for each in self._outcomes
@@ -162,73 +128,73 @@ class RunState:
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether each log group was looked at and nothing failed."""
+        """Tell whether the run looked at each log group and nothing failed."""
         return not self._left and not any(isinstance(each, Failed) for each in self._outcomes)
 
     @property
     def newest_filter(self) -> int:
         """Give when our newest filter was put, in ms since 1970; 0: there is none."""
-        filters = (known.filters.ours for known in self._known.values())
+        filters = (state.filters.ours for state in self._states.values())
         return max((ours.since for ours in filters if ours is not None), default=0)
 
     def memory_update(self) -> MemoryUpdate:
-        """Give what differs from the memory that the run began with, first lines apart."""
+        """Give the changes of the memory, except those by first lines."""
         before = self.memory.groups
-        news: dict[str, GroupState | None] = dict.fromkeys(self._gone & before.keys())
-        news |= {name: known for name, known in self._known.items() if before.get(name) != known}
+        groups: dict[str, GroupState | None] = dict.fromkeys(self._gone & before.keys())
+        groups |= {name: state for name, state in self._states.items() if before.get(name) != state}
         since = None if self.in_force is None else self.in_force.began
         return MemoryUpdate(
-            groups=news,
+            groups=groups,
             account_policy=self.account_policy,
             policy_since=None if since == self.memory.policy_since else since,
         )
 
     def first_lines_update(self) -> MemoryUpdate:
-        """Give what shipping first lines has changed."""
-        caught_up = {name: self._known[name].created for name in self._caught_up}
+        """Give the changes of the memory by first lines."""
+        caught_up = {name: self._states[name].created for name in self._caught_up}
         return MemoryUpdate(groups=dict.fromkeys(self._gone & self._given_up), caught_up=caught_up)
 
     def report(self) -> RunReport:
-        """Add it all up."""
+        """Count everything."""
         done = Counter(type(each.action) for each in self._outcomes if isinstance(each, Done))
         skipped = [each.skip.reason for each in self._outcomes if isinstance(each, Skipped)]
         caught_up, failure = self._caught_up, self._policy_failure
         return RunReport(
-            seen=len(self._found.groups),
-            linked=sum(known.filters.ours is not None for known in self._known.values()),
+            seen=len(self._inventory.groups),
+            linked=sum(state.filters.ours is not None for state in self._states.values()),
             put=done[PutFilter],
             deleted=done[DeleteFilter],
             skipped=dict(Counter(map(str, skipped))),
             failed=[each for each in self._outcomes if isinstance(each, Failed)],
             caught_up=sum(each.lines for each in caught_up.values()),
-            behind=[name for name, each in caught_up.items() if not each.whole],
-            given_up=sorted(self._given_up.union(filter(self._was_open, self._gone))),
+            behind=[name for name, each in caught_up.items() if not each.complete],
+            given_up=sorted(self._given_up.union(filter(self._had_first_lines, self._gone))),
             waiting=len(self.due),
             left=len(self._left),
-            whole=self._found.whole,
+            complete=self._inventory.complete,
             policy_failure=None if failure is None else f"{failure.why}: {failure.detail}",
             by_policy=self.in_force is not None,
         )
 
-    def _was_open(self, name: str) -> bool:
-        """Tell whether the memory has a log group whose first lines are still to be shipped."""
-        known = self.memory.groups.get(name)
-        return known is not None and is_open(known)
+    def _had_first_lines(self, name: str) -> bool:
+        """Tell whether the log group had first lines to ship when the run began."""
+        state = self.memory.groups.get(name)
+        return state is not None and state.has_first_lines
 
-    def _judged(self, group: LogGroup, filters: Filters, now: int) -> GroupState:
+    def _state_after(self, group: LogGroup, filters: Filters, now: int) -> GroupState:
         before = remembered_state(self.memory, group)
-        if before is None and self._was_open(group.name):
-            # Another log group has taken the name, and the lines of the former are gone.
+        if before is None and self._had_first_lines(group.name):
+            # A new log group has the name, so the first lines of the old one are gone.
             self._given_up.add(group.name)
-        after = follow(before, group, filters, self.in_force)
-        if before is not None and is_open(after) and is_expired(after, now):
+        after = next_state(before, group, filters, self.in_force)
+        if before is not None and after.has_first_lines and after.is_expired(now):
             self._given_up.add(group.name)
             return structs.replace(after, caught_up=True)
         return after
 
 
-def _after(filters: Filters, outcome: ActionOutcome, destination: str, now: int) -> Filters:
-    """Give a log group's filters as the outcome has left them."""
+def _filters_after(filters: Filters, outcome: ActionOutcome, destination: str, now: int) -> Filters:
+    """Give a log group's filters after an outcome."""
     match outcome:
         case Done(action=PutFilter(pattern=pattern)):
             since = now if filters.ours is None else filters.ours.since

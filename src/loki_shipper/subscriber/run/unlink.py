@@ -1,4 +1,4 @@
-"""Unlinks everything, for good or until told otherwise."""
+"""Unlinks all log groups: for `unlink --all`, and before a stack is deleted."""
 
 from msgspec.structs import replace
 
@@ -9,9 +9,9 @@ from loki_shipper.subscriber.groups.select import Selection, is_selected
 from loki_shipper.subscriber.memory import Memory, MemoryUpdate, merge_memory, remembered_state
 from loki_shipper.subscriber.model import LogGroup, Turn
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, read_memory, remember
-from loki_shipper.subscriber.run.reconcile import reconcile, selection
-from loki_shipper.subscriber.run.run_state import RunReport
-from loki_shipper.subscriber.run.stop_order import HEEDED_MS
+from loki_shipper.subscriber.run.reconcile import current_selection, reconcile
+from loki_shipper.subscriber.run.report import RunReport
+from loki_shipper.subscriber.run.stop_order import NOTICED_MS
 from loki_shipper.subscriber.store import ConflictError
 
 _STOP = MemoryUpdate(stopped=True)
@@ -20,21 +20,21 @@ _STOP = MemoryUpdate(stopped=True)
 def unlink(deps: SubscriberDependencies) -> RunReport:
     """Delete every filter of ours, and keep other runs from putting one.
 
-    Runs that link at the same time find the order within seconds, so the look at filters waits for
-    them. First come log groups that are linked, or may be as the settings select them; then, in
-    the time that is left, all others, of which the report's `left` does not speak. Raises AwsError,
-    ConflictError.
+    Runs that link at the same time notice the order within seconds, so this run waits before it
+    reads filters. It begins with log groups that are linked, or that the settings select; then it
+    goes through all others while there is time. The report's `left` does not count those. Raises
+    AwsError, ConflictError.
     """
     remember(_STOP, deps)
-    _wait_until_heeded(deps)
+    _wait_until_noticed(deps)
     return _unlink(deps, read_memory(deps))
 
 
 def unlink_before_deletion(deps: SubscriberDependencies, resume: Turn | None = None) -> RunReport:
-    """Delete every filter of ours, as the stack is about to be deleted.
+    """Delete every filter of ours before the stack is deleted.
 
-    Unlike `unlink` it goes on without the memory where the bucket, or its key, cannot be used.
-    Then the report's `resume` says where the next run is to go on. Raises AwsError, ConflictError.
+    Unlike `unlink`, it continues without the memory if the bucket, or its key, is not available.
+    Then the report's `resume` says where the next run continues. Raises AwsError, ConflictError.
     """
     memory, without = Memory(), replace(deps, settings=replace(deps.settings, bucket=None))
     try:
@@ -42,51 +42,52 @@ def unlink_before_deletion(deps: SubscriberDependencies, resume: Turn | None = N
         remember(_STOP, deps)
     except (AwsError, ConflictError):
         return _unlink(without, memory, resume)
-    _wait_until_heeded(deps)
-    # What a run beside this one has put until it found the order.
+    _wait_until_noticed(deps)
+    # Other runs may have put filters until they noticed the order.
     return _unlink(deps, read_memory(deps))
 
 
-def _wait_until_heeded(deps: SubscriberDependencies) -> None:
+def _wait_until_noticed(deps: SubscriberDependencies) -> None:
     if deps.settings.bucket is not None:
-        deps.clock.sleep(HEEDED_MS / 1000)
+        deps.clock.sleep(NOTICED_MS / 1000)
 
 
 def _unlink(deps: SubscriberDependencies, memory: Memory, resume: Turn | None = None) -> RunReport:
-    ordered = merge_memory(memory, _STOP)
-    ruled = selection(deps.settings, ordered)
-    # Without tags: they decide nothing here, and cannot stand in the way.
-    found = Inventory([*deps.aws.log_groups()], deps.clock.now())
+    stopped = merge_memory(memory, _STOP)
+    selection = current_selection(deps.settings, stopped)
+    # Without tags: they decide nothing here, and an error of GetResources would stop the run.
+    inventory = Inventory([*deps.aws.log_groups()], deps.clock.now())
     first = [
         group
-        for group in found.groups
-        if _may_be_linked(group, ordered, ruled) and (resume is None or group.turn >= resume)
+        for group in inventory.groups
+        if _may_be_linked(group, stopped, selection) and (resume is None or group.turn >= resume)
     ]
-    known = reconcile(replace(found, groups=first, whole=False), ruled, ordered, never, deps)
-    is_remembered = deps.settings.bucket is not None
-    # A run beside this one may have changed the memory meanwhile.
+    some = replace(inventory, groups=first, complete=False)
+    linked = reconcile(some, selection, stopped, never, deps)
+    has_memory = deps.settings.bucket is not None
+    # Another run may have changed the memory meanwhile.
     after = (
         merge_memory(read_memory(deps), _STOP)
-        if is_remembered
-        else merge_memory(ordered, known.memory_update())
+        if has_memory
+        else merge_memory(stopped, linked.memory_update())
     )
-    others = reconcile(found, ruled, after, always, deps).report()
-    report = known.report()
+    others = reconcile(inventory, selection, after, always, deps).report()
+    report = linked.report()
     return replace(
         report,
         seen=others.seen,
-        whole=True,
-        resume=None if is_remembered else known.next_turn,
+        complete=True,
+        resume=None if has_memory else linked.next_turn,
         linked=others.linked,
         deleted=report.deleted + others.deleted,
         failed=[*report.failed, *others.failed] if others.left else others.failed,
     )
 
 
-def _may_be_linked(group: LogGroup, memory: Memory, ruled: Selection) -> bool:
-    """Tell whether our filter is on a log group as far as is known, or would be by its name."""
-    known = remembered_state(memory, group)
-    if known is not None:
-        return known.filters.ours is not None
-    settings = replace(ruled.settings, link_mode="groups", tag_conditions=(), tenant_tag=None)
-    return is_selected(group, replace(ruled, settings=settings))
+def _may_be_linked(group: LogGroup, memory: Memory, selection: Selection) -> bool:
+    """Tell whether the memory has our filter on a log group, or its name would be selected."""
+    state = remembered_state(memory, group)
+    if state is not None:
+        return state.filters.ours is not None
+    settings = replace(selection.settings, link_mode="groups", tag_conditions=(), tenant_tag=None)
+    return is_selected(group, replace(selection, settings=settings))

@@ -1,1 +1,1 @@
-"""The subscriber as the stack's custom resource."""
+"""The stack's custom resource: whether its request failed, and the answer to CloudFormation."""

@@ -1,6 +1,6 @@
-"""What CloudFormation hears of the stack's custom resource.
+"""Answers CloudFormation about the stack's custom resource.
 
-Only the standard library is imported here, so that an answer can be sent when nothing else works.
+It imports only the standard library, so that it can answer even if no other package loads.
 """
 
 import json
@@ -9,25 +9,22 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 LINKS = "loki-shipper-links"
-"""Id of the custom resource. Always the same: CloudFormation deletes the old one after a change."""
+"""Id of the custom resource. It never changes, as CloudFormation would delete the old one."""
 
 NOTHING_LINKED = "loki-shipper-links-none"
-"""Id of a custom resource whose Create failed before it could put a filter."""
+"""Id of the custom resource if its Create failed before it put any filter."""
 
 _LONGEST_REASON = 1000
 _SECONDS = 10
 
-type SendAnswer = Callable[[str, bytes], None]
-"""Puts a body to a URL."""
-
-type StackStatus = Callable[[str], str | None]
-"""Gives the status of a stack, by its ARN; None where it cannot be found out."""
+type ReadStackStatus = Callable[[str], str | None]
+"""Gives the status of a stack by its ARN; None if it cannot be read."""
 
 
-class Followed(NamedTuple):
-    """What a run has done for CloudFormation; `failure` says why it has failed, if it has.
+class StackResult(NamedTuple):
+    """The result of a run for CloudFormation; `failure` is None if the run succeeded.
 
-    `is_done` is False where another invocation goes on and answers.
+    `is_done` is False if another invocation continues and answers.
     """
 
     failure: str | None
@@ -35,11 +32,11 @@ class Followed(NamedTuple):
     is_done: bool = True
 
 
-def may_fail(event: dict[str, Any], stack_status: StackStatus) -> bool:
-    """Tell whether CloudFormation can cope with a failure.
+def may_fail(event: dict[str, Any], stack_status: ReadStackStatus) -> bool:
+    """Tell whether CloudFormation may get FAILED as the answer.
 
-    It cannot while it rolls an update back: the stack would be stuck. Where its status cannot be
-    found out, an Update is taken for a part of a rollback.
+    A failure during the rollback of an update would leave the stack in UPDATE_ROLLBACK_FAILED. If
+    the status cannot be read, an Update counts as part of a rollback.
     """
     if event.get("RequestType") != "Update":
         return True
@@ -48,7 +45,7 @@ def may_fail(event: dict[str, Any], stack_status: StackStatus) -> bool:
 
 
 def body(event: dict[str, Any], failure: str | None, physical_id: str = LINKS) -> bytes:
-    """Write the answer to an event; an id that CloudFormation knows stays as it is."""
+    """Give the body of the answer to an event; an id that CloudFormation has is kept."""
     answer = {
         **{key: event.get(key) for key in ("StackId", "RequestId", "LogicalResourceId")},
         "PhysicalResourceId": event.get("PhysicalResourceId", physical_id),
@@ -59,22 +56,22 @@ def body(event: dict[str, Any], failure: str | None, physical_id: str = LINKS) -
 
 
 def send(url: str, content: bytes) -> None:
-    """Put an answer where CloudFormation waits for it. Raises OSError."""
+    """Put an answer to the URL that CloudFormation gave. Raises OSError."""
     # CloudFormation signs the URL for an empty content type.
-    asked = urllib.request.Request(  # noqa: S310 - the URL is CloudFormation's own
+    request = urllib.request.Request(  # noqa: S310 - the URL is CloudFormation's own
         url, data=content, method="PUT", headers={"Content-Type": ""}
     )
-    with urllib.request.urlopen(asked, timeout=_SECONDS):  # noqa: S310 - likewise
+    with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310 - likewise
         pass
 
 
 def stack_status(stack_id: str) -> str | None:
-    """Ask CloudFormation for a stack's status; None where it does not say."""
+    """Give a stack's status from CloudFormation; None if it cannot be read."""
     try:
         import boto3
 
         cloudformation = boto3.client("cloudformation")
         [stack] = cloudformation.describe_stacks(StackName=stack_id)["Stacks"]
-    except Exception:  # noqa: BLE001 - boto3 itself may be what cannot be loaded
+    except Exception:  # noqa: BLE001 - even boto3 may fail to load
         return None
     return str(stack["StackStatus"])

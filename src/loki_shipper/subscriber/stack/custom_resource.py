@@ -1,43 +1,44 @@
-"""From what a run did for the stack to whether CloudFormation's request has failed, or goes on."""
+"""Decides from a run's report whether CloudFormation's request failed, or continues."""
 
 from typing import Any, assert_never
 
 from msgspec.structs import replace
 
-from loki_shipper.subscriber.request import StackChanged, goes_on
-from loki_shipper.subscriber.run.run_state import RunReport
+from loki_shipper.subscriber.request import StackChanged, continued
+from loki_shipper.subscriber.run.report import RunReport
 
 _WAITS_MS = 3_500_000
-"""How long CloudFormation waits for an answer: an hour, from which the way here and back goes."""
+"""Time that CloudFormation waits for an answer: an hour, less the time for the requests, in ms."""
 
 _LEAST_SECONDS = 150.0
-"""What is worth another invocation, which keeps a minute back to answer."""
+"""Shortest time that is worth another invocation, which reserves a minute to answer."""
 
 
-def begun(stack: StackChanged, now: int) -> StackChanged:
-    """Note when CloudFormation began to wait, in ms since 1970, unless an earlier run has."""
+def with_start(stack: StackChanged, now: int) -> StackChanged:
+    """Set when CloudFormation began to wait, in ms since 1970, unless an earlier run did."""
     return stack if stack.began is not None else replace(stack, began=now)
 
 
 def seconds_left(stack: StackChanged, now: int) -> float:
-    """Give how long CloudFormation still waits for an answer to a request that has begun."""
+    """Give the seconds that CloudFormation still waits for an answer."""
     assert stack.began is not None
     return (stack.began + _WAITS_MS - now) / 1000
 
 
 def next_request(stack: StackChanged, report: RunReport, now: int) -> dict[str, Any] | None:
-    """Give the request with which another invocation goes on; None where there is no need or time.
+    """Give the event that makes another invocation continue; None if there is no need or time.
 
-    Only a deletion goes on: after the others the sweeps do. `now` is in ms since 1970.
+    Only a deletion continues: after a Create or Update the sweeps do the rest. `now` is in ms since
+    1970.
     """
     if stack.kind != "Delete" or not report.left or seconds_left(stack, now) < _LEAST_SECONDS:
         return None
     assert stack.began is not None
-    return goes_on(stack.event, stack.began, report.resume)
+    return continued(stack.event, stack.began, report.resume)
 
 
 def failure(stack: StackChanged, report: RunReport) -> str | None:
-    """Say why CloudFormation's request has failed; None where it has not."""
+    """Give the reason why CloudFormation's request failed; None if it succeeded."""
     match stack.kind:
         case "Create" | "Update":
             return _not_linked(report)
@@ -48,10 +49,10 @@ def failure(stack: StackChanged, report: RunReport) -> str | None:
 
 
 def _not_linked(report: RunReport) -> str | None:
-    """Say why no log group is linked.
+    """Give the reason why no log group is linked.
 
-    A single one that could not be linked stops no deployment, nor does a log group without a place
-    for a filter, or a call that AWS was too busy for.
+    A deployment goes on if only some log groups failed, if a log group has no place for a filter,
+    or if AWS was too busy.
     """
     if report.policy_failure is not None:
         return (
@@ -71,10 +72,7 @@ def _not_linked(report: RunReport) -> str | None:
 
 
 def _not_unlinked(report: RunReport) -> str | None:
-    """Say which filters are left: CloudWatch Logs skips lines for what it cannot deliver.
-
-    The next try goes on from here.
-    """
+    """Give the reason why filters of ours are left. The next deletion continues from here."""
     if report.failed:
         first = report.failed[0]
         return (
