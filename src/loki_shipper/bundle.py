@@ -1,4 +1,4 @@
-"""Files of the project that commands read: a clone's own, or the copies that the wheel has."""
+"""Finds the project's files that commands read: in the clone, or copied into the wheel."""
 
 from pathlib import Path
 from typing import Final
@@ -8,15 +8,15 @@ _COPIES: Final = _PACKAGE / "bundled"
 
 
 def bundled(name: str) -> Path:
-    """Return the path of a file or folder, named as in a clone: `events/lambda.json`.
+    """Return the path of a file or folder, with its name in a clone: `events/lambda.json`.
 
-    A wheel has those that pyproject.toml lists under `force-include`.
+    `force-include` in pyproject.toml lists the copies in a wheel.
     """
     return (_PACKAGE.parents[1] if in_clone() else _COPIES) / name
 
 
 def in_clone() -> bool:
-    """Tell whether this code runs in a clone, not from an installed wheel."""
+    """Tell whether this code runs in a clone, and not from a wheel."""
     return not _COPIES.is_dir()
 
 

@@ -1,4 +1,4 @@
-"""The functions of a deployment, as AWS Lambda has them."""
+"""Reads the functions of a deployment from Lambda."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, override
@@ -16,18 +16,18 @@ _HANDLERS: dict[str, FunctionKind] = {
     "loki_shipper.subscriber.handler.handle": "subscriber",
 }
 _VARIABLES: dict[str, FunctionKind] = {"SHIPPER_ARN": "subscriber", "LOKI_URL": "shipper"}
-"""Settings that tell the kind of a function whose handler something else wraps."""
+"""Variables that show the kind of a function with a wrapped handler."""
 
 
 class NotDeployedError(Exception):
-    """Raised when there is no such stack or function; the message may be shown."""
+    """Raised when a stack or function does not exist."""
 
 
 class DeployedFunction(Struct, frozen=True):
-    """A function of Loki-Shipper, as it is deployed.
+    """A deployed function of Loki-Shipper.
 
-    `arn` has an alias where the function was named by it. `environ` may hold secrets. `trouble`
-    says why Lambda does not run it, and is empty where Lambda does.
+    `arn` has an alias if the caller named the function with one. `environ` may have secrets.
+    `trouble` is the reason why Lambda does not run the function, else empty.
     """
 
     kind: FunctionKind
@@ -47,18 +47,18 @@ class DeployedFunction(Struct, frozen=True):
 
     @property
     def origin(self) -> Origin:
-        """Where it runs."""
+        """Its partition, Region and account."""
         origin = function_origin(self.arn)
         assert origin is not None
         return origin
 
     @override
     def __repr__(self) -> str:
-        return f"Function({self.kind!r}, {self.arn!r})"
+        return f"DeployedFunction({self.kind!r}, {self.arn!r})"
 
 
 def functions_of_stack(stack: str, cloudformation: Any, functions: Any) -> list[DeployedFunction]:
-    """List Loki-Shipper's functions of a stack, with boto3's clients of the two services.
+    """List Loki-Shipper's functions of a stack; the clients are boto3's.
 
     Raises NotDeployedError, and what the clients raise.
     """
@@ -69,7 +69,7 @@ def functions_of_stack(stack: str, cloudformation: Any, functions: Any) -> list[
             for page in pages
             for resource in page["StackResourceSummaries"]
             if resource["ResourceType"] == "AWS::Lambda::Function"
-            # A stack whose deletion has failed lists also what is gone.
+            # After a failed deletion, the stack still lists deleted resources.
             and resource["ResourceStatus"] != "DELETE_COMPLETE"
         ]
     except ClientError as error:
@@ -84,7 +84,7 @@ def functions_of_stack(stack: str, cloudformation: Any, functions: Any) -> list[
 
 
 def function_named(name: str, functions: Any) -> DeployedFunction:
-    """Find a function of Loki-Shipper by its name or ARN, with boto3's client of Lambda.
+    """Find a function of Loki-Shipper by its name or ARN; `functions` is boto3's client of Lambda.
 
     Raises NotDeployedError, and what the client raises.
     """
@@ -95,7 +95,7 @@ def function_named(name: str, functions: Any) -> DeployedFunction:
 
 
 def _function(name: str, functions: Any) -> DeployedFunction | None:
-    """Read a function's configuration; None where it is not one of Loki-Shipper."""
+    """Read a function's configuration; None if it is not a function of Loki-Shipper."""
     try:
         found = functions.get_function_configuration(FunctionName=name)
     except ClientError as error:
@@ -109,7 +109,7 @@ def _function(name: str, functions: Any) -> DeployedFunction | None:
     arn, log_group = found["FunctionArn"], f"/aws/lambda/{found['FunctionName']}"
     return DeployedFunction(
         kind=kind,
-        # Filters that send to an alias keep sending to it.
+        # Filters that send to an alias must keep sending to it.
         arn=name if name.startswith(f"{arn}:") else arn,
         role=found["Role"],
         log_group=found.get("LoggingConfig", {}).get("LogGroup") or log_group,

@@ -1,4 +1,4 @@
-"""The template as data, and the one whose code lies in a bucket."""
+"""Reads the template, and points it to the code in a bucket."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import yaml
 from loki_shipper.bundle import bundled
 
 LAYERS: Final = {"arm64": "DependenciesLayerArm64", "x86_64": "DependenciesLayerX8664"}
-"""The layer of each processor: CloudFormation makes the one that Architecture asks for."""
+"""The layer of each architecture: CloudFormation makes that of the parameter Architecture."""
 
 FUNCTION_TYPE: Final = "AWS::Serverless::Function"
 LAYER_TYPE: Final = "AWS::Serverless::LayerVersion"
@@ -18,7 +18,7 @@ type Template = dict[str, Any]
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms in their long one: `!Ref X` is `{"Ref": "X"}`."""
+    """Reads CloudFormation's short forms as long forms: `!Ref X` becomes `{"Ref": "X"}`."""
 
 
 def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -40,28 +40,28 @@ _Loader.add_multi_constructor("!", _long_form)
 
 
 def read_template(path: Path | None = None) -> Template:
-    """Read the template that this version deploys, or another. Raises OSError."""
+    """Read this version's template, or another file. Raises OSError."""
     text = (path or bundled("template.yaml")).read_text("utf-8")
     template: Template = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     return template
 
 
 def with_code(template: Template, function: str, layers: Mapping[str, str]) -> Template:
-    """Name where code lies: the functions' zip, and each processor's layer, as `s3://…` or a path.
+    """Return the template with the code's `s3://…` URI or path: the functions' zip, and the layers.
 
-    The result is not to be built any more.
+    The result needs no `sam build`.
     """
     resources = dict(template["Resources"])
     for name in _of_type(template, FUNCTION_TYPE):
-        resources[name] = _pointed(resources[name], CodeUri=function)
+        resources[name] = _with_location(resources[name], CodeUri=function)
     for architecture, name in LAYERS.items():
-        resources[name] = _pointed(resources[name], ContentUri=layers[architecture])
+        resources[name] = _with_location(resources[name], ContentUri=layers[architecture])
     return {**template, "Resources": resources}
 
 
-def _pointed(resource: Mapping[str, Any], **place: str) -> dict[str, Any]:
+def _with_location(resource: Mapping[str, Any], **location: str) -> dict[str, Any]:
     built = {name: value for name, value in resource.items() if name != "Metadata"}
-    return {**built, "Properties": resource["Properties"] | place}
+    return {**built, "Properties": resource["Properties"] | location}
 
 
 def _of_type(template: Template, kind: str) -> Iterator[str]:

@@ -113,8 +113,8 @@ def test_the_estimate_of_deploy_has_the_same_metrics_and_prices(metrics: int) ->
     assert metrics == cost.METRICS
     assert PRICES["CloudWatch: a metric"] == cost._METRIC
     assert PRICES["Secrets Manager: a secret"] == cost._SECRET
-    assert PRICES["Lambda: a request"] == pytest.approx(cost._REQUEST)
-    assert cost._GB_SECOND["arm64"] == PRICES["Lambda: a GB-second, arm64"]
+    assert PRICES["Lambda: a request"] == pytest.approx(cost.REQUEST)
+    assert cost.GB_SECOND["arm64"] == PRICES["Lambda: a GB-second, arm64"]
     assert PRICES["CloudWatch: a dashboard"] == cost._DASHBOARD
     assert PRICES["data transfer out: a GB"] == cost._TRANSFER_GB
     assert f"{cost._COMPRESSED:.0%}".replace("%", " %") in TEXT

@@ -33,7 +33,7 @@ def shown(
     plan: DeploymentPlan, session: CommandSession, account: str, clock: Clock, *, stores: bool
 ) -> Iterator[Table | Text]:
     """Say what the deployment is going to do."""
-    name, region = plan.stack.name, plan.place.region
+    name, region = plan.stack.name, plan.bucket.region
     verb = "Creates" if plan.is_first else "Updates"
     yield Text(f"{verb} the stack {name} in {region}, account {account}", style="bold")
     if plan.stack.phase in {"broken", "stuck"}:
@@ -44,7 +44,7 @@ def shown(
         ]
         yield row("makes", ", ".join(parts))
     if plan.makes_bucket:
-        yield row("makes", f"the bucket {plan.place.bucket}, for code")
+        yield row("makes", f"the bucket {plan.bucket.name}, for code")
     if stores:
         yield row("stores", f"the credentials in Secrets Manager, as {secret_name(name)}")
     shown = plan.values if plan.is_first else {}
@@ -68,7 +68,7 @@ def _effects(
 ) -> Iterator[Table]:
     """Say which log groups will be linked, and about what that costs a month."""
     try:
-        chosen = stack_settings(plan.values, plan.stack.name, plan.place.region, account)
+        chosen = stack_settings(plan.values, plan.stack.name, plan.bucket.region, account)
         seen = preview(session, chosen, clock)
     except SettingsError as error:
         raise InputError(f"correct the parameters: {error}") from None

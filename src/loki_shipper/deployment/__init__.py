@@ -1,1 +1,1 @@
-"""Deploys Loki-Shipper as a CloudFormation stack, out of the installed package alone."""
+"""Deploys Loki-Shipper as a CloudFormation stack, from the installed package alone."""

@@ -1,8 +1,8 @@
-"""The zips that Lambda runs: the functions' code from this package, the layer from wheels.
+"""Makes the zips that Lambda runs: the functions' code from this package, the layer from wheels.
 
-The same inputs give a zip of the same name, so what is uploaded already need not be made again. The
-same inputs and the same Python 3.13.x give the same bytes: names are sorted, times and modes fixed,
-bytecode names no place of this machine.
+The same inputs give a zip of the same name, so an uploaded zip is not made again. With the same
+Python 3.13.x they give the same bytes: names are sorted, times and modes are fixed, and bytecode
+has no path of this machine.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from msgspec import Struct
 from loki_shipper.bundle import bundled
 
 RUNTIME: Final = "3.13"
-"""The Python that Lambda runs the functions with."""
+"""The Python version of the functions."""
 
 LEFT_OUT: Final = ("bundle.py", "bundled", "cli", "deployment", "doctor", "local")
 """Parts of the package that no function imports."""
@@ -37,20 +37,20 @@ type Compiler = tuple[str, ...]
 
 
 class ArtifactError(Exception):
-    """Raised when a zip cannot be made; the message says why and what to do."""
+    """Raised when a zip cannot be made; the message gives the reason and advice."""
 
 
 class Artifact(Struct, frozen=True):
-    """A zip: its name has the digest of all that goes into it, `fill` writes its files."""
+    """A zip: its name has a digest of its inputs, and `fill` writes its files into a folder."""
 
     name: str
     fill: Callable[[Path], None]
 
 
 def find_compiler(environ: Mapping[str, str]) -> Compiler | None:
-    """Find a Python of Lambda's version: this one, one on PATH, or one that uv has or installs.
+    """Find a Python of Lambda's version: this one, one on PATH, or one from uv; else None.
 
-    Only it can compile for Lambda. None where there is none.
+    Only this version can compile for Lambda.
     """
     path = environ.get("PATH")
     candidates: list[Compiler] = [(sys.executable,)]
@@ -58,18 +58,18 @@ def find_compiler(environ: Mapping[str, str]) -> Compiler | None:
         candidates.append((python,))
     if uv := shutil.which("uv", path=path):
         candidates.append((uv, "run", "--quiet", "--no-project", "--python", RUNTIME, "python"))
-    return next((each for each in candidates if _is_of_lambdas_version(each, environ)), None)
+    return next((each for each in candidates if _has_lambdas_version(each, environ)), None)
 
 
-def _is_of_lambdas_version(command: Compiler, environ: Mapping[str, str]) -> bool:
-    # A version manager's command may be on PATH and refuse to run.
+def _has_lambdas_version(command: Compiler, environ: Mapping[str, str]) -> bool:
+    # The command of a version manager may be on PATH and fail.
     script = "import sys; print('%d.%d' % sys.version_info[:2])"
-    said = _run([*command, "-c", script], environ)
-    return said.returncode == 0 and said.stdout.strip() == RUNTIME
+    done = _run([*command, "-c", script], environ)
+    return done.returncode == 0 and done.stdout.strip() == RUNTIME
 
 
 def function_artifact(compiler: Compiler | None, environ: Mapping[str, str]) -> Artifact:
-    """Give the functions' code, which is the same for all of them and for any processor."""
+    """Return the functions' code: one zip for all functions and architectures."""
     files = {path.relative_to(_PACKAGE).as_posix(): path for path in _code()}
 
     def fill(folder: Path) -> None:
@@ -93,9 +93,9 @@ def _code() -> Iterator[Path]:
 def layer_artifact(
     architecture: str, compiler: Compiler | None, environ: Mapping[str, str]
 ) -> Artifact:
-    """Give the layer of a processor: the wheels that the functions import, checked by their hashes.
+    """Return the layer of an architecture: the functions' wheels, checked by their hashes.
 
-    Filling needs the network, or pip's cache, and raises ArtifactError without.
+    `fill` needs the network or pip's cache, and raises ArtifactError without them.
     """
     dependencies = bundled("layers/dependencies")
     requirements = dependencies / "requirements.txt"
@@ -117,31 +117,31 @@ def _install(
     command += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", RUNTIME]
     command += [f"--abi={abi}" for abi in (f"cp{RUNTIME.replace('.', '')}", "abi3", "none")]
     command += [f"--platform={platform}" for platform in platforms]
-    said = _run([*command, "--requirement", requirements, "--target", target], environ)
-    if said.returncode:
-        lines = said.stderr.strip().splitlines()[-_LAST_LINES:]
+    done = _run([*command, "--requirement", requirements, "--target", target], environ)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()[-_LAST_LINES:]
         advice = "check your connection and pip's configuration, and repeat the command"
         raise ArtifactError("\n".join(["pip cannot download the layer's wheels:", *lines, advice]))
     shutil.rmtree(target / "bin", ignore_errors=True)
 
 
 def _compile(
-    folder: Path, place: str, compiler: Compiler | None, environ: Mapping[str, str]
+    folder: Path, target: str, compiler: Compiler | None, environ: Mapping[str, str]
 ) -> None:
-    """Add bytecode as of `place`, where Lambda unpacks the folder and cannot write.
+    """Add bytecode for `target`, where Lambda unpacks the folder and cannot write.
 
-    A zip's times would make ordinary bytecode look stale.
+    The bytecode is not checked against the times of files: those of a zip would make it stale.
     """
     if compiler is None:
         return
     command = [*compiler, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-    said = _run([*command, "-s", folder, "-p", place, folder], environ)
-    if said.returncode:
-        raise ArtifactError(f"Python {RUNTIME} cannot compile the code: {said.stdout[-500:]}")
+    done = _run([*command, "-s", folder, "-p", target, folder], environ)
+    if done.returncode:
+        raise ArtifactError(f"Python {RUNTIME} cannot compile the code: {done.stdout[-500:]}")
 
 
 def write_artifact(artifact: Artifact, folder: Path) -> Path:
-    """Write a zip into a folder, unless it is there; return its path. Raises ArtifactError."""
+    """Write a zip into a folder unless it exists; return its path. Raises ArtifactError."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / artifact.name
     if not target.exists():
@@ -154,7 +154,7 @@ def write_artifact(artifact: Artifact, folder: Path) -> Path:
 
 
 def write_zip(folder: Path, target: Path) -> None:
-    """Zip a folder's files so that only names and contents matter."""
+    """Zip a folder's files; only names and contents decide the bytes."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     with ZipFile(target, "w") as archive:
         for name, path in sorted(files.items()):
@@ -174,7 +174,7 @@ def _digest(inputs: Mapping[str, bytes], compiler: Compiler | None) -> str:
 
 
 def _run(command: list[str | Path], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - the command is made here
+    return subprocess.run(  # noqa: S603 - this module makes the command
         [os.fspath(word) for word in command],
         env=dict(environ),
         capture_output=True,

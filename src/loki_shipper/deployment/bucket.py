@@ -1,4 +1,4 @@
-"""The bucket that deployments are uploaded to: one for each account and Region, or one of yours."""
+"""Uploads to the bucket of deployments: one for each account and Region, or the user's own."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,64 +8,64 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 PREFIX: Final = "loki-shipper/"
-"""What every key of ours begins with."""
+"""Start of every key."""
 
-_GONE = {"404", "NoSuchBucket", "NoSuchKey", "NotFound"}
+_MISSING = {"404", "NoSuchBucket", "NoSuchKey", "NotFound"}
 _DENIED = {"403", "AccessDenied"}
 
 
 class ArtifactsBucketError(Exception):
-    """Raised when a bucket cannot be used; the message says why and what to do."""
+    """Raised when a bucket cannot be used; the message gives the reason and advice."""
 
 
 class ArtifactsBucket(Struct, frozen=True):
     """A bucket of an account in a Region."""
 
-    bucket: str
+    name: str
     account: str
     region: str
 
 
 def artifacts_bucket(account: str, region: str) -> str:
-    """Name the bucket that we make for uploads where none is named."""
+    """Return the name of the bucket that `deploy` makes by default."""
     return f"loki-shipper-artifacts-{account}-{region}"
 
 
-def bucket_exists(s3: Any, place: ArtifactsBucket) -> bool:
-    """Tell whether the bucket is there. Raises BucketError where it is not this account's."""
+def bucket_exists(s3: Any, target: ArtifactsBucket) -> bool:
+    """Tell whether the bucket exists. Raises ArtifactsBucketError if it cannot be used."""
     try:
-        found = s3.head_bucket(Bucket=place.bucket, ExpectedBucketOwner=place.account)
+        found = s3.head_bucket(Bucket=target.name, ExpectedBucketOwner=target.account)
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code in _GONE:
+        if code in _MISSING:
             return False
         if code in _DENIED:
             raise ArtifactsBucketError(
-                f"the bucket {place.bucket} belongs to another account, or you may not look at it: "
-                "name one of yours with --bucket"
+                f"the bucket {target.name} belongs to another account, or you may not read it: "
+                "name another one with --bucket"
             ) from None
         raise
-    if (region := found.get("BucketRegion", place.region)) != place.region:
+    if (region := found.get("BucketRegion", target.region)) != target.region:
         raise ArtifactsBucketError(
-            f"the bucket {place.bucket} is in {region}, and Lambda asks for one in {place.region}: "
+            f"the bucket {target.name} is in {region}, and Lambda needs one in {target.region}: "
             "name another one with --bucket"
         )
     return True
 
 
-def make_bucket(s3: Any, place: ArtifactsBucket) -> None:
-    """Make the bucket, closed to the public. It may have been made meanwhile."""
-    # This Region is the one that takes no constraint.
-    where = (
+def make_bucket(s3: Any, target: ArtifactsBucket) -> None:
+    """Make the bucket, without public access; it may already exist."""
+    # us-east-1 is the only Region that accepts no constraint.
+    constraint = (
         {}
-        if place.region == "us-east-1"
-        else {"CreateBucketConfiguration": {"LocationConstraint": place.region}}
+        if target.region == "us-east-1"
+        else {"CreateBucketConfiguration": {"LocationConstraint": target.region}}
     )
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-        s3.create_bucket(Bucket=place.bucket, **where)
+        s3.create_bucket(Bucket=target.name, **constraint)
     s3.put_public_access_block(
-        Bucket=place.bucket,
-        ExpectedBucketOwner=place.account,
+        Bucket=target.name,
+        ExpectedBucketOwner=target.account,
         PublicAccessBlockConfiguration={
             "BlockPublicAcls": True,
             "BlockPublicPolicy": True,
@@ -75,30 +75,30 @@ def make_bucket(s3: Any, place: ArtifactsBucket) -> None:
     )
 
 
-def is_uploaded(s3: Any, place: ArtifactsBucket, name: str) -> bool:
-    """Tell whether an upload of this name is in the bucket."""
+def is_uploaded(s3: Any, target: ArtifactsBucket, name: str) -> bool:
+    """Tell whether the bucket has an upload of this name."""
     try:
-        s3.head_object(Bucket=place.bucket, Key=PREFIX + name, ExpectedBucketOwner=place.account)
+        s3.head_object(Bucket=target.name, Key=PREFIX + name, ExpectedBucketOwner=target.account)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _GONE:
+        if error.response["Error"]["Code"] in _MISSING:
             return False
         raise
     return True
 
 
-def upload(s3: Any, place: ArtifactsBucket, name: str, content: Path | bytes) -> None:
-    """Upload a file, or bytes, under this name."""
+def upload(s3: Any, target: ArtifactsBucket, name: str, content: Path | bytes) -> None:
+    """Upload a file or bytes."""
     body = content if isinstance(content, bytes) else content.read_bytes()
     s3.put_object(
-        Bucket=place.bucket, Key=PREFIX + name, Body=body, ExpectedBucketOwner=place.account
+        Bucket=target.name, Key=PREFIX + name, Body=body, ExpectedBucketOwner=target.account
     )
 
 
-def s3_uri(place: ArtifactsBucket, name: str) -> str:
-    """Name an upload as SAM's templates do."""
-    return f"s3://{place.bucket}/{PREFIX}{name}"
+def s3_uri(target: ArtifactsBucket, name: str) -> str:
+    """Return the URI of an upload for a SAM template."""
+    return f"s3://{target.name}/{PREFIX}{name}"
 
 
-def s3_url(s3: Any, place: ArtifactsBucket, name: str) -> str:
-    """Name an upload as CloudFormation's API does."""
-    return f"{s3.meta.endpoint_url}/{place.bucket}/{PREFIX}{name}"
+def s3_url(s3: Any, target: ArtifactsBucket, name: str) -> str:
+    """Return the URL of an upload for CloudFormation's API."""
+    return f"{s3.meta.endpoint_url}/{target.name}/{PREFIX}{name}"

@@ -1,6 +1,6 @@
-"""About what a month of shipping costs, by what log groups took in during the last 14 days.
+"""Estimates the monthly cost of shipping from the last 14 days of the log groups.
 
-List prices of us-east-1, and the time of an invocation, are those of docs/cost.md.
+The list prices of us-east-1 and the time of an invocation are those of docs/cost.md.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,21 +14,23 @@ DAYS: Final = 14
 _MONTH_DAYS: Final = 30
 _GB: Final = 1_000_000_000
 _QUERIES: Final = 500
-"""Most queries of one GetMetricData call."""
+"""Limit of queries in one GetMetricData call."""
 
 METRICS: Final = 43
-"""Metrics that the functions of a stack measure."""
+"""Number of metrics of a stack's functions."""
 
 EVENTS_OF_INVOCATION: Final = 100
-"""How many log events one invocation gets: an assumption, as CloudWatch Logs decides it."""
+"""Log events of one invocation: an assumption, as CloudWatch Logs decides it."""
 
-_REQUEST: Final = 0.20 / 1e6
-_GB_SECOND: Final = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
+REQUEST: Final = 0.20 / 1e6
+GB_SECOND: Final = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
+"""Lambda's prices, in dollars: first tier, as of 2026-11-21."""
+
 _SECONDS_OF_INVOCATION: Final = 0.031
 """For 100 log events of 200 bytes with 256 MB."""
 
 _OWN_LOG: Final = 0.75 / 1e6
-"""What an invocation writes to the shipper's own log costs."""
+"""Cost of the log that one invocation of the shipper writes."""
 
 _METRIC: Final = 0.30
 _DASHBOARD: Final = 3.00
@@ -36,18 +38,18 @@ _SECRET: Final = 0.40
 
 _TRANSFER_GB: Final = 0.09
 _COMPRESSED: Final = 0.30
-"""What part of the lines' bytes leaves AWS in pushes of 100 lines, after compression."""
+"""Compressed size of a push of 100 lines, as a fraction of the lines' size."""
 
 
 class Volume(Struct, frozen=True):
-    """What log groups took in during some days: bytes, and log events."""
+    """What log groups received in 14 days: bytes and log events."""
 
     taken_bytes: float
     events: float
 
 
 class Cost(Struct, frozen=True):
-    """US dollars a month."""
+    """A monthly cost in US dollars."""
 
     functions: float
     own_log: float
@@ -64,7 +66,7 @@ class Cost(Struct, frozen=True):
 
 
 def read_volume(cloudwatch: Any, log_groups: Iterable[str], now: datetime) -> Volume:
-    """Ask CloudWatch what these log groups took in during the last 14 days."""
+    """Ask CloudWatch for the volume of log groups in the last 14 days."""
     start = now - timedelta(days=DAYS)
     sums = {"IncomingBytes": 0.0, "IncomingLogEvents": 0.0}
     queries = [(metric, group) for group in log_groups for metric in sums]
@@ -77,7 +79,7 @@ def read_volume(cloudwatch: Any, log_groups: Iterable[str], now: datetime) -> Vo
 def _sums(
     cloudwatch: Any, queries: Sequence[tuple[str, str]], start: datetime, end: datetime
 ) -> Iterator[tuple[int, float]]:
-    """Give the sum of each metric of a log group, by its place among the queries."""
+    """Return the sum of each metric of a log group, with the index of its query."""
     wanted = [
         {
             "Id": f"q{number}",
@@ -104,16 +106,16 @@ def _sums(
 def monthly_cost(
     volume: Volume, *, architecture: str, memory_mb: int, metrics: int, secrets: int
 ) -> Cost:
-    """Work out a month's cost of shipping as much every day as in these days.
+    """Estimate the monthly cost of shipping as many lines a day as in these 14 days.
 
-    Alarms, NAT gateways and Loki are not in it. Data transfer is that to a Loki on the internet.
+    Alarms, NAT gateways and Loki are not included. Data transfer is to a Loki on the internet.
     """
     invocations = volume.events / EVENTS_OF_INVOCATION * _MONTH_DAYS / DAYS
-    # Less memory is less of a processor: the product of both hardly changes.
+    # With less memory, Lambda gives less processor time: the product hardly changes.
     seconds = _SECONDS_OF_INVOCATION * 256 / memory_mb
-    compute = seconds * memory_mb / 1024 * _GB_SECOND[architecture]
+    compute = seconds * memory_mb / 1024 * GB_SECOND[architecture]
     return Cost(
-        functions=invocations * (_REQUEST + compute),
+        functions=invocations * (REQUEST + compute),
         own_log=invocations * _OWN_LOG,
         transfer=monthly_gb(volume) * _COMPRESSED * _TRANSFER_GB,
         metrics=metrics * _METRIC,
@@ -123,5 +125,5 @@ def monthly_cost(
 
 
 def monthly_gb(volume: Volume) -> float:
-    """Give the gigabytes of a month."""
+    """Return the gigabytes of a month."""
     return volume.taken_bytes / _GB * _MONTH_DAYS / DAYS

@@ -1,4 +1,4 @@
-"""The stack's parameters: what was chosen, what stays as it is, and what is wrong with a choice."""
+"""Checks the parameters of a stack, and merges chosen values with previous ones."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ type Declared = Mapping[str, Mapping[str, Any]]
 
 
 def faults(declared: Declared, chosen: Mapping[str, str]) -> list[str]:
-    """Say what CloudFormation would refuse of the values that were chosen, in one line each."""
+    """List the faults for which CloudFormation would reject chosen values."""
     return [fault for name, value in chosen.items() for fault in _faults(declared, name, value)]
 
 
@@ -43,7 +43,7 @@ def _in_range(parameter: Mapping[str, Any], value: str) -> bool:
 def missing(
     declared: Declared, previous: Mapping[str, str], chosen: Mapping[str, str]
 ) -> list[str]:
-    """List the parameters that need a value and have none."""
+    """List the parameters without a value and without a default."""
     return [
         name
         for name, parameter in declared.items()
@@ -54,7 +54,7 @@ def missing(
 def effective(
     declared: Declared, previous: Mapping[str, str], chosen: Mapping[str, str]
 ) -> dict[str, str]:
-    """Give the value that each parameter will have: chosen, else as it is, else its default."""
+    """Return each parameter's value: the chosen one, else the previous one, else its default."""
     defaults = {name: str(each["Default"]) for name, each in declared.items() if "Default" in each}
     kept = {name: value for name, value in previous.items() if name in declared}
     return defaults | kept | dict(chosen)
@@ -63,9 +63,9 @@ def effective(
 def for_cloudformation(
     declared: Declared, previous: Mapping[str, str], chosen: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Write them as CloudFormation takes them: what was not chosen keeps its value.
+    """Return the parameters for CloudFormation: those that were not chosen keep their values.
 
-    A parameter that is new to the stack gets its default.
+    A new parameter of the template gets its default.
     """
     kept: list[dict[str, Any]] = [
         {"ParameterKey": name, "UsePreviousValue": True}

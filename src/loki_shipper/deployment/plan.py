@@ -1,4 +1,4 @@
-"""What a deployment is going to do, worked out without changing anything; and doing it."""
+"""Plans a deployment without changing anything, and carries out the plan."""
 
 import json
 from collections import Counter
@@ -51,19 +51,19 @@ _NAMES = {
 
 
 class DeploymentClients(Struct, frozen=True):
-    """The boto3 clients that a deployment calls, or what stands for them in a test."""
+    """The boto3 clients of a deployment."""
 
     cloudformation: Any
     s3: Any
 
 
 class DeploymentPlan(Struct, frozen=True):
-    """A deployment that can be done: into which stack, with what, uploaded where."""
+    """A deployment: its stack, its template and parameters, its zips, and their bucket."""
 
     stack: Stack
     template: Template
     chosen: Mapping[str, str]
-    place: ArtifactsBucket
+    bucket: ArtifactsBucket
     makes_bucket: bool
     function: Artifact
     layers: Mapping[str, Artifact]
@@ -71,12 +71,12 @@ class DeploymentPlan(Struct, frozen=True):
 
     @property
     def values(self) -> dict[str, str]:
-        """The value that each parameter is going to have."""
+        """The new value of each parameter."""
         return effective(self.template["Parameters"], self._previous, self.chosen)
 
     @property
     def changed(self) -> dict[str, tuple[str, str]]:
-        """The parameters that get another value than they have, with both."""
+        """The changed parameters: name to old value and new value."""
         declared = self.template["Parameters"]
         before = effective(declared, self._previous, {})
         return {
@@ -92,20 +92,20 @@ class DeploymentPlan(Struct, frozen=True):
 
     @property
     def body(self) -> bytes:
-        """The template with the places of the code, as JSON."""
-        # The layer that is not asked for is named too, and not there: never the other one's wheels.
-        layers = {each: s3_uri(self.place, layer.name) for each, layer in self.layers.items()}
-        function = s3_uri(self.place, self.function.name)
+        """The template with the URIs of the code, as JSON."""
+        # The other architecture's layer is named but not uploaded: it must not get wrong wheels.
+        layers = {each: s3_uri(self.bucket, layer.name) for each, layer in self.layers.items()}
+        function = s3_uri(self.bucket, self.function.name)
         return json.dumps(with_code(self.template, function, layers), indent=1).encode()
 
     @property
     def is_first(self) -> bool:
-        """Tell whether there is no stack to be updated."""
+        """Tell whether the deployment makes a new stack."""
         return self.stack.phase in {"absent", "broken"}
 
     @property
     def parts(self) -> Counter[str]:
-        """What a new stack consists of, by what people call it, for those that cost or show."""
+        """The number of resources in a new stack, by a plain name of their type."""
         alarms = bool(self.values.get("AlarmTopicArn"))
         resources = self.template["Resources"]
         kinds = Counter(
@@ -122,7 +122,7 @@ class DeploymentPlan(Struct, frozen=True):
         return {} if self.stack.phase == "absent" else self.stack.parameters
 
 
-def make_plan(  # noqa: PLR0913 - each is a choice or an effect
+def make_plan(  # noqa: PLR0913 - choices and effects
     stack: Stack,
     chosen: Mapping[str, str],
     clients: DeploymentClients,
@@ -132,20 +132,20 @@ def make_plan(  # noqa: PLR0913 - each is a choice or an effect
     bucket: str | None,
     environ: Mapping[str, str],
 ) -> DeploymentPlan:
-    """Work out a deployment. Raises BucketError.
+    """Plan a deployment. Raises ArtifactsBucketError.
 
-    What a `broken` stack was given is kept, as a person would give it again.
+    A `broken` stack keeps its parameters, as a person would choose them again.
     """
     template = read_template()
-    place = ArtifactsBucket(bucket or artifacts_bucket(account, region), account, region)
-    there = bucket_exists(clients.s3, place)
+    target = ArtifactsBucket(bucket or artifacts_bucket(account, region), account, region)
+    exists = bucket_exists(clients.s3, target)
     compiler = find_compiler(environ)
     return DeploymentPlan(
         stack,
         template,
         chosen,
-        place,
-        makes_bucket=not there,
+        target,
+        makes_bucket=not exists,
         function=function_artifact(compiler, environ),
         layers={each: layer_artifact(each, compiler, environ) for each in LAYERS},
         has_bytecode=compiler is not None,
@@ -153,39 +153,36 @@ def make_plan(  # noqa: PLR0913 - each is a choice or an effect
 
 
 def template_changes(plan: DeploymentPlan, cloudformation: Any) -> bool:
-    """Tell whether the stack is made of another template or of other code than this package has."""
+    """Tell whether the stack has another template or other code than this package."""
     original = {"StackName": plan.stack.name, "TemplateStage": "Original"}
     body = cloudformation.get_template(**original)["TemplateBody"]
     try:
         deployed = json.loads(body) if isinstance(body, str) else body
     except ValueError:
-        # Written as YAML: not by this command.
+        # A template in YAML does not come from this command.
         return True
     return bool(deployed != json.loads(plan.body))
 
 
 def upload_code(plan: DeploymentPlan, s3: Any, cache: Path) -> Iterator[str]:
-    """Make and upload what is not there yet, saying each time what is done.
+    """Make and upload the missing zips; yield a message before each step.
 
     Raises:
         ArtifactError: a zip cannot be made.
     """
     if plan.makes_bucket:
-        yield f"making the bucket {plan.place.bucket}"
-        make_bucket(s3, plan.place)
+        yield f"making the bucket {plan.bucket.name}"
+        make_bucket(s3, plan.bucket)
     for artifact in plan.artifacts:
-        if not is_uploaded(s3, plan.place, artifact.name):
+        if not is_uploaded(s3, plan.bucket, artifact.name):
             yield f"making {artifact.name}"
             path = write_artifact(artifact, cache)
             yield f"uploading {artifact.name}"
-            upload(s3, plan.place, artifact.name, path)
+            upload(s3, plan.bucket, artifact.name, path)
 
 
 def clear_the_way(plan: DeploymentPlan, cloudformation: Any, sleep: Sleep) -> Iterator[Event]:
-    """Delete what an earlier deployment left unfinished, or finish its rollback.
-
-    Raises StackError.
-    """
+    """Delete a broken stack, or finish a rollback; yield its events. Raises StackError."""
     match plan.stack.phase:
         case "broken":
             yield from delete(cloudformation, plan.stack, sleep)
@@ -198,12 +195,9 @@ def clear_the_way(plan: DeploymentPlan, cloudformation: Any, sleep: Sleep) -> It
 def prepare_change(
     plan: DeploymentPlan, clients: DeploymentClients, sleep: Sleep
 ) -> ChangeSet | None:
-    """Upload the template and ask CloudFormation what it would change; None where nothing.
-
-    Raises StackError.
-    """
+    """Upload the template and make a change set; None without changes. Raises StackError."""
     name = f"template-{plan.stack.name}.json"
-    upload(clients.s3, plan.place, name, plan.body)
+    upload(clients.s3, plan.bucket, name, plan.body)
     declared = plan.template["Parameters"]
     # A deleted stack has no previous values.
     fresh = plan.is_first
@@ -213,7 +207,7 @@ def prepare_change(
     return prepare(
         clients.cloudformation,
         stack,
-        s3_url(clients.s3, plan.place, name),
+        s3_url(clients.s3, plan.bucket, name),
         for_cloudformation(declared, previous, chosen),
         sleep,
     )
@@ -222,5 +216,5 @@ def prepare_change(
 def make_change(
     plan: DeploymentPlan, change_set: ChangeSet, cloudformation: Any, sleep: Sleep
 ) -> Iterator[Event]:
-    """Change the stack, and give each event as it comes. Raises StackError."""
+    """Change the stack; yield each event when it happens. Raises StackError."""
     yield from execute(cloudformation, plan.stack, change_set, sleep)

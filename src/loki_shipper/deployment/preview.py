@@ -1,4 +1,4 @@
-"""Which log groups a stack with these parameters would link, before there is one."""
+"""Shows the log groups that a new stack with some parameters would link."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +20,9 @@ _FUNCTIONS = ("shipper", "redriver", "subscriber")
 
 
 class Preview(Struct, frozen=True):
-    """What a stack would do with each log group of the account and Region, and which it selects.
+    """The action for each log group of the account and Region, and the selected log groups.
 
-    Filters that are there already are not looked at: that takes a call for each log group.
+    Existing filters are not read, as that takes one call for each log group.
     """
 
     actions: list[FilterAction]
@@ -30,14 +30,14 @@ class Preview(Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """How many log groups there are."""
+        """The number of log groups."""
         return len(self.actions)
 
 
 def stack_settings(
     parameters: Mapping[str, str], stack: str, region: str, account: str
 ) -> SubscriberSettings:
-    """Give the settings that the subscriber of a stack would have. Raises SettingsError."""
+    """Return the settings that the subscriber of a stack would have. Raises SettingsError."""
     names = parameter_names(SubscriberSettings)
     environ = {variable: parameters[parameter] for variable, parameter in names.items()}
     own = ",".join(f"/aws/lambda/{stack}-{function}" for function in _FUNCTIONS)
@@ -46,7 +46,7 @@ def stack_settings(
 
 
 def preview(session: Any, chosen: SubscriberSettings, clock: Clock) -> Preview:
-    """Look at all log groups and their tags. Raises AwsError."""
+    """Read all log groups and their tags, and plan their links. Raises AwsError."""
     pace = PacedCalls(
         clock=lambda: clock.now() / 1000,
         sleep=clock.sleep,

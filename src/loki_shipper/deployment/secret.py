@@ -1,4 +1,4 @@
-"""Credentials for Loki in Secrets Manager, written as the shipper reads them."""
+"""Stores credentials for Loki in Secrets Manager, in the format that the shipper reads."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Password(Struct, frozen=True):
-    """A user and a password; `repr` does not show them."""
+    """A user and a password; `repr` hides them."""
 
     username: str
     password: str
@@ -17,7 +17,7 @@ class Password(Struct, frozen=True):
 
 
 class Token(Struct, frozen=True):
-    """A bearer token; `repr` does not show it."""
+    """A bearer token; `repr` hides it."""
 
     token: str
 
@@ -29,12 +29,12 @@ type Credentials = Password | Token
 
 
 def secret_name(stack: str) -> str:
-    """Name the secret of a stack."""
+    """Return the name of a stack's secret."""
     return f"{stack}/loki"
 
 
 def _secret_arn(client: Any, stack: str) -> str | None:
-    """Find the secret of a stack, also one that is to be deleted; None where there is none."""
+    """Find the secret of a stack and cancel its deletion; None without a secret."""
     try:
         found = client.describe_secret(SecretId=secret_name(stack))
     except client.exceptions.ResourceNotFoundException:
@@ -45,7 +45,7 @@ def _secret_arn(client: Any, stack: str) -> str | None:
 
 
 def store(client: Any, stack: str, credentials: Credentials) -> str:
-    """Store credentials as the stack's secret, in place of what it held; return its ARN."""
+    """Write credentials to the stack's secret; make it if necessary. Return its ARN."""
     match credentials:
         case Password(username=username, password=password):
             text = json.dumps({"username": username, "password": password})
@@ -56,7 +56,7 @@ def store(client: Any, stack: str, credentials: Credentials) -> str:
         return arn
     made = client.create_secret(
         Name=secret_name(stack),
-        Description=f"Credentials with which the stack {stack} pushes to Loki.",
+        Description=f"Loki credentials of the stack {stack}.",
         SecretString=text,
     )
     return str(made["ARN"])

@@ -1,4 +1,4 @@
-"""A CloudFormation stack: what it is, how it is changed, and what comes of that, event by event."""
+"""Reads and changes a CloudFormation stack, and follows its events."""
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,19 +9,19 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 CAPABILITIES: Final = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
-"""The stack makes roles, and its template is SAM's."""
+"""The stack has IAM roles, and its template uses the SAM transform."""
 
 _POLL_SECONDS = 2.0
 _NOTHING_CHANGES = ("didn't contain changes", "No updates are to be performed")
-_OF_OTHERS = ("Resource creation cancelled", "Resource update cancelled")
-"""Reasons of resources that were stopped because another one failed."""
+_CANCELLED = ("Resource creation cancelled", "Resource update cancelled")
+"""Reasons of resources that CloudFormation stopped after the failure of another one."""
 
 type Phase = Literal["absent", "ready", "broken", "stuck", "busy"]
 type Sleep = Callable[[float], None]
 
 
 class Stack(Struct, frozen=True):
-    """A stack as CloudFormation describes it; `absent` is none."""
+    """A stack as CloudFormation describes it, or an absent one."""
 
     name: str
     arn: str = ""
@@ -33,10 +33,10 @@ class Stack(Struct, frozen=True):
 
     @property
     def phase(self) -> Phase:
-        """Tell what can be done with it.
+        """Classify its status.
 
-        A `broken` one was never finished or half deleted and has to be deleted first; a `stuck` one
-        has to finish an earlier rollback.
+        A `broken` stack failed during creation or deletion: it must be deleted first. A `stuck` one
+        must finish a rollback.
         """
         match self.status:
             case "" | "REVIEW_IN_PROGRESS" | "DELETE_COMPLETE":
@@ -52,7 +52,7 @@ class Stack(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """Something that happened to a resource of the stack, or to the stack itself."""
+    """A stack event: a change of status of a resource, or of the stack."""
 
     id: str
     resource: str
@@ -63,12 +63,12 @@ class Event(Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """Tell whether the resource failed by itself, not because another one did."""
-        return self.status.endswith("_FAILED") and not self.reason.startswith(_OF_OTHERS)
+        """Tell whether the resource failed, and was not only cancelled."""
+        return self.status.endswith("_FAILED") and not self.reason.startswith(_CANCELLED)
 
 
 class ResourceChange(Struct, frozen=True):
-    """What a change set does to one resource."""
+    """A change set's action on one resource."""
 
     action: str
     resource: str
@@ -76,18 +76,18 @@ class ResourceChange(Struct, frozen=True):
 
 
 class ChangeSet(Struct, frozen=True):
-    """Changes that are ready to be made."""
+    """A change set that can be executed."""
 
     arn: str
     changes: list[ResourceChange]
 
 
 class StackError(Exception):
-    """Raised when the stack cannot be changed; the message names the resource and what to do."""
+    """Raised when the stack cannot be changed; the message has the reason and advice."""
 
 
 def read_stack(client: Any, name: str) -> Stack:
-    """Look at a stack, by its name or ARN."""
+    """Read a stack by its name or ARN."""
     try:
         [described] = client.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
@@ -114,10 +114,10 @@ def prepare(
     parameters: list[dict[str, Any]],
     sleep: Sleep,
 ) -> ChangeSet | None:
-    """Ask CloudFormation what a template would change; None where that is nothing.
+    """Make a change set of a template; None without changes.
 
     Raises:
-        StackError: CloudFormation refuses the template or a parameter.
+        StackError: CloudFormation rejects the template or a parameter.
     """
     made = client.create_change_set(
         StackName=stack.name,
@@ -155,7 +155,7 @@ def _changes(client: Any, described: Any) -> list[ResourceChange]:
 
 
 def execute(client: Any, stack: Stack, change_set: ChangeSet, sleep: Sleep) -> Iterator[Event]:
-    """Make the changes, and give each event as it comes. Raises StackError where they failed."""
+    """Execute a change set; yield each event when it happens. Raises StackError."""
     seen = _last_event(client, stack.name)
     client.execute_change_set(ChangeSetName=change_set.arn)
     yield from _follow(client, stack.name, seen, sleep)
@@ -164,30 +164,30 @@ def execute(client: Any, stack: Stack, change_set: ChangeSet, sleep: Sleep) -> I
 def delete(
     client: Any, stack: Stack, sleep: Sleep, retained: Sequence[str] = ()
 ) -> Iterator[Event]:
-    """Delete the stack, and give each event as it comes. Raises StackError where that failed.
+    """Delete the stack; yield each event when it happens. Raises StackError.
 
-    CloudFormation forgets the `retained` resources, all of which must have failed before.
+    CloudFormation keeps the `retained` resources, whose deletion must have failed before.
     """
     seen = _last_event(client, stack.arn)
     client.delete_stack(StackName=stack.arn, RetainResources=[*retained])
-    # A deleted stack is known by its ARN only.
+    # CloudFormation finds a deleted stack only by its ARN.
     yield from _follow(client, stack.arn, seen, sleep)
 
 
 def finish_rollback(client: Any, stack: Stack, sleep: Sleep) -> Iterator[Event]:
-    """Finish an earlier rollback, and give each event as it comes. Raises StackError."""
+    """Finish a rollback; yield each event when it happens. Raises StackError."""
     seen = _last_event(client, stack.name)
     client.continue_update_rollback(StackName=stack.name)
     try:
         yield from _follow(client, stack.name, seen, sleep)
     except StackError:
-        # It ends in a rollback, which is what was asked for.
+        # UPDATE_ROLLBACK_COMPLETE is a success here.
         if read_stack(client, stack.name).phase == "stuck":
             raise
 
 
 def wait(client: Any, stack: Stack, sleep: Sleep) -> Stack:
-    """Wait until whatever somebody else began has ended; return the stack as it is then."""
+    """Wait until the stack is not busy; return its new state."""
     while stack.phase == "busy":
         sleep(_POLL_SECONDS)
         stack = read_stack(client, stack.arn)
@@ -197,7 +197,7 @@ def wait(client: Any, stack: Stack, sleep: Sleep) -> Stack:
 def _follow(client: Any, name: str, seen: str, sleep: Sleep) -> Iterator[Event]:
     failure: Event | None = None
     while True:
-        # Looked at first, so that no event comes after the last look.
+        # The status is read before the events, so that the last events are not missed.
         stack = read_stack(client, name)
         for event in _events_after(client, name, seen):
             seen = event.id
@@ -208,7 +208,7 @@ def _follow(client: Any, name: str, seen: str, sleep: Sleep) -> Iterator[Event]:
             break
         sleep(_POLL_SECONDS)
     if stack.status not in {"", "CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}:
-        raise StackError(_explained(stack, failure))
+        raise StackError(_explain(stack, failure))
 
 
 def _last_event(client: Any, name: str) -> str:
@@ -217,7 +217,7 @@ def _last_event(client: Any, name: str) -> str:
 
 
 def _events_after(client: Any, name: str, seen: str) -> list[Event]:
-    """List what came after an event, oldest first; CloudFormation gives the newest first."""
+    """List the events after one, oldest first; CloudFormation lists the newest first."""
     found: list[Event] = []
     page: dict[str, Any] = {"NextToken": ""}
     while (token := page.get("NextToken")) is not None:
@@ -247,18 +247,18 @@ def _page(client: Any, name: str, token: Mapping[str, str]) -> Any:
         raise
 
 
-def _explained(stack: Stack, failure: Event | None) -> str:
+def _explain(stack: Stack, failure: Event | None) -> str:
     if failure is None:
         return f"the stack {stack.name} is {stack.status}: {stack.reason or 'AWS gives no reason'}"
     return f"{failure.resource} ({failure.type}) failed: {failure.reason}\n{_advice(failure)}"
 
 
 def _advice(failure: Event) -> str:
-    """Say what to do about a resource that failed; the stack is as it was before."""
+    """Return advice for a failed resource; CloudFormation has rolled back the stack."""
     reason = failure.reason.lower()
     match failure.type:
         case _ if "not authorized" in reason or "denied" in reason:
-            return "get the right that AWS names (see docs/deploy-permissions.json), and repeat"
+            return "get the right that AWS names (see docs/deploy-permissions.json), and try again"
         case _ if "already exists" in reason:
             return "another stack, or an earlier one, has it: choose another --stack, or delete it"
         case "AWS::Lambda::Function" if "concurrency" in reason:
@@ -266,8 +266,8 @@ def _advice(failure: Event) -> str:
         case "AWS::Lambda::Function" if "subnet" in reason or "security group" in reason:
             return "correct SubnetIds and SecurityGroupIds, and repeat the command"
         case "Custom::Links":
-            return "put right what it names; the log group of the subscriber function says more"
+            return "fix what it names; the log group of the subscriber function says more"
         case _ if "throttl" in reason or "rate exceeded" in reason or "internal" in reason:
             return "AWS could not do it now: repeat the command"
         case _:
-            return "put right what it names, and repeat the command, which goes on from here"
+            return "fix what it names, and repeat the command"

@@ -209,7 +209,7 @@ def _launch(found: Executable | Image, directory: Path, http_port: int) -> Loki:
 
 
 def _docker_run(image: str, directory: Path, port: int) -> list[str]:
-    """Give the command for Docker in the foreground: SIGTERM stops and removes the container."""
+    """Return a command for Docker in the foreground: SIGTERM stops and removes the container."""
     user = f"{os.getuid()}:{os.getgid()}"
     mount = ["-v", f"{directory.resolve()}:/loki-local", "-w", "/loki-local", "--user", user]
     return ["docker", "run", "--rm", *mount, "-p", f"127.0.0.1:{port}:{port}", image]
