@@ -1,1 +1,1 @@
-"""What only maintainers run, one file a job; none of it is in the package."""
+"""Commands for maintainers, which are not part of the package."""

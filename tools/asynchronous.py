@@ -1,4 +1,4 @@
-"""Lambda's asynchronous invocation on one machine: two retries, then the on-failure destination."""
+"""Models Lambda's asynchronous invocation: two retries, then the on-failure destination."""
 
 import json
 import uuid
@@ -24,22 +24,22 @@ type KeepEvent = Callable[[str, bytes], object]
 
 
 class AsynchronousFunction:
-    """A function as CloudWatch Logs invokes it; made by `run_function`, for one thread at a time.
+    """An asynchronously invoked function, made by `run_function`; not thread-safe.
 
-    A sandbox that ended is replaced at the next try. Lambda waits a minute, then two, between
-    tries; nobody waits here. `tries` counts them, `kept` the events that went to the destination.
+    The next try replaces an execution environment that ended. Lambda waits one minute, then two,
+    between tries; this model does not wait. `kept` counts the events at the destination.
     """
 
     def __init__(self, start: Start, keep: KeepEvent, stack: ExitStack) -> None:
         self._start = start
         self._keep = keep
         self._stack = stack
-        self._sandbox: ExecutionEnvironment | None = None
+        self._environment: ExecutionEnvironment | None = None
         self.tries = 0
         self.kept = 0
 
     def invoke(self, event: Any, *, deadline_ms: int = 60_000) -> InvocationOutcome:
-        """Hand an event over and, where every try fails, keep it; give the last result."""
+        """Invoke the function; keep the event if every try fails. Return the last result."""
         for _ in range(_TRIES):
             self.tries += 1
             result = self._running().invoke(event, deadline_ms=deadline_ms)
@@ -52,29 +52,29 @@ class AsynchronousFunction:
         return result
 
     def kill(self) -> None:
-        """End the sandbox, whatever it does."""
-        environment, self._sandbox = self._sandbox, None
+        """Kill the execution environment."""
+        environment, self._environment = self._environment, None
         if environment is not None:
             environment.kill()
 
     def _running(self) -> ExecutionEnvironment:
-        environment = self._sandbox
+        environment = self._environment
         if environment is None or not environment.wait_for_init():
-            # The one that ended leaves nothing behind.
+            # This removes what is left of the previous one.
             self._stack.close()
-            environment = self._sandbox = self._stack.enter_context(self._start())
+            environment = self._environment = self._stack.enter_context(self._start())
         return environment
 
 
 @contextmanager
 def run_function(start: Start, keep: KeepEvent) -> Iterator[AsynchronousFunction]:
-    """Run a function as long as the block lasts; `start` runs a sandbox of it."""
+    """Run a function inside a `with` block; `start` starts its execution environments."""
     with ExitStack() as stack:
         yield AsynchronousFunction(start, keep, stack)
 
 
 def on_failure(event: Any, result: InvocationOutcome, now: datetime) -> tuple[str, bytes]:
-    """Give key and body of the object that Lambda writes; the shape is its documentation's."""
+    """Return key and body of the object that Lambda writes, as its documentation shows them."""
     request_id = str(uuid.uuid4())
     function = "loki-shipper-local"
     record = {

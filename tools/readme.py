@@ -1,4 +1,4 @@
-"""Shows what the README keeps for the first release; the release workflow runs it.
+"""Uncovers the README's lines for the first release; the release workflow runs it.
 
 python -m tools.readme https://BUCKET.s3.amazonaws.com/loki-shipper-0.1.0.yaml
 """
@@ -13,11 +13,11 @@ _TEMPLATE_URL = "TEMPLATE_URL"
 
 
 class NothingKeptError(Exception):
-    """Raised when the README keeps nothing for a release, such as the second time."""
+    """Raised when the README has no lines for a release, such as after the first one."""
 
 
 def released(readme: str, template_url: str) -> str:
-    """Return the README with the lines that only a release makes true.
+    """Return the README with the lines for a release.
 
     Raises:
         NothingKeptError: there are no such lines.

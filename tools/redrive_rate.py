@@ -1,9 +1,7 @@
-"""Measures how fast redrivers bring a backlog back into a real Loki (`scripts/redrive-rate`).
+"""Measures how fast redrivers ship a backlog to a real Loki (`scripts/redrive-rate`).
 
-Loki and the redriver's code are real: from the bodies of objects through the pipeline to pushes on
-loopback. S3 is a stand-in that answers as late as S3 does, as moto answers far later. Each worker
-is a process of its own, as it is a function of its own on Lambda. In the end Loki is asked for
-every line.
+Loki and the redriver's code are real. S3 is a stand-in with S3's latency, as moto is far slower.
+Each worker is a process, as it is a function on Lambda. At the end, Loki must have every line.
 """
 
 import argparse
@@ -42,7 +40,7 @@ from loki_shipper.shipper.shipper import Shipper
 _TENANT: Final = "redrive-rate"
 _LINES: Final = 50
 _LINE_BYTES: Final = 200
-"""Of an object: 10 KB of text, as a busy account's payloads have on average."""
+"""Of an object: 10 KB of text, the average of a busy account."""
 
 _GET_SECONDS: Final = 0.03
 _WRITE_SECONDS: Final = 0.06
@@ -52,17 +50,17 @@ _READS_AT_ONCE: Final = 16
 _OUTAGE: Final = timedelta(hours=2)
 _MANY_REQUESTS: Final = 429
 _PAGE: Final = 5_000
-"""Lines that stock Loki gives for a query."""
+"""Stock Loki's limit of lines for a query."""
 
 _LIMITS: Final[dict[str, dict[str, Any]]] = {
     "stock": {},
     "raised": {"ingestion_rate_mb": 100, "ingestion_burst_size_mb": 100},
 }
-"""Of the tenant, beside stock Loki's, of which streams are sharded in either case."""
+"""The tenant's limits, in addition to those of stock Loki, which shards streams."""
 
 
 class RatePlan(Struct, frozen=True):
-    """What waits: so many objects of so many log groups, logged during the outage before `back`."""
+    """The backlog: objects of log groups, logged during the outage that ended at `back`."""
 
     name: str
     objects: int
@@ -72,25 +70,25 @@ class RatePlan(Struct, frozen=True):
     url: str
 
     def key(self, number: int) -> str:
-        """Give an object's key, as Lambda names it."""
+        """Return an object's key, in Lambda's format."""
         at = datetime.fromtimestamp(self.logged(number), UTC)
         name = f"{at:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{number:08x}"
         return f"aws/lambda/async/{self.name}/{name}"
 
     def logged(self, number: int) -> float:
-        """Give when the newest line of an object was logged, in seconds since 1970."""
+        """Return the time of an object's newest line, in seconds since 1970."""
         return self.back - _OUTAGE.total_seconds() * (1 - number / self.objects)
 
     def group(self, number: int) -> str:
-        """Give an object's log group."""
+        """Return an object's log group."""
         return f"/{self.name}/{number * 7919 % self.groups}"
 
     def lines(self, number: int) -> list[str]:
-        """Give the lines of an object."""
+        """Return an object's lines."""
         return [_line(number, line) for line in range(_LINES)]
 
     def body(self, number: int) -> bytes:
-        """Give an object's body: an on-failure record of Lambda."""
+        """Return an object's body: an on-failure record of Lambda."""
         data = from_lines(
             self.lines(number),
             log_group=self.group(number),
@@ -101,7 +99,7 @@ class RatePlan(Struct, frozen=True):
 
 
 class Worked(Struct, frozen=True):
-    """What one worker did: lines, objects left, pushes, and seconds of a processor."""
+    """The result of one worker: lines, objects left, pushes, and CPU seconds."""
 
     lines: int
     left: int
@@ -111,7 +109,7 @@ class Worked(Struct, frozen=True):
 
 
 class RedriveRate(Struct, frozen=True, kw_only=True):
-    """What was measured; `refused` pushes were answered 429, `once` counts lines held once."""
+    """The figures; Loki answered `refused` pushes with 429, and has `once` lines exactly once."""
 
     objects: int
     workers: int
@@ -127,16 +125,16 @@ class RedriveRate(Struct, frozen=True, kw_only=True):
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether Loki holds every line exactly once, and nothing is left."""
+        """Tell whether Loki has every line exactly once, and no object is left."""
         return self.once == self.lines and not self.left
 
 
 def measure(plan: RatePlan) -> RedriveRate:
-    """Let the workers bring everything back, and ask Loki for it."""
+    """Let the workers ship the backlog, then query Loki for it."""
     shares = [(plan, number) for number in range(plan.workers)]
     spawned = multiprocessing.get_context("spawn")
     with spawned.Pool(plan.workers) as pool:
-        # So that no start of an interpreter is measured.
+        # The interpreters start before the measurement.
         pool.map(_is_ready, range(plan.workers), chunksize=1)
         began = time.monotonic()
         worked = pool.map(_work, shares, chunksize=1)
@@ -192,11 +190,11 @@ def _work(share: tuple[RatePlan, int]) -> Worked:
 
 
 def _put(key: str, _: bytes) -> None:
-    raise AssertionError(f"nothing is refused, so nothing is kept: {key}")
+    raise AssertionError(f"Loki rejects no line, so no object is written: {key}")
 
 
 def _bucket(objects: dict[str, bytes], plan: RatePlan) -> Bucket:
-    """Give a bucket in memory that answers as late as S3."""
+    """Return a bucket in memory with S3's latency."""
     written = datetime.fromtimestamp(plan.back, UTC)
     readers = ThreadPoolExecutor(_READS_AT_ONCE)
 
@@ -240,7 +238,7 @@ def _held(plan: RatePlan) -> Counter[str]:
     return held
 
 
-def run(  # noqa: PLR0913 - each is an option
+def run(  # noqa: PLR0913 - the options of the command
     found: Executable,
     directory: Path,
     *,
@@ -250,7 +248,7 @@ def run(  # noqa: PLR0913 - each is an option
     limits: str,
     tell: Tell,
 ) -> RedriveRate:
-    """Measure on a Loki of its own."""
+    """Measure with a new Loki."""
     with start(found, directory, profile="stock", tell=tell) as loki:
         if _LIMITS[limits]:
             loki.override(_TENANT, _LIMITS[limits])
@@ -259,7 +257,7 @@ def run(  # noqa: PLR0913 - each is an option
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure how fast redrivers bring objects of 10 KB back into a real Loki."""
+    """Measure how fast redrivers ship objects of 10 KB to a real Loki."""
     parser = argparse.ArgumentParser(prog="scripts/redrive-rate", description=main.__doc__)
     parser.add_argument("--objects", type=int, default=20_000, help="default: 20,000")
     parser.add_argument("--groups", type=int, default=500, help="log groups, default: 500")

@@ -1,7 +1,6 @@
-"""A release: zips that are deployed without building, templates, the wheel, an SBOM, checksums.
+"""Writes a release: zips for deployment, templates, the wheel, an SBOM, checksums.
 
-The same sources give the same bytes with the same Python: names are sorted, times and modes fixed,
-bytecode names no place of this machine. Another Python 3.13.x may compile and compress otherwise.
+With the same Python 3.13.x, the same sources give the same bytes.
 """
 
 import argparse
@@ -33,18 +32,15 @@ from tools.standalone import standalone
 CLONE: Final = Path(__file__).parents[1]
 NAME: Final = f"loki-shipper-{VERSION}"
 PREFIX: Final = f"loki-shipper/{VERSION}/"
-"""Where the standalone template looks for the zips in a bucket, unless it is told otherwise."""
+"""The default folder of the zips in a bucket, for the standalone template."""
 
 
 class ReleaseError(Exception):
-    """Raised when a release cannot be made; the message says why."""
+    """Raised when a release cannot be made; the message gives the reason."""
 
 
 def release(target: Path, environ: Mapping[str, str], tell: Tell) -> list[Path]:
-    """Write the release's files into a folder, and list them.
-
-    The folder must be new or empty. Raises ReleaseError.
-    """
+    """Write the release's files into a new or empty folder; list them. Raises ReleaseError."""
     target.mkdir(parents=True, exist_ok=True)
     if any(target.iterdir()):
         raise ReleaseError(f"{target} is not empty")
@@ -62,17 +58,17 @@ def release(target: Path, environ: Mapping[str, str], tell: Tell) -> list[Path]:
 
 
 def function_zip() -> str:
-    """Name the zip of the code, which is the same for all functions and processors."""
+    """Return the name of the zip of the code, for all functions and architectures."""
     return f"{NAME}-function.zip"
 
 
 def layer_zip(architecture: str) -> str:
-    """Name the zip of a layer."""
+    """Return the name of a layer's zip."""
     return f"{NAME}-layer-{architecture}.zip"
 
 
 def standalone_name() -> str:
-    """Name the template without the SAM transform."""
+    """Return the name of the template without the SAM transform."""
     return f"{NAME}-standalone.yaml"
 
 
@@ -92,7 +88,7 @@ def _write_zips(target: Path, environ: Mapping[str, str], tell: Tell) -> None:
 
 
 def _templates() -> tuple[Template, Template]:
-    """Give the template for SAM, whose zips lie beside it, and the one without the transform."""
+    """Return the template for SAM, with its zips beside it, and the standalone template."""
     template = read_template()
     layers = {architecture: layer_zip(architecture) for architecture in LAYERS}
     beside = {architecture: f"./{name}" for architecture, name in layers.items()}
@@ -106,26 +102,25 @@ def _write_template(template: Template, path: Path) -> None:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes each value in full, however often it stands there."""
+    """Writes every value in full, without YAML aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - pyyaml's signature
-        """Say that no value is written as a reference to another one."""
+        """Write no value as an alias."""
         return True
 
 
 def _write_packages(target: Path, environ: Mapping[str, str]) -> None:
     """Write the wheel and the source distribution."""
     _uv(["build", "--quiet", "--out-dir", os.fspath(target)], environ)
-    # uv keeps what it writes out of git.
+    # uv writes a .gitignore for its output.
     (target / ".gitignore").unlink(missing_ok=True)
 
 
 def _write_sbom(path: Path, environ: Mapping[str, str]) -> None:
-    """Write what the layer consists of, as CycloneDX."""
+    """Write the layer's packages as CycloneDX."""
     export = ["export", "--quiet", "--frozen", "--only-group", "functions"]
-    said = _uv([*export, "--format", "cyclonedx1.5"], environ)
-    sbom: dict[str, Any] = json.loads(said)
-    # These say when it was written, not what is in it.
+    sbom: dict[str, Any] = json.loads(_uv([*export, "--format", "cyclonedx1.5"], environ))
+    # Both change with every run.
     del sbom["serialNumber"], sbom["metadata"]["timestamp"]
     path.write_text(json.dumps(sbom, indent=1) + "\n", "utf-8")
 
@@ -148,8 +143,8 @@ def main() -> None:
     """Write a release into a folder, and list its files."""
     parser = argparse.ArgumentParser(
         prog="scripts/release",
-        description="Write what is published of a version: zips for both architectures, the "
-        "templates that use them, the wheel, an SBOM, and checksums.",
+        description="Write the files of a release: zips for both architectures, the templates that "
+        "use them, the wheel, an SBOM, and checksums.",
     )
     parser.add_argument(
         "folder",

@@ -32,7 +32,7 @@ from loki_shipper.shipper.sources.event import records
 _FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "images"
 _COLUMNS: Final = 80
 _PICTURE: Final = re.sub(r"@font-face {{.*?}}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-"""With the reader's own monospaced font: rich would fetch one from a server."""
+"""Without rich's web font: the reader's own monospaced font is used."""
 
 _TAIL: Final = ("--tag", "team=payments", "--since", "1s", "--for", "6s")
 
@@ -44,7 +44,7 @@ PICTURES: Final[Mapping[str, Sequence[str]]] = {
     "tail": _TAIL,
     "plan": (),
 }
-"""The commands of which pictures are taken, with their words."""
+"""The commands to take pictures of, with their arguments."""
 
 _STACK: Final = "loki-shipper"
 _BUCKET: Final = "loki-shipper-bucket"
@@ -56,7 +56,7 @@ _TAGS: Final = {
     "/ecs/shop": {"team": "shop"},
 }
 _TAGGED: Final = ("/aws/lambda/checkout", "team", "payments")
-"""A tag that comes after the log group, as the first picture shows."""
+"""A tag that is added after the log group exists, as in the first picture."""
 
 _FULL: Final = "/ecs/shop-admin"
 _NEW: Final = "/aws/lambda/refunds"
@@ -75,7 +75,7 @@ def main(names: Sequence[str]) -> None:
     tell = on_stream()
     found = find_loki(os.environ, tell)
     if isinstance(found, NotFound | Running):
-        raise LokiError("pictures are taken of a Loki of our own")
+        raise LokiError("the pictures need a new Loki: unset LOKI_URL, or install one")
     _FOLDER.mkdir(exist_ok=True)
     with (
         TemporaryDirectory() as folder,
@@ -99,7 +99,7 @@ def main(names: Sequence[str]) -> None:
 
 
 class _System:
-    """A stack on an AWS of this machine that ships to a real Loki, and what CloudWatch counts."""
+    """A stack on AWS on loopback that ships to a real Loki, with its CloudWatch metrics."""
 
     def __init__(self, aws: LocalAws, loki: Loki) -> None:
         self.aws = aws
@@ -121,21 +121,21 @@ class _System:
         self._redrive()
 
     def change(self) -> None:
-        """Let log groups come, lose a tag, and have no place left, as `plan` then says."""
+        """Add log groups, remove a tag, and use up the filters of a log group, for `plan`."""
         self.aws.create_log_group(_FULL, {"team": "shop"})
         self._fill(_FULL)
-        # Whether a log group has a place left shows when it is linked.
+        # Linking shows whether a log group has a free filter.
         _run(["link", "--all"], self.aws.environ)
         self.aws.create_log_group(_NEW, {"team": "payments"})
         logs = self.aws.client("logs")
         logs.untag_log_group(logGroupName="/aws/lambda/legacy", tags=["team"])
 
     def log(self, group: str, lines: Sequence[str]) -> None:
-        """Let something log."""
+        """Write lines to a log group."""
         self.aws.put_lines(group, "2026/11/20/[$LATEST]1f7a4c0e", lines)
 
     def _ship(self, event: dict[str, Any]) -> None:
-        """Ship as the deployed function does, and count as CloudWatch Logs does."""
+        """Ship like the deployed function, and count like CloudWatch Logs."""
         [data] = records(event)
         configured = settings(self._environ)
         logs = self.aws.client("logs")
@@ -164,7 +164,7 @@ class _System:
         )
 
     def _redrive(self) -> None:
-        """Count as a redriver does that found nothing to ship."""
+        """Write the metrics of a redriver that found nothing to ship."""
         self.aws.client("cloudwatch").put_metric_data(
             Namespace="LokiShipper",
             MetricData=[
@@ -179,7 +179,7 @@ class _System:
         )
 
     def _fill(self, group: str) -> None:
-        """Let others take the places for filters that a log group has."""
+        """Use up the filters of a log group for another function."""
         other = self.aws.create_function("other", lambda _event: None)
         for number in (1, 2):
             self.aws.subscribe(group, other, f"to-elsewhere-{number}")
@@ -212,7 +212,7 @@ class _System:
 
 @contextmanager
 def _logging(system: _System) -> Iterator[None]:
-    """Let log groups log as long as the block lasts."""
+    """Write lines to log groups during a `with` block."""
     done = threading.Event()
 
     def log() -> None:
@@ -232,7 +232,7 @@ def _logging(system: _System) -> Iterator[None]:
 
 
 def _tagging() -> str:
-    """Write what was done to tag a log group as somebody types it."""
+    """Return the shell command that tags the log group."""
     group, key, value = _TAGGED
     return f"aws logs tag-log-group --log-group-name {group} \\\n    --tags {key}={value}"
 
@@ -254,7 +254,7 @@ def _take(
 
 
 def _run(words: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Run a command in a terminal and give what that was shown."""
+    """Run a command in a terminal and return its output."""
     ours, its = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-c", "from loki_shipper.cli import main; main()", *words],
@@ -269,14 +269,14 @@ def _run(words: Sequence[str], environ: Mapping[str, str]) -> str:
             while chunk := os.read(ours, 65_536):
                 shown += chunk
         except OSError:
-            # Linux ends a terminal that nobody holds with an error.
+            # On Linux, reading fails when no process has the terminal open.
             pass
     os.close(ours)
     return _left_on_screen(shown.decode())
 
 
 def _left_on_screen(shown: str) -> str:
-    """Leave out what a command has taken back, such as a bar, and how it did that."""
+    """Remove what the command erased, such as a progress bar, and its escape sequences."""
     lines = shown.replace("\r\n", "\n").split("\n")
     last = [line.rpartition("\r")[2] for line in lines]
     return "\n".join(re.sub(r"\x1b\[\??[\d;]*[A-HJ-lln-z]", "", line) for line in last)

@@ -1,9 +1,9 @@
-"""The soak: thousands of lines through the built functions while everything around them dies.
+"""Ships thousands of lines through the built functions while Loki and the functions fail.
 
-The shipper and the redriver are what `sam build` made, under Lambda's runtime and a model of its
-asynchronous invocation; AWS is moto; Loki is a real one. While the lines are on their way, Loki is
-killed, rate limits, is killed again and restarts in order, and sandboxes are killed in the middle
-of an invocation. Then the redriver runs, and Loki is asked for every line.
+The shipper and the redriver come from `sam build` and run under Lambda's runtime, with a model of
+its asynchronous invocation. AWS is moto, Loki is real. During the run, Loki is killed, limits the
+rate, is killed again, and restarts; execution environments are killed during an invocation. Then
+the redriver runs, and Loki must have every line.
 """
 
 import argparse
@@ -46,22 +46,22 @@ _WORKERS: Final = 2
 _DEADLINE_MS: Final = 12_000
 _RUNS: Final = 20
 _LIMITS: Final = {"ingestion_rate_mb": 0.05, "ingestion_burst_size_mb": 0.05}
-"""Less than a payload has: it has to be halved to get through."""
+"""Less than a payload: the shipper must halve it."""
 
 _KILLED_EVERY: Final = 5
-"""How many payloads there are for each sandbox that is killed."""
+"""Payloads for each execution environment that is killed."""
 
 
 class Soaked(Struct, frozen=True, kw_only=True):
-    """What a soak did, and what Loki holds of it.
+    """The figures of a soak.
 
-    `once`, `missing` and `repeated` are lines; `left` objects are still in the bucket.
+    Loki has `once` lines exactly once; `left` objects are still in the bucket.
     """
 
     lines: int
     payloads: int
     tries: int
-    sandboxes_killed: int
+    environments_killed: int
     loki_killed: int
     kept_by_lambda: int
     kept_by_shipper: int
@@ -75,12 +75,12 @@ class Soaked(Struct, frozen=True, kw_only=True):
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether Loki holds every line exactly once, and the bucket none."""
+        """Tell whether Loki has every line exactly once, and the bucket no object."""
         return self.once == self.lines and not self.left
 
 
-class _MortalLoki:
-    """A Loki on one port that is killed and comes back with what it took."""
+class _KillableLoki:
+    """A Loki on one port that can be killed and restarted with its data."""
 
     def __init__(self, found: Executable, directory: Path, tell: Tell) -> None:
         self._found = found
@@ -111,16 +111,16 @@ class _MortalLoki:
         self._running.override(_TENANT, _LIMITS)
 
     def kill_and_start(self) -> None:
-        # The limits end with it.
+        # A new Loki has no limits.
         self.kill()
         self.start()
 
 
 def soak(lines: int, *, seed: int, artifact: SamArtifact, found: Executable, tell: Tell) -> Soaked:
-    """Send `lines` lines through everything that may go wrong; say where they are in the end."""
+    """Ship `lines` lines during all faults, and return the figures."""
     began = time.monotonic()
     with TemporaryDirectory(prefix="loki-shipper-soak-") as name, run_aws() as aws:
-        loki = _MortalLoki(found, Path(name), tell)
+        loki = _KillableLoki(found, Path(name), tell)
         aws.client("s3").create_bucket(
             Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region}
         )
@@ -135,7 +135,7 @@ class _Soak:
     def __init__(
         self,
         aws: LocalAws,
-        loki: _MortalLoki,
+        loki: _KillableLoki,
         artifact: SamArtifact,
         chance: random.Random,
         tell: Tell,
@@ -149,7 +149,7 @@ class _Soak:
         self._begun = 0
         self._tries = 0
         self._kept = 0
-        self._sandboxes_killed = 0
+        self._environments_killed = 0
 
     def run(self, lines: int, began: float) -> Soaked:
         payloads = -(-lines // _LINES)
@@ -166,7 +166,7 @@ class _Soak:
             lines=len(expected),
             payloads=payloads,
             tries=self._tries,
-            sandboxes_killed=self._sandboxes_killed,
+            environments_killed=self._environments_killed,
             loki_killed=self._loki.killed,
             kept_by_lambda=self._kept,
             kept_by_shipper=spilled,
@@ -180,14 +180,14 @@ class _Soak:
         )
 
     def _faults(self, payloads: int) -> dict[int, Callable[[], None]]:
-        """Say before which payload what happens."""
+        """Return the fault before each payload, by its number."""
         loki = self._loki
         faults = [loki.kill, loki.start, loki.limit, loki.kill_and_start, loki.stop, loki.start]
         parts = (0.15, 0.25, 0.40, 0.55, 0.75, 0.80)
         return {round(part * payloads): act for part, act in zip(parts, faults, strict=True)}
 
     def _work(self, payloads: int, faults: dict[int, Callable[[], None]]) -> None:
-        with run_function(lambda: self._sandbox(_SHIPPER), self._keep) as function:
+        with run_function(lambda: self._run_environment(_SHIPPER), self._keep) as function:
             while (number := self._next(payloads, faults)) is not None:
                 kill = self._chance.uniform(0, 0.1) if number % _KILLED_EVERY == 0 else None
                 self._invoke(function, number, kill)
@@ -218,14 +218,14 @@ class _Soak:
             timer.start()
         function.invoke(invocation_event(data), deadline_ms=_DEADLINE_MS)
         if kill is not None:
-            self._sandboxes_killed += timer.finished.is_set()
+            self._environments_killed += timer.finished.is_set()
             timer.cancel()
             timer.join()
 
     def _redrive(self) -> tuple[int, int]:
-        """Run the redriver, as its schedule would, until the bucket is empty."""
+        """Run the redriver until the bucket is empty."""
         lines = 0
-        with self._sandbox(_REDRIVER) as redriver:
+        with self._run_environment(_REDRIVER) as redriver:
             for run in range(1, _RUNS + 1):
                 result = redriver.invoke({}, deadline_ms=60_000)
                 assert isinstance(result, Response), result
@@ -235,7 +235,7 @@ class _Soak:
         return _RUNS, lines
 
     def _held(self, payloads: int, since: int) -> Counter[str]:
-        """Ask for ten payloads at a time: Loki's answers have at most 4 MiB."""
+        """Query ten payloads at a time: Loki's answers have at most 4 MiB."""
         minute = 60_000_000_000
         held = Counter[str]()
         for ten in range(-(-payloads // 10)):
@@ -249,7 +249,7 @@ class _Soak:
             held.update(line.line for line in found)
         return held
 
-    def _sandbox(self, handler: str) -> AbstractContextManager[ExecutionEnvironment]:
+    def _run_environment(self, handler: str) -> AbstractContextManager[ExecutionEnvironment]:
         env = {
             "LOKI_URL": self._loki.url,
             "LOKI_TENANT": _TENANT,
@@ -278,10 +278,10 @@ def _payload_lines(number: int) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Soak (`scripts/soak`): exit with 1 if Loki does not hold every line exactly once."""
+    """Soak (`scripts/soak`): exit with 1 unless Loki has every line exactly once."""
     parser = argparse.ArgumentParser(prog="scripts/soak", description=main.__doc__)
     parser.add_argument("--lines", type=int, default=50_000, help="default: 50,000")
-    parser.add_argument("--seed", type=int, default=1, help="another one, other faults")
+    parser.add_argument("--seed", type=int, default=1, help="decides the times of the kills")
     options = parser.parse_args(arguments)
     tell = on_stream()
     found = find_executable(os.environ, tell)
@@ -294,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.exit(str(error))
     tell("")
     for name, value in asdict(soaked).items():
-        sys.stdout.write(f"{name.replace('_', ' '):<18}{value:>10,.0f}\n")
+        sys.stdout.write(f"{name.replace('_', ' '):<20}{value:>10,.0f}\n")
     return 0 if soaked.is_complete else 1
 
 

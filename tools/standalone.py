@@ -1,7 +1,7 @@
-"""The template without the SAM transform, which StackSets do not take.
+"""Makes the template without the SAM transform, which StackSets do not support.
 
-Its code lies in a bucket of each Region: `CodeBucket` is the part of the buckets' names before the
-Region, `CodePrefix` the folder in them.
+Its code is in one bucket for each Region: `CodeBucket` is the bucket's name without the Region,
+`CodePrefix` is the folder in it.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ def standalone(
 ) -> Template:
     """Make a template that needs no transform.
 
-    `function` and `layers` name the zips, `prefix` is the default of `CodePrefix`. The logical id
-    that SAM gives to a layer has a digest of its zip's name: another zip is another version of it.
+    `function` and `layers` name the zips, `prefix` is the default of `CodePrefix`. A layer's
+    logical id has a digest of its zip's name: another zip makes a new version of the layer.
     """
     placed = with_code(
         {**template, "Parameters": template["Parameters"] | _parameters(prefix)},
@@ -31,7 +31,7 @@ def standalone(
         {architecture: _PLACE + layers[architecture] for architecture in LAYERS},
     )
     placed["Metadata"] = _with_form(template["Metadata"])
-    # Whatever the Region: nothing of it is in the result, as a test says.
+    # The result does not depend on the Region, as a test shows.
     session = boto3.Session(region_name="us-east-1")
     translated: Template = Translator({}, Parser(), boto_session=session).translate(placed, {})
     for resource in translated["Resources"].values():
@@ -71,7 +71,7 @@ def _parameters(prefix: str) -> dict[str, Any]:
 
 
 def _with_form(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the console's form a place for the code."""
+    """Add the parameters of the code to the console's form."""
     name = "AWS::CloudFormation::Interface"
     form = metadata[name]
     group = {"Label": {"default": _LABEL}, "Parameters": ["CodeBucket", "CodePrefix"]}

@@ -60,7 +60,7 @@ def test_stock_limits_are_fine(stock_loki: Loki) -> None:
         ("2h0m0s", "1h", "max_chunk_age is 60 minutes", "set LATE_STREAM_MINUTES=15"),
     ],
 )
-def test_a_limit_under_which_lines_may_be_lost_is_worth_a_look(
+def test_a_limit_under_which_lines_may_be_lost_is_a_warning(
     before: str, after: str, says: str, advice: str
 ) -> None:
     found = checked(STOCK.replace(before, after))

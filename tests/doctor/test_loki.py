@@ -35,7 +35,7 @@ def checked(configured: Settings, **effects: Callable[..., object]) -> dict[str,
     return {finding.check: finding for finding in found}
 
 
-def reds(found: dict[str, Finding]) -> list[str]:
+def faults(found: dict[str, Finding]) -> list[str]:
     return [check for check, finding in found.items() if finding.level is Level.WRONG]
 
 
@@ -49,22 +49,22 @@ def of(loki: Loki, **environ: str) -> Settings:
 )
 def test_a_clock_that_is_off_is_the_only_fault(stock_loki: Loki, ahead: float, says: str) -> None:
     found = checked(of(stock_loki), clock=lambda: time.time() + ahead)
-    assert reds(found) == ["clock"]
+    assert faults(found) == ["clock"]
     assert found["clock"].says.startswith(says)
     assert found["read"].level is Level.OK
 
 
-def test_a_clock_that_is_a_minute_off_is_worth_a_look(stock_loki: Loki) -> None:
+def test_a_clock_that_is_a_minute_off_is_a_warning(stock_loki: Loki) -> None:
     found = checked(of(stock_loki), clock=lambda: time.time() + 60)
-    assert reds(found) == []
+    assert faults(found) == []
     assert found["clock"].level is Level.WARN
 
 
-def test_where_nobody_tells_the_time_loki_itself_names_the_clock(stock_loki: Loki) -> None:
+def test_without_a_date_loki_rejects_the_line_of_a_wrong_clock(stock_loki: Loki) -> None:
     found = checked(
         of(stock_loki), clock=lambda: time.time() + 3600, get=lambda *_: Reply(403, "", None)
     )
-    assert reds(found) == ["clock"]
+    assert faults(found) == ["clock"]
     assert "too new" in found["clock"].says
 
 
@@ -72,7 +72,7 @@ def test_a_canary_that_never_comes_back_is_wrong(stock_loki: Loki) -> None:
     slept: list[float] = []
     nothing = Reply(200, '{"data": {"result": []}}', time.time())
     found = checked(of(stock_loki), get=lambda *_: nothing, sleep=slept.append)
-    assert reds(found) == ["read"]
+    assert faults(found) == ["read"]
     assert sum(slept) > 5
 
 
@@ -128,7 +128,7 @@ def test_an_answer_to_a_push_names_its_check(
 
 
 class Https:
-    """A server with a certificate that nobody but its own file vouches for."""
+    """A server with a self-signed certificate."""
 
     def __init__(self, directory: Path, days: int) -> None:
         self.ca = directory / "ca.pem"
@@ -136,12 +136,12 @@ class Https:
         _certificate(self.ca, key, days)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.ca, key)
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Takes)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), AcceptsPushes)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.url = f"https://127.0.0.1:{self.server.server_port}"
 
 
-class Takes(BaseHTTPRequestHandler):
+class AcceptsPushes(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(204)
@@ -200,15 +200,15 @@ def https(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Https]:
 
 def test_an_authority_of_its_own_is_named_by_a_setting(https: Https) -> None:
     found = checked(settings({"LOKI_URL": https.url}))
-    assert reds(found) == ["tls"]
+    assert faults(found) == ["tls"]
     assert "LOKI_CA_CERT" in found["tls"].advice
     trusted = checked(settings({"LOKI_URL": https.url, "LOKI_CA_CERT": str(https.ca)}))
-    assert reds(trusted) == []
+    assert faults(trusted) == []
     assert trusted["tls"].level is Level.OK
 
 
 @pytest.mark.parametrize("https", [7], indirect=True)
-def test_a_certificate_that_ends_soon_is_worth_a_look(https: Https) -> None:
+def test_a_certificate_that_ends_soon_is_a_warning(https: Https) -> None:
     found = checked(settings({"LOKI_URL": https.url, "LOKI_CA_CERT": str(https.ca)}))
     assert found["tls"].level is Level.WARN
     assert found["tls"].says == "the certificate expires in 7 days"

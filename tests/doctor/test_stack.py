@@ -1,4 +1,4 @@
-"""The checks of a deployed stack, on an AWS of this machine; IAM's simulation is played."""
+"""The checks of a deployed stack, on AWS on loopback, with a stand-in for IAM."""
 
 import io
 import json
@@ -28,7 +28,7 @@ SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:loki-a1b2c3"
 
 
 class Iam:
-    """Answers as IAM's simulation does; denies what starts so."""
+    """Stands in for IAM's policy simulator; denies actions by prefix."""
 
     def __init__(self) -> None:
         self.denied: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Iam:
 
 
 class Functions:
-    """Lambda as moto has it, but for invocations, whose answer is the test's."""
+    """Lambda of moto, with the test's answer to invocations."""
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -99,7 +99,7 @@ class Cloudformation:
 
 
 class Stack(Struct):
-    """What a test works with."""
+    """A deployed stack and its clients."""
 
     bucket: str
     function: DeployedFunction
@@ -117,7 +117,7 @@ class Stack(Struct):
 
 @pytest.fixture
 def stack(aws: LocalAws) -> Stack:
-    """A shipper with all that it needs, but for links and a tag index."""
+    """A shipper without links and without a tag index."""
     name = f"doctor-{uuid.uuid4().hex[:12]}"
     aws.client("s3").create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": aws.region}
@@ -144,13 +144,13 @@ def stack(aws: LocalAws) -> Stack:
     return Stack(name, function_named(arn, functions), settings(environ), clients)
 
 
-def reds(found: dict[str, Finding]) -> list[str]:
+def faults(found: dict[str, Finding]) -> list[str]:
     return [check for check, finding in found.items() if finding.level is Level.WRONG]
 
 
 def test_a_stack_without_links_yet_is_not_wrong(stack: Stack) -> None:
     found = stack.check()
-    assert reds(found) == []
+    assert faults(found) == []
     assert [*found] == [
         *("shipper", "iam", "ship", "bucket", "kept", "waiting"),
         *("permission", "filters", "index"),
@@ -166,7 +166,7 @@ def test_a_missing_bucket_is_named(stack: Stack) -> None:
     found = stack.check()
     assert found["bucket"].level is Level.WRONG
     assert f"{stack.bucket} does not exist" in found["bucket"].says
-    assert reds(found) == ["bucket"]
+    assert faults(found) == ["bucket"]
 
 
 def test_the_settings_and_the_role_are_the_functions_own(stack: Stack) -> None:
@@ -175,16 +175,16 @@ def test_the_settings_and_the_role_are_the_functions_own(stack: Stack) -> None:
     assert {role for role, *_ in stack.clients.iam.asked} == {stack.function.role}
 
 
-def test_a_right_that_is_missing_is_named(stack: Stack) -> None:
+def test_a_missing_right_is_named(stack: Stack) -> None:
     stack.clients.iam.denied = ("s3:PutObject", "secretsmanager")
     found = stack.check()
-    assert reds(found) == ["iam"]
+    assert faults(found) == ["iam"]
     assert f"s3:PutObject on arn:aws:s3:::{stack.bucket}/failed/doctor" in found["iam"].says
     assert f"secretsmanager:GetSecretValue on {SECRET}" in found["iam"].says
     assert "s3:ListBucket" not in found["iam"].says
 
 
-def test_who_may_not_simulate_learns_that(stack: Stack) -> None:
+def test_a_denied_simulation_is_a_warning(stack: Stack) -> None:
     def denied(**_: Any) -> Any:
         raise ClientError({"Error": {"Code": "AccessDenied"}}, "SimulatePrincipalPolicy")
 
@@ -219,7 +219,7 @@ def test_the_rights_are_those_of_the_stacks_own_parameters(stack: Stack) -> None
     assert ("s3:PutObject", "arn:aws:s3:::the-stacks-bucket/failed/doctor") in found
 
 
-def test_without_tags_there_is_no_index_to_look_at(stack: Stack) -> None:
+def test_without_tags_the_index_is_not_checked(stack: Stack) -> None:
     assert "index" not in stack.check(tag_labels=())
 
 
@@ -261,17 +261,17 @@ def test_a_function_whose_log_groups_name_the_tenant_is_given_no_line(stack: Sta
     assert stack.clients.functions.invoked == []
 
 
-def test_events_that_nobody_keeps_are_named(stack: Stack) -> None:
+def test_events_that_are_not_kept_are_a_fault(stack: Stack) -> None:
     stack.clients.functions.kept = "arn:aws:sqs:eu-central-1:123456789012:other"
-    assert reds(stack.check()) == ["kept"]
+    assert faults(stack.check()) == ["kept"]
 
 
 def test_a_log_service_that_may_not_invoke_is_named(stack: Stack) -> None:
     stack.clients.functions.remove_permission(FunctionName=stack.bucket, StatementId="logs")
-    assert reds(stack.check()) == ["permission"]
+    assert faults(stack.check()) == ["permission"]
 
 
-def test_what_has_waited_long_is_worth_a_look(stack: Stack) -> None:
+def test_objects_that_have_waited_long_are_a_warning(stack: Stack) -> None:
     stack.put("failed/2026/01/01/a.json", b"{}")
     assert stack.check()["waiting"].level is Level.OK
     later = NOW + timedelta(hours=3)

@@ -1,4 +1,4 @@
-"""Nobody looks at silence, and nobody at a flood."""
+"""Progress reports are neither missing nor too many."""
 
 import io
 from collections.abc import Iterator

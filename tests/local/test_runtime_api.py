@@ -1,4 +1,4 @@
-"""The sandbox runs handlers as Lambda does: answers, errors, deaths and deadlines."""
+"""An execution environment runs handlers as Lambda does: answers, errors, deaths and deadlines."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The model of Lambda's asynchronous invocation: tries, fresh sandboxes, and what is kept."""
+"""The model of asynchronous invocation: tries, new execution environments, kept events."""
 
 import json
 from collections.abc import Iterator
@@ -74,7 +74,9 @@ def test_then_keeps_the_event(
     assert json.loads(body)["requestPayload"] == event
 
 
-def test_a_sandbox_that_hangs_is_killed_and_replaced(function: AsynchronousFunction) -> None:
+def test_an_execution_environment_that_hangs_is_killed_and_replaced(
+    function: AsynchronousFunction,
+) -> None:
     assert function.invoke({"file": "", "how": "hang"}, deadline_ms=300) == TimedOut()
     assert function.tries == 3
 
@@ -98,6 +100,6 @@ def test_the_record_is_lambdas() -> None:
     }
 
 
-def test_the_record_of_a_dead_sandbox_says_so() -> None:
+def test_the_record_of_a_killed_execution_environment_says_so() -> None:
     record = json.loads(on_failure({}, Died(-9), NOW)[1])
     assert record["responsePayload"]["errorType"] == "Runtime.ExitError"

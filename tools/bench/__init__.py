@@ -1,1 +1,1 @@
-"""The benchmark: what is deployed, against what is possible."""
+"""The benchmark of the deployed functions."""

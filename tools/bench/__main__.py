@@ -20,7 +20,7 @@ _SHORT = Rounds({1: 20, 100: 10, 1_000: 5, 10_000: 3}, 2)
 
 
 def main() -> None:
-    """Build what is deployed, measure it, print the tables."""
+    """Build the functions, measure them, and print the tables."""
     parser = _parser()
     options = parser.parse_args()
     if options.plot and (options.against is None or options.short):
@@ -39,7 +39,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measure what is deployed, under Lambda's runtime, on this machine.",
+        description="Measure the built functions under Lambda's runtime, on this machine.",
     )
     parser.add_argument(
         "--against",
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write docs/benchmark.json, its picture, and the tables of the documents",
     )
-    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="say where the time goes")
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="show where the time goes")
     return parser
 
 
@@ -69,14 +69,13 @@ def _run(measured: Measured, against: Path) -> Run:
 
 
 def _revision(binary: Path) -> str:
-    """Say of which commit a Go binary was built, and by which Go."""
+    """Return the commit of a Go binary and its version of Go."""
     version, *facts = _output("go", "version", "-m", str(binary)).splitlines()
     revisions = [fact.partition("vcs.revision=")[2] for fact in facts if "vcs.revision=" in fact]
     return f"commit {revisions[0][:12] if revisions else 'unknown'}, {version.rpartition(' ')[2]}"
 
 
 def _output(*command: str) -> str:
-    # No user input is near it.
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""The table of three accounts in `docs/cost.md`: what depends on the benchmark, and the sums."""
+"""Fills the table of three accounts in `docs/cost.md`: figures of the benchmark, and sums."""
 
 import re
 
@@ -10,12 +10,12 @@ _SUMS = ("total", "a GB", "a GB, without alarms")
 
 
 def accounts(document: str, measured: Measured) -> str:
-    """Give the document with its accounts' dollars for Lambda and its log, and the sums."""
+    """Return the document with the accounts' dollars for Lambda and its log, and the sums."""
     return _TABLE.sub(lambda found: _filled(found[0], measured), document)
 
 
 def nearest(events: int, measured: Measured) -> Warm:
-    """Give the measured size for so many log events: the same, or the next larger one."""
+    """Return the figures of this number of log events, or of the next larger one."""
     return measured.warm[min(size for size in measured.warm if size >= events)][OURS]
 
 

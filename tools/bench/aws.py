@@ -1,4 +1,4 @@
-"""An AWS that answers at once: one parameter of SSM, one tag index in S3, one log group's tags."""
+"""Stands in for AWS without latency: an SSM parameter, a tag index in S3, a log group's tags."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ PARAMETER: Final = f"arn:aws:ssm:{_REGION}:{OWNER}:parameter/loki"
 
 
 class InstantAws:
-    """An AWS for one run: `calls` counts requests by what they asked for."""
+    """An AWS for one run; `calls` counts requests by `X-Amz-Target`."""
 
     def __init__(self, url: str) -> None:
         self.environ = {"AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_DISABLED": "true"}
@@ -29,7 +29,7 @@ class InstantAws:
         self._index = encode_index(TagIndex({name: Tagged(0, _TAGS) for name in names}))
 
     def answer(self, target: str) -> bytes:
-        """Answer a call by its `X-Amz-Target`; without one, it asks S3 for the tag index."""
+        """Answer a call by its `X-Amz-Target`; a call without one reads the tag index in S3."""
         self.calls[target] = self.calls.get(target, 0) + 1
         match target.rpartition(".")[2]:
             case "GetParameter":
@@ -45,7 +45,7 @@ class InstantAws:
 
 @contextmanager
 def run_aws() -> Iterator[InstantAws]:
-    """Run it on loopback as long as the block lasts."""
+    """Run it on loopback inside a `with` block."""
     with _AwsServer(("127.0.0.1", 0), _AwsConnection) as server:
         server.aws = InstantAws(f"http://127.0.0.1:{server.server_port}")
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -64,7 +64,7 @@ class _AwsServer(ThreadingHTTPServer):
 class _AwsConnection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    # Buffered, so that an answer leaves in one piece.
+    # Buffered: an answer is sent in one piece.
     wbufsize = -1
     server: _AwsServer
 
@@ -87,4 +87,4 @@ class _AwsConnection(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,8 +1,7 @@
 """Measures handlers under Lambda's runtime on this machine, in turns.
 
-Taking turns, whatever else the machine does meets all of them: only the ratios of one run are worth
-anything. Pushes go to a sink that checks afterwards that every line is there, so that nobody wins
-by leaving lines out.
+In turns, other load of the machine affects all handlers alike: only the ratios of one run count.
+A stand-in for Loki checks that every line arrives.
 """
 
 import statistics
@@ -39,12 +38,12 @@ _SHIP_NOTHING = {EMPTY, FLOOR}
 PEAK_EVENTS = 10_000
 _WARM_UP = 3
 
-# On Lambda nothing can be written beside the code.
+# On Lambda, the folder of the code is read-only.
 _READ_ONLY = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Rounds(Struct, frozen=True):
-    """How often each is measured: warm by number of log events, and cold."""
+    """The numbers of measurements: warm by number of log events, and cold."""
 
     warm: Mapping[int, int]
     cold: int
@@ -82,10 +81,10 @@ class Measured(Struct, frozen=True):
 
 
 def measure(artifact: SamArtifact, theirs: Path | None, rounds: Rounds, tell: Tell) -> Measured:
-    """Measure everything once; `theirs` is a binary of lambda-promtail."""
+    """Measure all programs; `theirs` is a binary of lambda-promtail."""
     with _runtime() as runtime, run_sink() as sink, run_aws() as aws:
         programs = _programs(artifact, theirs, runtime, sink, aws)
-        # What was never loaded comes from the disk, and the runtime's own bytecode may be missing.
+        # The first start reads files from the disk and may compile the runtime.
         _cold(programs, 1, sink, lambda _: None)
         warm, peaks = _warm(programs, rounds.warm, sink, tell)
         cold = _cold(programs, rounds.cold, sink, tell)
@@ -112,7 +111,7 @@ def _programs(
     def ours(env: Mapping[str, str]) -> Program:
         return python(HANDLER, artifact.paths, {"LOKI_URL": sink.url, **env})
 
-    # The floor may use what the layer has, and of this environment the protobuf library.
+    # The floor uses the libraries of this environment.
     floor = [YARDSTICKS, Path(__file__).parents[2] / "src", *map(Path, filter(None, sys.path))]
     programs = {
         EMPTY: python("empty.handle", [YARDSTICKS], {}),
@@ -199,7 +198,7 @@ def _cold(
 def _invoke(
     process: Process, body: Payload, sink: InstantLoki, *, ships: bool = True
 ) -> tuple[float, int]:
-    """Time one invocation, in seconds, and count its pushes; check that every line arrived."""
+    """Return the seconds and the pushes of one invocation; check that every line arrived."""
     answered = process.invoke(body.body)
     pushes = sink.take()
     arrived = [entry.line for push in pushes for entry in push.entries]

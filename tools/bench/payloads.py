@@ -1,4 +1,4 @@
-"""Payloads for the benchmark: log events of 200 bytes, and the worst that Lambda lets through."""
+"""Makes payloads for the benchmark: log events of 200 bytes, and the largest event of Lambda."""
 
 import json
 import random
@@ -20,26 +20,26 @@ _WORDS = (
 
 
 class Payload(Struct, frozen=True):
-    """An invocation event as it goes over the wire, and the lines in it."""
+    """An invocation event as JSON, and its lines."""
 
     lines: list[str]
     body: bytes
 
     @property
     def events(self) -> int:
-        """How many log events are in it."""
+        """The number of log events."""
         return len(self.lines)
 
 
 def payload(events: int) -> Payload:
-    """Give so many log events of 200 bytes, ten of them a request, as varied as real ones."""
+    """Return a payload with varied log events of 200 bytes, ten for each request."""
     return _payload(list(_lines(events, LINE_BYTES)))
 
 
 def largest() -> Payload:
-    """Give the most that one event can unpack to: 1 MB, of lines that compress well.
+    """Return the event that unpacks to the most: 1 MB of lines that compress well.
 
-    One character a line is no Latin letter, so that Python takes four bytes for each.
+    Each line has a character for which Python stores the whole line with four bytes a character.
     """
     return _payload([f"{line}\N{PACKAGE}" for line in _lines(9_600, 3_000)])
 
@@ -50,8 +50,8 @@ def _payload(lines: list[str]) -> Payload:
 
 
 def _lines(count: int, size: int) -> Iterator[str]:
-    # The same lines on every machine and on every day.
-    draw = random.Random(200)  # noqa: S311 - nothing is secret here
+    # Every run has the same lines.
+    draw = random.Random(200)  # noqa: S311 - not for secrets
     request = ""
     for number in range(count):
         if number % 10 == 0:

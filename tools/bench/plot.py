@@ -1,4 +1,4 @@
-"""A picture of the benchmark, as an SVG: warm invocations and init."""
+"""Draws the benchmark as an SVG: warm invocations and init."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -12,7 +12,7 @@ _TEXT = 'font-family="system-ui, sans-serif" font-size="13" fill="#52606d"'
 
 
 def plot(measured: Measured) -> str:
-    """Draw bars of milliseconds; each group of bars has a scale of its own."""
+    """Return bars of milliseconds; each group of bars has its own scale."""
     groups = [
         (f"{events:,} event{'s' * (events > 1)}", _warm(measured, events)) for events in _SIZES
     ]

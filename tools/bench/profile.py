@@ -1,4 +1,4 @@
-"""Where the time goes: stacks of warm invocations, and the imports of a cold start."""
+"""Profiles warm invocations by their stacks, and a cold start by its imports."""
 
 import re
 from collections import Counter
@@ -19,7 +19,7 @@ _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| *(\S+)$")
 
 
 def profile(artifact: SamArtifact, folder: Path, tell: Tell) -> str:
-    """Write `folder`/stacks.txt, which flame graph tools read; return the tops of both lists."""
+    """Write `folder`/stacks.txt for flame graph tools; return the top of both profiles."""
     folder.mkdir(parents=True, exist_ok=True)
     stacks = folder / "stacks.txt"
     env = {

@@ -1,6 +1,6 @@
-"""The figures of the documents: all from `docs/benchmark.json`, which one run writes.
+"""Writes the figures of one run to `docs/benchmark.json` and into the documents.
 
-A document has the place of a table between two comments:
+In a document, two comments mark a table:
 
     <!-- benchmark: times -->
     <!-- /benchmark -->
@@ -27,7 +27,7 @@ _PLACE = re.compile(r"(<!-- benchmark: (\w+) -->\n).*?(<!-- /benchmark -->)", re
 
 
 class Run(Struct, frozen=True):
-    """One run of the benchmark: when and where, what was compared, and what was measured."""
+    """One run of the benchmark: its date, commit, machine, Python, competitor and figures."""
 
     date: str
     commit: str
@@ -38,7 +38,7 @@ class Run(Struct, frozen=True):
 
 
 def described(run: Run) -> str:
-    """Say of which run figures are."""
+    """Describe a run in a sentence."""
     return (
         f"One run on {run.date}, of commit {run.commit}: {run.machine}, Python {run.python}, "
         f"against {run.against}."
@@ -59,7 +59,7 @@ _TABLES: Final[dict[str, Callable[[Run], str]]] = {
 
 
 def filled(document: str, run: Run) -> str:
-    """Give a document with the tables of a run in their places."""
+    """Return a document with the tables of a run."""
     tables = _PLACE.sub(lambda at: f"{at[1]}\n{_TABLES[at[2]](run)}\n\n{at[3]}", document)
     return accounts(tables, run.measured)
 
@@ -75,5 +75,5 @@ def publish(run: Run, clone: Path) -> None:
 
 
 def published(clone: Path) -> Run:
-    """Read the run that the documents are of."""
+    """Read the published run."""
     return msgspec.json.decode((clone / FIGURES).read_bytes(), type=Run)

@@ -1,8 +1,7 @@
-"""A Runtime API that only measures: a bare socket server that parses no more than it must.
+"""Measures invocations with a Runtime API on a plain socket that parses very little HTTP.
 
-The server of `local/runtime_api.py` takes longer than an empty invocation does. This one hands over
-prepared bytes and looks at the clock: when the last byte of the answer to `/next` is sent, and when
-the first byte of the POST with the response has come.
+The server of `local/runtime_api.py` takes longer than an empty invocation. This one measures from
+the last byte of the answer to `/next` to the first byte of the POST with the response.
 """
 
 import json
@@ -18,13 +17,13 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from loki_shipper.local.runtime_api import lambda_environment
+from loki_shipper.local.runtime_api import lambda_environment, peak_rss
 
 _ARN: Final = "arn:aws:lambda:eu-central-1:123456789012:function:loki-shipper-local"
 _INIT_SECONDS = 30.0
 _INVOCATION_SECONDS = 60.0
 _SETTLE = 0.005
-"""Seconds that a process gets to finish what it does after its response."""
+"""Seconds for the work of a process after its response."""
 
 _ACCEPTED = (
     b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n"
@@ -35,7 +34,7 @@ _PID_SHIFT = 3
 
 
 class Program(Struct, frozen=True):
-    """What to run: a command, its folder (None: an empty one), and its environment.
+    """A command, its folder (None: an empty one), and its environment.
 
     `paths` come first on Python's import path.
     """
@@ -47,7 +46,7 @@ class Program(Struct, frozen=True):
 
 
 class Answered(Struct, frozen=True):
-    """One invocation: how long it took, in seconds, and its response, read from JSON."""
+    """One invocation: its seconds, and its response, read from JSON."""
 
     seconds: float
     response: Any
@@ -65,7 +64,7 @@ class Process:
 
     def __init__(self, listener: socket.socket, log: Path) -> None:
         self.init_seconds = 0.0
-        """From the start of the process to its first question for an event."""
+        """From the start of the process to its first request for an event."""
         self._listener = listener
         self._log = log
         self._selector = selectors.DefaultSelector()
@@ -75,7 +74,7 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, program: Program, folder: Path) -> None:
-        """Start the process and wait until it asks for an event."""
+        """Start the process and wait until it requests an event."""
         address = "{}:{}".format(*self._listener.getsockname())
         env = {**lambda_environment(address, "eu-central-1", program.paths), **program.env}
         with self._log.open("ab") as log:
@@ -91,7 +90,7 @@ class Process:
         self.init_seconds = self._wait_for_next(_INIT_SECONDS) - began
 
     def invoke(self, body: bytes) -> Answered:
-        """Hand over an event; return when the process asks for the next one and has settled."""
+        """Invoke the handler; return when the process requests the next event."""
         assert self._waiting is not None
         self._invocations += 1
         deadline = int((time.time() + _INVOCATION_SECONDS) * 1000)
@@ -104,7 +103,7 @@ class Process:
         )
         self._waiting.sendall(head.encode() + body[:-1])
         sent = time.perf_counter()
-        # The process cannot begin without it, however long we are kept from reading the clock.
+        # The process cannot start before it has this byte, and the clock is read before.
         self._waiting.sendall(body[-1:])
         self._waiting = None
         request = self._request(_INVOCATION_SECONDS)
@@ -112,13 +111,13 @@ class Process:
         self._wait_for_next(_INVOCATION_SECONDS)
         time.sleep(_SETTLE)
         if not request.line.split()[1].endswith(b"/response"):
-            raise AssertionError(self._trouble(request.body))
+            raise AssertionError(self._failure(request.body))
         return Answered(request.arrived - sent, json.loads(request.body or b"null"))
 
     @property
     def cpu_seconds(self) -> float:
-        """What all threads of the process have run so far, also those that have ended."""
-        # This is how clock_getcpuclockid(3) names the clock of a process.
+        """The CPU time of all threads of the process so far."""
+        # clock_getcpuclockid(3) calculates the id of a process's clock like this.
         return time.clock_gettime(~self._pid << _PID_SHIFT | _CPUCLOCK_SCHED)
 
     @property
@@ -128,21 +127,21 @@ class Process:
 
     @property
     def peak_rss(self) -> int:
-        """The most memory that the process ever held, in bytes."""
-        status = Path(f"/proc/{self._pid}/status").read_text().splitlines()
-        [peak] = [line for line in status if line.startswith("VmHWM:")]
-        return int(peak.split()[1]) * 1024
+        """The peak memory of the process, in bytes."""
+        peak = peak_rss(self._pid)
+        assert peak is not None
+        return peak
 
     @property
     def log_bytes(self) -> int:
-        """How much the process wrote so far, which CloudWatch Logs charges for."""
+        """The bytes of the process's log so far; CloudWatch Logs charges for them."""
         return self._log.stat().st_size
 
     def _wait_for_next(self, seconds: float) -> float:
-        """Wait until the process asks for an event; return when it did."""
+        """Wait until the process requests an event; return the time of the request."""
         request = self._request(seconds)
         if not request.line.startswith(b"GET "):
-            raise AssertionError(self._trouble(request.body))
+            raise AssertionError(self._failure(request.body))
         self._waiting = request.connection
         return request.arrived
 
@@ -151,7 +150,7 @@ class Process:
             ready = self._selector.select(seconds)
             arrived = time.perf_counter()
             if not ready:
-                raise AssertionError(self._trouble(b"no answer"))
+                raise AssertionError(self._failure(b"no answer"))
             for key, _ in ready:
                 if key.fileobj is self._listener:
                     connection, _ = self._listener.accept()
@@ -165,12 +164,12 @@ class Process:
                 self._selector.unregister(connection)
                 connection.close()
 
-    def _trouble(self, body: bytes) -> str:
+    def _failure(self, body: bytes) -> str:
         log = self._log.read_text(errors="replace")[-2000:]
         return f"the process failed: {body.decode(errors='replace')[:500]}\n{log}"
 
     def close(self) -> None:
-        """End the process and close every socket."""
+        """Kill the process and close every socket."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -217,7 +216,7 @@ def _dechunked(body: bytes) -> bytes:
 
 @contextmanager
 def run_process(program: Program) -> Iterator[Process]:
-    """Run a program as long as the block lasts; it has asked for its first event."""
+    """Run a program inside a `with` block, from its first request for an event."""
     with (
         tempfile.TemporaryDirectory(prefix="loki-shipper-bench-") as name,
         socket.create_server(("127.0.0.1", 0)) as listener,

@@ -1,4 +1,4 @@
-"""A Loki that answers every push at once, and decodes it when it is asked for what came in."""
+"""Stands in for Loki: answers every push at once, and decodes the pushes later."""
 
 import threading
 from collections.abc import Iterator
@@ -9,21 +9,21 @@ from loki_shipper.local.pushes import Push, decode_push
 
 
 class InstantLoki:
-    """What came in since the last look; `url` is where to push."""
+    """Keeps pushes; `url` is its root."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._bodies: list[tuple[dict[str, str], bytes]] = []
 
     def keep(self, headers: dict[str, str], body: bytes) -> None:
-        """Keep a push as it came."""
+        """Keep a push without decoding it."""
         self._bodies.append((headers, body))
 
     def take(self) -> list[Push]:
-        """Decode what came in, and forget it.
+        """Decode and remove all pushes.
 
         Raises:
-            RefusedError: Loki would have refused one of the pushes.
+            RefusedError: Loki would reject one of the pushes.
         """
         bodies, self._bodies = self._bodies, []
         return [decode_push(headers, body, auth_enabled=False) for headers, body in bodies]
@@ -31,7 +31,7 @@ class InstantLoki:
 
 @contextmanager
 def run_sink() -> Iterator[InstantLoki]:
-    """Run a sink on loopback as long as the block lasts."""
+    """Run the stand-in on loopback inside a `with` block."""
     with _LokiServer(("127.0.0.1", 0), _LokiConnection) as server:
         sink = InstantLoki(f"http://127.0.0.1:{server.server_address[1]}")
         server.sink = sink
@@ -49,7 +49,7 @@ class _LokiServer(ThreadingTCPServer):
 
 
 class _LokiConnection(StreamRequestHandler):
-    """HTTP as far as a push needs it: a server of the standard library takes ten times as long."""
+    """The HTTP of a push only: a server of the standard library takes ten times as long."""
 
     disable_nagle_algorithm = True
     server: _LokiServer

@@ -1,4 +1,4 @@
-"""From what was measured to what people read, in Markdown."""
+"""Formats the figures as Markdown tables."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -21,7 +21,7 @@ from tools.bench.measure import (
 )
 
 _MOST: Final = {1: 1.6, 100: 0.95, 1_000: 0.5, 10_000: 0.45}
-"""Targets: ratio of our time to lambda-promtail's, by number of log events."""
+"""Targets for the ratio of our time to lambda-promtail's, by number of log events."""
 
 _MOST_CPU: Final = 0.4
 _MOST_INIT: Final = 2.6
@@ -36,14 +36,14 @@ _COARSE = 100
 
 
 class BenchmarkTarget(Struct, frozen=True):
-    """What is to be reached: a value, and the most that it may be."""
+    """A value and its upper limit."""
 
     value: float
     most: float
 
     @property
     def is_met(self) -> bool:
-        """Tell whether the value, as it is printed, is small enough."""
+        """Tell whether the printed value meets the limit."""
         return round(self.value, 2) <= self.most
 
 
@@ -51,13 +51,13 @@ type _Rows = Iterator[tuple[str, ...]]
 
 
 def table(measured: Measured) -> str:
-    """Write all tables."""
+    """Return all tables."""
     tables = (times(measured), starts(measured), peaks(measured), dollars(measured))
     return "\n\n".join(tables)
 
 
 def times(measured: Measured) -> str:
-    """Write the median wall time of warm invocations, and processor time, by program."""
+    """Return the median wall time of warm invocations, and processor time, by program."""
     return _markdown(_times(measured), right=5)
 
 
@@ -90,7 +90,7 @@ def _against(value: float, most: float | None) -> tuple[str, str]:
 
 
 def starts(measured: Measured) -> str:
-    """Write what a cold start takes."""
+    """Return the times of a cold start."""
     return _markdown(_starts(measured), right=4)
 
 
@@ -106,7 +106,7 @@ def _starts(measured: Measured) -> _Rows:
     yield (
         "init and first event",
         *(_cold(each) for each in (empty, theirs, ours)),
-        *_to(_whole(ours) / _whole(empty), "the empty handler", None),
+        *_to(_total(ours) / _total(empty), "the empty handler", None),
     )
     for name, text, compared in (
         (WITH_AWS, "with the secret in SSM, the tag index in S3", THEIRS_WITH_AWS),
@@ -118,7 +118,7 @@ def _starts(measured: Measured) -> _Rows:
             "-",
             _cold(cold.get(compared)),
             _cold(cold[name]),
-            *_to(_whole(cold[name]) / _whole(ours), "without", most),
+            *_to(_total(cold[name]) / _total(ours), "without", most),
         )
 
 
@@ -127,16 +127,16 @@ def _to(value: float, what: str, most: float | None) -> tuple[str, str]:
     return f"{ratio} of {what}", target
 
 
-def _whole(cold: Cold) -> float:
+def _total(cold: Cold) -> float:
     return cold.init + cold.first
 
 
 def _cold(cold: Cold | None) -> str:
-    return "-" if cold is None else _ms(_whole(cold))
+    return "-" if cold is None else _ms(_total(cold))
 
 
 def peaks(measured: Measured) -> str:
-    """Write the peak of resident memory."""
+    """Return the peak memory."""
     return _markdown(_peaks(measured), right=4)
 
 
@@ -163,7 +163,7 @@ def _peaks(measured: Measured) -> _Rows:
 
 
 def dollars(measured: Measured) -> str:
-    """Write what a GB of lines costs, for Lambda and for the function's own log."""
+    """Return the cost of a GB of lines, for Lambda and for the function's own log."""
     return _markdown(_dollars(measured), right=5)
 
 
@@ -181,7 +181,7 @@ def _dollars(measured: Measured) -> _Rows:
 
 
 def memories(measured: Measured) -> str:
-    """Write what a million log events cost by memory, and how long an invocation takes."""
+    """Return the cost of a million log events and the time of an invocation, by memory."""
     return _markdown(_memories(measured), right=len(_COST_EVENTS))
 
 
@@ -197,7 +197,7 @@ def _memories(measured: Measured) -> _Rows:
 
 
 def x86(measured: Measured) -> str:
-    """Write what a million log events cost on x86_64 with the default memory."""
+    """Return the cost of a million log events on x86_64 with the default memory."""
     return _markdown(_x86(measured), right=len(_COST_EVENTS))
 
 
@@ -211,7 +211,7 @@ def _x86(measured: Measured) -> _Rows:
 
 
 def processor(measured: Measured) -> str:
-    """Write the processor time of an invocation by size, and of a cold start."""
+    """Return the processor time of an invocation by size, and of a cold start."""
     return _markdown(_processor(measured), right=len(_COST_EVENTS) + 2)
 
 
@@ -223,7 +223,7 @@ def _processor(measured: Measured) -> _Rows:
 
 
 def log(measured: Measured) -> str:
-    """Write how many bytes an invocation logs, and what a million of them cost."""
+    """Return the bytes that an invocation logs, and the cost of a million invocations."""
     warm = measured.warm[1][OURS]
     return (
         f"An invocation writes {warm.log_bytes / 1000:.1f} KB. "

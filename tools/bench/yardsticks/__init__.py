@@ -1,1 +1,1 @@
-"""Handlers to compare with, and one to look into; each is loaded on its own, by file."""
+"""Handlers to compare with, and one with a profiler; each is loaded by its file."""

@@ -1,4 +1,4 @@
-"""The empty handler: what Lambda's runtime takes by itself, the unit of the benchmark."""
+"""Does nothing: the time of Lambda's runtime alone."""
 
 
 def handle(_event: object, _context: object) -> None:

@@ -1,4 +1,4 @@
-"""The floor: what libraries written in C take for the same payload, and nothing around them."""
+"""Does only the work of libraries in C for the same payload."""
 
 from typing import Any
 

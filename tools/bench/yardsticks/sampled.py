@@ -1,4 +1,4 @@
-"""The shipper's handler with a sampler: where each half of a millisecond finds it."""
+"""Runs the shipper's handler with a profiler that samples each half millisecond."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ _stacks = Counter[str]()
 
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
-    """Ship an event, and write all stacks so far to `$STACKS`, as flame graph tools read them."""
+    """Ship an event, and write all stacks so far to `$STACKS` for flame graph tools."""
     signal.signal(signal.SIGALRM, _sample)
     signal.setitimer(signal.ITIMER_REAL, _SECONDS, _SECONDS)
     try:
