@@ -17,7 +17,7 @@ from loki_shipper.local.loki import Loki, Profile, start
 from loki_shipper.local.progress import Tell, on_stream
 from loki_shipper.local.receiver import Receiver, run_receiver
 from loki_shipper.redriver.metrics import metrics as redriver_metrics
-from loki_shipper.redriver.redrive import RedriveReport
+from loki_shipper.redriver.report import RedriveReport
 from loki_shipper.settings import settings
 from loki_shipper.shipper.shipper import Shipper
 from loki_shipper.subscriber.run.report import RunReport as Linked

@@ -25,7 +25,7 @@ from loki_shipper.local.loki import Loki, start
 from loki_shipper.local.progress import on_stream
 from loki_shipper.local.query_loki import LokiError
 from loki_shipper.redriver.metrics import metrics
-from loki_shipper.redriver.redrive import RedriveReport
+from loki_shipper.redriver.report import RedriveReport
 from loki_shipper.settings import settings
 from loki_shipper.shipper.sources.event import records
 

@@ -10,7 +10,8 @@ from loki_shipper.model import Batch
 from loki_shipper.redriver.bucket import EVERYTHING, Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import RedriveEffects, redrive_effects
-from loki_shipper.redriver.redrive import RedriveReport, redrive
+from loki_shipper.redriver.redrive import redrive
+from loki_shipper.redriver.report import RedriveReport
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError

@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from loki_shipper.redriver.bucket import EVERYTHING, Share, dated, rejected, waiting
+from loki_shipper.redriver.bucket import EVERYTHING, Share, key_without_folder, rejected, waiting
 from tests.redriver.memory import NOW, Memory, failed, of_lambda
 
 
@@ -95,4 +95,4 @@ def test_rejected_are_listed_apart() -> None:
 
 @pytest.mark.parametrize("folder", ["aws/lambda/async/shipper", "failed", "later", "rejected"])
 def test_a_key_keeps_its_date_in_every_folder(folder: str) -> None:
-    assert dated(f"{folder}/2026/11/20/a") == "2026/11/20/a"
+    assert key_without_folder(f"{folder}/2026/11/20/a") == "2026/11/20/a"

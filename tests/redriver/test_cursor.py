@@ -15,6 +15,12 @@ def test_it_is_read_as_it_was_written() -> None:
     assert read_cursor(memory.bucket(), EVERYTHING) == CURSOR
 
 
+def test_a_cursor_of_an_older_version_is_read() -> None:
+    memory = Memory()
+    memory.put(cursor_key(EVERYTHING), b'{"after": "failed/a", "doubts": {"failed/b": 3}}')
+    assert read_cursor(memory.bucket(), EVERYTHING) == CURSOR
+
+
 def test_each_worker_has_its_own() -> None:
     keys = {
         cursor_key(Share(worker, workers)) for workers in (1, 2, 4) for worker in range(workers)

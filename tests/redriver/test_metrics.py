@@ -1,7 +1,7 @@
 """What a run did becomes metrics, every one of them every time."""
 
 from loki_shipper.redriver.metrics import metrics
-from loki_shipper.redriver.redrive import RedriveReport
+from loki_shipper.redriver.report import RedriveReport
 from tests.redriver.memory import AN_HOUR_AGO, NOW
 
 

@@ -22,7 +22,8 @@ from loki_shipper.redriver.bucket import (
     waiting,
 )
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
-from loki_shipper.redriver.redrive import RedriveReport, redrive
+from loki_shipper.redriver.redrive import redrive
+from loki_shipper.redriver.report import RedriveReport
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from tests.redriver.memory import (
     A_WEEK_AGO,
@@ -280,13 +281,13 @@ def test_what_fails_alone_in_twelve_runs_in_which_others_arrive_is_set_aside_aft
     world.decide = poison
     report = runs(world, 11)
     assert (report.set_aside, report.left, world.memory.moved) == (0, 1, [])
-    assert report.cursor.doubts == {key: 11}
+    assert report.cursor.lone_failures == {key: 11}
     world.memory.put(*of_lambda("10.00.59", "/a/good"))
     report = world.run(cursor=report.cursor, skip_old=False)
     assert (report.set_aside, report.left) == (1, 0)
     kept = key.replace("failed/", "rejected/")
     assert world.memory.moved == [(key, kept, "server_error")]
-    assert (world.memory.objects, report.cursor.doubts) == ({kept: (body, NOW)}, {})
+    assert (world.memory.objects, report.cursor.lone_failures) == ({kept: (body, NOW)}, {})
 
 
 def test_it_is_not_set_aside_when_it_gets_through_in_the_end() -> None:
@@ -296,7 +297,7 @@ def test_it_is_not_set_aside_when_it_gets_through_in_the_end() -> None:
     report = runs(world, 11)
     world.decide = None
     report = world.run(cursor=report.cursor, skip_old=False)
-    assert (report.objects, report.cursor.doubts, world.memory.objects) == (1, {}, {})
+    assert (report.objects, report.cursor.lone_failures, world.memory.objects) == (1, {}, {})
 
 
 def test_nothing_is_set_aside_while_loki_takes_nothing_of_its_tenant() -> None:
@@ -305,7 +306,7 @@ def test_nothing_is_set_aside_while_loki_takes_nothing_of_its_tenant() -> None:
     world.decide = lambda batch: STORED if batch.stream.tenant == "a" else DOWN
     report = runs(world, 20)
     assert (report.set_aside, report.left, report.oldest) == (0, 2, A_WEEK_AGO)
-    assert report.cursor.doubts == {}
+    assert report.cursor.lone_failures == {}
 
 
 def test_nothing_is_set_aside_within_a_day() -> None:
@@ -530,12 +531,12 @@ def test_what_failed_alone_is_set_aside_only_while_there_is_time() -> None:
     bad = [failed("09.00.00", f"/a/{n}") for n in range(100)]
     old(world, *bad)
     world.crashes = {f"/a/{n}" for n in range(100)}
-    report = run_slowly(world, move=1.0, cursor=Cursor(doubts={key: 11 for key, _ in bad}))
+    report = run_slowly(world, move=1.0, cursor=Cursor(lone_failures={key: 11 for key, _ in bad}))
     assert (report.ended, world.time) == ("deadline", 61.0 - SHORTEST)
     left = [key for key, _ in bad if key in world.memory.objects]
     assert report.set_aside == len(bad) - len(left)
     # What there was no time for is set aside by the next run.
-    assert {key: report.cursor.doubts.get(key) for key in left} == dict.fromkeys(left, 12)
+    assert {key: report.cursor.lone_failures.get(key) for key in left} == dict.fromkeys(left, 12)
 
 
 def test_objects_are_read_only_while_there_is_time() -> None:

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from loki_shipper.model import Batch, LogData, LogEvent
 from loki_shipper.redriver.bucket import Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
 from loki_shipper.redriver.effects import CONCURRENT_LOG_GROUPS, redrive_effects
-from loki_shipper.redriver.redrive import RedriveReport, redrive
+from loki_shipper.redriver.redrive import redrive
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects
@@ -27,6 +28,9 @@ from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies
 from loki_shipper.shipper.rules.model import Rules
 from tests.redriver.memory import of
+
+if TYPE_CHECKING:
+    from loki_shipper.redriver.report import RedriveReport
 
 SECOND = 1_000_000_000
 MINUTE = timedelta(minutes=1)

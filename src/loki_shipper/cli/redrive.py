@@ -39,8 +39,8 @@ from loki_shipper.redriver.bucket import (
     waiting,
 )
 from loki_shipper.redriver.effects import RedriveEffects, redrive_effects
-from loki_shipper.redriver.redrive import RedriveReport
 from loki_shipper.redriver.redrive import redrive as run
+from loki_shipper.redriver.report import RedriveReport
 from loki_shipper.redriver.s3 import s3
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.shipper import Shipper

@@ -1,4 +1,4 @@
-"""From objects of one log group to what became of each: shipped together, kept one by one."""
+"""Ships the dead letters of one log group together, and gives a result for each."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
@@ -15,75 +15,79 @@ from loki_shipper.shipper.delivery.undelivered import save_undelivered
 OUT_OF_TIME = "out_of_time"
 
 type ShipTogether = Callable[[Sequence[LogData]], list[Shipped]]
-"""Pushes payloads, and says what became of each; nothing is kept yet."""
+"""Pushes payloads and gives the outcomes of each; it writes nothing to the bucket."""
 
 
-class Item(Struct, frozen=True):
-    """An object and the payloads in it, at least one."""
+class DeadLetter(Struct, frozen=True):
+    """An object of the bucket and the payloads in it, at least one."""
 
     stored: StoredObject
     payloads: list[LogData]
 
 
-class Arrived(Struct, frozen=True):
-    """All of the object is delivered, dropped by a rule or kept anew.
+class Completed(Struct, frozen=True):
+    """All lines of the object are delivered, dropped by a rule, or written to the bucket again.
 
-    `is_rewritten`: what was kept anew lies under the object's own key, which must stay.
+    `is_rewritten`: lines were written under the object's own key, so it must not be deleted.
     """
 
     shipped: list[Shipped]
     is_rewritten: bool
 
 
-class Stuck(Struct, frozen=True):
-    """Nothing of the object has got any further, for these reasons; `tenants` are its lines'."""
+class Undelivered(Struct, frozen=True):
+    """No line of the object was delivered; `tenants` are the tenants of its lines."""
 
     reasons: tuple[str, ...]
     tenants: frozenset[str | None] = frozenset()
 
     @property
     def is_out_of_time(self) -> bool:
-        """Tell whether only time was missing."""
+        """Tell whether the run had no time for the object."""
         return OUT_OF_TIME in self.reasons
 
     @property
-    def is_as_if_loki_were_down(self) -> bool:
-        """Tell whether Loki failed it, or others of its tenant before it."""
+    def may_mean_loki_is_down(self) -> bool:
+        """Tell whether Loki failed for the object, or for others of its tenant before."""
         return CLOSED in self.reasons or self.may_be_its_own_fault
 
     @property
     def may_be_its_own_fault(self) -> bool:
-        """Tell whether the reasons may lie in the object, as none names a tenant."""
+        """Tell whether the object itself may be the cause, and not its tenant or the time."""
         return not self.is_out_of_time and not any(map(is_of_tenant, self.reasons))
 
 
-class Unkept(Struct, frozen=True):
-    """What Loki did not take of the object could not be written to the bucket."""
+class NotSaved(Struct, frozen=True):
+    """The undelivered lines of the object could not be written to the bucket."""
 
 
-type AttemptResult = Arrived | Stuck | Unkept
+type AttemptResult = Completed | Undelivered | NotSaved
 
 
-def attempt(items: Sequence[Item], ship: ShipTogether, put: PutObject) -> list[AttemptResult]:
-    """Ship objects together, and say what became of each."""
+def attempt(
+    letters: Sequence[DeadLetter], ship: ShipTogether, put: PutObject
+) -> list[AttemptResult]:
+    """Ship dead letters together, and give the result of each."""
     try:
-        shipped = iter(ship([data for item in items for data in item.payloads]))
+        shipped = iter(ship([data for letter in letters for data in letter.payloads]))
     except Exception as error:  # noqa: BLE001 - an object that breaks the pipeline must not stop the rest
-        return [Stuck((f"crashed_{type(error).__name__}",))] * len(items)
-    return [_kept(item, [*islice(shipped, len(item.payloads))], put) for item in items]
+        return [Undelivered((f"crashed_{type(error).__name__}",))] * len(letters)
+    return [_saved(letter, [*islice(shipped, len(letter.payloads))], put) for letter in letters]
 
 
-def _kept(item: Item, shipped: list[Shipped], put: PutObject) -> AttemptResult:
+def _saved(letter: DeadLetter, shipped: list[Shipped], put: PutObject) -> AttemptResult:
     written: set[str] = set()
 
-    def recorded(key: str, body: bytes) -> None:
+    def put_and_record(key: str, body: bytes) -> None:
         put(key, body)
         written.add(key)
 
     try:
-        kept = [save_undelivered(each, recorded, in_bucket=True) for each in shipped]
+        unsaved = [save_undelivered(each, put_and_record, in_bucket=True) for each in shipped]
     except DeadLetterError:
-        return Unkept()
-    if reasons := tuple(dict.fromkeys(chain.from_iterable(kept))):
-        return Stuck(reasons, frozenset(chain.from_iterable(each.tenants for each in shipped)))
-    return Arrived(shipped, is_rewritten=item.stored.key in written)
+        return NotSaved()
+    if reasons := tuple(dict.fromkeys(chain.from_iterable(unsaved))):
+        return Undelivered(
+            reasons, frozenset(chain.from_iterable(each.tenants for each in shipped))
+        )
+    return Completed(shipped, is_rewritten=letter.stored.key in written)

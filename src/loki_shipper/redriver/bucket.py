@@ -1,4 +1,4 @@
-"""What the redriver does to the bucket, and which objects it takes in which order."""
+"""The redriver's operations on the bucket, and the order in which it takes objects."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ Kinesis `<event source mapping>/<shard>/YYYY/MM/DD/<time>-<uuid>`."""
 _DATED_PARTS = 4
 
 _WAITING = (OF_LAMBDA, FAILED, LATER)
-"""In the order of keys, so that a key says how far a run has come."""
+"""In the order of keys, so that a key marks how far a run has come."""
 
 
 class BucketError(Exception):
@@ -25,7 +25,7 @@ class BucketError(Exception):
 
 
 class StoredObject(Struct, frozen=True):
-    """An object as a listing shows it; `size` is in bytes, `written` when it was last written."""
+    """An object in a list of the bucket; `size` is in bytes, `written` is its last write."""
 
     key: str
     size: int
@@ -33,19 +33,19 @@ class StoredObject(Struct, frozen=True):
 
 
 class Fault(Struct, frozen=True):
-    """S3 did not do what was asked of one object; `code` is its name for the reason."""
+    """S3 refused a request for one object; `code` is S3's error code."""
 
     code: str
 
 
 class Bucket(Struct, frozen=True):
-    """What redriving does to the bucket. A fault concerns one object, and the others are done.
+    """The operations on the bucket. A fault concerns one object only.
 
-    `objects(prefix, after)` lists in the order of keys, from behind a key, page by page; it raises
-    BucketError. `read(keys)` gives the bodies in the order of the keys, None for what is gone.
-    `delete(keys)` gives the faults by key; what is gone already is no fault.
-    `move(key, to, reason)` keeps the reason with the object. Nothing here asks whether an object
-    has changed: its key is made of its content, so it never does (docs/decisions/redrive.md).
+    `objects(prefix, after)` lists objects in the order of keys, after a key, page by page; it
+    raises BucketError. `read(keys)` gives bodies in the order of `keys`, None for a deleted object.
+    `delete(keys)` gives the faults by key; a deleted object is no fault. `move(key, to, reason)`
+    stores the reason with the object. There are no conditional requests: a key depends on the
+    content, so an object never changes (docs/decisions/redrive.md).
     """
 
     objects: Callable[[str, str], Iterator[StoredObject]]
@@ -55,7 +55,7 @@ class Bucket(Struct, frozen=True):
 
 
 class Share(Struct, frozen=True):
-    """Which part of the objects a worker takes: those of its number, from 0, among so many."""
+    """The part of the objects that a worker takes; `worker` counts from 0."""
 
     worker: int = 0
     workers: int = 1
@@ -71,20 +71,19 @@ EVERYTHING = Share()
 def waiting(
     bucket: Bucket, now: datetime, *, share: Share, after: str = ""
 ) -> Iterator[StoredObject]:
-    """List what waits for another try, one page of keys in memory at a time.
+    """List the objects to retry, with one page of keys in memory at a time.
 
-    Begins behind the key `after`, goes on at the beginning, and ends at that key, so that every
-    object has its turn. What was written after `now` waits for the next run: a run must not live on
-    its own work.
+    The list begins after the key `after`, wraps around, and ends at that key, so that no object
+    starves. It leaves out objects that were written after `now`: a run must not take its own.
     """
-    behind = _behind(bucket, after, now)
-    before = takewhile(lambda stored: stored.key <= after, _behind(bucket, "", now))
-    for stored in chain(behind, before if after else ()):
+    rest = _objects_after(bucket, after, now)
+    first = takewhile(lambda stored: stored.key <= after, _objects_after(bucket, "", now))
+    for stored in chain(rest, first if after else ()):
         if share.has(stored) and stored.written <= now:
             yield stored
 
 
-def _behind(bucket: Bucket, after: str, now: datetime) -> Iterator[StoredObject]:
+def _objects_after(bucket: Bucket, after: str, now: datetime) -> Iterator[StoredObject]:
     for prefix in _WAITING:
         if after < prefix or after.startswith(prefix):
             found = bucket.objects(prefix, after if after.startswith(prefix) else "")
@@ -92,18 +91,18 @@ def _behind(bucket: Bucket, after: str, now: datetime) -> Iterator[StoredObject]
 
 
 def _is_due(now: datetime) -> Callable[[StoredObject], bool]:
-    # An object of `later/` is dated by when it is due.
+    # The date in a key of `later/` is the time when the object is due.
     today = f"{LATER}{now:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}~"
     return lambda stored: stored.key <= today
 
 
 def rejected(bucket: Bucket) -> Iterator[StoredObject]:
-    """List what Loki refused, oldest first."""
+    """List the objects that Loki refused, oldest first."""
     return bucket.objects(REJECTED, "")
 
 
-def dated(key: str) -> str:
-    """Return the end of a key that every folder has: `YYYY/MM/DD/<time>-<id>`."""
+def key_without_folder(key: str) -> str:
+    """Give the end of a key that every folder has: `YYYY/MM/DD/<time>-<id>`."""
     if key.startswith(OF_LAMBDA):
         return "/".join(key.split("/")[-_DATED_PARTS:])
     return key.partition("/")[2]

@@ -1,6 +1,6 @@
-"""What a run leaves for the next one, so that every object has its turn."""
+"""The state that a run saves for the next one, so that no object starves."""
 
-from msgspec import DecodeError, Struct
+from msgspec import DecodeError, Struct, field
 from msgspec.json import decode, encode
 
 from loki_shipper.redriver.bucket import Bucket, Share
@@ -8,13 +8,13 @@ from loki_shipper.shipper.delivery.dead_letters import PutObject
 
 
 class Cursor(Struct, frozen=True):
-    """Where a run begins: behind the key `after`, or at the beginning where that is empty.
+    """The start of a run: after the key `after`, or at the first object if that is empty.
 
-    `doubts` counts by key the runs in which an object failed alone while Loki took others.
+    `lone_failures` counts, by key, the runs in which an object failed alone while Loki took others.
     """
 
     after: str = ""
-    doubts: dict[str, int] = {}
+    lone_failures: dict[str, int] = field(default_factory=dict, name="doubts")
 
 
 BEGINNING = Cursor()
@@ -26,7 +26,7 @@ def cursor_key(share: Share) -> str:
 
 
 def read_cursor(bucket: Bucket, share: Share) -> Cursor:
-    """Read a worker's cursor; the beginning where there is none or it cannot be read."""
+    """Read a worker's cursor; the beginning if it is missing or cannot be read."""
     [body] = bucket.read([cursor_key(share)])
     try:
         return decode(body, type=Cursor) if isinstance(body, bytes) else Cursor()
@@ -35,6 +35,6 @@ def read_cursor(bucket: Bucket, share: Share) -> Cursor:
 
 
 def write_cursor(before: Cursor, after: Cursor, share: Share, put: PutObject) -> None:
-    """Write what the next run begins with, if that has changed. Raises SpillError."""
+    """Write the cursor of the next run, if it has changed. Raises DeadLetterError."""
     if after != before:
         put(cursor_key(share), encode(after))

@@ -1,4 +1,4 @@
-"""What redriving needs of the world, made of what the shipper needs."""
+"""The effects of the redriver, built on those of the shipper."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -15,11 +15,11 @@ from loki_shipper.shipper.delivery.dead_letters import PutObject
 from loki_shipper.shipper.pipeline import ShipperDependencies, ship
 
 CONCURRENT_LOG_GROUPS = 8
-"""Log groups that a run ships at the same time: most of a push is waiting for Loki."""
+"""Log groups that a run ships at the same time, as a push mostly waits for Loki."""
 
 
 class Map(Protocol):
-    """Calls a function on each of several values, perhaps at the same time, results in order."""
+    """Calls a function with each of several values, perhaps in threads; gives results in order."""
 
     def __call__[T, R](self, function: Callable[[T], R], values: Sequence[T], /) -> Iterable[R]:
         """Call it."""
@@ -27,9 +27,9 @@ class Map(Protocol):
 
 
 class RedriveEffects(Struct, frozen=True):
-    """The effects that redriving needs, and the time at which the run began.
+    """The effects that `redrive` needs, and the time at which the run began.
 
-    `tenants` must hear what Loki answers to what `ship` pushes. `put` writes to the bucket.
+    `tenants` must get Loki's answers to the pushes of `ship`. `put` writes to the bucket.
     `remaining` is in seconds. `map` ships several log groups at a time.
     """
 
@@ -49,11 +49,11 @@ def redrive_effects(  # noqa: PLR0913 - each is an effect or a bound
     workers: int,
     clock: Callable[[], float],
     now: datetime,
-    map: Map = map,  # noqa: A002 - it is what Python's own does, or does it at once
+    map: Map = map,  # noqa: A002 - it replaces Python's map
 ) -> RedriveEffects:
-    """Give the effects of one of several workers, which push at a common pace.
+    """Give the effects of a worker; all workers together keep the rate limits.
 
-    `deps` must have a bucket to write to. `clock` is in seconds.
+    `deps` must have a bucket. `clock` is in seconds.
     """
     assert deps.put is not None
     delivery, tenants = deps.delivery, Tenants(clock)

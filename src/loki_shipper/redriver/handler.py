@@ -1,4 +1,4 @@
-"""The entry of the function that a schedule invokes."""
+"""The handler of the redriver function, which a schedule invokes."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from loki_shipper.shipper.shipper import Shipper
 if TYPE_CHECKING:
     from loki_shipper.context import Context
     from loki_shipper.redriver.bucket import Bucket
-    from loki_shipper.redriver.redrive import RedriveReport
+    from loki_shipper.redriver.report import RedriveReport
 
 _RESERVE = 20.0
-"""Seconds kept back from delivering, to empty the bucket and to say what was done."""
+"""Seconds reserved for deleting objects, saving the cursor and writing the log."""
 
 
 def handle(event: Any, context: Context) -> Any:
-    """Ship what waits in the bucket, or a worker's share of it.
+    """Ship the objects that wait in the bucket, or a worker's share of them; return the report.
 
-    The schedule sends `{"worker": 0, "workers": 4}`; any other event means everything. Returns what
-    was done. Raises SettingsError, or BucketError where the bucket cannot be listed.
+    The schedule sends `{"worker": 0, "workers": 4}`. Any other event means all objects. Raises
+    SettingsError, and BucketError if the bucket cannot be listed.
     """
-    bucket, environment, stack = _wired(context.invoked_function_arn)
+    bucket, shipper, stack = _wired(context.invoked_function_arn)
     share, now = _share(event), datetime.now(UTC)
 
     def remaining() -> float:
@@ -48,19 +48,19 @@ def handle(event: Any, context: Context) -> Any:
     before = read_cursor(bucket, share)
     objects = waiting(bucket, now, share=share, after=before.after)
     with ThreadPoolExecutor(CONCURRENT_LOG_GROUPS) as pool:
-        needed = redrive_effects(
-            environment.dependencies(remaining),
+        effects = redrive_effects(
+            shipper.dependencies(remaining),
             bucket,
             workers=share.workers,
             clock=time.monotonic,
             now=now,
             map=pool.map,
         )
-        run = redrive(objects, needed, cursor=before)
-    # Without the cursor the next run begins at the beginning, and nothing is lost.
+        run = redrive(objects, effects, cursor=before)
+    # Without a cursor the next run begins with the first object. No line is lost.
     with suppress(DeadLetterError):
-        write_cursor(before, run.cursor, share, needed.put)
-    return _told(run, stack)
+        write_cursor(before, run.cursor, share, effects.put)
+    return _logged(run, stack)
 
 
 def _share(event: Any) -> Share:
@@ -76,19 +76,19 @@ def _wired(function_arn: str) -> tuple[Bucket, Shipper, str | None]:
     configured = settings(os.environ)
     if configured.bucket is None:
         raise SettingsError("BUCKET is not set: there is nothing to redrive from")
-    environment = Shipper(configured, function_arn, connections=CONCURRENT_LOG_GROUPS)
-    return s3(configured.bucket), environment, configured.stack
+    shipper = Shipper(configured, function_arn, connections=CONCURRENT_LOG_GROUPS)
+    return s3(configured.bucket), shipper, configured.stack
 
 
-def _told(run: RedriveReport, stack: str | None) -> Any:
-    told: dict[str, Any] = to_builtins(run)
-    # It is for the next run only, and may name a thousand objects.
-    del told["cursor"]
-    trouble = run.left or run.set_aside or run.rejected or run.faults
+def _logged(run: RedriveReport, stack: str | None) -> Any:
+    report: dict[str, Any] = to_builtins(run)
+    # The cursor is for the next run only, and may name a thousand objects.
+    del report["cursor"]
+    has_problems = run.left or run.set_aside or run.rejected or run.faults
     FunctionLog("loki-shipper", stack).write(
         "redriven",
-        told,
+        report,
         metrics(run, now=datetime.now(UTC)),
-        level="WARNING" if trouble else "INFO",
+        level="WARNING" if has_problems else "INFO",
     )
-    return told
+    return report

@@ -1,13 +1,13 @@
-"""From what a run did to its metrics."""
+"""Gives the metrics of one run."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
-from loki_shipper.redriver.redrive import RedriveReport
+from loki_shipper.redriver.report import RedriveReport
 
 
 def metrics(run: RedriveReport, *, now: datetime) -> Iterator[tuple[str, str, float]]:
-    """Give each metric's name, CloudWatch unit and value; every one is there every time."""
+    """Give each metric's name, CloudWatch unit and value; every run has all metrics."""
     yield "ObjectsRedriven", "Count", run.objects
     yield "ObjectsSetAside", "Count", run.set_aside
     yield "ObjectsLeft", "Count", run.left

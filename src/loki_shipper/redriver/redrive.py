@@ -1,105 +1,74 @@
-"""Ships what waits in the bucket, and deletes what has arrived.
+"""Ships the objects that wait in the bucket, and deletes those that are delivered.
 
-Objects are taken some at a time, those of a log group are shipped together, and an object is
-deleted only if all of it was delivered, dropped by a rule, or put into the bucket anew. What a
-failure means:
+A run takes objects in chunks and ships those of a log group together. It deletes an object only if
+all its lines were delivered, dropped by a rule, or written to the bucket again. A failure means:
 
-1. Loki or its gateway refuses a tenant (blocked, denied, rate limited): the tenant's objects stay,
-   and others go on.
-2. Loki fails a shipment of several objects: they are shipped again one by one, so that the fault of
-   one does not stop the others. Three failures in a row close a tenant for a minute.
-3. An object fails alone, in run after run in which Loki takes other lines of its tenant: the fault
-   is the object's own. Once it has been in the bucket for a day, it is set aside under `rejected/`.
-4. S3 does not let an object be read or deleted: the object stays, and is counted. After a day it is
-   set aside where that is possible.
+1. Loki or its gateway refuses a tenant (blocked, denied, rate limited): the tenant's objects wait,
+   and the run goes on with other tenants.
+2. Loki fails for several objects that were shipped together: the run ships each of them alone, so
+   that one bad object does not stop the others. After three failures in a row, nothing is sent to
+   the tenant for a minute.
+3. An object fails alone in twelve runs in which Loki takes other lines of its tenant: the object is
+   bad. Once it has been in the bucket for a day, it is moved to `rejected/`.
+4. S3 refuses to read or delete an object: the object stays and is counted. After a day the run
+   tries to move it to `rejected/`.
 
-What has been in the bucket for a day is tried in one run of twelve: it may have to wait for weeks,
-and every look at it is a request to S3.
+An object that has been in the bucket for a day is tried in one run of twelve: it may wait for
+weeks, and each try is a request to S3.
 """
 
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
-from typing import Literal, assert_never
+from typing import assert_never
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from loki_shipper.redriver.attempt import (
     OUT_OF_TIME,
-    Arrived,
     AttemptResult,
-    Item,
-    Stuck,
-    Unkept,
+    Completed,
+    DeadLetter,
+    NotSaved,
+    Undelivered,
     attempt,
 )
-from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, StoredObject, dated
+from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, StoredObject, key_without_folder
+from loki_shipper.redriver.chunks import by_log_group, chunks
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import RedriveEffects
 from loki_shipper.redriver.record import NotARecordError, read_stored_records
+from loki_shipper.redriver.report import Ending, RedriveReport
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, write_undecodable
 
 _MAX_BYTES = 16 * 1024 * 1024
-"""Largest object that is read: an invocation event has at most 1 MB."""
+"""The largest object to read. An invocation event has at most 1 MB."""
 
-_TOGETHER = 256
-_TOGETHER_BYTES = 4 * 1024 * 1024
-"""Most objects, and most bytes of objects, that are in memory at a time."""
+_READS = 32
+"""Objects to read before the next look at the clock. If S3 hardly answers, a read takes 14 seconds
+(redriver/s3.py), and 16 objects are read at a time."""
 
-_READ_TOGETHER = 32
-"""Objects that are read between two looks at the clock. Where S3 hardly answers, a read takes 14
-seconds (redriver/s3.py), and 16 objects are read at a time."""
+_MIN_SECONDS = 10.0
+"""Seconds that must remain to begin anything."""
 
-_TEXT_BYTES = 8 * 1024 * 1024
-"""Most text in memory at a time, beyond one payload: it may have been packed a hundredfold."""
+_OLD = timedelta(days=1)
+_RUNS_BETWEEN_TRIES = 12
+"""An object that is `_OLD` is tried in one of so many runs, on average."""
 
-_SHORTEST_TRY = 10.0
-"""Seconds: with less than this left, nothing is begun."""
+_MAX_LONE_FAILURES = 12
+"""Runs in which an object fails alone before it is set aside."""
 
-_PATIENCE = timedelta(days=1)
-_SELDOM = 12
-"""Runs among which an object has one turn, when it has been in the bucket for a day."""
+_MAX_REMEMBERED = 1_000
+"""Objects that failed alone and are remembered."""
 
-_FAILED_RUNS = 12
-"""Runs in which an object must have failed alone to be set aside."""
-
-_MOST_DOUBTS = 1_000
-_MOST_STUCK = 1_000
-_MOST_FAULTS = 10_000
-_MOST_UNKEPT = 3
-"""How many doubts are remembered; and how many objects in a row end a run: stuck as if Loki were
-down, that S3 does not let be read, and of which the rest cannot be written. A former key makes
-thousands of objects unreadable; a run looks at 10,000 of them in 20 seconds."""
-
-type Ending = Literal["done", "deadline", "limit", "loki_down", "bucket"]
-"""Why a run took no more: there was no object, no time, as many as were asked for, no Loki, or no
-bucket to read from or to write to."""
-
-
-class RedriveReport(Struct, frozen=True, kw_only=True):
-    """What a run did.
-
-    `objects` were shipped and deleted: `lines` of theirs were delivered, of those `late` to late
-    streams, and `rejected` were refused. `set_aside` objects went to `rejected/`: no record, or
-    hopeless. `left` objects were looked at and wait for another run, the oldest since `oldest`.
-    `failures` counts failed objects by reason, `faults` what S3 refused by its code. `cursor`
-    is for the next run.
-    """
-
-    objects: int = 0
-    lines: int = 0
-    late: int = 0
-    rejected: int = 0
-    set_aside: int = 0
-    left: int = 0
-    oldest: datetime | None = None
-    failures: dict[str, int] = {}
-    faults: dict[str, int] = {}
-    ended: Ending = "done"
-    cursor: Cursor = BEGINNING
+_MAX_FAILURES_IN_A_ROW = 1_000
+_MAX_FAULTS_IN_A_ROW = 10_000
+_MAX_NOT_SAVED = 3
+"""Objects in a row that end a run: Loki seems to be down, S3 does not let them be read, and their
+lines cannot be written. A lost KMS key makes thousands of objects unreadable, and a run tries
+10,000 of them in 20 seconds."""
 
 
 def redrive(  # noqa: PLR0913 - each is an effect or a bound
@@ -119,137 +88,128 @@ def redrive(  # noqa: PLR0913 - each is an effect or a bound
     """
     run = _RedriveRun(effects, cursor, skip_old=skip_old)
     objects = iter(waiting)
-    for chunk in _chunks(islice(objects, limit)):
+    for chunk in chunks(islice(objects, limit)):
         if not run.may_go_on():
             break
         run.take(chunk)
-        on_progress(run.so_far())
+        on_progress(run.report())
     run.end(next(objects, None) if limit is not None else None)
-    return run.so_far()
-
-
-def _chunks(waiting: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
-    chunk: list[StoredObject] = []
-    size = 0
-    for stored in waiting:
-        if chunk and (len(chunk) == _TOGETHER or size + stored.size > _TOGETHER_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(stored)
-        size += stored.size
-    if chunk:
-        yield chunk
+    return run.report()
 
 
 class _RedriveRun:
-    """What one run has done and learnt."""
+    """The state of one run."""
 
     def __init__(self, effects: RedriveEffects, cursor: Cursor, *, skip_old: bool) -> None:
         self._effects = effects
         self._bucket = effects.bucket
         self._now = effects.now
-        self._is_patient = skip_old
-        self._sum = RedriveReport()
+        self._skip_old = skip_old
+        self._report = RedriveReport()
         self._failures = Counter[str]()
         self._faults = Counter[str]()
         self._in_a_row = Counter[str]()
-        self._doubts = dict(cursor.doubts)
-        self._alone: list[tuple[StoredObject, Stuck]] = []
-        self._arrived: list[StoredObject] = []
-        self._last = ""
+        self._lone_failures = dict(cursor.lone_failures)
+        self._failed_alone: list[tuple[StoredObject, Undelivered]] = []
+        self._to_delete: list[StoredObject] = []
+        self._last_key = ""
         self._ended: Ending = "done"
 
-    def so_far(self) -> RedriveReport:
-        """Report."""
+    def report(self) -> RedriveReport:
         return replace(
-            self._sum,
+            self._report,
             failures=dict(self._failures),
             faults=dict(self._faults),
             ended=self._ended,
-            cursor=Cursor(self._next(), dict([*self._doubts.items()][-_MOST_DOUBTS:])),
+            cursor=Cursor(
+                self._next_after(), dict([*self._lone_failures.items()][-_MAX_REMEMBERED:])
+            ),
         )
 
     def may_go_on(self) -> bool:
-        """Tell whether the run may take more objects; end it where there is no time."""
+        """Tell whether the run may take more objects; end it if there is no time."""
         return self._has_time() and self._ended == "done"
 
     def _has_time(self) -> bool:
-        """Tell whether there is time to begin something, and end the run if there is none."""
-        if self._effects.remaining() >= _SHORTEST_TRY:
+        """Tell whether there is time to begin something; end the run if there is none."""
+        if self._effects.remaining() >= _MIN_SECONDS:
             return True
         if self._ended == "done":
             self._ended = "deadline"
         return False
 
     def take(self, chunk: list[StoredObject]) -> None:
-        """Do with objects what is to be done with them in this run."""
-        self._last = chunk[-1].key
-        for groups in _by_log_group(self._read(chunk)):
-            self._try(groups)
+        """Read the objects of a chunk, ship them, and delete those that are completed."""
+        self._last_key = chunk[-1].key
+        for groups in by_log_group(self._read(chunk)):
+            self._ship(groups)
         self._delete()
 
     def end(self, beyond: StoredObject | None) -> None:
-        """Set aside what keeps failing alone; `beyond` is the first object over the limit."""
-        for stored, stuck in self._alone:
-            if self._has_accepted(stuck.tenants):
-                # At the end, so that those of objects that are gone are forgotten first.
-                self._doubts[stored.key] = self._doubts.pop(stored.key, 0) + 1
-            is_old = self._now - stored.written > _PATIENCE
-            if is_old and self._doubts.get(stored.key, 0) >= _FAILED_RUNS:
-                self._set_aside(stored, min(stuck.reasons))
+        """Set bad objects aside; `beyond` is the first object over the limit."""
+        for stored, failure in self._failed_alone:
+            if self._has_accepted(failure.tenants):
+                # Insert it at the end, so that objects that are gone are forgotten first.
+                self._lone_failures[stored.key] = self._lone_failures.pop(stored.key, 0) + 1
+            is_bad = self._lone_failures.get(stored.key, 0) >= _MAX_LONE_FAILURES
+            if is_bad and self._is_old(stored):
+                self._set_aside(stored, min(failure.reasons))
             else:
                 self._leave(stored)
         if self._ended == "done" and beyond is not None:
             self._ended = "limit"
             self._leave(beyond)
 
-    def _next(self) -> str:
-        """Give the key behind which the next run begins.
+    def _is_old(self, stored: StoredObject) -> bool:
+        return self._now - stored.written > _OLD
 
-        Behind those that failed alone, as they may close their tenant to the others.
+    def _next_after(self) -> str:
+        """Give the key after which the next run begins.
+
+        It skips objects that failed alone, as they may close their tenant for the others.
         """
         if self._ended != "done":
-            return self._last
-        return self._alone[-1][0].key if self._alone else ""
+            return self._last_key
+        return self._failed_alone[-1][0].key if self._failed_alone else ""
 
-    def _read(self, chunk: list[StoredObject]) -> Iterator[Item]:
-        due = [stored for stored in chunk if self._has_its_turn(stored)]
-        objects = [each for each in map(self._taken_back, due) if each is not None]
-        for start in range(0, len(objects), _READ_TOGETHER):
-            some = objects[start : start + _READ_TOGETHER]
+    def _read(self, chunk: list[StoredObject]) -> Iterator[DeadLetter]:
+        due = [stored for stored in chunk if self._is_due(stored)]
+        objects = [each for each in map(self._readable, due) if each is not None]
+        for start in range(0, len(objects), _READS):
+            some = objects[start : start + _READS]
             if self._has_time():
-                yield from self._items_of(some)
+                yield from self._read_together(some)
             else:
                 for stored in some:
                     self._leave(stored)
 
-    def _items_of(self, objects: list[StoredObject]) -> Iterator[Item]:
+    def _read_together(self, objects: list[StoredObject]) -> Iterator[DeadLetter]:
         bodies = self._bucket.read([stored.key for stored in objects])
         for stored, body in zip(objects, bodies, strict=True):
             match body:
                 case None:
-                    # Another worker, or a person, was quicker.
+                    # Another worker, or a person, has deleted it.
                     pass
                 case Fault():
-                    self._faulty(stored, body)
+                    self._on_fault(stored, body)
                 case _:
                     self._in_a_row.pop("faults", None)
-                    yield from self._items(stored, body)
+                    yield from self._decoded(stored, body)
 
-    def _has_its_turn(self, stored: StoredObject) -> bool:
-        if not self._is_patient or self._now - stored.written <= _PATIENCE:
+    def _is_due(self, stored: StoredObject) -> bool:
+        if not self._skip_old or not self._is_old(stored):
             return True
-        # By chance, as no run knows how often the schedule starts one.
-        dice = zlib.crc32(f"{stored.key} {self._now:%Y-%m-%d %H:%M}".encode())
-        if dice % _SELDOM == 0:
+        # By a checksum, as no run knows how often the schedule starts one.
+        checksum = zlib.crc32(f"{stored.key} {self._now:%Y-%m-%d %H:%M}".encode())
+        if checksum % _RUNS_BETWEEN_TRIES == 0:
             return True
         self._leave(stored)
         return False
 
-    def _taken_back(self, stored: StoredObject) -> StoredObject | None:
-        """Give the object to read: one of `rejected/` is one of the failed from now on.
+    def _readable(self, stored: StoredObject) -> StoredObject | None:
+        """Give the object to read, after moving it from `rejected/` to `failed/`; or None.
 
-        If it is refused again, its old key is written again.
+        If Loki rejects its lines again, they are written to the old key again.
         """
         if stored.size > _MAX_BYTES:
             self._set_aside(stored, "too_large")
@@ -259,14 +219,14 @@ class _RedriveRun:
         if not self._has_time():
             self._leave(stored)
             return None
-        failed = replace(stored, key=FAILED + dated(stored.key), written=self._now)
-        fault = self._bucket.move(stored.key, failed.key, "taken_back")
+        key = FAILED + key_without_folder(stored.key)
+        fault = self._bucket.move(stored.key, key, "taken_back")
         if fault is None:
-            return failed
-        self._faulty(stored, fault)
+            return replace(stored, key=key, written=self._now)
+        self._on_fault(stored, fault)
         return None
 
-    def _items(self, stored: StoredObject, body: bytes) -> Iterator[Item]:
+    def _decoded(self, stored: StoredObject, body: bytes) -> Iterator[DeadLetter]:
         try:
             records = read_stored_records(body)
             for record in records:
@@ -279,121 +239,108 @@ class _RedriveRun:
             self._leave(stored)
             return
         if payloads := [data for record in records for data in record.payloads]:
-            yield Item(stored, payloads)
+            yield DeadLetter(stored, payloads)
         else:
-            self._arrived.append(stored)
+            self._to_delete.append(stored)
 
-    def _try(self, groups: list[list[Item]]) -> None:
-        """Ship the objects of each log group together, and those that fail so one by one."""
-        again: list[list[Item]] = []
-        for items, results in zip(groups, self._effects.map(self._attempt, groups), strict=True):
-            for item, result in zip(items, results, strict=True):
+    def _ship(self, groups: list[list[DeadLetter]]) -> None:
+        """Ship the objects of each log group together, and each alone if that fails."""
+        again: list[list[DeadLetter]] = []
+        for letters, results in zip(groups, self._effects.map(self._attempt, groups), strict=True):
+            for letter, result in zip(letters, results, strict=True):
                 match result:
-                    case Arrived():
-                        self._has_arrived(item.stored, result)
-                    case Unkept():
-                        self._leave(item.stored)
-                        self._end_after("unkept", _MOST_UNKEPT, "bucket")
-                    case Stuck(may_be_its_own_fault=True) if len(items) > 1:
-                        again.append([item])
-                    case Stuck():
-                        self._stuck(item.stored, result)
+                    case Completed():
+                        self._on_completed(letter.stored, result)
+                    case NotSaved():
+                        self._leave(letter.stored)
+                        self._count_in_a_row("not_saved", _MAX_NOT_SAVED, "bucket")
+                    case Undelivered(may_be_its_own_fault=True) if len(letters) > 1:
+                        again.append([letter])
+                    case Undelivered():
+                        self._on_undelivered(letter.stored, result)
                     case _:
                         assert_never(result)
         if again:
-            self._try(again)
+            self._ship(again)
 
-    def _attempt(self, items: list[Item]) -> list[AttemptResult]:
-        if self._effects.remaining() < _SHORTEST_TRY:
-            return [Stuck((OUT_OF_TIME,))] * len(items)
-        return attempt(items, self._effects.ship, self._effects.put)
+    def _attempt(self, letters: list[DeadLetter]) -> list[AttemptResult]:
+        if self._effects.remaining() < _MIN_SECONDS:
+            return [Undelivered((OUT_OF_TIME,))] * len(letters)
+        return attempt(letters, self._effects.ship, self._effects.put)
 
-    def _has_arrived(self, stored: StoredObject, arrived: Arrived) -> None:
-        self._doubts.pop(stored.key, None)
-        for settled in (each.settled for each in arrived.shipped):
+    def _on_completed(self, stored: StoredObject, completed: Completed) -> None:
+        self._lone_failures.pop(stored.key, None)
+        for settled in (each.settled for each in completed.shipped):
             if settled.delivered or settled.rejected:
                 self._in_a_row.clear()
             self._failures.update([*settled.errored])
-            self._sum = replace(
-                self._sum,
-                lines=self._sum.lines + settled.delivered,
-                late=self._sum.late + settled.late,
-                rejected=self._sum.rejected + sum(map(len, settled.rejected.values())),
+            self._report = replace(
+                self._report,
+                lines=self._report.lines + settled.delivered,
+                late=self._report.late + settled.late,
+                rejected=self._report.rejected + sum(map(len, settled.rejected.values())),
             )
-        if arrived.is_rewritten:
+        if completed.is_rewritten:
             self._leave(stored)
         else:
-            self._arrived.append(stored)
+            self._to_delete.append(stored)
 
-    def _stuck(self, stored: StoredObject, stuck: Stuck) -> None:
-        if stuck.is_out_of_time:
+    def _on_undelivered(self, stored: StoredObject, failure: Undelivered) -> None:
+        if failure.is_out_of_time:
             self._ended = "deadline"
             self._leave(stored)
             return
-        self._failures.update(stuck.reasons)
-        if stuck.is_as_if_loki_were_down:
-            self._end_after("stuck", _MOST_STUCK, "loki_down")
-        if stuck.may_be_its_own_fault and len(self._alone) < _MOST_DOUBTS:
-            self._alone.append((stored, stuck))
+        self._failures.update(failure.reasons)
+        if failure.may_mean_loki_is_down:
+            self._count_in_a_row("failures", _MAX_FAILURES_IN_A_ROW, "loki_down")
+        if failure.may_be_its_own_fault and len(self._failed_alone) < _MAX_REMEMBERED:
+            self._failed_alone.append((stored, failure))
         else:
             self._leave(stored)
 
     def _has_accepted(self, tenants: frozenset[str | None]) -> bool:
-        """Tell whether Loki took lines of these tenants; of any, where the pipeline broke."""
+        """Tell whether Loki took lines of these tenants; of any tenant, if none is known."""
         accepted = self._effects.tenants.accepted
         return not accepted.keys().isdisjoint(tenants) if tenants else bool(accepted)
 
     def _delete(self) -> None:
-        faults = self._bucket.delete([stored.key for stored in self._arrived])
-        for stored in self._arrived:
+        faults = self._bucket.delete([stored.key for stored in self._to_delete])
+        for stored in self._to_delete:
             if stored.key in faults:
-                self._faulty(stored, faults[stored.key])
+                self._on_fault(stored, faults[stored.key])
             else:
-                self._sum = replace(self._sum, objects=self._sum.objects + 1)
-        self._arrived = []
+                self._report = replace(self._report, objects=self._report.objects + 1)
+        self._to_delete = []
 
-    def _faulty(self, stored: StoredObject, fault: Fault) -> None:
+    def _on_fault(self, stored: StoredObject, fault: Fault) -> None:
         self._faults[fault.code] += 1
-        self._end_after("faults", _MOST_FAULTS, "bucket")
-        if self._now - stored.written > _PATIENCE and self._moved(stored, fault.code):
-            self._sum = replace(self._sum, set_aside=self._sum.set_aside + 1)
-        else:
+        self._count_in_a_row("faults", _MAX_FAULTS_IN_A_ROW, "bucket")
+        if not self._is_old(stored) or not self._move_to_rejected(stored, fault.code):
             self._leave(stored)
 
     def _set_aside(self, stored: StoredObject, reason: str) -> None:
-        if self._moved(stored, reason):
-            self._doubts.pop(stored.key, None)
-            self._sum = replace(self._sum, set_aside=self._sum.set_aside + 1)
+        if self._move_to_rejected(stored, reason):
+            self._lone_failures.pop(stored.key, None)
         else:
             self._leave(stored)
 
-    def _moved(self, stored: StoredObject, reason: str) -> bool:
+    def _move_to_rejected(self, stored: StoredObject, reason: str) -> bool:
         if not self._has_time():
             return False
-        fault = self._bucket.move(stored.key, REJECTED + dated(stored.key), reason)
+        key = REJECTED + key_without_folder(stored.key)
+        fault = self._bucket.move(stored.key, key, reason)
         if fault is not None:
             self._faults[fault.code] += 1
-        return fault is None
+            return False
+        self._report = replace(self._report, set_aside=self._report.set_aside + 1)
+        return True
 
     def _leave(self, stored: StoredObject) -> None:
-        oldest = min(self._sum.oldest or stored.written, stored.written)
-        self._sum = replace(self._sum, left=self._sum.left + 1, oldest=oldest)
+        oldest = min(self._report.oldest or stored.written, stored.written)
+        self._report = replace(self._report, left=self._report.left + 1, oldest=oldest)
 
-    def _end_after(self, what: str, most: int, ending: Ending) -> None:
+    def _count_in_a_row(self, what: str, most: int, ending: Ending) -> None:
+        """Count, and end the run if there are too many in a row."""
         self._in_a_row[what] += 1
         if self._in_a_row[what] >= most and self._ended == "done":
             self._ended = ending
-
-
-def _by_log_group(items: Iterator[Item]) -> Iterator[list[list[Item]]]:
-    """Gather the objects of each log group, as many log groups as are not too much text."""
-    groups: dict[tuple[str, str], list[Item]] = {}
-    size = 0
-    for item in items:
-        first = item.payloads[0]
-        groups.setdefault((first.owner, first.log_group), []).append(item)
-        size += sum(len(event.message) for data in item.payloads for event in data.log_events)
-        if size > _TEXT_BYTES:
-            yield [*groups.values()]
-            groups, size = {}, 0
-    yield [*groups.values()]

@@ -1,29 +1,27 @@
-"""Which tenants take lines in this run, so that one that does not holds up no other."""
+"""Decides which tenants take lines in this run, so that one tenant does not block the others."""
 
 from collections.abc import Callable
 from threading import Lock
+from typing import assert_never
+
+from loki_shipper.shipper.delivery.judge import cause
 
 _PAUSE = 60.0
-"""Seconds for which nothing is sent to a tenant whose pushes fail for reasons that pass."""
+"""Seconds for which a tenant stays closed if its pushes may succeed later."""
 
 _FAILURES = 3
-"""Failures in a row after which a tenant is closed, and after which the next tenants are closed at
-their first, as Loki may be down."""
-
-_EXPLAINED = ("blocked", "denied", "not_loki", "status_", "tenant")
-"""How the reasons begin that will not pass within a run."""
-
-_LIMITED = ("rate_limited", "stream_limit")
+"""Failures in a row that close a tenant. After as many failures in a row of any tenants, Loki may
+be down, and one failure closes a tenant."""
 
 CLOSED = "closed"
-"""The reason for which nothing is sent to a tenant whose pushes failed before."""
+"""The reason why nothing is sent to a tenant after `_FAILURES`."""
 
 
 class Tenants:
-    """Follows what Loki answers to each tenant's pushes.
+    """Closes a tenant, so that nothing is sent to it, after Loki has refused its pushes.
 
-    `clock` is in seconds. `accepted` counts by tenant the batches that Loki dealt with. Several
-    threads may push at a time.
+    `clock` is in seconds. `accepted` counts the processed batches by tenant. Several threads may
+    push at a time.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -35,12 +33,12 @@ class Tenants:
         self.accepted: dict[str | None, int] = {}
 
     def closed_reason(self, tenant: str | None) -> str | None:
-        """Give the reason why nothing is to be sent to a tenant now; None: it may be."""
+        """Give the reason why a tenant is closed now, or None."""
         reason, until = self._closed.get(tenant, ("", 0.0))
         return reason if self._clock() < until else None
 
     def on_answer(self, tenant: str | None, reason: str | None) -> None:
-        """Note that Loki dealt with a batch (None), or why the batch was given up."""
+        """Record that Loki processed a batch (None), or the reason for giving it up."""
         with self._lock:
             self._record(tenant, reason)
 
@@ -49,15 +47,19 @@ class Tenants:
             self._failures.pop(tenant, None)
             self._failures_in_a_row = 0
             self.accepted[tenant] = self.accepted.get(tenant, 0) + 1
-        elif reason.startswith(_EXPLAINED):
-            self._close(tenant, reason, float("inf"))
-        elif reason.startswith(_LIMITED):
-            self._close(tenant, reason, _PAUSE)
-        else:
-            self._failures_in_a_row += 1
-            self._failures[tenant] = self._failures.get(tenant, 0) + 1
-            if max(self._failures[tenant], self._failures_in_a_row) >= _FAILURES:
-                self._close(tenant, CLOSED, _PAUSE)
+            return
+        match cause(reason):
+            case "settings":
+                self._close(tenant, reason, float("inf"))
+            case "limit":
+                self._close(tenant, reason, _PAUSE)
+            case "failure":
+                self._failures_in_a_row += 1
+                self._failures[tenant] = self._failures.get(tenant, 0) + 1
+                if max(self._failures[tenant], self._failures_in_a_row) >= _FAILURES:
+                    self._close(tenant, CLOSED, _PAUSE)
+            case unknown:
+                assert_never(unknown)
 
     def _close(self, tenant: str | None, reason: str, seconds: float) -> None:
         self._closed[tenant] = (reason, self._clock() + seconds)
@@ -65,5 +67,5 @@ class Tenants:
 
 
 def is_of_tenant(reason: str) -> bool:
-    """Tell whether a reason names a tenant's trouble, which is none of the object's."""
-    return reason.startswith((*_EXPLAINED, *_LIMITED, CLOSED))
+    """Tell whether a reason concerns a tenant, and not a single object."""
+    return reason == CLOSED or cause(reason) != "failure"

@@ -12,6 +12,7 @@ from loki_shipper.shipper.delivery.judge import (
     TooFarBehind,
     TooLarge,
     Verdict,
+    cause,
     judge,
 )
 
@@ -300,3 +301,18 @@ def test_disallowed_metadata_is_a_verdict_of_its_own() -> None:
 def test_what_a_label_says_is_not_what_loki_says(words: str) -> None:
     body = OLD.replace('app="a"', f'app="{words}", b="c"')
     assert complaints(body) == complaints(OLD)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "<html>", BLOCKED, "no org id", "maximum active stream limit"], ids=lambda b: b[:7]
+)
+def test_each_reason_has_the_cause_of_its_verdict(body: str) -> None:
+    """The redriver closes a tenant by the cause, so a new reason must have one."""
+    for status in range(200, 600):
+        match verdict(status, body):
+            case Misconfigured(reason=reason):
+                assert cause(reason) == "settings"
+            case Denied():
+                assert cause("denied") == "settings"
+            case Busy(reason=reason):
+                assert cause(reason) == ("limit" if status == 429 else "failure")

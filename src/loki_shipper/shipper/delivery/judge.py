@@ -7,6 +7,7 @@ reasons below reach a log or a metric.
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from msgspec import Struct
 
@@ -83,6 +84,12 @@ type Verdict = (
     Accepted | Refused | TooFarBehind | MetadataRefused | TooLarge | Busy | Denied | Misconfigured
 )
 
+type Cause = Literal["settings", "limit", "failure"]
+"""Somebody must change a setting, a limit of Loki is reached, or Loki or the network failed."""
+
+_SETTINGS = ("blocked", "denied", "not_loki", "status_", "tenant")
+_LIMITS = ("rate_limited", "stream_limit")
+
 _ATTEMPTS_WHEN_DOWN = 4
 # Halving a batch until a rate limit takes it needs some ten attempts in a row.
 _ATTEMPTS_WHEN_LIMITED = 14
@@ -108,6 +115,16 @@ _ALL_REFUSED = (
     ("too many structured metadata labels", "metadata"),
     ("metadata size", "metadata"),
 )
+
+
+def cause(reason: str) -> Cause:
+    """Give the cause of a reason for giving up a batch.
+
+    `tenant_unknown` and `tenant_invalid`, which no answer gives, need a setting too.
+    """
+    if reason.startswith(_SETTINGS):
+        return "settings"
+    return "limit" if reason in _LIMITS else "failure"
 
 
 def judge(answer: Answer | NoAnswer) -> Verdict:
