@@ -18,7 +18,6 @@ from loki_shipper.cli.formatting import time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.environment import SettingsError
 from loki_shipper.formats import NO_RULES
-from loki_shipper.model import LogData
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.entries.transform import Transformed
 from loki_shipper.shipper.rules.cache import FileUnreadable, RulesText
@@ -42,23 +41,15 @@ class FaultyError(click.ClickException):
     exit_code = 1
 
 
-class TracedPayload(Struct, frozen=True):
-    """A payload of an event's file, and what the rules do to it."""
-
-    file: str
-    data: LogData
-    trace: RuleTrace
-
-
 class CheckReport(Struct, frozen=True):
-    """The faults of settings and rules, and what the rules do to events."""
+    """The faults of settings and rules, and what the rules do to the payloads of event files."""
 
     source: str
     has_url: bool
     settings_faults: tuple[str, ...]
     rules_faults: tuple[str, ...]
     rules: Rules
-    payloads: list[TracedPayload]
+    traces: list[tuple[str, RuleTrace]]
 
 
 class ListedRule(Struct, frozen=True):
@@ -133,11 +124,9 @@ def _check(reference: str | None, events: tuple[BinaryIO, ...]) -> CheckReport:
         settings_faults=settings_faults,
         rules_faults=rules_faults,
         rules=rules,
-        payloads=[
-            traced
-            for file in (events if not rules_faults else ())
-            for traced in _traced(file, rules, configured)
-        ],
+        traces=[]
+        if rules_faults
+        else [trace for file in events for trace in _traces(file, rules, configured)],
     )
 
 
@@ -166,7 +155,7 @@ def _remedy(reference: str) -> str:
     return ": check the name, AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL"
 
 
-def _traced(file: BinaryIO, rules: Rules, configured: Settings) -> list[TracedPayload]:
+def _traces(file: BinaryIO, rules: Rules, configured: Settings) -> list[tuple[str, RuleTrace]]:
     name = getattr(file, "name", "<stdin>")
     try:
         payloads = records(json.loads(file.read()))
@@ -176,7 +165,7 @@ def _traced(file: BinaryIO, rules: Rules, configured: Settings) -> list[TracedPa
         raise InputError(f"{name} is not an event of CloudWatch Logs: {error}") from None
     if not payloads:
         raise InputError(f"{name} carries no log events: name another")
-    return [TracedPayload(name, data, trace_rules(data, rules, configured)) for data in payloads]
+    return [(name, trace_rules(data, rules, configured)) for data in payloads]
 
 
 def _print(report: CheckReport, limit: int) -> None:
@@ -197,21 +186,20 @@ def _show(report: CheckReport, limit: int) -> Iterator[Text]:
     yield from _verdict("rules", report.rules_faults, good)
     for rule in _listed(report.rules):
         yield Text(f"  {rule.name:<16}  {', '.join(rule.actions):<16}  {', '.join(rule.groups)}")
-    for payload in report.payloads:
+    for file, trace in report.traces:
         yield Text()
-        yield from _show_payload(payload, limit)
+        applied = ", ".join(trace.rules) or "none"
+        yield Text.assemble((file, "bold"), f": {trace.log_group}, rules {applied}")
+        yield from _show_trace(trace, limit)
 
 
-def _show_payload(payload: TracedPayload, limit: int) -> Iterator[Text]:
-    applied = ", ".join(payload.trace.rules) or "none"
-    yield Text.assemble((payload.file, "bold"), f": {payload.data.log_group}, rules {applied}")
-    lines = payload.trace.lines
-    shown = lines[:limit] if limit else lines
+def _show_trace(trace: RuleTrace, limit: int) -> Iterator[Text]:
+    shown = trace.lines[:limit] if limit else trace.lines
     for line in shown:
         yield from _line(line)
-    if len(shown) < len(lines):
-        yield Text(f"… and {len(lines) - len(shown):,} more; --limit 0 shows all")
-    yield Text(_summary(payload), style="bold")
+    if len(shown) < len(trace.lines):
+        yield Text(f"… and {len(trace.lines) - len(shown):,} more; --limit 0 shows all")
+    yield Text(_summary(trace), style="bold")
 
 
 def _verdict(title: str, faults: tuple[str, ...], good: str) -> Iterator[Text]:
@@ -240,10 +228,10 @@ def _line(line: TracedLine) -> Iterator[Text]:
         yield Text.assemble(" " * (_TIME_WIDTH - 2), "→ ", line.after.translate(_CONTROLS))
 
 
-def _summary(payload: TracedPayload) -> str:
-    result = payload.trace.result
+def _summary(trace: RuleTrace) -> str:
+    result = trace.result
     rejected = _rejected(result)
-    kept = len(payload.data.log_events) - sum(result.dropped.values()) - sum(rejected.values())
+    kept = len(trace.lines) - sum(result.dropped.values()) - sum(rejected.values())
     streams = f"{len(result.streams)} {'stream' if len(result.streams) == 1 else 'streams'}"
     summary = f"kept {kept:,} in {streams}, dropped {_counted(result.dropped)}"
     return summary + (f", rejected {_counted(rejected)}" if rejected else "")
@@ -266,14 +254,14 @@ def _as_objects(report: CheckReport) -> Iterator[dict[str, Any]]:
         "faults": report.rules_faults,
         "rules": to_builtins(_listed(report.rules)),
     }
-    for payload in report.payloads:
-        result = payload.trace.result
+    for file, trace in report.traces:
+        result = trace.result
         yield {
             "kind": "event",
-            "event": payload.file,
-            "log_group": payload.data.log_group,
-            "rules": payload.trace.rules,
-            "lines": [_line_as_object(line) for line in payload.trace.lines],
+            "event": file,
+            "log_group": trace.log_group,
+            "rules": trace.rules,
+            "lines": [_line_as_object(line) for line in trace.lines],
             "dropped": result.dropped,
             "rejected": _rejected(result),
             "matched": result.matched,

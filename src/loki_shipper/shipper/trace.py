@@ -33,8 +33,9 @@ class TracedLine(Struct, frozen=True):
 
 
 class RuleTrace(Struct, frozen=True):
-    """What rules do to a payload: line by line, and in total."""
+    """What the rules of a log group do to a payload: line by line, and in total."""
 
+    log_group: str
     rules: list[str]
     lines: list[TracedLine]
     result: Transformed
@@ -47,6 +48,7 @@ def trace_rules(data: LogData, rules: Rules, settings: Settings) -> RuleTrace:
     labels = StreamLabels(dict(labelled.stream.labels), settings.max_labels, {})
     compiled = compile_rules(applied, labels)
     return RuleTrace(
+        log_group=data.log_group,
         rules=[*dict.fromkeys(rule.name for rule in applied)],
         lines=[_traced(event, compiled) for event in data.log_events],
         result=transform(

@@ -12,33 +12,19 @@ from loki_shipper.shipper.rules.presets import LEVEL
 from loki_shipper.shipper.rules.regex import compiled, searcher
 
 LEVELS = {
-    "trace": "trace",
-    "trc": "trace",
-    "10": "trace",
-    "debug": "debug",
-    "dbg": "debug",
-    "20": "debug",
-    "info": "info",
-    "inf": "info",
-    "information": "info",
-    "notice": "info",
-    "i": "info",
-    "30": "info",
-    "warn": "warn",
-    "wrn": "warn",
-    "warning": "warn",
-    "w": "warn",
-    "40": "warn",
-    "error": "error",
-    "err": "error",
-    "e": "error",
-    "50": "error",
-    "critical": "critical",
-    "fatal": "fatal",
-    "f": "fatal",
-    "60": "fatal",
+    "trace": ("trace", "trc", "10"),
+    "debug": ("debug", "dbg", "20"),
+    "info": ("info", "inf", "information", "notice", "i", "30"),
+    "warn": ("warn", "wrn", "warning", "w", "40"),
+    "error": ("error", "err", "e", "50"),
+    "critical": ("critical",),
+    "fatal": ("fatal", "f", "60"),
 }
-"""Loki's level by the spelling of a logger: words, klog's letters, bunyan's numbers."""
+"""Loki's levels, with the spellings of loggers: words, klog's letters, bunyan's numbers."""
+
+_LEVELS = {
+    spelling: ("level", level) for level, spellings in LEVELS.items() for spelling in spellings
+}
 
 HEAD = 8
 """Characters of a line that `MetadataExtractors.of_head` takes."""
@@ -165,6 +151,3 @@ def _to_pair(name: str | None) -> _ToPair:
 
 def _level(value: str) -> tuple[str, str] | None:
     return _LEVELS.get(value) or _LEVELS.get(value.strip().lower())
-
-
-_LEVELS = {spelling: ("level", level) for spelling, level in LEVELS.items()}
