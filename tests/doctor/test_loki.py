@@ -68,7 +68,7 @@ def test_without_a_date_loki_rejects_the_line_of_a_wrong_clock(stock_loki: Loki)
     assert "too new" in found["clock"].says
 
 
-def test_a_canary_that_never_comes_back_is_wrong(stock_loki: Loki) -> None:
+def test_a_test_line_that_loki_never_returns_is_a_fault(stock_loki: Loki) -> None:
     slept: list[float] = []
     nothing = Reply(200, '{"data": {"result": []}}', time.time())
     found = checked(of(stock_loki), get=lambda *_: nothing, sleep=slept.append)
@@ -76,7 +76,7 @@ def test_a_canary_that_never_comes_back_is_wrong(stock_loki: Loki) -> None:
     assert sum(slept) > 5
 
 
-def test_a_canary_is_waited_for(stock_loki: Loki) -> None:
+def test_the_doctor_waits_for_its_line(stock_loki: Loki) -> None:
     stream = '{"data": {"result": [{"stream": {"doctor": "x"}, "values": []}]}}'
     replies = chain(
         ['{"data": ["a"]}', '{"data": {"result": []}}', "not JSON", stream], repeat("not JSON")

@@ -35,7 +35,6 @@ from loki_shipper.deployment.plan import (
     DeploymentClients,
     DeploymentPlan,
     clear_the_way,
-    make_change,
     make_plan,
     prepare_change,
     template_changes,
@@ -48,7 +47,15 @@ from loki_shipper.deployment.proof import (
     read_back,
 )
 from loki_shipper.deployment.secret import store
-from loki_shipper.deployment.stack import Event, Stack, StackError, delete, read_stack, wait
+from loki_shipper.deployment.stack import (
+    Event,
+    Stack,
+    StackError,
+    delete,
+    execute,
+    read_stack,
+    wait,
+)
 from loki_shipper.doctor.probe import loki_probe
 from loki_shipper.doctor.round_trip import NotShippedError, ship
 from loki_shipper.environment import SettingsError
@@ -223,7 +230,7 @@ def _change(
         if change_set is None:
             console.print("The stack is up to date.")
             return
-        events = make_change(plan, change_set, clients.cloudformation, clock.sleep)
+        events = execute(clients.cloudformation, plan.stack, change_set, clock.sleep)
         print_events(events, len(change_set.changes), console)
     except ArtifactError as error:
         raise NotDeliveredError(f"{error}") from None

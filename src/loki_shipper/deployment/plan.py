@@ -32,7 +32,6 @@ from loki_shipper.deployment.stack import (
     Sleep,
     Stack,
     delete,
-    execute,
     finish_rollback,
     prepare,
 )
@@ -211,10 +210,3 @@ def prepare_change(
         for_cloudformation(declared, previous, chosen),
         sleep,
     )
-
-
-def make_change(
-    plan: DeploymentPlan, change_set: ChangeSet, cloudformation: Any, sleep: Sleep
-) -> Iterator[Event]:
-    """Change the stack; yield each event when it happens. Raises StackError."""
-    yield from execute(cloudformation, plan.stack, change_set, sleep)

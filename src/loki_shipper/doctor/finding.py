@@ -42,3 +42,10 @@ def warning(check: str, says: str, advice: str) -> Finding:
 def failure(check: str, says: str, advice: str) -> Finding:
     """Make a finding of a fault that stops delivery."""
     return Finding(check, Level.WRONG, says, advice)
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration with the largest unit of which it has two or more."""
+    units = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
+    name, size = next((each for each in units if seconds >= 2 * each[1]), units[-1])
+    return f"{max(0.0, seconds) / size:.0f} {name}"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from loki_shipper.doctor.connection import check_connection
-from loki_shipper.doctor.finding import Finding, Level, failure, ok, warning
+from loki_shipper.doctor.finding import Finding, Level, duration_text, failure, ok, warning
 from loki_shipper.doctor.limits import check_limits
 from loki_shipper.doctor.probe import LokiProbe, Reply
 from loki_shipper.doctor.round_trip import find_stream
@@ -90,7 +90,7 @@ def _clock(skew: float | None) -> Finding:
         return warning("clock", says, "compare the clocks of Loki and this machine yourself")
     if abs(skew) <= _SKEW_SEEN:
         return ok("clock", "the clocks of Loki and this machine agree")
-    says = f"Loki is {_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} this machine"
+    says = f"Loki is {duration_text(abs(skew))} {'ahead of' if skew > 0 else 'behind'} this machine"
     advice = "set both by NTP: Loki rejects lines from ten minutes ahead or seven days ago"
     return (failure if abs(skew) > _SKEW_HARMS else warning)("clock", says, advice)
 
@@ -277,12 +277,6 @@ def _labels(settings: Settings, probe: LokiProbe, line: DoctorLine) -> Finding:
     reason = answer.reason if isinstance(answer, NoAnswer) else _excerpt(answer.body)
     says = f"Loki did not accept a stream of {most} labels: {reason}"
     return warning("labels", says, "run doctor again; if it repeats, set a lower MAX_LABELS")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:  # noqa: PLR2004 - then minutes say more
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"  # noqa: PLR2004 - likewise
 
 
 def _excerpt(body: str) -> str:

@@ -18,7 +18,7 @@ from loki_shipper.doctor.deployed_stack import (
     is_missing,
     run_check,
 )
-from loki_shipper.doctor.finding import Finding, Level, failure, ok, warning
+from loki_shipper.doctor.finding import Finding, Level, duration_text, failure, ok, warning
 from loki_shipper.doctor.rights import check_rights
 from loki_shipper.doctor.round_trip import NotShippedError, ship
 from loki_shipper.local.sample import from_lines
@@ -135,7 +135,8 @@ def _waiting(
         return ok("waiting", "nothing waits in the bucket")
     more = " or more" if any(page.get("IsTruncated") for page in pages) else ""
     age = now - min(written)
-    says = f"{len(written)}{more} objects wait in the bucket, the oldest for {_age(age)}"
+    oldest = duration_text(age.total_seconds())
+    says = f"{len(written)}{more} objects wait in the bucket, the oldest for {oldest}"
     if age < _HOUR:
         return ok("waiting", says)
     return warning("waiting", says, f"loki-shipper redrive --function {shipper.arn}")
@@ -190,7 +191,7 @@ def _index(
         advice = "`loki-shipper tags sync` writes it; without it, the shipper asks AWS for tags"
         return warning("index", "there is no tag index yet", advice)
     age = now - datetime.fromtimestamp(index.swept / 1000, UTC)
-    says = f"tags of {len(index.groups)} log groups, swept {_age(age)} ago"
+    says = f"tags of {len(index.groups)} log groups, swept {duration_text(age.total_seconds())} ago"
     if age < 3 * _HOUR:
         return ok("index", says)
     advice = "read the subscriber's log: it sweeps every hour"
@@ -200,10 +201,3 @@ def _index(
 def _object(s3: Any, bucket: str, key: str) -> bytes | None:
     answer = read_object(lambda: get_object(s3, bucket, key))
     return answer.body if isinstance(answer, ObjectFound) else None
-
-
-def _age(age: timedelta) -> str:
-    minutes = max(0, round(age.total_seconds() / 60))
-    if minutes < 120:  # noqa: PLR2004 - then hours say more
-        return f"{minutes} minutes"
-    return f"{minutes // 60} hours" if minutes < 2880 else f"{minutes // 1440} days"  # noqa: PLR2004 - likewise
