@@ -47,7 +47,7 @@ def test_ships_the_past(here: Deployment, shipper: Shipper) -> None:
 def test_says_before_it_starts_what_loki_would_refuse(here: Deployment, shipper: Shipper) -> None:
     lines = log(here, "a", *(HOUR * 24 * days + HOUR for days in (1, 6, 8, 10)))
     result = here.run("backfill", GROUP, "--since", "12d")
-    assert "Loki would refuse what is older than --max-age, so this begins at" in result.stderr
+    assert "Loki would refuse lines older than --max-age, so this begins at" in result.stderr
     assert shipper.lines == lines[2:]
     shipper.lines.clear()
     result = here.run("backfill", GROUP, "--since", "12d", "--max-age", "30d")
@@ -239,7 +239,10 @@ def test_says_that_the_filter_has_delivered_the_rest(here: Deployment) -> None:
     clock.clock.sleep(3 * 3600)
     result = here.run("backfill", GROUP, "--since", "1h", clock=clock.clock)
     assert result.exit_code == 2
-    assert f"nothing to ship: {GROUP} is linked, and its lines since 20" in result.stderr
+    assert (
+        f"nothing to ship: {GROUP} is linked, and its filter delivers the lines since 20"
+        in result.stderr
+    )
     assert "--until ships some of them again" in result.stderr
 
 
@@ -296,8 +299,8 @@ def test_the_bar_shows_hours_lines_and_a_rate(here: Deployment) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([GROUP], "say how far back"),
-        ([GROUP, "--since", "1d", "--from", "2026-11-20T00:00:00Z"], "say how far back"),
+        ([GROUP], "give the start: --since 2d"),
+        ([GROUP, "--since", "1d", "--from", "2026-11-20T00:00:00Z"], "give the start: --since 2d"),
         ([GROUP, "--from", "yesterday"], "'yesterday' is not a time"),
         (["/aws/lambda/none", "--since", "1d"], "there is no log group /aws/lambda/none"),
         ([GROUP, "--from", "2100-01-01"], "--from 2100-01-01T00:00:00.000Z is in the future: it"),

@@ -13,7 +13,7 @@ from msgspec import structs
 from loki_shipper.cli import main
 from loki_shipper.cli.errors import NotDeliveredError
 from loki_shipper.cli.link import finish
-from loki_shipper.cli.link_output import Finished
+from loki_shipper.cli.link_output import LinkResult
 from loki_shipper.cli.unlink import unlink
 from tests.conftest import SWEEP
 from tests.local_deployment import NAME, OWN, REGION, Deployment, Skipping, deployed
@@ -193,9 +193,9 @@ def test_before_a_deletion_it_unlinks_also_without_the_bucket(
         monkeypatch.setenv(name, value)
     options = dict.fromkeys(("profile", "region", "function"))
     options |= dict.fromkeys(("include", "exclude", "tags"), ())
-    asked = {"groups": (), "everything": True, "dry_run": False, "as_json": False}
+    options_of_all = {"groups": (), "all_groups": True, "dry_run": False, "as_json": False}
     with click.Context(unlink, obj=Skipping().clock) as context:
-        context.invoke(unlink, deletion=True, stack=here.name, **asked, **options)
+        context.invoke(unlink, deletion=True, stack=here.name, **options_of_all, **options)
     assert here.filters == {"/aws/lambda/a": ["foreign-0"]}
 
 
@@ -223,7 +223,7 @@ def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:
 def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> None:
     report = structs.replace(SWEEP, waiting=2, given_up=["/aws/lambda/a"])
     with pytest.raises(NotDeliveredError, match="the first lines of 1 log groups are given up"):
-        finish(Finished([], report, {}, {}), as_json=False)
+        finish(LinkResult([], report, {}, {}), as_json=False)
     said = capsys.readouterr().out
     assert "2 log groups: their first lines wait for the next run\n" in said
     assert "first lines given up, too old for Loki or deleted: /aws/lambda/a\n" in said
@@ -236,7 +236,7 @@ def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> 
 def test_wants_names_or_all_and_not_both(here: Deployment, command: str) -> None:
     result = here.run(command)
     assert result.exit_code == 2
-    assert "name log groups, or say --all" in result.stderr
+    assert "name log groups, or give --all" in result.stderr
     result = here.run(command, "--all", "/a")
     assert result.exit_code == 2
     assert "--all does not go with names: leave out --all, or /a" in result.stderr

@@ -1,4 +1,4 @@
-"""`loki-shipper backfill`: a log group's past, shipped."""
+"""`loki-shipper backfill`: ships the past of a log group."""
 
 import shlex
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, InterruptedRunError, NotDeliveredError
-from loki_shipper.cli.formatting import time_text
+from loki_shipper.cli.formatting import count_text, time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.parameter_types import AGE, Time
-from loki_shipper.cli.progress import through_time
+from loki_shipper.cli.progress import time_bar
 from loki_shipper.model import LogData
 from loki_shipper.subscriber.first_lines.backfill import Progress, Span
 from loki_shipper.subscriber.first_lines.backfill import backfill as steps
@@ -29,18 +29,18 @@ from loki_shipper.subscriber.run.dependencies import read_memory
 
 _MS = timedelta(milliseconds=1)
 _GIVEN = ParameterSource.COMMANDLINE
-_SPAN = {"group", "since", "start", "end"}
+_SPAN_OPTIONS = {"group", "since", "start", "end"}
 
 
 @click.command()
 @click.argument("group", shell_complete=complete_log_groups)
-@click.option("--since", type=AGE, metavar="AGE", help="How far back, such as 12h or 2d.")
-@click.option("--from", "start", type=Time(), help="In place of --since: from when.")
+@click.option("--since", type=AGE, metavar="AGE", help="Age of the oldest line, such as 12h or 2d.")
+@click.option("--from", "start", type=Time(), help="Start of the past, in place of --since.")
 @click.option(
     "--until",
     "end",
     type=Time(),
-    help="To when, now at most.  [default: when it was linked, else now]",
+    help="End of the past.  [default: when the log group was linked, else now]",
 )
 @click.option(
     "--max-age",
@@ -48,7 +48,7 @@ _SPAN = {"group", "since", "start", "end"}
     metavar="AGE",
     default=f"{OLDEST_DAYS}d",
     show_default=True,
-    help="Oldest that your Loki takes.",
+    help="Age of the oldest line that your Loki takes.",
 )
 @deployment_options
 @click.option("--dry-run", is_flag=True, help="Only count the lines.")
@@ -66,50 +66,50 @@ def backfill(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Ship the past of GROUP to Loki, through the stack's own function.
 
-    The log group's own filter pattern decides which lines are shipped, a megabyte of them a second
-    at most. Lines that your Loki would refuse for their age are left out. Lines that are older than
-    45 minutes get the label `late`, so Loki holds those twice that it has without it.
+    The log group's filter pattern chooses the lines. The command ships at most a megabyte a second,
+    and leaves out lines that are too old for your Loki. Lines that are older than 45 minutes get
+    the label `late`. Lines that Loki already has without this label are then in Loki twice.
 
-    Stop it at any time: it then says which command goes on.
+    You can stop the command at any time. It then prints the command that goes on.
 
     \b
     Ship the last two days from before the log group was linked:
       loki-shipper backfill /aws/lambda/checkout --since 2d
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if (since is None) is (start is None):
-        raise click.UsageError("say how far back: --since 2d, or --from TIME")
+        raise click.UsageError("give the start: --since 2d, or --from TIME")
     with open_deployment(**which) as deployment:
         now = deployment.deps.clock.now()
         known = log_group_named(group, deployment)
         group = known.name
         begin = start if start is not None else now - (since or timedelta()) // _MS
         _check(begin, end, now, is_time=start is not None)
-        asked = Span(begin, _end(deployment, known, now) if end is None else min(end, now))
-        span = _taken(asked, oldest=now - max_age // _MS)
+        wanted = Span(begin, _end(deployment, known, now) if end is None else min(end, now))
+        span = _young_enough(wanted, oldest=now - max_age // _MS)
         if span.start >= span.end:
-            raise InputError(f"nothing to ship: {_why_empty(group, asked, span, end)}")
+            raise InputError(f"nothing to ship: {_why_empty(group, wanted, span, end)}")
         progress = _run(deployment, known, span, dry_run=dry_run)
     if as_json:
         print_objects([_as_object(group, span.start, progress)])
     else:
         click.echo(f"{progress.lines:,} lines to ship" if dry_run else _counts(progress))
-    if trouble := "; ".join(_trouble(progress)):
-        raise NotDeliveredError(trouble)
+    if faults := "; ".join(_faults(progress)):
+        raise NotDeliveredError(faults)
 
 
 def _end(deployment: Deployment, group: LogGroup, now: int) -> int:
-    """Give the time from which the lines of a log group have been delivered as they came."""
+    """Return when the filter began to deliver the log group's lines, or now if there is none."""
     known = remembered_state(read_memory(deployment.deps), group)
     times = [] if known is None or known.since is None else [known.since]
     if deployment.deps.settings.link_mode == "groups":
         ours = deployment.deps.aws.filters(group.name).ours
-        # Somebody may have deleted the filter of which the memory knows.
+        # Somebody may have deleted the filter that the memory knows.
         times = [] if ours is None else [*times, ours.since]
     return min([now, *(time + EFFECTIVE_MS for time in times)])
 
 
 def _check(begin: int, end: int | None, now: int, *, is_time: bool) -> None:
-    """Refuse a span that cannot be meant."""
+    """Refuse a span of time that is empty or in the future. Raises UsageError."""
     option = f"--from {time_text(begin)}" if is_time else f"--since, which is {time_text(begin)},"
     if begin > now:
         raise click.UsageError(f"{option} is in the future: it is {time_text(now)} now")
@@ -117,25 +117,25 @@ def _check(begin: int, end: int | None, now: int, *, is_time: bool) -> None:
         raise click.UsageError(f"{option} is not before --until {time_text(end)}")
 
 
-def _why_empty(group: str, asked: Span, taken: Span, end: int | None) -> str:
-    if asked.start < asked.end:
-        oldest = time_text(taken.start)
+def _why_empty(group: str, wanted: Span, span: Span, end: int | None) -> str:
+    if wanted.start < wanted.end:
+        oldest = time_text(span.start)
         return f"all of it is older than --max-age, which is {oldest}, so Loki would refuse it"
     assert end is None
     return (
-        f"{group} is linked, and its lines since {time_text(asked.end)} were delivered as they "
-        "came; --until ships some of them again"
+        f"{group} is linked, and its filter delivers the lines since {time_text(wanted.end)}; "
+        "--until ships some of them again"
     )
 
 
-def _taken(asked: Span, oldest: int) -> Span:
-    """Leave out what Loki would refuse, and say so."""
-    if asked.start < oldest:
+def _young_enough(wanted: Span, oldest: int) -> Span:
+    """Leave out the time that is too old for Loki, and say so on stderr."""
+    if wanted.start < oldest:
         begins = time_text(oldest)
         click.echo(
-            f"Loki would refuse what is older than --max-age, so this begins at {begins}", err=True
+            f"Loki would refuse lines older than --max-age, so this begins at {begins}", err=True
         )
-    return Span(max(asked.start, oldest), asked.end)
+    return Span(max(wanted.start, oldest), wanted.end)
 
 
 def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) -> Progress:
@@ -145,7 +145,7 @@ def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) 
     ship: ShipLogData = (lambda _: {}) if dry_run else _ship(deployment)
     progress = Progress(span.start)
     try:
-        with through_time(span.start, span.end, deps.clock.now) as bar:
+        with time_bar(span.start, span.end, deps.clock.now) as bar:
 
             def ship_and_show(data: LogData) -> dict[str, Any]:
                 report = ship(data)
@@ -171,16 +171,16 @@ def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) 
 
 
 def _so_far(progress: Progress, span: Span, *, dry_run: bool) -> str:
-    """Say what is done, and with which command the rest."""
+    """Return what is done, and the command that does the rest."""
     rest = f"go on with: {_rest(progress.until, span)}"
     if progress.until == span.start:
         return f"no half hour is complete; {rest}"
-    counts = f"{_lines(progress.lines)} to ship" if dry_run else _counts(progress)
+    counts = f"{count_text(progress.lines, 'line')} to ship" if dry_run else _counts(progress)
     return f"up to {time_text(progress.until)}: {counts}; {rest}"
 
 
 def _rest(begin: int, span: Span) -> str:
-    """Write the command that goes on, with the options that were given."""
+    """Return the command that goes on, with the options that you gave."""
     context = click.get_current_context()
     words = ["loki-shipper", "backfill", context.params["group"]]
     words += ["--from", time_text(begin), "--until", time_text(span.end)]
@@ -188,7 +188,7 @@ def _rest(begin: int, span: Span) -> str:
         value = context.params.get(parameter.name or "")
         is_given = context.get_parameter_source(parameter.name or "") is _GIVEN
         match value:
-            case _ if not is_given or parameter.name in _SPAN:
+            case _ if not is_given or parameter.name in _SPAN_OPTIONS:
                 pass
             case True:
                 words.append(parameter.opts[-1])
@@ -200,7 +200,7 @@ def _rest(begin: int, span: Span) -> str:
 
 
 def _age_text(age: timedelta) -> str:
-    """Write an age as `AGE` reads it."""
+    """Format an age as the type `AGE` parses it."""
     for name, unit in (("d", timedelta(days=1)), ("h", timedelta(hours=1))):
         if not age % unit:
             return f"{age // unit}{name}"
@@ -212,12 +212,12 @@ def _ship(deployment: Deployment) -> ShipLogData:
         try:
             return deployment.deps.aws.ship(event)
         except AwsError as error:
-            # Lambda keeps the event of an invocation that fails only if nobody waits for it.
+            # Lambda keeps the event of a failed invocation only if the invocation was asynchronous.
             if error.kind not in {"refused", "denied"}:
                 raise
             raise NotDeliveredError(
-                f"the shipper failed ({error.code}: {error}), so the lines that it was given last "
-                "are not in the bucket: put that right, then go on with the command above"
+                f"the shipper failed ({error.code}: {error}), and its last lines are not in the "
+                "bucket: remove the cause, then go on with the command above"
             ) from None
 
     return rate_limited(invoke, deployment.deps.clock)
@@ -231,25 +231,22 @@ def _as_object(group: str, start: int, progress: Progress) -> dict[str, Any]:
 
 def _counts(progress: Progress) -> str:
     shipped = f"{progress.delivered:,} lines shipped, {progress.late:,} of them late"
-    dropped = f"; rules dropped {_lines(progress.dropped)}" if progress.dropped else ""
+    dropped = f"; rules dropped {count_text(progress.dropped, 'line')}" if progress.dropped else ""
     return shipped + dropped
 
 
-def _lines(count: int) -> str:
-    return f"{count:,} line{'' if count == 1 else 's'}"
-
-
-def _trouble(progress: Progress) -> Iterator[str]:
+def _faults(progress: Progress) -> Iterator[str]:
     if progress.rejected:
         yield f"Loki refused {progress.rejected:,} lines: they are in the bucket, under rejected/"
     if progress.deferred:
         verb = "waits" if progress.deferred == 1 else "wait"
+        lines = count_text(progress.deferred, "line")
         yield (
-            f"{_lines(progress.deferred)} {verb} in the bucket, under failed/ or later/, until "
-            "the tenant is known or the time has come"
+            f"{lines} {verb} in the bucket, under failed/ or later/, until the tenant is known or "
+            "the time has come"
         )
     if progress.errored:
         yield (
             f"{progress.errored:,} lines could not be delivered: they are in the bucket, under "
-            "failed/, from where the redriver ships them"
+            "failed/, and the redriver ships them"
         )

@@ -1,4 +1,4 @@
-"""`loki-shipper deploy`: makes or updates a stack, and proves that it ships; or deletes it."""
+"""`loki-shipper deploy`: creates, updates or deletes a stack, and proves that it ships."""
 
 import os
 import sys
@@ -14,16 +14,17 @@ from rich.text import Text
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.confirm import confirm, yes_option
-from loki_shipper.cli.deploy_output import print_events, row, shown
+from loki_shipper.cli.console import row, table_console
+from loki_shipper.cli.deploy_output import plan_rows, print_events
 from loki_shipper.cli.deploy_questions import ask_for_missing
 from loki_shipper.cli.deployment import (
-    DEFAULT_STACK,
     Deployment,
     current_clock,
     open_deployment,
+    stack_options,
 )
-from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
-from loki_shipper.cli.link import act, everything
+from loki_shipper.cli.errors import InputError, NotDeliveredError, settings_errors, stoppable
+from loki_shipper.cli.link import job_for_all, run_job
 from loki_shipper.cli.parameter_types import KeyValue
 from loki_shipper.cli.status import status
 from loki_shipper.cli.unlink import unlink
@@ -64,13 +65,22 @@ from loki_shipper.local.progress import on_stream
 from loki_shipper.settings import settings
 from loki_shipper.shipper.aws import fetch_secret
 from loki_shipper.shipper.delivery.credentials import credentials
+from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.template import read_template
 
 _LINKS = "Links"
-"""The resource by which CloudFormation has log groups unlinked."""
+"""The custom resource that unlinks log groups when CloudFormation deletes it."""
 
-_ALL: dict[str, Any] = {"include": (), "exclude": (), "tags": (), "yes": True, "as_json": False}
-_ENDLESS = 100_000
+_UNLINK_ALL: dict[str, Any] = {
+    "groups": (),
+    "all_groups": True,
+    "deletion": True,
+    "include": (),
+    "exclude": (),
+    "tags": (),
+    "yes": True,
+    "as_json": False,
+}
 
 
 @click.command()
@@ -78,31 +88,29 @@ _ENDLESS = 100_000
 @click.option(
     "--secret",
     metavar="NAME",
-    help="Where the credentials are: ARN of Secrets Manager, or SSM parameter (LokiSecret).",
+    help="Credentials: ARN of a secret, or name of an SSM parameter (LokiSecret).",
 )
 @click.option(
     "--set",
     "sets",
     type=KeyValue("parameter"),
     multiple=True,
-    help="Another parameter of the stack, as docs/settings.md lists them; repeat it.",
+    help="Another parameter of the stack, as in docs/settings.md; repeat it.",
 )
-@click.option("--profile", metavar="NAME", help="Profile of your AWS configuration.")
-@click.option("--region", metavar="REGION", help="Region to deploy to.")
-@click.option("--stack", default=DEFAULT_STACK, show_default=True, metavar="NAME", help="Stack.")
+@stack_options
 @click.option(
     "--bucket",
     metavar="NAME",
-    help="Upload the code to this bucket of yours.  [default: one that is made for it]",
+    help="Upload the code to this bucket of yours.  [default: a new one]",
 )
 @click.option(
     "--grafana",
     envvar="GRAFANA_URL",
     metavar="URL",
-    help="Grafana, whose Explore shows the line that is shipped as proof.",
+    help="Link to this Grafana, which shows the test line in Explore.",
 )
 @click.option("--delete", "deletes", is_flag=True, help="Unlink everything and delete the stack.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @yes_option
 def deploy(  # noqa: PLR0913 - each is an option
     *,
@@ -120,12 +128,12 @@ def deploy(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Deploy Loki-Shipper as a stack, link log groups, and prove that lines arrive.
 
-    It asks for what is missing, shows what it will do and about what that costs, and asks once.
-    Repeat it at any time, with a newer Loki-Shipper or after a failure: what is set stays as it
-    is, unless you give another value, and what is done is not done again.
+    The command asks for missing parameters, shows what it will do and about what that costs, and
+    asks once. You can repeat it at any time, with a newer Loki-Shipper or after a failure. It keeps
+    the parameters that you set before, unless you give another value.
 
     \b
-    Deploy, or bring what is deployed up to date:
+    Deploy, or update a stack:
       loki-shipper deploy --loki-url https://loki.example --region eu-central-1
     \b
     See what that would do:
@@ -134,7 +142,7 @@ def deploy(  # noqa: PLR0913 - each is an option
     Change one parameter:
       loki-shipper deploy --set IncludeLogGroups='/aws/lambda/*,/ecs/*'
     \b
-    Take it all away but the buckets, which may hold lines:
+    Delete everything except the buckets, which may hold lines:
       loki-shipper deploy --delete
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     chosen = dict(sets)
@@ -186,8 +194,8 @@ def _deploy(  # noqa: PLR0913 - each is an option
         )
     except ArtifactsBucketError as error:
         raise InputError(f"{error}") from None
-    console = _console()
-    console.print(*shown(plan, session, account, clock, stores=given is not None), sep="\n")
+    console = table_console()
+    console.print(*plan_rows(plan, session, account, clock, stores=given is not None), sep="\n")
     if not (plan.is_first or plan.changed or template_changes(plan, clients.cloudformation)):
         console.print("The stack is up to date.")
     elif dry_run:
@@ -203,16 +211,9 @@ def _deploy(  # noqa: PLR0913 - each is an option
         _after(place, grafana, console)
 
 
-def _console() -> Console:
-    # In a pipe nothing is folded.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _ENDLESS)
-
-
 def _settled(cloudformation: Any, stack: Stack, clock: Clock) -> Stack:
     if stack.phase == "busy":
-        click.echo(
-            f"the stack {stack.name} is {stack.status}: waiting until that has ended", err=True
-        )
+        click.echo(f"the stack {stack.name} is {stack.status}: waiting until that ends", err=True)
     return wait(cloudformation, stack, clock.sleep)
 
 
@@ -224,7 +225,7 @@ def _change(
         for step in upload_code(plan, clients.s3, cache_folder(os.environ)):
             tell(step)
         print_events(clear_the_way(plan, clients.cloudformation, clock.sleep), 0, console)
-        tell("asking CloudFormation what changes")
+        tell("asking CloudFormation for the changes")
         change_set = prepare_change(plan, clients, clock.sleep)
         tell("")
         if change_set is None:
@@ -232,35 +233,34 @@ def _change(
             return
         events = execute(clients.cloudformation, plan.stack, change_set, clock.sleep)
         print_events(events, len(change_set.changes), console)
-    except ArtifactError as error:
-        raise NotDeliveredError(f"{error}") from None
-    except StackError as error:
+    except (ArtifactError, StackError) as error:
         raise NotDeliveredError(f"{error}") from None
     finally:
         tell("")
 
 
 def _after(place: dict[str, Any], grafana: str | None, console: Console) -> None:
-    """Link what is selected, show it, and prove that a line arrives."""
+    """Link the selected log groups, show the status, and prove that a line arrives."""
     with open_deployment(**place) as deployment:
         try:
-            act(deployment, everything(deployment), dry_run=False, as_json=False)
+            job = job_for_all(deployment, MemoryUpdate(stopped=False), fresh=False)
+            run_job(deployment, job, dry_run=False, as_json=False)
         except AwsError as error:
             if error.kind not in {"refused", "denied"}:
                 raise
-            console.print(f"You may not link log groups ({error.code}): the stack does it.")
+            console.print(
+                f"AWS does not let you link log groups ({error.code}): the stack does it."
+            )
         click.get_current_context().invoke(status, as_json=False, watch=False, **place)
         _prove(deployment, grafana, console)
 
 
 def _prove(deployment: Deployment, grafana: str | None, console: Console) -> None:
-    try:
+    with settings_errors(f"the settings of {deployment.name}"):
         configured = settings(deployment.shipper.environ)
-    except SettingsError as error:
-        raise InputError(f"correct the settings of {deployment.name}: {error}") from None
     if configured.tenant_tag is not None and configured.loki_tenant is None:
         console.print(
-            "No line was shipped as proof: with TenantTag, a line of no log group has no tenant."
+            "No test line was shipped: with TenantTag, a line without a log group has no tenant."
         )
         return
     name, now = uuid.uuid4().hex, current_clock().now()
@@ -277,7 +277,7 @@ def _prove(deployment: Deployment, grafana: str | None, console: Console) -> Non
         read_back(loki_probe(access, configured.loki_tenant), line)
         console.print(Text("Loki gave it back.", style="green"))
     except (NotReadError, SettingsError) as error:
-        console.print(f"It was not read back from here: {error}. Look for it in Grafana.")
+        console.print(f"This machine could not read it back: {error}. Look for it in Grafana.")
     console.print(row("query", line.query))
     console.print(row("Explore", explore_url(grafana or "https://GRAFANA", line.query)))
 
@@ -288,7 +288,11 @@ def _fail_proof(why: str, deployment: Deployment) -> NoReturn:
 
 
 def _delete(session: CommandSession, place: dict[str, Any], *, dry_run: bool, yes: bool) -> None:
-    cloudformation, clock, console = session.client("cloudformation"), current_clock(), _console()
+    cloudformation, clock, console = (
+        session.client("cloudformation"),
+        current_clock(),
+        table_console(),
+    )
     stack = _settled(cloudformation, read_stack(cloudformation, place["stack"]), clock)
     if stack.phase == "absent" and not stack.arn:
         console.print(f"There is no stack {stack.name}: nothing to delete.")
@@ -309,24 +313,23 @@ def _delete(session: CommandSession, place: dict[str, Any], *, dry_run: bool, ye
 
 
 def _unlink(place: dict[str, Any], *, dry_run: bool) -> bool:
-    """Delete all filters of the stack; False where none of its functions tells which they are.
+    """Delete all filters of the stack; return False if no function says which those are.
 
-    Raises NotDeliveredError where some could not be deleted.
+    Raises NotDeliveredError if some could not be deleted.
     """
-    everything = {"groups": (), "everything": True, "deletion": True, "dry_run": dry_run}
     try:
-        click.get_current_context().invoke(unlink, **everything, **place, **_ALL)
+        click.get_current_context().invoke(unlink, dry_run=dry_run, **place, **_UNLINK_ALL)
     except InputError:
-        # It is gone, or never had settings with which it could link: the stack's own run decides.
+        # The function is gone, or its settings never let it link: deleting the stack unlinks.
         return False
     return True
 
 
 def _take_away(cloudformation: Any, stack: Stack, console: Console, *, is_unlinked: bool) -> None:
-    """Delete the stack, also where its function cannot unlink log groups once more."""
+    """Delete the stack, even if its function can no longer unlink log groups."""
     clock, failed = current_clock(), list[str]()
 
-    def noted(events: Iterable[Event]) -> Iterator[Event]:
+    def collected(events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             if event.failed and event.type != "AWS::CloudFormation::Stack":
                 failed.append(event.resource)
@@ -334,7 +337,7 @@ def _take_away(cloudformation: Any, stack: Stack, console: Console, *, is_unlink
 
     try:
         try:
-            print_events(noted(delete(cloudformation, stack, clock.sleep)), 0, console)
+            print_events(collected(delete(cloudformation, stack, clock.sleep)), 0, console)
         except StackError:
             if failed != [_LINKS] or not is_unlinked:
                 raise

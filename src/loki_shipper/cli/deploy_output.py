@@ -1,4 +1,4 @@
-"""What `loki-shipper deploy` shows: what it is going to do, and each resource as it is done."""
+"""Shows what `loki-shipper deploy` will do, and each resource when it is done."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ from rich.text import Text
 
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.aws import CommandSession
-from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.console import row
+from loki_shipper.cli.errors import settings_errors
 from loki_shipper.clock import Clock
 from loki_shipper.deployment.cost import METRICS, Cost, monthly_cost, monthly_gb, read_volume
 from loki_shipper.deployment.plan import DeploymentPlan
 from loki_shipper.deployment.preview import Preview, preview, stack_settings
 from loki_shipper.deployment.secret import secret_name
 from loki_shipper.deployment.stack import Event
-from loki_shipper.environment import SettingsError
 from loki_shipper.local.progress import on_stream
 
 _SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
@@ -29,10 +29,10 @@ _ENDED = {
 }
 
 
-def shown(
+def plan_rows(
     plan: DeploymentPlan, session: CommandSession, account: str, clock: Clock, *, stores: bool
 ) -> Iterator[Table | Text]:
-    """Say what the deployment is going to do."""
+    """Return rows that show what the deployment will do. Raises InputError."""
     name, region = plan.stack.name, plan.bucket.region
     verb = "Creates" if plan.is_first else "Updates"
     yield Text(f"{verb} the stack {name} in {region}, account {account}", style="bold")
@@ -47,16 +47,16 @@ def shown(
         yield row("makes", f"the bucket {plan.bucket.name}, for code")
     if stores:
         yield row("stores", f"the credentials in Secrets Manager, as {secret_name(name)}")
-    shown = plan.values if plan.is_first else {}
+    values = plan.values if plan.is_first else {}
     for parameter in _SHOWN_PARAMETERS:
-        if shown.get(parameter) and parameter not in plan.changed:
-            yield row(parameter, shown[parameter])
+        if values.get(parameter) and parameter not in plan.changed:
+            yield row(parameter, values[parameter])
     for parameter, (old, new) in plan.changed.items():
         yield row(parameter, new if plan.is_first else f"{old or 'empty'} → {new or 'empty'}")
     if not plan.has_bytecode:
         yield row(
             "note",
-            "no Python 3.13 and no uv here: code is not compiled, which makes cold starts longer",
+            "no Python 3.13 and no uv here: the code is not compiled, and cold starts take longer",
         )
     linking = {"LinkMode", "IncludeLogGroups", "ExcludeLogGroups", "TagConditions"}
     if plan.is_first or linking & plan.changed.keys():
@@ -66,12 +66,11 @@ def shown(
 def _effects(
     plan: DeploymentPlan, session: CommandSession, account: str, clock: Clock, *, secrets: int
 ) -> Iterator[Table]:
-    """Say which log groups will be linked, and about what that costs a month."""
+    """Return rows that show the log groups to link, and about what that costs a month."""
     try:
-        chosen = stack_settings(plan.values, plan.stack.name, plan.bucket.region, account)
-        seen = preview(session, chosen, clock)
-    except SettingsError as error:
-        raise InputError(f"correct the parameters: {error}") from None
+        with settings_errors("the parameters"):
+            settings = stack_settings(plan.values, plan.stack.name, plan.bucket.region, account)
+            seen = preview(session, settings, clock)
     except AwsError as error:
         yield row("links", f"log groups that could not be listed: {error.code}")
         return
@@ -88,8 +87,8 @@ def _effects(
     yield row("costs", f"about ${cost.total:,.2f} a month: {_shares(cost)}")
     yield row(
         "",
-        f"they took in {monthly_gb(volume):,.2f} GB a month, by the last 14 days; without alarms, "
-        "NAT gateways and Loki itself (docs/cost.md)",
+        f"by {monthly_gb(volume):,.2f} GB a month, as in the last 14 days; without alarms, NAT "
+        "gateways and Loki itself (docs/cost.md)",
     )
 
 
@@ -114,7 +113,7 @@ def _shares(cost: Cost) -> str:
 
 
 def print_events(events: Iterable[Event], total: int, console: Console) -> None:
-    """Print each resource once it is done, and meanwhile what is being worked on."""
+    """Print each resource when it is done, and meanwhile the one in progress."""
     tell, done = on_stream(), 0
     for event in events:
         word, style = _ENDED.get(event.status, ("", ""))
@@ -128,12 +127,3 @@ def print_events(events: Iterable[Event], total: int, console: Console) -> None:
         why = f": {event.reason}" if event.failed else ""
         console.print(Text.assemble((f"{word:<9}", style), f"{event.resource}{why}"))
     tell("")
-
-
-def row(title: str, text: str) -> Table:
-    """Put a title before a text; where the text is folded, it stays in its column."""
-    row = Table.grid(padding=(0, 2, 0, 0))
-    row.add_column(style="dim", no_wrap=True, min_width=9)
-    row.add_column(overflow="fold")
-    row.add_row(title, Text(text))
-    return row

@@ -1,4 +1,4 @@
-"""What `loki-shipper deploy` asks a person: what the stack needs and was not given."""
+"""Asks for the parameters that `loki-shipper deploy` needs and you did not give."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,7 +18,10 @@ def ask_for_missing(
     *,
     asks: bool,
 ) -> Credentials | None:
-    """Put what a person answers into `chosen`; return credentials that are to be stored."""
+    """Put the answers into `chosen`, and return credentials to store in Secrets Manager, or None.
+
+    Raises InputError if a parameter is missing and `asks` is False.
+    """
     without = missing(declared, previous, chosen)
     if without and not asks:
         raise InputError(
@@ -32,10 +35,10 @@ def ask_for_missing(
         )
     if not asks or previous or "LokiSecret" in chosen:
         return None
-    click.echo("How does Loki know the shipper?", err=True)
+    click.echo("How does the shipper log in to Loki?", err=True)
     for key, what in (
-        ("none", "it asks for no credentials"),
-        ("name", "they are in Secrets Manager or SSM already: give the name"),
+        ("none", "Loki asks for no credentials"),
+        ("name", "the credentials are in Secrets Manager or SSM: give their name"),
         ("password", "with a user and a password: store them in Secrets Manager"),
         ("token", "with a token: store it in Secrets Manager"),
     ):

@@ -1,4 +1,4 @@
-"""What CloudWatch measured of our filters."""
+"""Reads the metrics of our filters and of the redrivers from CloudWatch."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,16 +9,15 @@ from msgspec import Struct
 
 _PERIOD = 300
 _DAY = timedelta(days=1)
-# A call takes 500 queries and gives 100,800 points: 288 of each query.
+# A call takes 500 queries and returns 100,800 points, 288 of each query.
 _GROUPS_A_CALL = 100
 _METRICS = ("ForwardedLogEvents", "DeliveryErrors", "DeliveryThrottling")
 
 
 class Delivery(Struct, frozen=True):
-    """The last 24 hours of a log group's filter.
+    """The deliveries of a log group's filter in the last 24 hours.
 
-    `last` is the end of the five minutes in which lines were delivered last, in ms since 1970;
-    None: none were.
+    `last` is the end of the five minutes of the last delivery, in ms since 1970, or None.
     """
 
     last: int | None = None
@@ -34,33 +33,33 @@ def delivery(
     *,
     get_metric_data: Callable[..., Any],
 ) -> dict[str, Delivery]:
-    """Ask for log groups' deliveries; `now` is in ms since 1970."""
-    found: dict[str, Delivery] = {}
+    """Read the deliveries of log groups by name; `now` is in ms since 1970."""
+    deliveries: dict[str, Delivery] = {}
     for some in batched(groups, _GROUPS_A_CALL):
-        asked = {group: _of_filter(group, filter_name) for group in some}
-        found |= _deliveries(asked, now, get_metric_data)
-    return found
+        metrics = {group: _of_filter(group, filter_name) for group in some}
+        deliveries |= _deliveries(metrics, now, get_metric_data)
+    return deliveries
 
 
 def policy_delivery(
     function: str, stack: str | None, now: int, *, get_metric_data: Callable[..., Any]
 ) -> Delivery:
-    """Ask for the deliveries of the account policy; `now` is in ms since 1970.
+    """Read the deliveries of the account policy; `now` is in ms since 1970.
 
-    CloudWatch Logs measures filters by log group only. So the lines are those that the shipper of
-    the stack has received, errors and throttles those of the function.
+    CloudWatch Logs measures filters by log group only. So this returns the lines that the shipper
+    received, and the errors and throttles of its function.
     """
     own = {"service": "loki-shipper"} | ({} if stack is None else {"stack": stack})
-    asked = (
+    metrics = (
         _Metric("LokiShipper", "LinesReceived", own),
         _Metric("AWS/Lambda", "Errors", {"FunctionName": function}),
         _Metric("AWS/Lambda", "Throttles", {"FunctionName": function}),
     )
-    return _deliveries({function: asked}, now, get_metric_data)[function]
+    return _deliveries({function: metrics}, now, get_metric_data)[function]
 
 
 class Redrives(Struct, frozen=True):
-    """What the redrivers did when they ran last: in five minutes that ended at `last`, in ms."""
+    """The last run of the redrivers, in five minutes that ended at `last`, in ms since 1970."""
 
     last: int
     objects: int
@@ -70,7 +69,7 @@ class Redrives(Struct, frozen=True):
 def last_redrives(
     stack: str | None, now: int, *, get_metric_data: Callable[..., Any]
 ) -> Redrives | None:
-    """Ask when the stack's redrivers ran last; None: not within a day before `now`, in ms."""
+    """Read the redrivers' last run, or None if there was none in the day before `now`, in ms."""
     own = {"service": "loki-shipper"} | ({} if stack is None else {"stack": stack})
     names = {"shipped": "ObjectsRedriven", "left": "ObjectsLeft"}
     end = datetime.fromtimestamp(now / 1000, UTC)
@@ -114,12 +113,12 @@ def _of_filter(group: str, filter_name: str) -> _Metrics:
 
 
 def _deliveries(
-    asked: Mapping[str, _Metrics], now: int, get_metric_data: Callable[..., Any]
+    metrics: Mapping[str, _Metrics], now: int, get_metric_data: Callable[..., Any]
 ) -> dict[str, Delivery]:
-    """Ask for what was measured of each name in one call, and its pages."""
+    """Read the metrics of all names in one call with its pages."""
     end = datetime.fromtimestamp(now / 1000, UTC)
-    metrics = [(name, place, each) for name, m in asked.items() for place, each in enumerate(m)]
-    queries = {f"m{number}": each for number, each in enumerate(metrics)}
+    flat = [(name, place, each) for name, of in metrics.items() for place, each in enumerate(of)]
+    queries = {f"m{number}": each for number, each in enumerate(flat)}
     results = _results(
         get_metric_data,
         MetricDataQueries=[_query(query, metric) for query, (_, _, metric) in queries.items()],
@@ -127,14 +126,16 @@ def _deliveries(
         EndTime=end,
     )
     measured = {queries[each["Id"]][:2]: each for each in results}
-    return {name: _delivery(*(measured.get((name, place)) for place in range(3))) for name in asked}
+    return {
+        name: _delivery(*(measured.get((name, place)) for place in range(3))) for name in metrics
+    }
 
 
-def _results(get_metric_data: Callable[..., Any], **asked: Any) -> list[Any]:
+def _results(get_metric_data: Callable[..., Any], **request: Any) -> list[Any]:
     results: list[Any] = []
     token: dict[str, str] = {}
     while True:
-        page = get_metric_data(**asked, **token)
+        page = get_metric_data(**request, **token)
         results += [each for each in page["MetricDataResults"] if each["Values"]]
         if not page.get("NextToken"):
             return results

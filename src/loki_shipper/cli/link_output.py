@@ -1,4 +1,4 @@
-"""What `plan`, `link` and `unlink` print: for people what changes or cannot, for programs all."""
+"""Prints what `plan`, `link` and `unlink` do: as text what changes or cannot, as JSON all."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,9 +6,10 @@ from typing import Any, assert_never
 
 import click
 from msgspec import Struct
-from rich.console import Console
 from rich.text import Text
 
+from loki_shipper.cli.console import line_console
+from loki_shipper.cli.formatting import count_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
 from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
@@ -16,7 +17,7 @@ from loki_shipper.subscriber.memory import CaughtUp
 from loki_shipper.subscriber.model import Reason
 from loki_shipper.subscriber.run.report import RunReport
 
-_IN_THE_WAY = {
+_OBSTACLES = {
     Reason.FULL,
     Reason.LOG_CLASS,
     Reason.NO_TENANT,
@@ -24,7 +25,7 @@ _IN_THE_WAY = {
     Reason.UNREADABLE,
 }
 
-_COUNTED = {
+_COUNTED_AS = {
     Reason.LINKED: "linked already",
     Reason.OWN: "of Loki-Shipper itself",
     Reason.NOT_INCLUDED: "not included",
@@ -37,15 +38,15 @@ _COUNTED = {
     Reason.LOG_CLASS: "of a class that takes no filter",
     Reason.FULL: "without a place for our filter",
     Reason.GONE: "deleted meanwhile",
-    Reason.UNREADABLE: "whose filters could not be read",
+    Reason.UNREADABLE: "with filters that could not be read",
 }
-"""What stands behind the number of log groups that are left as they are."""
+"""Follows the number of log groups that stay as they are, by reason."""
 
 
-class Finished(Struct, frozen=True):
-    """What a run has done: outcomes and report, the first lines that were shipped, by log group.
+class LinkResult(Struct, frozen=True):
+    """The result of a run: its outcomes and report, and the shipped first lines by log group.
 
-    `by_hand` has the log groups that a person ordered to be linked (True) or not.
+    `by_hand` has the log groups that you ordered to be linked (True) or unlinked (False).
     """
 
     outcomes: list[ActionOutcome]
@@ -54,10 +55,10 @@ class Finished(Struct, frozen=True):
     by_hand: Mapping[str, bool]
 
 
-def show_actions(
+def print_actions(
     actions: list[FilterAction], by_hand: Mapping[str, bool], *, as_json: bool
 ) -> None:
-    """Print what would be done; `by_hand` has what a person ordered, by log group."""
+    """Print what a run would do; `by_hand` is as in LinkResult."""
     if as_json:
         print_objects(_as_object(action, None) for action in actions)
         return
@@ -68,12 +69,12 @@ def show_actions(
     click.echo(_sum(done, skips, by_hand))
 
 
-def show_outcomes(done: Finished, *, as_json: bool) -> None:
-    """Print what was done."""
-    outcomes, report = done.outcomes, done.report
+def print_result(result: LinkResult, *, as_json: bool) -> None:
+    """Print what a run did."""
+    outcomes, report = result.outcomes, result.report
     if as_json:
-        shipped = _shipped(report, done.first_lines)
-        print_objects(_as_object(each, shipped.get(each.group)) for each in outcomes)
+        first_lines = _first_lines(report, result.first_lines)
+        print_objects(_as_object(each, first_lines.get(each.group)) for each in outcomes)
         return
     _print(_lines(_actions(outcomes)))
     _print(
@@ -81,11 +82,11 @@ def show_outcomes(done: Finished, *, as_json: bool) -> None:
     )
     skips = [each.skip for each in outcomes if isinstance(each, Skipped)]
     counts = {"linked": report.put, "unlinked": report.deleted, "failed": len(report.failed)}
-    click.echo(_sum(counts, skips, done.by_hand))
+    click.echo(_sum(counts, skips, result.by_hand))
     if report.caught_up:
         click.echo(f"{report.caught_up:,} first lines shipped")
     for group in report.behind:
-        click.echo(f"more first lines than are shipped at once: loki-shipper backfill {group}")
+        click.echo(f"some first lines are still to be shipped: loki-shipper backfill {group}")
     if report.waiting:
         click.echo(f"{report.waiting:,} log groups: their first lines wait for the next run")
     for group in report.given_up:
@@ -93,13 +94,13 @@ def show_outcomes(done: Finished, *, as_json: bool) -> None:
 
 
 def _as_object(
-    what: FilterAction | ActionOutcome, first_lines: dict[str, Any] | None
+    action: FilterAction | ActionOutcome, first_lines: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Give one log group's object, with the words that people see for its `action`."""
-    action, reason, detail, pattern = _columns(what)
+    """Return one log group's JSON object; `action` is the same word as in the text."""
+    verb, reason, detail, pattern = _columns(action)
     return {
-        "log_group": what.group,
-        "action": action,
+        "log_group": action.group,
+        "action": verb,
         "reason": reason,
         "detail": detail,
         "pattern": pattern,
@@ -107,10 +108,10 @@ def _as_object(
     }
 
 
-def _columns(what: FilterAction | ActionOutcome) -> tuple[str, str, str, str | None]:
-    match what:
-        case Done(action=action):
-            return _columns(action)
+def _columns(action: FilterAction | ActionOutcome) -> tuple[str, str, str, str | None]:
+    match action:
+        case Done(action=done):
+            return _columns(done)
         case Skipped(skip=skip):
             return _columns(skip)
         case Failed(why=why, detail=detail):
@@ -120,16 +121,16 @@ def _columns(what: FilterAction | ActionOutcome) -> tuple[str, str, str, str | N
         case DeleteFilter(reason=reason):
             return "unlink", reason, "", None
         case SkipGroup(reason=reason, detail=detail):
-            return "cannot" if reason in _IN_THE_WAY else "none", reason, detail, None
+            return "cannot" if reason in _OBSTACLES else "none", reason, detail, None
         case _:
-            assert_never(what)
+            assert_never(action)
 
 
-def _shipped(report: RunReport, first_lines: Mapping[str, CaughtUp]) -> dict[str, dict[str, Any]]:
+def _first_lines(report: RunReport, shipped: Mapping[str, CaughtUp]) -> dict[str, dict[str, Any]]:
     given_up = {name: {"lines": 0, "state": "given_up"} for name in report.given_up}
     return given_up | {
         name: {"lines": each.lines, "state": "shipped" if each.complete else "more"}
-        for name, each in first_lines.items()
+        for name, each in shipped.items()
     }
 
 
@@ -154,7 +155,7 @@ def _lines(actions: Iterable[FilterAction]) -> Iterator[Text]:
                 yield _line("link", group, "green", f"{why}{only}")
             case DeleteFilter(group=group, reason=reason):
                 yield _line("unlink", group, "yellow", reason.words)
-            case SkipGroup(group=group, reason=reason, detail=detail) if reason in _IN_THE_WAY:
+            case SkipGroup(group=group, reason=reason, detail=detail) if reason in _OBSTACLES:
                 yield _line("cannot", group, "red", ": ".join(filter(None, (reason.words, detail))))
             case SkipGroup():
                 pass
@@ -167,22 +168,21 @@ def _line(verb: str, group: str, style: str, why: str) -> Text:
 
 
 def _sum(done: Mapping[str, int], skips: list[SkipGroup], by_hand: Mapping[str, bool]) -> str:
-    """Count log groups in words: those that change first, then the others by their number."""
-    skipped = Counter(_counted(skip, by_hand) for skip in skips)
+    """Count log groups: first those that change, then the others, most frequent first."""
+    skipped = Counter(_counted_as(skip, by_hand) for skip in skips)
     rest = sorted(skipped.items(), key=lambda each: (-each[1], each[0]))
     parts = [f"{number:,} {words}" for words, number in (*done.items(), *rest) if number]
     number = sum(done.values()) + len(skips)
-    return f"{number:,} log group{'' if number == 1 else 's'}: {', '.join(parts) or 'none'}"
+    return f"{count_text(number, 'log group')}: {', '.join(parts) or 'none'}"
 
 
-def _counted(skip: SkipGroup, by_hand: Mapping[str, bool]) -> str:
-    """Say what a log group is that is left as it is, behind a number."""
+def _counted_as(skip: SkipGroup, by_hand: Mapping[str, bool]) -> str:
     if skip.reason is Reason.LINKED and by_hand.get(skip.group):
         return "linked by hand"
-    return _COUNTED[skip.reason]
+    return _COUNTED_AS[skip.reason]
 
 
 def _print(lines: Iterable[Text]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = line_console()
     for line in lines:
         console.print(line)

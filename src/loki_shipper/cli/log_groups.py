@@ -1,4 +1,4 @@
-"""Finds the log groups that a person names: by name, by a pattern such as `/ecs/*`, or by ARN."""
+"""Finds the log groups that you name: by name, by ARN, or by a pattern such as `/ecs/*`."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,18 +15,18 @@ _WILD = re.compile(r"[*?\[]")
 
 
 def log_groups_named(words: Iterable[str], deployment: Deployment) -> Inventory:
-    """Find the log groups with their tags; each word may be a name, a pattern, or an ARN.
+    """Find log groups with their tags; each word may be a name, a pattern, or an ARN.
 
-    Raises InputError where a word leads to none.
+    Raises InputError if a word names no log group.
     """
     names = dict.fromkeys(name for word in words for name in _names(word, deployment))
     deps = deployment.deps
-    seen = take_inventory(deps.aws, deps.clock.now(), names)
-    if seen.missing:
+    inventory = take_inventory(deps.aws, deps.clock.now(), names)
+    if inventory.missing:
         raise InputError(
-            f"there is no log group {', '.join(seen.missing)}: check its name and --region"
+            f"there is no log group {', '.join(inventory.missing)}: check its name and --region"
         )
-    return seen
+    return inventory
 
 
 def log_group_named(word: str, deployment: Deployment) -> LogGroup:
@@ -38,7 +38,7 @@ def log_group_named(word: str, deployment: Deployment) -> LogGroup:
 
 
 def is_pattern(word: str) -> bool:
-    """Tell whether a word stands for several log groups: no name has `*`, `?` or `[`."""
+    """Tell whether a word is a pattern: no name contains `*`, `?` or `[`."""
     return not word.startswith("arn:") and _WILD.search(word) is not None
 
 
@@ -51,20 +51,20 @@ def _names(word: str, deployment: Deployment) -> Iterator[str]:
         yield word
     else:
         raise InputError(
-            f"{word!r} is not the name of a log group: those have letters, digits and . - _ / #"
+            f"{word!r} is not the name of a log group: names have letters, digits and . - _ / #"
         )
 
 
 def _name_in_arn(arn: str, deployment: Deployment) -> str:
-    where = deployment.deps.settings.origin
+    ours = deployment.deps.settings.origin
     name, parsed = log_group_name(arn), parse_arn(arn)
     if name is None or parsed is None:
         raise InputError(f"{arn} is not the ARN of a log group")
-    there = parsed.origin
-    if (there.region, there.account) != (where.region, where.account):
+    its = parsed.origin
+    if (its.region, its.account) != (ours.region, ours.account):
         raise InputError(
-            f"{name} is in {there.region} of account {there.account}, and {deployment.name} "
-            f"in {where.region} of {where.account}: name a deployment that is beside it"
+            f"{name} is in {its.region} of account {its.account}, and {deployment.name} "
+            f"in {ours.region} of {ours.account}: name a deployment in the same place"
         )
     return name
 

@@ -1,4 +1,4 @@
-"""How far a command has come, for people at a terminal."""
+"""Shows progress bars on stderr, if that is a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,42 +19,60 @@ _MINUTE = 60_000
 _UNITS = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", _MINUTE))
 
 
-class Counting:
-    """Keeps the outcomes of a run, one a log group, and shows how many there are."""
+class OutcomeBar:
+    """Keeps the latest outcome of each log group, and shows how many log groups are done."""
 
-    def __init__(self, bar: Progress, total: int | None, what: str) -> None:
+    def __init__(self, bar: Progress, total: int | None) -> None:
         self._outcomes: dict[str, ActionOutcome] = {}
         self._bar = bar
-        self._task = bar.add_task(what, total=total)
+        self._task = bar.add_task("log groups", total=total)
 
     def __call__(self, outcome: ActionOutcome) -> None:
-        """Take one more."""
-        # A second look does not undo what the first one did.
+        """Take one more outcome."""
+        # A later skip or failure does not undo what was done before.
         if not isinstance(self._outcomes.get(outcome.group), Done):
             self._outcomes[outcome.group] = outcome
         self._bar.update(self._task, completed=len(self._outcomes))
 
     @property
     def outcomes(self) -> list[ActionOutcome]:
-        """List them as they came."""
+        """List the outcomes in the order of the log groups' first ones."""
         return list(self._outcomes.values())
 
 
 @contextmanager
-def counting(total: int | None, what: str = "log groups") -> Iterator[Counting]:
-    """Show a bar on stderr as long as the block lasts, if that is a terminal."""
+def outcome_bar(total: int | None) -> Iterator[OutcomeBar]:
+    """Show a bar of log groups as long as the block lasts."""
+    description = TextColumn("{task.description}")
+    with _bar(BarColumn(), MofNCompleteColumn(), description, TimeRemainingColumn()) as bar:
+        yield OutcomeBar(bar, total)
+
+
+@contextmanager
+def object_bar(total: Callable[[], int]) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of objects as long as the block lasts, and yield how to update it.
+
+    The update takes the number of objects that are done, and of lines. `total` counts the objects,
+    and is called only for a bar that is seen.
+    """
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("objects"),
         TimeRemainingColumn(),
+        TextColumn("{task.description}"),
     )
-    with _shown(*columns) as bar:
-        yield Counting(bar, total, what)
+    with _bar(*columns) as bar:
+        task = bar.add_task("", total=None if bar.disable else total())
+
+        def update(objects: int, lines: int) -> None:
+            bar.update(task, completed=objects, description=f"{lines:,} lines")
+
+        yield update
 
 
-class ThroughTime:
-    """Shows how much of a span of time is done, how many lines, how fast, and when it ends."""
+class TimeBar:
+    """Shows how much of a span of time is done, how many lines, how fast, and the time left."""
 
     def __init__(self, bar: Progress, start: int, end: int, now: Callable[[], int]) -> None:
         self._bar, self._start, self._end, self._now = bar, start, end, now
@@ -63,12 +81,12 @@ class ThroughTime:
         self._task = bar.add_task("", total=end - start)
 
     def add(self, lines: int) -> None:
-        """Count lines that are done."""
+        """Count more lines."""
         self._lines += lines
         self._show()
 
     def reach(self, until: int) -> None:
-        """Say that everything before a time in ms since 1970 is done."""
+        """Set the time before which everything is done, in ms since 1970."""
         self._bar.update(self._task, completed=until - self._start)
         self._show()
 
@@ -80,14 +98,14 @@ class ThroughTime:
 
 
 def _of(done: float, total: float) -> str:
-    """Write how much of a time is done, both in ms, in the unit that suits the whole."""
+    """Format how much of a duration is done, both in ms, in the unit that suits the total."""
     name, unit = next((name, unit) for name, unit in _UNITS if total >= 2 * unit or unit == _MINUTE)
     return f"{done / unit:.1f} of {total / unit:.1f} {name}"
 
 
 @contextmanager
-def through_time(start: int, end: int, now: Callable[[], int]) -> Iterator[ThroughTime]:
-    """Show a bar on stderr as long as the block lasts, if that is a terminal.
+def time_bar(start: int, end: int, now: Callable[[], int]) -> Iterator[TimeBar]:
+    """Show a bar of a span of time as long as the block lasts.
 
     `start`, `end` and `now` are times in ms since 1970.
     """
@@ -97,13 +115,13 @@ def through_time(start: int, end: int, now: Callable[[], int]) -> Iterator[Throu
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with _shown(*columns) as bar:
-        yield ThroughTime(bar, start, end, now)
+    with _bar(*columns) as bar:
+        yield TimeBar(bar, start, end, now)
 
 
 @contextmanager
-def _shown(*columns: ProgressColumn) -> Iterator[Progress]:
-    """Make a bar on stderr that goes when the block ends."""
+def _bar(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Show a bar that disappears when the block ends."""
     console = Console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal

@@ -1,4 +1,4 @@
-"""`loki-shipper status`: what is linked, and how it is doing."""
+"""`loki-shipper status`: shows the linked log groups, their deliveries, and what waits."""
 
 from functools import partial
 from typing import Any, assert_never
@@ -8,14 +8,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from loki_shipper.aws.arn import function_name
+from loki_shipper.cli.console import line_console
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
-from loki_shipper.cli.errors import InputError
+from loki_shipper.cli.errors import settings_errors
 from loki_shipper.cli.filter_metrics import Delivery, delivery, last_redrives, policy_delivery
 from loki_shipper.cli.formatting import time_text
 from loki_shipper.cli.json_output import print_objects
+from loki_shipper.cli.label_decisions import log_group_data
 from loki_shipper.cli.status_output import Backlog, Status, StatusRow, clock_line, status_text
-from loki_shipper.environment import SettingsError
-from loki_shipper.model import LogData, Pairs
+from loki_shipper.model import Pairs
 from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.labels.decide import label_stream
@@ -29,35 +30,35 @@ from loki_shipper.subscriber.policy.keep import POLICY_ROW
 from loki_shipper.subscriber.run.dependencies import read_memory
 from loki_shipper.subscriber.run.reconcile import current_selection
 
-_EVERY = 15.0
-_SAME_FOR_ALL = {"account_id", "log_group", "region", "source"}
+_INTERVAL = 15.0
+_FIXED_LABELS = {"account_id", "log_group", "region", "source"}
 
 
 @click.command()
 @deployment_options
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-@click.option("--watch", is_flag=True, help="Show it anew every 15 seconds, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
+@click.option("--watch", is_flag=True, help="Repeat it every 15 seconds, until Ctrl-C.")
 def status(*, as_json: bool, watch: bool, **which: Any) -> None:
-    """Show the log groups that are linked or should be, and what CloudWatch measured of them.
+    """Show the log groups that are linked or should be, and the deliveries of the last 24 hours.
 
-    `last` is when CloudWatch Logs last delivered lines in the last 24 hours, `errors` how many
-    deliveries failed or were throttled in that time. Below stand what waits in the bucket, and when
-    the redrivers ran last.
+    `last` is when CloudWatch Logs last delivered lines. `errors` counts the deliveries that failed
+    or were throttled. At the end stand the objects that wait in the bucket, and the last run of the
+    redrivers.
 
-    In a pipe each log group has one line. --watch writes into a file too.
+    In a pipe each log group has one line. --watch works in a pipe too.
 
     \b
-    Watch log groups come and go:
+    Watch how log groups are linked and unlinked:
       loki-shipper status --watch
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     with open_deployment(**which) as deployment:
         if as_json:
             print_objects(map(_as_object, rows(deployment)))
             return
-        console = Console(highlight=False, soft_wrap=True)
+        console = line_console()
         _print(console, deployment, watched=watch)
         while watch:
-            deployment.deps.clock.sleep(_EVERY)
+            deployment.deps.clock.sleep(_INTERVAL)
             _print(console, deployment, watched=True)
 
 
@@ -65,7 +66,7 @@ def _print(console: Console, deployment: Deployment, *, watched: bool) -> None:
     now = deployment.deps.clock.now()
     lines = [*status_text(read_status(deployment), now, _width(console))]
     if watched:
-        # A terminal shows one look in place of the other, a file all of them.
+        # On a terminal each status replaces the one before. A pipe gets all of them.
         console.clear()
         lines = [clock_line(now), *lines]
     for line in lines:
@@ -78,7 +79,7 @@ def _width(console: Console) -> int | None:
 
 
 def read_status(deployment: Deployment) -> Status:
-    """Look at the log groups, the bucket and the redrivers."""
+    """Read the status of the log groups, the bucket and the redrivers."""
     deps = deployment.deps
     bucket = deps.settings.bucket
     return Status(
@@ -94,7 +95,7 @@ def read_status(deployment: Deployment) -> Status:
 
 
 def _backlog(bucket: str, s3: Any) -> Backlog:
-    """Look at the first thousand objects of each folder: enough to know whether it backs up."""
+    """List the first thousand objects of each folder, which is enough to see a backlog."""
     try:
         waiting = [_page(bucket, folder, s3) for folder in (FAILED, OF_LAMBDA)]
         rejected = _page(bucket, REJECTED, s3)
@@ -115,20 +116,20 @@ def _page(bucket: str, folder: str, s3: Any) -> Any:
 
 
 def rows(deployment: Deployment) -> list[StatusRow]:
-    """Join log groups, filters, labels and deliveries; by name."""
+    """Return the rows of the log groups that are linked or should be, by name."""
     deps = deployment.deps
     if deps.settings.link_mode == "account":
         return [_policy(deployment)]
     memory = read_memory(deps)
-    seen = take_inventory(deps.aws, deps.clock.now())
+    inventory = take_inventory(deps.aws, deps.clock.now())
     reader = FilterReader(deps.aws.filters, deps.clock.remaining)
-    ruled = current_selection(deps.settings, memory)
+    rules = current_selection(deps.settings, memory)
     noted = {
         each.group.name: (each, note)
         for each in observe(
-            seen.groups, memory, never, reader, partial(is_selected, selection=ruled)
+            inventory.groups, memory, never, reader, partial(is_selected, selection=rules)
         )
-        if (note := _note(each, ruled)) is not None
+        if (note := _note(each, rules)) is not None
     }
     measured = delivery(
         noted,
@@ -143,14 +144,14 @@ def rows(deployment: Deployment) -> list[StatusRow]:
     ]
 
 
-def _note(seen: ObservedGroup, ruled: Selection) -> str | None:
-    """Say what is the matter with a log group: nothing (""), or that it is none of ours (None)."""
-    [action] = plan([seen], ruled)
+def _note(seen: ObservedGroup, rules: Selection) -> str | None:
+    """Return the note on a log group: "" if all is well, None if it is none of ours."""
+    [action] = plan([seen], rules)
     match action:
         case PutFilter(why="new"):
             return "to be linked"
         case PutFilter():
-            return "to be linked anew"
+            return "to be linked again"
         case DeleteFilter(reason=reason):
             return f"to be unlinked: {reason.words}"
         case SkipGroup(reason=Reason.LINKED):
@@ -202,17 +203,15 @@ def _policy(deployment: Deployment) -> StatusRow:
 
 
 def _shipper(deployment: Deployment) -> Settings:
-    try:
+    with settings_errors("the shipper's settings"):
         return settings(deployment.shipper.environ)
-    except SettingsError as error:
-        raise InputError(f"the shipper's settings are wrong: {error}") from None
 
 
 def _labels(group: LogGroup, shipper: Settings, deployment: Deployment) -> Pairs:
-    where = deployment.deps.settings.origin
-    data = LogData("DATA_MESSAGE", where.account, group.name, "", [])
-    labels = label_stream(data, group.tags, region=where.region, settings=shipper).stream.labels
-    return tuple(pair for pair in labels if pair[0] not in _SAME_FOR_ALL)
+    origin = deployment.deps.settings.origin
+    data = log_group_data(origin.account, group.name)
+    labels = label_stream(data, group.tags, region=origin.region, settings=shipper).stream.labels
+    return tuple(pair for pair in labels if pair[0] not in _FIXED_LABELS)
 
 
 def _as_object(row: StatusRow) -> dict[str, Any]:

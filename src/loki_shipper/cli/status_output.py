@@ -1,4 +1,4 @@
-"""What `status` prints for people: one line a log group, names never broken."""
+"""Prints `status` as text: one line for each log group, and no broken names."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from loki_shipper.model import Pairs
 _TITLES = ("log group", "linked", "last", "lines", "errors", "labels")
 _NUMBERS = {3, 4}
 _NARROWEST = 24
-"""Columns that labels need beside the rest; with fewer they go to lines of their own."""
+"""With fewer columns than these, labels go to lines of their own."""
 
 
 class StatusRow(Struct, frozen=True, kw_only=True):
@@ -28,9 +28,10 @@ class StatusRow(Struct, frozen=True, kw_only=True):
 
 
 class Backlog(Struct, frozen=True):
-    """What waits in the bucket, of a part of it where there are `more`; `fault`: S3 did not say.
+    """The objects that wait in the bucket.
 
-    `oldest` is when the oldest of it was written, in ms since 1970.
+    `more` tells that there may be more of them. `oldest` is when the oldest was written, in ms
+    since 1970. `fault` is the error code if S3 did not list the bucket.
     """
 
     objects: int = 0
@@ -41,9 +42,10 @@ class Backlog(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How a deployment is doing. `stopped`: `unlink --all` was the last order.
+    """The status of a deployment.
 
-    `backlog` is None where there is no bucket, `redrives` None where none ran within a day.
+    `stopped` tells that `unlink --all` stopped it. `backlog` is None if there is no bucket.
+    `redrives` is None if no redriver ran within a day.
     """
 
     rows: list[StatusRow]
@@ -53,7 +55,7 @@ class Status(Struct, frozen=True):
 
 
 def status_text(status: Status, now: int, width: int | None) -> Iterator[Text]:
-    """Give the lines to print in so many columns, None for one line a log group.
+    """Return the lines to print, for a `width` in columns or None for one line a log group.
 
     `now` is in ms since 1970.
     """
@@ -96,7 +98,6 @@ def _row(
 
 
 def _folded(text: str, width: int) -> list[str]:
-    # Neither a label nor a name is broken.
     return wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
 
 
@@ -108,7 +109,7 @@ def _cells(row: StatusRow, now: int) -> tuple[str, ...]:
 
 
 def _joined(values: tuple[str, ...], widths: list[int]) -> str:
-    # Of fewer widths than titles, the log group's is the one that is missing.
+    # A narrow terminal has the log group on a line of its own, so its width is missing.
     begin = len(_TITLES) - 1 - len(widths)
     return "".join(
         f"{value:>{width}}  " if place in _NUMBERS else f"{value:<{width}}  "
@@ -141,7 +142,7 @@ def _redriven(redrives: Redrives | None, now: int) -> str:
 
 
 def clock_line(now: int) -> Text:
-    """Give the line before each look of `--watch`; `now` is in ms since 1970."""
+    """Return the line above each status of `--watch`; `now` is in ms since 1970."""
     return Text(f"{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC", style="dim")
 
 

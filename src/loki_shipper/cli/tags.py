@@ -1,4 +1,4 @@
-"""`loki-shipper tags`: the tag index in the bucket, from which the shipper takes its labels."""
+"""`loki-shipper tags`: writes the tag index, from which the shipper reads tags."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from loki_shipper.subscriber.groups.inventory import take_inventory
 
 @click.group()
 def tags() -> None:
-    """Keep the tag index, from which the shipper takes its labels without asking AWS."""
+    """Write the tag index, from which the shipper reads tags without calling AWS."""
 
 
 @tags.command()
@@ -21,20 +21,20 @@ def tags() -> None:
 def sync(*, dry_run: bool, **which: Any) -> None:
     """Read the tags of all log groups and write them to the index in the bucket.
 
-    The subscriber does so with every sweep, and when a tag changes. By hand it is for a deployment
-    without a subscriber. What others write meanwhile is joined, not lost.
+    The subscriber does this with every sweep, and when a tag changes. Use the command for a
+    deployment without a subscriber. It keeps what others write to the index at the same time.
 
     \b
-    Write the index of a shipper that is managed by something else:
+    Write the index of a shipper that something else deployed:
       loki-shipper tags sync --function arn:aws:lambda:eu-central-1:123456789012:function:shipper
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     with open_deployment(**which) as deployment:
         deps = deployment.deps
         if deps.settings.bucket is None:
-            raise InputError("the function has no BUCKET, in which the index would be: set one")
-        seen = take_inventory(deps.aws, deps.clock.now())
+            raise InputError("the function has no BUCKET, which would hold the index: set it")
+        inventory = take_inventory(deps.aws, deps.clock.now())
         if not dry_run:
-            index_tags(seen, {}, deps.settings, deps.aws)
-    tagged = sum(1 for group in seen.groups if group.tags)
+            index_tags(inventory, {}, deps.settings, deps.aws)
+    tagged = sum(1 for group in inventory.groups if group.tags)
     verb = "would be written" if dry_run else "written"
-    click.echo(f"{len(seen.groups):,} log groups, {tagged:,} with tags: {verb}")
+    click.echo(f"{len(inventory.groups):,} log groups, {tagged:,} with tags: {verb}")
