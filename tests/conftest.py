@@ -119,9 +119,9 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def aws() -> Iterator[LocalAws]:
-    """An AWS of this machine, shared: name log groups and functions after your test."""
+    """An AWS of this machine, which is empty when the test begins."""
     with run_aws() as aws:
         yield aws
 

@@ -123,16 +123,4 @@ class Deployment:
 def deployed(deliver: Callable[[dict[str, Any]], object] = lambda _: None) -> Iterator[Deployment]:
     """Deploy to an empty Region as long as the block lasts."""
     with run_aws(REGION) as aws:
-        # Of tests in this process that ran before.
-        _delete_log_groups(aws)
-        try:
-            yield Deployment(aws, deliver)
-        finally:
-            _delete_log_groups(aws)
-
-
-def _delete_log_groups(aws: LocalAws) -> None:
-    logs = aws.client("logs")
-    for page in logs.get_paginator("describe_log_groups").paginate():
-        for group in page["logGroups"]:
-            logs.delete_log_group(logGroupName=group["logGroupName"])
+        yield Deployment(aws, deliver)

@@ -13,7 +13,6 @@ type Run = Callable[..., Result]
 
 @pytest.fixture
 def account(aws: LocalAws) -> LocalAws:
-    aws.reset()
     aws.create_log_group("/aws/lambda/checkout", {"team": "payments"})
     aws.create_log_group("/aws/lambda/report", {"team": "search"})
     aws.create_log_group("/ecs/shop", {"team": "payments"})

@@ -1,6 +1,5 @@
 """The bucket of uploads is made where it is missing, closed, and never somebody else's."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,7 @@ from loki_shipper.deployment.bucket import (
     s3_url,
     upload,
 )
-from loki_shipper.local.aws import ACCOUNT, LocalAws, run_aws
-
-
-@pytest.fixture
-def aws() -> Iterator[LocalAws]:
-    with run_aws("eu-west-1") as aws:
-        yield aws
-        aws.reset()
-
+from loki_shipper.local.aws import ACCOUNT, LocalAws
 
 BUCKET = ArtifactsBucket(artifacts_bucket(ACCOUNT, "eu-west-1"), ACCOUNT, "eu-west-1")
 

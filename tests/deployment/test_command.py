@@ -5,23 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from loki_shipper.local.aws import LocalAws, run_aws
+from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.find_loki import Running
 from loki_shipper.local.loki import Loki
 from tests.deployment.account import HANDLERS, REGION, Account
 from tests.deployment.cloudformation import run_cloudformation
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[LocalAws]:
-    with run_aws(REGION) as aws:
-        yield aws
-        aws.reset()
-
-
 @pytest.fixture
 def account(aws: LocalAws) -> Iterator[Account]:
-    aws.reset()
     with run_cloudformation(aws) as cloudformation:
         account = Account(aws, cloudformation)
         for name in ("/aws/lambda/checkout", "/aws/lambda/report", "/ecs/shop"):

@@ -6,15 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loki_shipper.deployment.cost import Volume, monthly_cost, monthly_gb, read_volume
-from loki_shipper.local.aws import LocalAws, run_aws
+from loki_shipper.local.aws import LocalAws
 
 NOW = datetime(2026, 11, 29, 18, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def aws() -> Iterator[LocalAws]:
-    with run_aws("eu-west-1") as aws:
-        yield aws
 
 
 def test_fourteen_days_of_the_named_log_groups_are_added_up(aws: LocalAws) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.local.aws import LocalAws, run_aws
+from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.find_loki import Running
 from loki_shipper.local.loki import Loki
-from tests.deployment.account import REGION, Account
+from tests.deployment.account import Account
 from tests.deployment.cloudformation import run_cloudformation
 
 COMMAND = [sys.executable, "-c", "from loki_shipper.cli import main; main()", "deploy"]
@@ -62,16 +62,8 @@ class Terminal:
         return bool(read)
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[LocalAws]:
-    with run_aws(REGION) as aws:
-        yield aws
-        aws.reset()
-
-
 @pytest.fixture
 def account(aws: LocalAws) -> Iterator[Account]:
-    aws.reset()
     with run_cloudformation(aws) as cloudformation:
         yield Account(aws, cloudformation)
 

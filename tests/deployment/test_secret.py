@@ -1,21 +1,18 @@
 """Credentials are stored as the shipper reads them, and shown nowhere."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from loki_shipper.deployment.secret import Credentials, Password, Token, store
-from loki_shipper.local.aws import run_aws
+from loki_shipper.local.aws import LocalAws
 from loki_shipper.settings import settings
 from loki_shipper.shipper.delivery.credentials import credentials
 
 
 @pytest.fixture
-def client() -> Iterator[Any]:
-    with run_aws("eu-west-1") as aws:
-        yield aws.client("secretsmanager")
-        aws.reset()
+def client(aws: LocalAws) -> Any:
+    return aws.client("secretsmanager")
 
 
 @pytest.mark.parametrize(

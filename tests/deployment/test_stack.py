@@ -18,7 +18,7 @@ from loki_shipper.deployment.stack import (
     read_stack,
     wait,
 )
-from loki_shipper.local.aws import LocalAws, run_aws
+from loki_shipper.local.aws import LocalAws
 from tests.deployment.cloudformation import CloudFormation, run_cloudformation
 
 REGION = "eu-west-1"
@@ -33,12 +33,6 @@ TEMPLATE: dict[str, Any] = {
 
 
 def no_sleep(_: float) -> None: ...
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[LocalAws]:
-    with run_aws(REGION) as aws:
-        yield aws
 
 
 @pytest.fixture
@@ -61,8 +55,7 @@ def client(service: CloudFormation) -> Any:
 @pytest.fixture
 def url(aws: LocalAws) -> str:
     s3, bucket = aws.client("s3"), "templates"
-    if not s3.list_buckets()["Buckets"]:
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket=bucket, Key="t.json", Body=json.dumps(TEMPLATE))
     return f"{aws.url}/{bucket}/t.json"
 

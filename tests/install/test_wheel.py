@@ -73,7 +73,6 @@ def test_shows_the_demo(command: Path, tmp_path: Path) -> None:
 
 def test_says_what_a_deployment_would_do(command: Path, tmp_path: Path) -> None:
     with run_aws("eu-west-1") as aws:
-        aws.reset()
         aws.create_log_group("/aws/lambda/checkout", {})
         words = ("deploy", "--dry-run", "--loki-url", "https://loki.example")
         shown = run(command, *words, cwd=tmp_path, **aws.environ).stdout
@@ -157,7 +156,6 @@ def test_uvx_runs_it_straight_from_a_clone(copy: Path) -> None:
     words = (UV, "tool", "run", "--quiet", "--from", ".", "loki-shipper")
     assert run(*words, "--version", cwd=copy).stdout == f"loki-shipper {VERSION}\n"
     with run_aws("eu-west-1") as aws:
-        aws.reset()
         aws.create_log_group("/aws/lambda/checkout", {"team": "payments"})
         assert "/aws/lambda/checkout" in run(*words, "plan", cwd=copy, **aws.environ).stdout
 

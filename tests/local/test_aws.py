@@ -111,8 +111,46 @@ def test_an_unread_error_shows_at_the_end_and_moto_is_as_before() -> None:
     assert LambdaFunction.invoke is before
 
 
-def test_reset_forgets(name: str) -> None:
+def contents(aws: LocalAws) -> list[Any]:
+    return [
+        aws.client("logs").describe_log_groups()["logGroups"],
+        aws.client("s3").list_buckets()["Buckets"],
+        aws.client("lambda").list_functions()["Functions"],
+        aws.client("iam").list_roles()["Roles"],
+        aws.client("ssm").describe_parameters()["Parameters"],
+    ]
+
+
+def fill(aws: LocalAws, name: str) -> None:
+    aws.create_log_group(name, {})
+    aws.create_function(name, lambda _: None)
+    aws.client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": aws.region}
+    )
+    aws.client("ssm").put_parameter(Name=name, Value="x", Type="String")
+
+
+def test_it_is_empty_whatever_ran_before(name: str) -> None:
     with run_aws() as aws:
-        aws.create_log_group(name, {})
-        aws.reset()
-        assert aws.client("logs").describe_log_groups()["logGroups"] == []
+        fill(aws, name)
+        assert all(contents(aws))
+    with run_aws() as aws:
+        assert not any(contents(aws))
+
+
+def test_one_inside_another_has_what_the_other_has(name: str) -> None:
+    with run_aws() as aws:
+        fill(aws, name)
+        with run_aws() as inner:
+            assert contents(inner) == contents(aws)
+        assert all(contents(aws))
+    with run_aws() as aws:
+        assert not any(contents(aws))
+
+
+def test_after_a_failure_the_next_one_is_empty(name: str) -> None:
+    with pytest.raises(LookupError), run_aws() as aws:  # noqa: PT012 -- what is left behind counts
+        fill(aws, name)
+        raise LookupError
+    with run_aws() as aws:
+        assert not any(contents(aws))

@@ -93,7 +93,7 @@ EVENTS: list[Any] = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bucket(aws: LocalAws) -> str:
     aws.create_log_group(GROUP, {"team": VALUE})
     name = "secrets"

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,14 +103,6 @@ class LocalAws:
             logEvents=[{"timestamp": now, "message": line} for line in lines],
         )
 
-    def reset(self) -> None:
-        """Forget everything."""
-        import requests  # noqa: PLC0415 -- as boto3 above
-
-        self._targets.clear()
-        self.errors.clear()
-        requests.post(f"{self.url}/moto-api/reset", timeout=10).raise_for_status()
-
     def invoked(self, function: str, event: dict[str, Any], headers: dict[str, str]) -> str:
         """Hand an invocation over and give its answer; an error is kept in `errors`."""
         try:
@@ -123,29 +116,65 @@ class LocalAws:
         return json.dumps(answer) if isinstance(answer, dict) else "null"
 
 
+_open: Final[list[LocalAws]] = []
+"""What `run_aws` runs in this process, whose state moto keeps in one place."""
+
+
 @contextmanager
 def run_aws(region: str = "eu-central-1") -> Iterator[LocalAws]:
     """Run moto's server on loopback as long as the block lasts.
 
+    It is empty at first, whatever ran in this process before. Inside another one it has what the
+    other one has.
+
     Raises:
         ExceptionGroup: at the end, when deliveries failed and `errors` still holds why.
     """
-    from moto.moto_server.threaded_moto_server import (  # noqa: PLC0415 -- only developers have moto
-        ThreadedMotoServer,
-    )
-
-    server: Any = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    with _quiet("werkzeug"):
-        server.start()
+    with _quiet("werkzeug"), _served() as url:
+        if not _open:
+            _forget_everything(url)
+        aws = LocalAws(url, region)
+        _open.append(aws)
         try:
-            aws = LocalAws("http://{}:{}".format(*server.get_host_and_port()), region)
             with _delivering(aws):
                 yield aws
         finally:
-            server.stop()
-            server._server.server_close()  # noqa: SLF001 -- moto leaves its socket open
+            _open.remove(aws)
     if aws.errors:
         raise ExceptionGroup("deliveries failed", aws.errors)
+
+
+@contextmanager
+def _served() -> Iterator[str]:
+    """Serve moto, whose own `ThreadedMotoServer` takes half a second to stop."""
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 -- only developers have moto
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server  # noqa: PLC0415 -- as above
+
+    server = make_server(
+        "127.0.0.1",
+        0,
+        DomainDispatcherApplication(create_backend_app),
+        threaded=True,
+        request_handler=MotoRequestHandler,
+    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _forget_everything(url: str) -> None:
+    import requests  # noqa: PLC0415 -- as boto3 above
+
+    requests.post(f"{url}/moto-api/reset", timeout=60).raise_for_status()
 
 
 @contextmanager
