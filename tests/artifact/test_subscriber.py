@@ -11,7 +11,7 @@ import pytest
 from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
 from loki_shipper.subscriber.stack.answer import LINKS, NOTHING_LINKED
 from tests.local_deployment import Deployment, deployed
-from tests.subscriber.answers import answers, stack_event
+from tests.subscriber.stack.answers import answers, stack_event
 from tools.artifact import SamArtifact
 
 HANDLER = "loki_shipper.subscriber.handler.handle"

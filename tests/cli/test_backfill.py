@@ -44,7 +44,9 @@ def test_ships_the_past(here: Deployment, shipper: Shipper) -> None:
     assert result.stdout == "48 lines shipped, 0 of them late\n"
 
 
-def test_says_before_it_starts_what_loki_would_refuse(here: Deployment, shipper: Shipper) -> None:
+def test_warns_before_it_starts_about_lines_that_loki_would_refuse(
+    here: Deployment, shipper: Shipper
+) -> None:
     lines = log(here, "a", *(HOUR * 24 * days + HOUR for days in (1, 6, 8, 10)))
     result = here.run("backfill", GROUP, "--since", "12d")
     assert "Loki would refuse lines older than --max-age, so this begins at" in result.stderr
@@ -112,9 +114,7 @@ def test_adds_up_what_the_shipper_reports_step_by_step() -> None:
     assert spans == [(5 * minute, 35 * minute), (35 * minute, 65 * minute)]
 
 
-def test_says_where_the_lines_are_that_could_not_be_delivered(
-    here: Deployment, shipper: Shipper
-) -> None:
+def test_says_where_undelivered_lines_are(here: Deployment, shipper: Shipper) -> None:
     log(here, "a", *(HOUR * n for n in range(2, 12)))
     shipper.report = lambda lines: {"errored": {"rate_limited": len(lines)} if hard(lines) else {}}
 
@@ -130,7 +130,7 @@ def test_says_where_the_lines_are_that_could_not_be_delivered(
     assert (result.exit_code, json.loads(result.stdout)[0]["errored"]) == (1, 4)
 
 
-def test_counts_as_shipped_only_what_is_in_loki(here: Deployment, shipper: Shipper) -> None:
+def test_counts_only_lines_in_loki_as_shipped(here: Deployment, shipper: Shipper) -> None:
     log(here, "a", *(HOUR * n for n in range(2, 12)))
     shipper.report = lambda lines: {
         "deferred": {"tenant_unknown": sum(line.startswith("a 2:") for line in lines)},
@@ -144,7 +144,7 @@ def test_counts_as_shipped_only_what_is_in_loki(here: Deployment, shipper: Shipp
     assert (result.exit_code, json.loads(result.stdout)[0]["deferred"]) == (1, 1)
 
 
-def test_says_that_nothing_was_kept_where_the_invocation_failed_and_how_to_go_on(
+def test_after_a_failed_invocation_it_says_how_to_continue(
     here: Deployment, shipper: Shipper
 ) -> None:
     lines = log(here, "a", *(HOUR * n for n in range(2, 12)))
@@ -165,7 +165,7 @@ def test_says_that_nothing_was_kept_where_the_invocation_failed_and_how_to_go_on
     assert sorted(set(shipper.lines)) == sorted(lines)
 
 
-def test_a_failure_that_is_only_reported_is_one_too(here: Deployment, shipper: Shipper) -> None:
+def test_a_reported_failure_is_a_failure_too(here: Deployment, shipper: Shipper) -> None:
     log(here, "a", HOUR)
     shipper.report = lambda _: {"failure": "the bucket cannot be written"}
     result = here.run("backfill", GROUP, "--since", "2h")
@@ -204,7 +204,7 @@ def filter_patterns(asked: list[str]) -> Iterator[None]:
         backend.filter_log_events = original
 
 
-def test_goes_at_a_megabyte_a_second_at_most(here: Deployment, shipper: Shipper) -> None:
+def test_ships_at_one_megabyte_a_second_at_most(here: Deployment, shipper: Shipper) -> None:
     logs = here.aws.client("logs")
     now = datetime.now(UTC)
     for number in range(8):
@@ -254,7 +254,7 @@ def test_until_in_the_future_means_now(here: Deployment, shipper: Shipper) -> No
     assert datetime.fromisoformat(shown["until"]) <= datetime.now(UTC)
 
 
-def test_ctrl_c_says_what_is_done_and_the_command_that_goes_on(
+def test_ctrl_c_prints_the_progress_and_the_command_that_continues(
     here: Deployment, shipper: Shipper
 ) -> None:
     lines = log(here, "a", *(HOUR * n - timedelta(minutes=5) for n in range(1, 10)))

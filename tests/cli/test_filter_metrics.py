@@ -80,7 +80,7 @@ def test_watches_until_it_is_stopped(here: Deployment) -> None:
     assert "/aws/lambda/a" in result.stdout
 
 
-def test_asks_for_many_log_groups_in_few_calls_and_follows_pages() -> None:
+def test_reads_many_log_groups_in_few_calls_and_all_pages() -> None:
     asked: list[dict[str, Any]] = []
     when = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -140,7 +140,7 @@ def test_shows_what_the_shipper_received_under_an_account_policy(stack: str | No
         assert timedelta(minutes=20) <= timedelta(milliseconds=now - found.last)
 
 
-def test_in_a_mode_of_account_the_policy_has_a_row_with_its_deliveries() -> None:
+def test_the_account_policy_has_a_row_with_its_deliveries() -> None:
     fake = FakeAws()
     when = datetime.fromtimestamp(fake.time, UTC)
     lines = {"Id": "m0", "Timestamps": [when], "Values": [7.0]}

@@ -49,7 +49,7 @@ def stopped(here: Deployment, how: str, when: Callable[[], bool], *words: str) -
 
 
 @pytest.mark.parametrize("how", SAID)
-def test_linking_goes_on(here: Deployment, how: str) -> None:
+def test_an_interrupted_link_continues(here: Deployment, how: str) -> None:
     for name in NAMES:
         here.group(name)
     stopped(here, how, lambda: len(here.linked) > 5, "link", "--all")
@@ -61,7 +61,7 @@ def test_linking_goes_on(here: Deployment, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", SAID)
-def test_backfilling_goes_on(here: Deployment, shipper: Shipper, how: str) -> None:
+def test_an_interrupted_backfill_continues(here: Deployment, shipper: Shipper, how: str) -> None:
     here.group(GROUP)
     lines = log(here, "a", *(timedelta(hours=n, minutes=-5) for n in range(1, 20)))
     result = stopped(here, how, lambda: len(shipper.lines) > 8, "backfill", GROUP, "--since", "1d")

@@ -94,7 +94,7 @@ def test_plan_equals_what_link_does_and_unlink_leaves_only_foreign_filters(
     assert not here.linked
 
 
-def test_says_it_to_people(here: Deployment) -> None:
+def test_prints_tables_for_people(here: Deployment) -> None:
     here.make_stack()
     here.group("/aws/lambda/a")
     here.group("/aws/lambda/b", foreign=2)
@@ -146,7 +146,7 @@ def test_takes_another_selection_for_once(here: Deployment) -> None:
     assert here.linked == {"/aws/lambda/a"}
 
 
-def test_links_nothing_more_after_everything_was_unlinked_until_told_to(here: Deployment) -> None:
+def test_links_nothing_after_unlink_all_until_link_all(here: Deployment) -> None:
     here.make_stack()
     here.group("/aws/lambda/a")
     here.run("link", "--all")
@@ -158,7 +158,7 @@ def test_links_nothing_more_after_everything_was_unlinked_until_told_to(here: De
     assert here.linked
 
 
-def test_finds_what_others_changed_when_asked_to_look_again(here: Deployment) -> None:
+def test_fresh_finds_what_others_changed(here: Deployment) -> None:
     here.make_stack()
     here.group("/aws/lambda/a")
     here.run("link", "--all")
@@ -220,7 +220,7 @@ def test_says_which_log_groups_have_no_tenant(here: Deployment) -> None:
     assert here.linked == {"/aws/lambda/owned", "/aws/lambda/unowned"}
 
 
-def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_first_lines(capsys: pytest.CaptureFixture[str]) -> None:
     report = structs.replace(SWEEP, waiting=2, given_up=["/aws/lambda/a"])
     with pytest.raises(NotDeliveredError, match="the first lines of 1 log groups are given up"):
         finish(LinkResult([], report, {}, {}), as_json=False)
@@ -233,7 +233,7 @@ def test_says_what_became_of_first_lines(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("command", ["link", "unlink"])
-def test_wants_names_or_all_and_not_both(here: Deployment, command: str) -> None:
+def test_requires_names_or_all_and_not_both(here: Deployment, command: str) -> None:
     result = here.run(command)
     assert result.exit_code == 2
     assert "name log groups, or give --all" in result.stderr
@@ -243,20 +243,20 @@ def test_wants_names_or_all_and_not_both(here: Deployment, command: str) -> None
 
 
 @pytest.mark.parametrize("command", ["plan", "status"])
-def test_says_what_to_do_where_there_is_no_stack(here: Deployment, command: str) -> None:
+def test_says_what_to_do_if_there_is_no_stack(here: Deployment, command: str) -> None:
     result = here.run(command)
     assert result.exit_code == 2
     assert f"there is no stack {here.name} here ({REGION}): name the deployment" in result.stderr
 
 
-def test_wants_a_selection_with_all_only(here: Deployment) -> None:
+def test_takes_a_selection_with_all_only(here: Deployment) -> None:
     here.make_stack()
     result = here.run("link", "/aws/lambda/a", "--include", "*")
     assert result.exit_code == 2
     assert "go with --all" in result.stderr
 
 
-def test_says_which_log_group_there_is_not(here: Deployment) -> None:
+def test_names_a_log_group_that_does_not_exist(here: Deployment) -> None:
     here.make_stack()
     result = here.run("link", "/aws/lambda/none")
     assert result.exit_code == 2

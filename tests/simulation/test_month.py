@@ -75,12 +75,12 @@ def payloads(plan: Plan) -> list[Payload]:
     return found
 
 
-def test_a_month_later_every_healthy_line_is_in_loki_and_the_rest_waits_with_its_reason(
+def test_after_a_month_every_healthy_line_is_in_loki_and_the_rest_is_in_the_bucket(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = MONTH if IS_FULL else A_SHORT_MONTH
     loki = Loki(rate=4_194_304)
-    world = Simulation(loki, plan.workers)
+    simulation = Simulation(loki, plan.workers)
     loki.refusals = {
         BLOCKED: Answer(260, "ingestion blocked for user"),
         LET_IN: Answer(260, "ingestion blocked for user"),
@@ -95,16 +95,16 @@ def test_a_month_later_every_healthy_line_is_in_loki_and_the_rest_waits_with_its
 
     for payload in everything:
         at = payload.logged + 180
-        world.at(timedelta(seconds=at), lambda each=payload, at=at: world.keep(each, at))  # type: ignore[misc] # bound to this payload
-    world.at(plan.key_changes, lambda: setattr(world.s3, "key", "second"))
-    world.at(plan.key_changes, lambda: setattr(world.s3, "readable", {"second"}))
-    world.at(plan.former_key_is_named, lambda: world.s3.readable.add("first"))
-    world.at(plan.let_in, lambda: loki.refusals.update({LET_IN: None}))
-    world.run(timedelta(), plan.days * DAY, every=plan.every)
+        simulation.at(timedelta(seconds=at), lambda each=payload, at=at: simulation.keep(each, at))  # type: ignore[misc] # bound to this payload
+    simulation.at(plan.key_changes, lambda: setattr(simulation.s3, "key", "second"))
+    simulation.at(plan.key_changes, lambda: setattr(simulation.s3, "readable", {"second"}))
+    simulation.at(plan.former_key_is_named, lambda: simulation.s3.readable.add("first"))
+    simulation.at(plan.let_in, lambda: loki.refusals.update({LET_IN: None}))
+    simulation.run(timedelta(), plan.days * DAY, every=plan.every)
 
     figures = (
         f"{len(everything):,} objects in {plan.days} days, {loki.pushes:,} pushes, longest run "
-        f"{world.longest:.0f} s, {dict(world.s3.requests)}, ${world.dollars:.2f}"
+        f"{simulation.longest:.0f} s, {dict(simulation.s3.requests)}, ${simulation.dollars:.2f}"
     )
     with capsys.disabled():
         print(f"\n{figures}")  # noqa: T201 - it is what the full run is for
@@ -116,8 +116,8 @@ def test_a_month_later_every_healthy_line_is_in_loki_and_the_rest_waits_with_its
     assert {number for number in loki.poison if number in held} == set()
 
     # What is not in Loki is in the bucket, each line once.
-    rejected = Counter(_numbers(world, "rejected/"))
-    waiting = Counter(_numbers(world, "aws/")) + Counter(_numbers(world, "failed/"))
+    rejected = Counter(_numbers(simulation, "rejected/"))
+    waiting = Counter(_numbers(simulation, "aws/")) + Counter(_numbers(simulation, "failed/"))
     assert held + rejected + waiting == Counter(each.number for each in everything)
 
     # Refused for good: poison, and lines of a tenant that was let in when they were too old.
@@ -128,15 +128,15 @@ def test_a_month_later_every_healthy_line_is_in_loki_and_the_rest_waits_with_its
     # Waiting: only those of tenants that are refused still, and poison that came alone.
     still = {each.number for each in everything if each.tenant in {BLOCKED, FORBIDDEN}}
     assert still <= waiting.keys() <= still | loki.poison
-    reasons = {reason for run in world.last.values() for reason in run.failures}
+    reasons = {reason for run in simulation.last.values() for reason in run.failures}
     assert reasons <= {"blocked", "denied", "server_error"}
 
-    assert world.longest < 290
+    assert simulation.longest < 290
 
 
-def _numbers(world: Simulation, folder: str) -> list[int]:
+def _numbers(simulation: Simulation, folder: str) -> list[int]:
     numbers = []
-    for body in world.s3.payloads(folder):
+    for body in simulation.s3.payloads(folder):
         if isinstance(body, Payload):
             numbers.append(body.number)
         else:

@@ -18,30 +18,30 @@ GROUPS = 500
 
 
 @pytest.mark.parametrize("workers", [4])
-def test_after_two_hours_everything_is_back_within_an_hour(
+def test_after_an_outage_of_two_hours_everything_is_in_loki_within_an_hour(
     workers: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Workers, payloads, Loki's limit and the pace of a worker are scaled alike."""
     seconds = int(OUTAGE.total_seconds()) // SCALE
     loki = Loki(rate=4_194_304)
-    world = Simulation(loki, workers)
+    simulation = Simulation(loki, workers)
     count = A_SECOND * seconds
     for number in range(count):
         logged = number * OUTAGE.total_seconds() / count
         group = f"/t/{number * 7919 % GROUPS}"
-        world.keep(Payload(number, "t", group, logged, SIZE), logged + 180)
+        simulation.keep(Payload(number, "t", group, logged, SIZE), logged + 180)
     back = OUTAGE + 3 * MINUTE
-    empty = world.run(back, lambda: not world.s3.payloads("aws/"))
+    empty = simulation.run(back, lambda: not simulation.s3.payloads("aws/"))
     took = empty - back
     figures = (
         f"{count:,} objects, {count * SIZE / 1e9:.2f} GB, {workers} workers: back after {took}, "
         f"{loki.pushes:,} pushes, {loki.refused[429]:,} of them 429, longest run "
-        f"{world.longest:.0f} s, {dict(world.s3.requests)}, ${world.dollars:.2f}"
+        f"{simulation.longest:.0f} s, {dict(simulation.s3.requests)}, ${simulation.dollars:.2f}"
     )
     with capsys.disabled():
         print(f"\n{figures}")  # noqa: T201 - it is what the full run is for
     assert len(loki.held) == count
     assert set(loki.held.values()) == {1}
     assert took <= HOUR
-    assert world.longest < 290
+    assert simulation.longest < 290
     assert loki.sharded == 0

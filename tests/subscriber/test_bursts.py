@@ -24,7 +24,7 @@ from tests.subscriber.fake_aws import (
     configured,
     error,
 )
-from tests.subscriber.together import Together
+from tests.subscriber.run.simultaneous import Simultaneous
 
 BATCH, WINDOW, HIDDEN = 50, 20.0, 960.0
 """The template's BatchSize, MaximumBatchingWindowInSeconds and VisibilityTimeout."""
@@ -51,7 +51,7 @@ class Queue:
     ) -> None:
         """Work until the queue is empty, beside others."""
         worker = (0.0, lambda: self._work(settings))
-        for answer in Together(self._fake).run(worker, worker, *others):
+        for answer in Simultaneous(self._fake).run(worker, worker, *others):
             if isinstance(answer, BaseException):
                 raise answer
 
@@ -149,7 +149,7 @@ def test_2_000_new_log_groups_within_a_minute_are_all_linked(
     record_property("2,000 new log groups", figures)
 
 
-def test_beside_a_sweep_conflicts_are_tried_again_and_none_surfaces(fake: FakeAws) -> None:
+def test_conflicts_with_a_sweep_are_retried_and_never_raised(fake: FakeAws) -> None:
     names = [f"/app/{number:04}" for number in range(500)]
     for name in names:
         fake.group(name, age=0, team="pay")
@@ -217,7 +217,7 @@ def test_an_index_that_cannot_be_written_keeps_no_log_group_unlinked(fake: FakeA
     assert "/app/a" in fake.linked
 
 
-def test_what_there_was_no_time_for_comes_again(fake: FakeAws) -> None:
+def test_log_groups_that_there_was_no_time_for_are_retried(fake: FakeAws) -> None:
     names = [f"/app/{number:02}" for number in range(50)]
     for name in names:
         fake.group(name)
@@ -228,7 +228,7 @@ def test_what_there_was_no_time_for_comes_again(fake: FakeAws) -> None:
     assert again == {*names} - fake.linked.keys()
 
 
-def test_what_aws_was_too_busy_for_comes_again_and_what_it_denies_does_not(fake: FakeAws) -> None:
+def test_throttled_log_groups_are_retried_and_denied_ones_are_not(fake: FakeAws) -> None:
     def refuse(asked: dict[str, Any]) -> None:
         codes = {"/app/busy": "ThrottlingException", "/app/denied": "AccessDeniedException"}
         if (name := asked["logGroupName"]) in codes:
@@ -243,7 +243,7 @@ def test_what_aws_was_too_busy_for_comes_again_and_what_it_denies_does_not(fake:
     assert {each.group for each in report.failed} == {"/app/busy", "/app/denied"}
 
 
-def test_a_queue_full_of_changes_is_read_at_once_where_everything_is_unlinked(
+def test_changes_are_skipped_while_everything_is_unlinked(
     fake: FakeAws,
 ) -> None:
     fake.group("/app/a")
@@ -258,7 +258,7 @@ def test_a_queue_full_of_changes_is_read_at_once_where_everything_is_unlinked(
 
 
 @pytest.mark.parametrize("writers", [2, 5, 12])
-def test_writers_that_get_in_each_others_way_all_get_through(fake: FakeAws, writers: int) -> None:
+def test_all_writers_succeed_despite_conflicts(fake: FakeAws, writers: int) -> None:
     random = Random(11)
 
     def write(number: int) -> None:
@@ -268,7 +268,7 @@ def test_writers_that_get_in_each_others_way_all_get_through(fake: FakeAws, writ
     def job(number: int) -> tuple[float, Callable[[], None]]:
         return 0.0, lambda: write(number)
 
-    assert Together(fake).run(*map(job, range(writers))) == [None] * writers
+    assert Simultaneous(fake).run(*map(job, range(writers))) == [None] * writers
     body, _ = fake.objects["links/x"]
     assert len(body.split()) == writers
     assert fake.conflicts >= writers - 1

@@ -23,7 +23,7 @@ from tests.subscriber.fake_aws import configured
     ],
     ids=["all well", "given up", "behind", "left", "failed"],
 )
-def test_warns_of_what_did_not_go_well(
+def test_logs_a_warning_if_anything_failed_or_is_left(
     report: RunReport, level: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _record(report, configured())
@@ -33,7 +33,7 @@ def test_warns_of_what_did_not_go_well(
     assert said["FirstLinesGivenUp"] == len(report.given_up)
 
 
-def test_measures_for_its_own_stack(capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_carry_the_stack(capsys: pytest.CaptureFixture[str]) -> None:
     _record(SWEEP, structs.replace(configured(), stack="other"))
     [measured] = map(json.loads, capsys.readouterr().out.splitlines())
     assert (measured["service"], measured["stack"]) == ("subscriber", "other")

@@ -51,7 +51,7 @@ def test_looks_at_a_selected_log_group_before_any_other(fake: FakeAws) -> None:
     assert seen[0] == "/app/a"
 
 
-def test_unlinks_what_is_no_longer_selected_before_it_looks_at_strangers(fake: FakeAws) -> None:
+def test_unlinks_deselected_log_groups_before_it_looks_at_new_ones(fake: FakeAws) -> None:
     fake.group("/app/a")
     fake.group("/app/b")
     run(fake, settings=BY_NAME)
@@ -61,7 +61,7 @@ def test_unlinks_what_is_no_longer_selected_before_it_looks_at_strangers(fake: F
     assert fake.linked.keys() == {"/app/a"}
 
 
-def test_the_following_runs_look_at_the_rest_and_find_a_filter_of_ours(fake: FakeAws) -> None:
+def test_later_runs_look_at_the_rest_and_find_our_filter(fake: FakeAws) -> None:
     fake.group("/app/a")
     for number in range(5_000):
         fake.group(f"/other/{number:04}", age=3600)

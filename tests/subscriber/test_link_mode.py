@@ -95,7 +95,7 @@ def test_to_account_no_line_falls_between_the_filters_and_the_policy(
     assert fake.lost(*NAMES) == []
 
 
-def test_to_account_a_run_that_dies_is_taken_up_without_a_gap(fake: FakeAws) -> None:
+def test_to_account_the_next_run_continues_a_killed_one_without_a_gap(fake: FakeAws) -> None:
     linked(fake)
 
     def die(_: Any) -> None:
@@ -112,7 +112,7 @@ def test_to_account_a_run_that_dies_is_taken_up_without_a_gap(fake: FakeAws) -> 
     assert fake.lost(*NAMES) == []
 
 
-def test_to_account_without_the_time_to_wait_for_the_policy_no_filter_goes(fake: FakeAws) -> None:
+def test_to_account_filters_stay_if_there_is_no_time_to_wait_for_the_policy(fake: FakeAws) -> None:
     linked(fake)
     report = run(fake, settings=ACCOUNT, seconds=40)
     assert (report.deleted, report.left > 0, len(fake.linked)) == (0, True, 12)
@@ -161,7 +161,7 @@ OBSTACLES = {
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
 @pytest.mark.parametrize("stack", [CREATE, UPDATE], ids=["create", "update"])
-def test_to_account_nothing_is_unlinked_where_the_policy_cannot_be_put(
+def test_to_account_nothing_is_unlinked_if_the_policy_cannot_be_put(
     fake: FakeAws, stack: StackChanged, obstacle: str
 ) -> None:
     why, fields, refused, changed = OBSTACLES[obstacle]
@@ -223,7 +223,7 @@ def test_to_account_an_event_before_the_stacks_own_run_writes_no_policy(fake: Fa
     assert fake.lost(*NAMES, "/app/new") == []
 
 
-def test_to_account_an_event_takes_no_filter_while_the_policy_is_another(fake: FakeAws) -> None:
+def test_to_account_an_event_deletes_no_filter_while_the_policy_differs(fake: FakeAws) -> None:
     linked(fake)
     fake.policy = THEIRS
     run(fake, GroupsChanged((NAMES[0],)), settings=ACCOUNT)
@@ -260,7 +260,7 @@ def test_to_groups_the_policy_stays_until_the_last_filter_is_there(fake: FakeAws
     assert fake.lost(*NAMES) == []
 
 
-def test_to_groups_the_policy_stays_where_a_filter_could_not_be_put(fake: FakeAws) -> None:
+def test_to_groups_the_policy_stays_if_a_filter_could_not_be_put(fake: FakeAws) -> None:
     def deny(asked: dict[str, Any]) -> None:
         if asked["logGroupName"] == NAMES[3]:
             raise error("AccessDeniedException", "an explicit deny")
@@ -277,7 +277,7 @@ def test_to_groups_the_policy_stays_where_a_filter_could_not_be_put(fake: FakeAw
     assert fake.lost(*NAMES) == []
 
 
-def test_to_groups_the_policy_stays_without_the_time_to_wait_for_the_filters(
+def test_to_groups_the_policy_stays_if_there_is_no_time_to_wait_for_the_filters(
     fake: FakeAws,
 ) -> None:
     covered(fake)
@@ -349,7 +349,7 @@ def test_in_account_a_new_log_groups_first_lines_are_shipped(fake: FakeAws) -> N
     assert not fake.shipped
 
 
-def test_in_account_what_the_policy_has_delivered_is_not_shipped_again(fake: FakeAws) -> None:
+def test_in_account_delivered_lines_are_not_shipped_again(fake: FakeAws) -> None:
     covered(fake)
     fake.group("/app/new", age=0)
     fake.sleep(1800)
@@ -363,7 +363,7 @@ def test_in_account_what_the_policy_has_delivered_is_not_shipped_again(fake: Fak
     assert len(fake.delivered.intersection(fake.caught_up)) <= 1
 
 
-def test_in_account_a_log_group_that_two_runs_excluded_and_included_at_once_misses_nothing(
+def test_in_account_a_log_group_misses_nothing_when_two_runs_disagree(
     fake: FakeAws,
 ) -> None:
     covered(fake)
@@ -382,7 +382,7 @@ def test_in_account_a_log_group_that_two_runs_excluded_and_included_at_once_miss
     assert fake.lost("/app/new") == []
 
 
-def test_in_account_first_lines_that_wait_survive_a_change_of_the_mode(fake: FakeAws) -> None:
+def test_in_account_waiting_first_lines_survive_a_change_of_the_mode(fake: FakeAws) -> None:
     covered(fake)
     fake.group("/app/new", age=0)
     fake.before["Invoke"] = refuse("ServiceException")
@@ -394,7 +394,7 @@ def test_in_account_first_lines_that_wait_survive_a_change_of_the_mode(fake: Fak
     assert fake.lost("/app/new") == []
 
 
-def test_in_account_a_log_group_that_is_newly_excluded_stays_while_only_stale_tags_say_so(
+def test_in_account_stale_tags_exclude_no_log_group(
     fake: FakeAws,
 ) -> None:
     settings = configured(link_mode="account", tag_conditions=conditions("!internal"))
@@ -410,7 +410,7 @@ def test_in_account_a_log_group_that_is_newly_excluded_stays_while_only_stale_ta
 
 
 @pytest.mark.parametrize("age", [0.0, 2 * 86_400.0], ids=["young", "old"])
-def test_in_account_a_log_group_that_is_included_gets_its_first_lines_if_it_is_young(
+def test_in_account_a_young_log_group_gets_its_first_lines_when_included(
     fake: FakeAws, age: float
 ) -> None:
     settings = configured(link_mode="account", tag_conditions=conditions("!internal"))
@@ -430,7 +430,7 @@ def test_in_account_a_log_group_that_is_included_gets_its_first_lines_if_it_is_y
     assert all(when < changed + 61 for when in lost)
 
 
-def test_in_account_unlinking_by_hand_excludes_whatever_the_includes_say(fake: FakeAws) -> None:
+def test_in_account_unlinking_by_hand_excludes_an_included_log_group(fake: FakeAws) -> None:
     covered(fake)
     deps = fake.dependencies(ACCOUNT)
     seen = take_inventory(deps.aws, deps.clock.now(), [NAMES[0]])
@@ -446,14 +446,14 @@ def test_in_account_unlinking_by_hand_excludes_whatever_the_includes_say(fake: F
 # What others do
 
 
-def test_a_policy_that_somebody_deletes_is_put_again_by_the_next_sweep(fake: FakeAws) -> None:
+def test_the_next_sweep_restores_a_deleted_policy(fake: FakeAws) -> None:
     covered(fake)
     fake.policy = None
     run(fake, settings=ACCOUNT)
     assert excluded(fake) == ["/app/x-test", "/own"]
 
 
-def test_the_stop_order_takes_the_policy_away_although_a_filter_fails(fake: FakeAws) -> None:
+def test_unlinking_everything_deletes_the_policy_although_a_filter_fails(fake: FakeAws) -> None:
     covered(fake)
     fake.groups[NAMES[0]]["filters"][NAME] = {"pattern": "", "destination": SHIPPER, "since": 1}
     fake.groups[NAMES[1]]["filters"]["theirs"] = {

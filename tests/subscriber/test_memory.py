@@ -28,16 +28,16 @@ def test_comes_back_as_it_was_written() -> None:
     assert decode_memory(encode_memory(memory)) == memory
 
 
-def test_is_one_object_an_account_and_region() -> None:
+def test_each_account_and_region_has_one_object() -> None:
     assert memory_key(Origin("aws", "eu-central-1", "123")) == "links/123/eu-central-1.json.gz"
 
 
 @given(st.binary() | st.none())
-def test_is_empty_where_it_cannot_be_read(body: bytes | None) -> None:
+def test_a_memory_that_cannot_be_read_is_empty(body: bytes | None) -> None:
     assert decode_memory(body) == Memory()
 
 
-def test_learns_and_forgets_only_what_the_lesson_is_about() -> None:
+def test_an_update_changes_only_what_it_holds() -> None:
     memory = Memory({"a": LINKED, "b": LINKED}, {"x": True, "y": False}, stopped=True)
     memory_update = MemoryUpdate(
         groups={"a": None, "c": FREE}, by_hand={"x": None, "z": True}, stopped=False
@@ -48,7 +48,7 @@ def test_learns_and_forgets_only_what_the_lesson_is_about() -> None:
     assert merge_memory(memory, MemoryUpdate()) == memory
 
 
-def test_learns_of_first_lines_without_a_word_about_filters() -> None:
+def test_an_update_of_first_lines_keeps_the_filters() -> None:
     due, other = GroupState(1, LINKED.filters, since=5), GroupState(2, Filters())
     unlinked = GroupState(1, Filters())
     memory = Memory({"a": due, "b": unlinked, "c": other})
@@ -61,13 +61,13 @@ def test_learns_of_first_lines_without_a_word_about_filters() -> None:
     }
 
 
-def test_reads_what_earlier_versions_have_written() -> None:
+def test_reads_a_memory_of_an_earlier_version() -> None:
     body = b'{"groups":{"a":[1,[["","%s",5],["theirs"],false],true]},"by_hand":{"b":false}}'
     memory = decode_memory(gzip.compress(body % SHIPPER.encode()))
     assert memory == Memory({"a": LINKED}, {"b": False})
 
 
-def test_does_not_take_a_log_group_for_its_namesake() -> None:
+def test_tells_a_log_group_from_a_later_one_of_its_name() -> None:
     memory = Memory({"a": LINKED})
     assert remembered_state(memory, LogGroup("a", 1)) == LINKED
     assert remembered_state(memory, LogGroup("a", 2)) is None

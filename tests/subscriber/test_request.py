@@ -56,7 +56,7 @@ def test_names_the_log_group_that_changed(event: dict[str, Any]) -> None:
     ],
     ids=["a call that failed", "not a log group", "another call", "no parameters"],
 )
-def test_ignores_what_changes_no_log_group(event: dict[str, Any]) -> None:
+def test_ignores_events_that_change_no_log_group(event: dict[str, Any]) -> None:
     assert request(event) == Ignored()
 
 
@@ -65,12 +65,12 @@ def test_ignores_what_changes_no_log_group(event: dict[str, Any]) -> None:
     [{"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}, {"action": "sweep"}],
     ids=["schedule", "caller"],
 )
-def test_sweeps_by_the_clock_and_when_asked(event: dict[str, Any]) -> None:
+def test_sweeps_on_schedule_and_on_request(event: dict[str, Any]) -> None:
     assert request(event) == Sweep()
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
-def test_follows_the_stack(kind: Any) -> None:
+def test_reads_events_of_the_stack(kind: Any) -> None:
     event = {"RequestType": kind, "ResponseURL": "https://example.com/a", "StackId": "s"}
     assert request(event) == StackChanged(kind, "https://example.com/a", event)
 
@@ -78,6 +78,6 @@ def test_follows_the_stack(kind: Any) -> None:
 @pytest.mark.parametrize(
     "event", [None, {}, [], {"action": "look", "groups": [1]}, {"awslogs": {"data": ""}}]
 )
-def test_refuses_what_it_does_not_know(event: Any) -> None:
+def test_refuses_unknown_events(event: Any) -> None:
     with pytest.raises(RequestError):
         request(event)

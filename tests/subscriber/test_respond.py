@@ -29,7 +29,7 @@ def run(fake: FakeAws, asked: Any = None, **deps: Any) -> RunReport:
 # Sweeps
 
 
-def test_links_what_is_chosen_and_comes_to_rest(fake: FakeAws) -> None:
+def test_links_the_selected_log_groups_once(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     fake.group("/aws/lambda/b", filters={"theirs": OTHERS})
     fake.group("/ecs/c")
@@ -42,7 +42,7 @@ def test_links_what_is_chosen_and_comes_to_rest(fake: FakeAws) -> None:
     assert not fake.calls["PutSubscriptionFilter"]
 
 
-def test_costs_one_listing_where_nothing_is_to_be_done(fake: FakeAws) -> None:
+def test_a_sweep_without_changes_lists_the_log_groups_only(fake: FakeAws) -> None:
     for number in range(240):
         fake.group(f"/aws/lambda/{number}")
     run(fake)
@@ -59,7 +59,7 @@ def test_costs_one_listing_where_nothing_is_to_be_done(fake: FakeAws) -> None:
     }
 
 
-def test_finds_within_a_day_what_somebody_else_changed(fake: FakeAws) -> None:
+def test_finds_changes_by_others_within_a_day(fake: FakeAws) -> None:
     for number in range(50):
         fake.group(f"/aws/lambda/{number}")
     run(fake)
@@ -75,7 +75,7 @@ def test_finds_within_a_day_what_somebody_else_changed(fake: FakeAws) -> None:
     assert fake.linked.keys() == {f"/aws/lambda/{number}" for number in range(50)}
 
 
-def test_follows_tags_and_their_loss(fake: FakeAws) -> None:
+def test_links_when_a_tag_comes_and_unlinks_when_it_goes(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", team="pay")
     fake.group("/aws/lambda/b")
     run(fake, settings=TAGGED)
@@ -86,7 +86,7 @@ def test_follows_tags_and_their_loss(fake: FakeAws) -> None:
     assert fake.linked.keys() == {"/aws/lambda/b"}
 
 
-def test_lets_a_functions_tags_stand_in_for_its_log_groups(fake: FakeAws) -> None:
+def test_uses_the_tags_of_the_function_if_the_log_group_has_none(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     fake.group("/aws/lambda/b", other="x")
     fake.function_tags = {"a": {"team": "pay"}, "b": {"team": "pay"}}
@@ -98,7 +98,7 @@ def test_lets_a_functions_tags_stand_in_for_its_log_groups(fake: FakeAws) -> Non
     assert not fake.linked
 
 
-def test_takes_the_pattern_of_a_tag_and_its_change(fake: FakeAws) -> None:
+def test_uses_the_filter_pattern_in_a_tag_and_follows_its_change(fake: FakeAws) -> None:
     settings = configured(filter_pattern_tag="pattern")
     fake.group("/aws/lambda/a", pattern="ERROR")
     run(fake, settings=settings)
@@ -122,7 +122,7 @@ def test_leaves_foreign_filters_alone(fake: FakeAws) -> None:
     assert [list(group["filters"]) for group in fake.groups.values()] == [["theirs"], ["theirs"]]
 
 
-def test_links_a_log_group_made_anew_under_its_old_name(fake: FakeAws) -> None:
+def test_links_a_log_group_that_was_created_again_under_its_name(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     run(fake)
     fake.sleep(60)
@@ -179,7 +179,7 @@ def test_skips_a_log_group_that_is_deleted_meanwhile(fake: FakeAws, operation: s
     assert (report.put, report.skipped, report.failed) == (1, {"gone": 1}, [])
 
 
-def test_counts_as_unlinked_what_is_deleted_meanwhile(fake: FakeAws) -> None:
+def test_counts_a_log_group_that_is_deleted_meanwhile_as_unlinked(fake: FakeAws) -> None:
     fake.group("/ecs/a", filters={NAME: SHIPPER})
     fake.before["DeleteSubscriptionFilter"] = lambda _: fake.groups.pop("/ecs/a", None)
     report = run(fake)
@@ -187,7 +187,7 @@ def test_counts_as_unlinked_what_is_deleted_meanwhile(fake: FakeAws) -> None:
 
 
 @pytest.mark.parametrize("operation", ["DescribeSubscriptionFilters", "PutSubscriptionFilter"])
-def test_keeps_one_log_groups_error_to_that_log_group(fake: FakeAws, operation: str) -> None:
+def test_an_error_of_one_log_group_does_not_affect_others(fake: FakeAws, operation: str) -> None:
     def deny(asked: dict[str, Any]) -> None:
         if asked["logGroupName"] == "/aws/lambda/a":
             raise error("AccessDeniedException", "an explicit deny")
@@ -204,7 +204,7 @@ def test_keeps_one_log_groups_error_to_that_log_group(fake: FakeAws, operation: 
     assert run(fake).put == 1
 
 
-def test_tries_again_what_another_call_got_in_the_way_of(fake: FakeAws) -> None:
+def test_retries_a_call_that_clashed_with_another(fake: FakeAws) -> None:
     clashes = iter(["OperationAbortedException", "ServiceUnavailableException"])
 
     def clash(_: dict[str, Any]) -> None:
@@ -273,7 +273,7 @@ def test_does_not_unlink_because_tags_cannot_be_read(fake: FakeAws) -> None:
     assert fake.linked
 
 
-def test_keeps_what_another_run_has_learned_meanwhile(fake: FakeAws) -> None:
+def test_keeps_the_results_of_another_run(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
 
     def meanwhile(_: dict[str, Any]) -> None:
@@ -314,7 +314,7 @@ def test_reads_the_tags_of_a_name_with_a_hash(fake: FakeAws) -> None:
     assert run(fake, GroupsChanged(("/aws/lambda/a#1",)), settings=TAGGED).put == 1
 
 
-def test_has_nothing_to_do_for_a_log_group_that_is_gone(fake: FakeAws) -> None:
+def test_does_nothing_for_a_deleted_log_group(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     run(fake)
     del fake.groups["/aws/lambda/a"]
@@ -323,7 +323,7 @@ def test_has_nothing_to_do_for_a_log_group_that_is_gone(fake: FakeAws) -> None:
     assert not fake.memory.groups
 
 
-def test_writes_the_tag_index_as_it_looks(fake: FakeAws) -> None:
+def test_writes_the_tags_that_it_reads_into_the_index(fake: FakeAws) -> None:
     def tags() -> dict[str, dict[str, str]]:
         body, _ = fake.objects[index_key("123456789012", "eu-central-1")]
         index = decode_index(body)
@@ -367,7 +367,7 @@ def test_ships_the_first_lines_of_a_new_log_group_with_their_ids(fake: FakeAws) 
     assert len(fake.shipped) == 2
 
 
-def test_reads_a_minute_after_the_filter_so_that_nothing_falls_between(fake: FakeAws) -> None:
+def test_reads_first_lines_a_minute_after_the_filter(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", age=30)
     put = []
     fake.before["PutSubscriptionFilter"] = lambda _: put.append(fake.time)
@@ -377,7 +377,7 @@ def test_reads_a_minute_after_the_filter_so_that_nothing_falls_between(fake: Fak
     assert fake.time - put[0] >= 60
 
 
-def test_ships_only_what_the_filter_would_have_sent(fake: FakeAws) -> None:
+def test_ships_only_lines_that_match_the_filter_pattern(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", age=30)
     fake.log("/aws/lambda/a", "s", "DEBUG x")
     fake.log("/aws/lambda/a", "s", "ERROR y")
@@ -392,7 +392,7 @@ def test_leaves_the_past_of_older_log_groups_to_backfill(fake: FakeAws) -> None:
     assert not fake.shipped
 
 
-def test_ships_first_lines_in_the_next_run_where_this_one_could_not(fake: FakeAws) -> None:
+def test_ships_first_lines_in_the_next_run_if_this_one_failed(fake: FakeAws) -> None:
     def down(_: dict[str, Any]) -> None:
         raise error("AccessDeniedException")
 
@@ -407,7 +407,7 @@ def test_ships_first_lines_in_the_next_run_where_this_one_could_not(fake: FakeAw
     assert run(fake).caught_up == 1
 
 
-def test_ships_first_lines_in_the_next_run_where_this_one_was_killed(fake: FakeAws) -> None:
+def test_ships_first_lines_in_the_next_run_if_this_one_was_killed(fake: FakeAws) -> None:
     def killed(_: dict[str, Any]) -> None:
         raise KeyboardInterrupt
 
@@ -420,7 +420,7 @@ def test_ships_first_lines_in_the_next_run_where_this_one_was_killed(fake: FakeA
     assert run(fake).caught_up == 1
 
 
-def test_reads_so_much_and_no_more(fake: FakeAws) -> None:
+def test_stops_at_the_limit_of_lines(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", age=30)
     for _ in range(120_000):
         fake.log("/aws/lambda/a", "s", "x")
@@ -433,7 +433,7 @@ def test_reads_so_much_and_no_more(fake: FakeAws) -> None:
 # The stack
 
 
-def test_links_everything_when_the_stack_is_made_and_unlinks_it_when_it_goes(
+def test_links_when_the_stack_is_created_and_unlinks_when_it_is_deleted(
     fake: FakeAws,
 ) -> None:
     fake.group("/aws/lambda/a", filters={"theirs": OTHERS})
@@ -445,7 +445,7 @@ def test_links_everything_when_the_stack_is_made_and_unlinks_it_when_it_goes(
     assert list(fake.groups["/aws/lambda/a"]["filters"]) == ["theirs"]
 
 
-def test_unlinks_also_what_was_linked_behind_its_back(fake: FakeAws) -> None:
+def test_unlinks_filters_that_the_memory_does_not_have(fake: FakeAws) -> None:
     fake.group("/ecs/a")
     run(fake)
     fake.groups["/ecs/a"]["filters"][NAME] = {"pattern": "", "destination": SHIPPER, "since": 1}
@@ -453,7 +453,7 @@ def test_unlinks_also_what_was_linked_behind_its_back(fake: FakeAws) -> None:
     assert not fake.linked
 
 
-def test_links_nothing_any_more_once_the_stack_is_being_deleted(fake: FakeAws) -> None:
+def test_links_nothing_while_the_stack_is_being_deleted(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     run(fake, DELETE)
     run(fake)
@@ -463,7 +463,7 @@ def test_links_nothing_any_more_once_the_stack_is_being_deleted(fake: FakeAws) -
     assert fake.linked
 
 
-def test_goes_on_unlinking_where_time_was_up(fake: FakeAws) -> None:
+def test_continues_to_unlink_after_time_was_up(fake: FakeAws) -> None:
     for number in range(400):
         fake.group(f"/aws/lambda/{number}", filters={NAME: SHIPPER})
     run(fake)
@@ -488,7 +488,7 @@ def test_leaves_first_lines_to_the_sweep_while_cloudformation_waits(fake: FakeAw
 # The account policy
 
 
-def test_keeps_one_policy_in_step_with_what_is_excluded(fake: FakeAws) -> None:
+def test_updates_the_policy_when_exclusions_change(fake: FakeAws) -> None:
     fake.group("/ecs/a")
     fake.group("/ecs/b-test")
     run(fake, settings=ACCOUNT)
@@ -501,7 +501,7 @@ def test_keeps_one_policy_in_step_with_what_is_excluded(fake: FakeAws) -> None:
     assert not fake.linked
 
 
-def test_takes_our_filters_away_where_the_policy_comes_and_back(fake: FakeAws) -> None:
+def test_replaces_filters_by_the_policy_and_back(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", filters={"theirs": OTHERS})
     run(fake)
     run(fake, settings=ACCOUNT)
@@ -513,7 +513,7 @@ def test_takes_our_filters_away_where_the_policy_comes_and_back(fake: FakeAws) -
     assert (fake.linked, fake.policy) == ({}, None)
 
 
-def test_leaves_somebody_elses_policy_alone(fake: FakeAws) -> None:
+def test_leaves_a_foreign_policy_alone(fake: FakeAws) -> None:
     theirs = {"policyName": "theirs", "policyType": "SUBSCRIPTION_FILTER_POLICY"}
     fake.policy = theirs
     report = run(fake, settings=ACCOUNT)
@@ -524,7 +524,7 @@ def test_leaves_somebody_elses_policy_alone(fake: FakeAws) -> None:
     assert fake.policy is theirs
 
 
-def test_says_that_a_policy_cannot_exclude_so_many(fake: FakeAws) -> None:
+def test_reports_that_a_policy_cannot_exclude_so_many(fake: FakeAws) -> None:
     for number in range(1000):
         fake.group(f"/ecs/some-service-number-{number:04}-test")
     report = run(fake, settings=ACCOUNT)

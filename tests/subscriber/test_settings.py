@@ -78,12 +78,12 @@ def test_names_every_fault_in_one_message() -> None:
 
 
 @pytest.mark.parametrize("text", ["=x", "!", "!a=b"])
-def test_refuses_what_is_no_condition(text: str) -> None:
+def test_refuses_text_that_is_no_condition(text: str) -> None:
     with pytest.raises(SettingsError, match="write key=value, key or !key"):
         settings({"SHIPPER_ARN": SHIPPER, "TAG_CONDITIONS": text})
 
 
-def test_refuses_a_shipper_that_is_no_function() -> None:
+def test_refuses_a_shipper_arn_that_names_no_function() -> None:
     with pytest.raises(SettingsError, match="SHIPPER_ARN is not the ARN of a function"):
         settings({"SHIPPER_ARN": "loki-shipper"})
 

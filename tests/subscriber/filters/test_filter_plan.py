@@ -53,7 +53,7 @@ def rules(**fields: Any) -> Selection:
         (IN, UnreadableFilters("AccessDenied"), SkipGroup(IN, Reason.UNREADABLE, "AccessDenied")),
     ],
 )
-def test_decides(name: str, filters: Any, action: FilterAction) -> None:
+def test_plans_one_action_for_each_case(name: str, filters: Any, action: FilterAction) -> None:
     assert list(plan([seen(name, filters)], rules())) == [action]
 
 
@@ -77,7 +77,9 @@ FILTERS = st.builds(
 
 
 @given(st.lists(st.tuples(st.sampled_from([IN, OUT, "/own"]), FILTERS)))
-def test_comes_to_rest_and_touches_no_log_group_of_ours(found: list[tuple[str, Filters]]) -> None:
+def test_a_second_plan_changes_nothing_and_our_own_log_groups_stay(
+    found: list[tuple[str, Filters]],
+) -> None:
     ruled = rules(own_log_groups=("/own",), include=("/aws/lambda/*", "/own"))
     before = [seen(name, filters) for name, filters in found]
     actions = list(plan(before, ruled))

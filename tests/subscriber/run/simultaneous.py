@@ -7,7 +7,7 @@ from typing import Any
 from tests.subscriber.fake_aws import FakeAws
 
 
-class Together:
+class Simultaneous:
     """Takes turns between jobs at each of their calls and sleeps, always in the same order."""
 
     def __init__(self, fake: FakeAws) -> None:

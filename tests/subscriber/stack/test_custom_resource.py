@@ -32,7 +32,7 @@ def measured(report: RunReport) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("stack", [CREATE, UPDATE, DELETE])
-def test_all_is_well_where_all_was_done(fake: FakeAws, stack: StackChanged) -> None:
+def test_succeeds_if_everything_was_done(fake: FakeAws, stack: StackChanged) -> None:
     fake.group("/aws/lambda/a")
     assert run(fake, stack) is None
 
@@ -42,7 +42,7 @@ def test_all_is_well_where_all_was_done(fake: FakeAws, stack: StackChanged) -> N
 
 @pytest.mark.parametrize("stack", [CREATE, UPDATE])
 @pytest.mark.parametrize("operation", ["PutSubscriptionFilter", "DescribeSubscriptionFilters"])
-def test_fails_with_the_first_reason_where_nothing_could_be_linked(
+def test_fails_with_the_first_reason_if_nothing_could_be_linked(
     fake: FakeAws, stack: StackChanged, operation: str
 ) -> None:
     for name in "ab":
@@ -54,7 +54,7 @@ def test_fails_with_the_first_reason_where_nothing_could_be_linked(
     assert "/aws/lambda/a with AccessDeniedException" in reason
 
 
-def test_fails_where_what_was_linked_cannot_be_linked_anew(fake: FakeAws) -> None:
+def test_fails_if_no_filter_could_be_changed(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     assert run(fake, CREATE) is None
     fake.before["PutSubscriptionFilter"] = deny
@@ -64,7 +64,9 @@ def test_fails_where_what_was_linked_cannot_be_linked_anew(fake: FakeAws) -> Non
 
 
 @pytest.mark.parametrize("stack", [CREATE, UPDATE])
-def test_one_log_group_stops_no_deployment(fake: FakeAws, stack: StackChanged) -> None:
+def test_one_failed_log_group_does_not_fail_the_deployment(
+    fake: FakeAws, stack: StackChanged
+) -> None:
     def deny_one(asked: dict[str, Any]) -> None:
         if asked["logGroupName"] == "/aws/lambda/a":
             raise DENIED
@@ -75,12 +77,12 @@ def test_one_log_group_stops_no_deployment(fake: FakeAws, stack: StackChanged) -
     assert run(fake, stack) is None
 
 
-def test_places_that_are_all_taken_stop_no_deployment(fake: FakeAws) -> None:
+def test_a_log_group_without_a_place_does_not_fail_the_deployment(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", filters={"x": OTHERS, "y": OTHERS})
     assert run(fake, CREATE) is None
 
 
-def test_an_aws_that_is_busy_stops_no_deployment(fake: FakeAws) -> None:
+def test_throttling_does_not_fail_the_deployment(fake: FakeAws) -> None:
     def throttle(_: Any) -> None:
         raise error("ThrottlingException", "Rate exceeded")
 
@@ -89,21 +91,21 @@ def test_an_aws_that_is_busy_stops_no_deployment(fake: FakeAws) -> None:
     assert run(fake, CREATE) is None
 
 
-def test_what_is_not_selected_and_cannot_be_unlinked_stops_no_deployment(fake: FakeAws) -> None:
+def test_a_filter_that_cannot_be_deleted_does_not_fail_the_deployment(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     assert run(fake, CREATE) is None
     fake.before["DeleteSubscriptionFilter"] = deny
     assert run(fake, UPDATE, include=("/none",)) is None
 
 
-def test_filters_that_the_policy_could_not_replace_stop_no_deployment(fake: FakeAws) -> None:
+def test_a_filter_left_beside_the_policy_does_not_fail_the_deployment(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     assert run(fake, CREATE) is None
     fake.before["DeleteSubscriptionFilter"] = deny
     assert run(fake, UPDATE, link_mode="account") is None
 
 
-def test_log_groups_that_cannot_be_looked_at_stop_no_deployment_under_the_policy(
+def test_unreadable_filters_do_not_fail_the_deployment_with_the_policy(
     fake: FakeAws,
 ) -> None:
     fake.group("/aws/lambda/a")
@@ -113,7 +115,7 @@ def test_log_groups_that_cannot_be_looked_at_stop_no_deployment_under_the_policy
 
 
 @pytest.mark.parametrize("stack", [CREATE, UPDATE])
-def test_does_not_go_on_without_the_account_policy_that_was_asked_for(stack: StackChanged) -> None:
+def test_fails_without_the_account_policy_that_was_set(stack: StackChanged) -> None:
     report = structs.replace(SWEEP, policy_failure="LimitExceededException: one a Region")
     assert failure(stack, report) == (
         "the account policy is not in force (LimitExceededException: one a Region), so nothing was "
@@ -131,7 +133,7 @@ def test_does_not_go_on_without_the_account_policy_that_was_asked_for(stack: Sta
         ({"left": 7}, "7 log groups left: delete the stack again to go on"),
     ],
 )
-def test_keeps_the_stack_while_filters_are_left(fields: dict[str, Any], reason: str) -> None:
+def test_a_deletion_fails_while_filters_are_left(fields: dict[str, Any], reason: str) -> None:
     said = failure(DELETE, structs.replace(SWEEP, **fields))
     assert said is not None
     assert reason in said
@@ -140,7 +142,7 @@ def test_keeps_the_stack_while_filters_are_left(fields: dict[str, Any], reason: 
 # What a sweep says of itself
 
 
-def test_a_sweep_in_which_every_filter_is_denied_is_not_complete(fake: FakeAws) -> None:
+def test_a_sweep_with_every_filter_denied_is_not_complete(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a")
     fake.before["PutSubscriptionFilter"] = deny
     said = measured(respond(Sweep(), fake.dependencies()))
@@ -151,7 +153,7 @@ def test_a_sweep_in_which_every_filter_is_denied_is_not_complete(fake: FakeAws) 
     assert (said["LinkErrors"], said["SweepsComplete"]) == (0, 1)
 
 
-def test_first_lines_that_wait_are_no_link_error(fake: FakeAws) -> None:
+def test_waiting_first_lines_are_no_link_error(fake: FakeAws) -> None:
     fake.group("/aws/lambda/a", age=30)
     fake.log("/aws/lambda/a", "s", "first")
     fake.refused = lambda _: True

@@ -17,7 +17,7 @@ from loki_shipper.subscriber.stack.custom_resource import (
     with_start,
 )
 from tests.subscriber.fake_aws import BEGIN, NAME, OTHERS, SHIPPER, FakeAws, configured, error
-from tests.subscriber.together import Together
+from tests.subscriber.run.simultaneous import Simultaneous
 
 EVENT = {"RequestType": "Delete", "ResponseURL": "https://example.com", "StackId": "s"}
 CREATE, UPDATE, DELETE = (
@@ -80,7 +80,7 @@ def delete(fake: FakeAws, settings: SubscriberSettings = SETTINGS) -> tuple[str 
         (("GetResources", "ListTagsForResource"), "ServiceUnavailableException"),
     ],
 )
-def test_ends_without_the_bucket_its_key_and_the_tags(
+def test_a_deletion_ends_without_the_bucket_its_key_or_the_tags(
     fake: FakeAws, operations: tuple[str, ...], code: str
 ) -> None:
     linked(fake, 20)
@@ -93,7 +93,7 @@ def test_ends_without_the_bucket_its_key_and_the_tags(
     assert all("theirs" in group["filters"] for group in fake.groups.values())
 
 
-def test_ends_in_account_mode_without_the_bucket(fake: FakeAws) -> None:
+def test_a_deletion_in_account_mode_ends_without_the_bucket(fake: FakeAws) -> None:
     settings = configured(link_mode="account")
     fake.group("/app/a")
     respond(Sweep(), fake.dependencies(settings))
@@ -121,7 +121,7 @@ def test_12_000_log_groups_are_unlinked_by_several_runs_within_the_hour(
     record_property("12,000 log groups", {"runs": runs, "seconds": fake.time - began})
 
 
-def test_without_the_memory_each_run_goes_on_where_the_last_one_ended(fake: FakeAws) -> None:
+def test_without_the_memory_each_run_continues_where_the_last_one_ended(fake: FakeAws) -> None:
     linked(fake, 6_000)
     fake.before["GetObject"] = fake.before["PutObject"] = refuse("NoSuchBucket", 404)
     reason, runs = delete(fake)
@@ -129,7 +129,7 @@ def test_without_the_memory_each_run_goes_on_where_the_last_one_ended(fake: Fake
     assert 1 < runs <= 3
 
 
-def test_log_groups_that_nobody_selected_keep_no_stack(fake: FakeAws) -> None:
+def test_log_groups_that_are_not_selected_do_not_delay_a_deletion(fake: FakeAws) -> None:
     linked(fake, 100)
     for number in range(20_000):
         fake.group(f"/other/{number:05}", age=3600)
@@ -139,7 +139,9 @@ def test_log_groups_that_nobody_selected_keep_no_stack(fake: FakeAws) -> None:
 
 
 @pytest.mark.parametrize("has_bucket", [True, False], ids=["the bucket", "no bucket"])
-def test_beyond_the_hour_it_says_what_to_do_and_that_ends(fake: FakeAws, has_bucket: bool) -> None:
+def test_after_an_hour_the_answer_names_a_command_that_finishes(
+    fake: FakeAws, has_bucket: bool
+) -> None:
     linked(fake, 16_000)
     if has_bucket:
         remember_all(fake)
@@ -168,7 +170,7 @@ def test_beyond_the_hour_it_says_what_to_do_and_that_ends(fake: FakeAws, has_buc
         (UPDATE, "DELETE_IN_PROGRESS"),
     ],
 )
-def test_a_repeated_event_links_nothing_for_a_stack_that_goes(
+def test_a_repeated_event_links_nothing_for_a_stack_that_is_deleted(
     fake: FakeAws, stack: StackChanged, status: str
 ) -> None:
     fake.group("/app/a")
@@ -202,12 +204,14 @@ def test_a_repeated_create_beside_the_deletion_leaves_no_filter(
     def create() -> RunReport:
         return respond(CREATE, fake.dependencies(SETTINGS, stack_status=status))
 
-    Together(fake).run((0, create), (after, lambda: respond(DELETE, fake.dependencies(SETTINGS))))
+    Simultaneous(fake).run(
+        (0, create), (after, lambda: respond(DELETE, fake.dependencies(SETTINGS)))
+    )
     assert not fake.linked
     assert fake.memory.stopped
 
 
-def test_a_deletion_is_a_whole_run_in_the_metrics(fake: FakeAws) -> None:
+def test_a_deletion_counts_as_a_complete_run_in_the_metrics(fake: FakeAws) -> None:
     linked(fake, 3)
     report = respond(DELETE, fake.dependencies(SETTINGS))
     assert ("FiltersDeleted", "Count", 3) in [*metrics(report)]

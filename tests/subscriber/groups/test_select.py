@@ -32,7 +32,7 @@ def rules(
         ("pay.1#2", ("*",), ("pay[.]1", "pay"), None),
     ],
 )
-def test_chooses_by_name(name: str, include: Any, exclude: Any, reason: Reason | None) -> None:
+def test_selects_by_name(name: str, include: Any, exclude: Any, reason: Reason | None) -> None:
     ruled = rules(include=include, exclude=exclude)
     expected = Selected("") if reason is None else NotSelected(reason)
     assert select(group(name), ruled) == expected
@@ -53,45 +53,45 @@ def test_chooses_by_name(name: str, include: Any, exclude: Any, reason: Reason |
         ("url=a=b", {"url": "a=b"}, True),
     ],
 )
-def test_chooses_by_tags(asked: str, tags: dict[str, str], chosen: bool) -> None:
+def test_selects_by_tags(asked: str, tags: dict[str, str], chosen: bool) -> None:
     found = select(group(**tags), rules(tag_conditions=conditions(asked)))
     assert found == (Selected("") if chosen else NotSelected(Reason.TAGS))
 
 
-def test_takes_the_filter_pattern_from_the_tag_where_there_is_one() -> None:
+def test_takes_the_filter_pattern_from_the_tag() -> None:
     ruled = rules(filter_pattern="ERROR", filter_pattern_tag="pattern")
     assert select(group(pattern="-DEBUG"), ruled) == Selected("-DEBUG")
     assert select(group(pattern=""), ruled) == Selected("")
     assert select(group(), ruled) == Selected("ERROR")
 
 
-def test_never_chooses_our_own_whatever_is_said() -> None:
+def test_never_selects_our_own_log_groups() -> None:
     ruled = rules({"/own": True}, include=("*",), own_log_groups=("/own",))
     assert select(group("/own"), ruled) == NotSelected(Reason.OWN)
 
 
 @pytest.mark.parametrize("link_mode", ["groups", "account"])
-def test_never_chooses_a_log_group_that_is_marked_whatever_is_said(link_mode: str) -> None:
+def test_never_selects_a_log_group_with_our_tag(link_mode: str) -> None:
     ruled = rules({"/ecs/marked": True}, include=("*",), link_mode=link_mode)
     marked = group("/ecs/marked", **{OWN_TAG: ""})
     assert select(marked, ruled) == NotSelected(Reason.OWN)
 
 
-def test_follows_what_was_ordered_by_hand() -> None:
+def test_a_choice_by_hand_wins() -> None:
     ruled = rules({"/ecs/a": True, "/aws/lambda/b": False})
     assert select(group("/ecs/a"), ruled) == Selected("")
     assert select(group("/aws/lambda/b"), ruled) == NotSelected(Reason.BY_HAND)
 
 
 @pytest.mark.parametrize("log_class", ["INFREQUENT_ACCESS", "DELIVERY", "ESSENTIALS"])
-def test_passes_over_log_classes_without_filters(log_class: str) -> None:
+def test_does_not_select_log_classes_without_filters(log_class: str) -> None:
     ruled = rules({"/ecs/a": True})
     assert select(group(log_class=log_class), ruled) == NotSelected(Reason.LOG_CLASS)
     assert select(group("/ecs/a", log_class), ruled) == NotSelected(Reason.LOG_CLASS)
     assert select(group("/ecs/b", log_class), ruled) == NotSelected(Reason.NOT_INCLUDED)
 
 
-def test_chooses_nothing_where_everything_is_stopped() -> None:
+def test_selects_nothing_while_everything_is_unlinked() -> None:
     assert select(group(), rules(stopped=True)) == NotSelected(Reason.STOPPED)
     assert select(group(), rules(stopped=True, link_mode="account")) == NotSelected(Reason.STOPPED)
 
@@ -99,7 +99,7 @@ def test_chooses_nothing_where_everything_is_stopped() -> None:
 # Whose lines they are
 
 
-def test_passes_over_lines_that_nobody_would_own() -> None:
+def test_does_not_select_a_log_group_without_a_tenant() -> None:
     ruled = rules({"/ecs/a": True}, tenant_tag="tenant")
     assert select(group(), ruled) == NotSelected(Reason.NO_TENANT)
     assert select(group("/ecs/a"), ruled) == NotSelected(Reason.NO_TENANT)
@@ -109,7 +109,7 @@ def test_passes_over_lines_that_nobody_would_own() -> None:
     assert select(group(tenant=""), ruled) == Selected("")
 
 
-def test_links_what_has_no_tenant_of_its_own_where_there_is_one_for_all() -> None:
+def test_selects_a_log_group_without_its_own_tenant_if_there_is_a_default() -> None:
     assert select(group(), rules(tenant_tag="tenant", loki_tenant="rest")) == Selected("")
     assert select(group(), rules(loki_tenant="rest")) == Selected("")
 
@@ -122,7 +122,7 @@ def test_links_what_has_no_tenant_of_its_own_where_there_is_one_for_all() -> Non
         ({"tag_conditions": conditions("team")}, Reason.TAGS),
     ],
 )
-def test_says_first_why_it_was_not_chosen_anyway(fields: Any, reason: Reason) -> None:
+def test_the_selection_comes_before_the_tenant_as_a_reason(fields: Any, reason: Reason) -> None:
     assert select(group(), rules(tenant_tag="tenant", **fields)) == NotSelected(reason)
     assert select(group(log_class="DELIVERY"), rules(tenant_tag="tenant")) == NotSelected(
         Reason.LOG_CLASS
@@ -132,7 +132,7 @@ def test_says_first_why_it_was_not_chosen_anyway(fields: Any, reason: Reason) ->
 # In a mode of account
 
 
-def test_leaves_to_the_account_policy_what_is_not_passed_over() -> None:
+def test_the_account_policy_covers_the_selected_log_groups() -> None:
     ruled = rules(
         {"/ecs/off": False},
         link_mode="account",

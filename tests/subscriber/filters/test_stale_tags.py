@@ -47,7 +47,7 @@ def linked(fake: FakeAws) -> FakeAws:
 
 
 @pytest.mark.parametrize("settings", [TAGGED, TENANT], ids=["by conditions", "by tenant"])
-def test_stays_linked_where_the_fresh_tags_say_so(
+def test_a_log_group_stays_linked_if_its_fresh_tags_are_right(
     linked: FakeAws, settings: SubscriberSettings
 ) -> None:
     report = run(linked, settings=settings)
@@ -58,14 +58,14 @@ def test_stays_linked_where_the_fresh_tags_say_so(
     assert index(linked).groups[GROUP].tags == {"team": "pay"}
 
 
-def test_is_unlinked_where_the_fresh_tags_say_so_too(linked: FakeAws) -> None:
+def test_a_log_group_is_unlinked_if_its_fresh_tags_are_wrong_too(linked: FakeAws) -> None:
     linked.groups[GROUP]["tags"] = {"other": "x"}
     assert run(linked).deleted == 1
     assert GROUP not in linked.linked
     assert index(linked).groups[GROUP].tags == {"other": "x"}
 
 
-def test_a_tag_that_must_not_be_there_is_asked_for_as_well(fake: FakeAws) -> None:
+def test_a_tag_that_must_be_absent_is_read_again_too(fake: FakeAws) -> None:
     settings = configured(tag_conditions=conditions("!internal"))
     fake.group(GROUP)
     run(fake, settings=settings)
@@ -73,7 +73,7 @@ def test_a_tag_that_must_not_be_there_is_asked_for_as_well(fake: FakeAws) -> Non
     assert run(fake, settings=settings).deleted == 0
 
 
-def test_the_tags_of_a_function_stand_in_there_too(fake: FakeAws) -> None:
+def test_fresh_tags_include_those_of_the_function(fake: FakeAws) -> None:
     fake.group(GROUP)
     fake.function_tags = {"a": {"team": "pay"}}
     run(fake)
@@ -82,7 +82,9 @@ def test_the_tags_of_a_function_stand_in_there_too(fake: FakeAws) -> None:
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ServiceUnavailableException"])
-def test_stays_linked_where_the_fresh_tags_cannot_be_read(linked: FakeAws, code: str) -> None:
+def test_a_log_group_stays_linked_if_its_fresh_tags_cannot_be_read(
+    linked: FakeAws, code: str
+) -> None:
     def refuse(_: Any) -> None:
         raise error(code)
 
@@ -92,14 +94,14 @@ def test_stays_linked_where_the_fresh_tags_cannot_be_read(linked: FakeAws, code:
     assert GROUP in linked.linked
 
 
-def test_a_log_group_that_is_deleted_meanwhile_is_nobodys_error(linked: FakeAws) -> None:
+def test_a_log_group_that_is_deleted_meanwhile_is_no_error(linked: FakeAws) -> None:
     linked.before["ListTagsForResource"] = lambda _: linked.groups.pop(GROUP, None)
     report = run(linked)
     assert report.failed == []
     assert linked.memory.groups.keys() == {"/aws/lambda/b"}
 
 
-def test_a_plan_says_what_the_run_does(linked: FakeAws) -> None:
+def test_the_plan_equals_what_the_run_does(linked: FakeAws) -> None:
     deps = linked.dependencies(TAGGED)
     found = take_inventory(deps.aws, deps.clock.now())
     actions = list(
@@ -127,7 +129,7 @@ def test_a_pattern_that_a_tag_names_is_not_narrowed_by_stale_tags(fake: FakeAws)
 # The index
 
 
-def test_a_sweep_does_not_undo_what_an_event_has_just_read(fake: FakeAws) -> None:
+def test_a_sweep_keeps_fresher_tags_that_an_event_read(fake: FakeAws) -> None:
     fake.group(GROUP, team="pay")
     run(fake)
     fake.sleep(3000)
@@ -139,7 +141,7 @@ def test_a_sweep_does_not_undo_what_an_event_has_just_read(fake: FakeAws) -> Non
     assert index(fake).groups[GROUP].tags == {"team": "shop"}
 
 
-def test_a_sweep_tells_what_has_changed_without_an_event(fake: FakeAws) -> None:
+def test_a_sweep_indexes_changes_without_an_event(fake: FakeAws) -> None:
     fake.group(GROUP, team="pay")
     run(fake, GroupsChanged((GROUP,)))
     fake.groups[GROUP]["tags"] = {"team": "shop"}
@@ -157,7 +159,7 @@ def test_a_sweep_counts_as_ten_minutes_old(fake: FakeAws) -> None:
     assert found.groups[GROUP] == Tagged(found.swept, {"team": "pay"})
 
 
-def test_a_new_log_group_keeps_the_tags_that_only_the_event_knew(fake: FakeAws) -> None:
+def test_a_new_log_group_keeps_the_tags_that_only_the_event_read(fake: FakeAws) -> None:
     fake.group(GROUP, team="pay")
 
     def meanwhile(_: Any) -> None:
@@ -171,7 +173,7 @@ def test_a_new_log_group_keeps_the_tags_that_only_the_event_knew(fake: FakeAws) 
     assert index(fake).groups["/aws/lambda/new"].tags == {"team": "pay"}
 
 
-def test_a_log_group_that_is_gone_leaves_the_index_with_the_next_sweep_but_one(
+def test_a_deleted_log_group_leaves_the_index_with_the_second_sweep(
     fake: FakeAws,
 ) -> None:
     fake.group(GROUP, team="pay")
@@ -196,9 +198,7 @@ def test_a_log_group_that_is_gone_leaves_the_index_with_the_next_sweep_but_one(
 
 
 @pytest.mark.parametrize("mode", ["groups", "account"])
-def test_a_new_log_group_is_never_indexed_without_the_tenant_that_it_has(
-    fake: FakeAws, mode: str
-) -> None:
+def test_a_new_log_group_is_never_indexed_without_its_tenant(fake: FakeAws, mode: str) -> None:
     """Its first lines would go to the tenant for all, where another team may read them."""
     settings = configured(tenant_tag="team", loki_tenant="all", link_mode=mode)
     fake.group("/aws/lambda/old")

@@ -13,7 +13,7 @@ def event(at: int, message: str = "x", number: int = 0) -> LogEvent:
     return LogEvent(f"{at << 144 | number:056d}", at, message)
 
 
-def test_looks_like_what_the_filter_sends() -> None:
+def test_a_payload_looks_like_one_that_the_filter_sends() -> None:
     [data] = payloads([("a", event(1, "one")), ("a", event(2, "two"))], ORIGIN)
     assert data.message_type == "DATA_MESSAGE"
     assert (data.owner, data.log_group, data.log_stream) == ("123456789012", "/aws/lambda/pay", "a")

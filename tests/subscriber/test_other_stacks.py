@@ -54,7 +54,7 @@ def filters(fake: FakeAws, name: str) -> set[str]:
     return set(fake.groups[name]["filters"])
 
 
-def test_neither_links_the_others_log(both: FakeAws) -> None:
+def test_no_stack_links_the_log_groups_of_the_other(both: FakeAws) -> None:
     for _ in range(2):
         for name in (NAME, DRILL):
             sweep(both, stack(name))
@@ -62,7 +62,7 @@ def test_neither_links_the_others_log(both: FakeAws) -> None:
     assert [name for name in own(NAME) + own(DRILL) if filters(both, name)] == []
 
 
-def test_an_account_policy_excludes_the_others_log(both: FakeAws) -> None:
+def test_an_account_policy_excludes_the_log_groups_of_the_other_stack(both: FakeAws) -> None:
     sweep(both, stack(NAME, "account"))
     assert both.policy is not None
     policy = read_policy(both.policy["policyDocument"], both.policy["selectionCriteria"])
@@ -80,7 +80,7 @@ def test_an_account_policy_excludes_a_stack_that_comes_later(fake: FakeAws) -> N
     assert policy.excluded == {*own(NAME), *own(DRILL)}
 
 
-def test_what_was_linked_before_it_was_marked_is_unlinked(fake: FakeAws) -> None:
+def test_a_linked_log_group_that_gets_the_tag_is_unlinked(fake: FakeAws) -> None:
     """An older release marked nothing."""
     for name in own(DRILL):
         fake.group(name)
@@ -92,7 +92,7 @@ def test_what_was_linked_before_it_was_marked_is_unlinked(fake: FakeAws) -> None
     assert [name for name in own(DRILL) if filters(fake, name)] == []
 
 
-def test_a_mark_that_getresources_does_not_show_yet_counts(fake: FakeAws) -> None:
+def test_a_tag_that_getresources_does_not_show_yet_counts(fake: FakeAws) -> None:
     group, *_ = own(DRILL)
     marked(fake, group, age=60)
     fake.stale_tags = {group: {}}
@@ -100,14 +100,14 @@ def test_a_mark_that_getresources_does_not_show_yet_counts(fake: FakeAws) -> Non
     assert not filters(fake, group)
 
 
-def test_old_log_groups_are_not_asked_for_their_mark_one_by_one(fake: FakeAws) -> None:
+def test_the_tags_of_old_log_groups_are_not_read_one_by_one(fake: FakeAws) -> None:
     for number in range(20):
         fake.group(f"/aws/lambda/{number}", age=3600)
     sweep(fake, stack(NAME))
     assert fake.calls["ListTagsForResource"] == 0
 
 
-def test_a_marked_function_marks_the_log_group_that_lambda_names_after_it(fake: FakeAws) -> None:
+def test_the_tag_of_a_function_counts_for_its_log_group(fake: FakeAws) -> None:
     """Where a function's log group is not the one that the stack makes for it."""
     group = "/aws/lambda/loki-shipper-drill-ShipperFunction-1a2b3c"
     fake.group(group)

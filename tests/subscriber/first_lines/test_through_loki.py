@@ -129,7 +129,7 @@ def test_every_line_of_a_new_log_group_is_in_loki_once(
     assert Counter(line.line for line in found) == dict.fromkeys(expected, 1)
 
 
-def test_the_function_measures_what_it_did(
+def test_the_function_writes_its_metrics(
     here: tuple[Deployment, Shipper, ExecutionEnvironment],
 ) -> None:
     deployment, _, subscriber = here
@@ -141,7 +141,7 @@ def test_the_function_measures_what_it_did(
         assert name in measured
 
 
-def test_the_function_ignores_what_changed_nothing(
+def test_the_function_ignores_events_that_change_nothing(
     here: tuple[Deployment, Shipper, ExecutionEnvironment],
 ) -> None:
     _, _, subscriber = here

@@ -54,7 +54,7 @@ def test_after_an_outage_of_25_hours_every_log_group_gets_its_first_lines(fake: 
     assert fake.lost() == []
 
 
-def test_what_loki_takes_no_more_is_given_up_once_and_said(fake: FakeAws) -> None:
+def test_lines_too_old_for_loki_are_given_up_once_and_reported(fake: FakeAws) -> None:
     new(fake, *FIVE)
     fake.refused = lambda _: True
     linked = fake.time
@@ -72,7 +72,7 @@ def test_what_loki_takes_no_more_is_given_up_once_and_said(fake: FakeAws) -> Non
     assert (report.caught_up, report.given_up, fake.shipped) == (0, [], [])
 
 
-def test_what_goes_with_its_log_group_is_given_up_and_said(fake: FakeAws) -> None:
+def test_lines_of_a_deleted_log_group_are_given_up_and_reported(fake: FakeAws) -> None:
     new(fake, *FIVE)
     fake.refused = lambda _: True
     run(fake)
@@ -82,7 +82,9 @@ def test_what_goes_with_its_log_group_is_given_up_and_said(fake: FakeAws) -> Non
     assert run(fake).given_up == []
 
 
-def test_what_goes_while_the_filter_becomes_effective_is_given_up_and_said(fake: FakeAws) -> None:
+def test_lines_of_a_log_group_deleted_while_waiting_are_given_up_and_reported(
+    fake: FakeAws,
+) -> None:
     new(fake, FIVE[0])
     fake.before["FilterLogEvents"] = lambda _: fake.groups.clear()
     report = run(fake, GroupsChanged((FIVE[0],)))
@@ -91,7 +93,7 @@ def test_what_goes_while_the_filter_becomes_effective_is_given_up_and_said(fake:
     assert not fake.memory.groups
 
 
-def test_a_memory_that_is_lost_gives_nothing_up(fake: FakeAws) -> None:
+def test_a_lost_memory_gives_no_lines_up(fake: FakeAws) -> None:
     new(fake, *FIVE)
     run(fake)
     fake.sleep(8 * DAY)
@@ -99,7 +101,7 @@ def test_a_memory_that_is_lost_gives_nothing_up(fake: FakeAws) -> None:
     assert run(fake).given_up == []
 
 
-def test_first_lines_wait_for_a_run_that_has_the_time(fake: FakeAws) -> None:
+def test_first_lines_wait_for_a_run_with_enough_time(fake: FakeAws) -> None:
     new(fake, *FIVE)
     report = run(fake, seconds=50)
     assert (report.put, report.caught_up, report.waiting) == (5, 0, 5)
@@ -156,13 +158,13 @@ def test_three_log_groups_that_always_fail_do_not_keep_the_rest_waiting(fake: Fa
     assert {name for name, _, _ in fake.caught_up} == {*names} - {*bad}
 
 
-def test_what_is_partly_in_the_bucket_is_shipped(fake: FakeAws) -> None:
+def test_lines_that_are_partly_in_the_bucket_count_as_shipped(fake: FakeAws) -> None:
     new(fake, FIVE[0])
     fake.report = {"errored": {"no_connection": 1}, "failure": None}
     assert run(fake).waiting == 0
 
 
-def test_a_report_of_a_failure_is_a_failure(fake: FakeAws) -> None:
+def test_a_reported_failure_counts_as_a_failure(fake: FakeAws) -> None:
     new(fake, FIVE[0])
     fake.report = {"failure": "not delivered: denied"}
     report = run(fake)
@@ -170,7 +172,7 @@ def test_a_report_of_a_failure_is_a_failure(fake: FakeAws) -> None:
     assert "not delivered: denied" in report.failed[0].detail
 
 
-def test_a_shipper_that_is_gone_does_not_take_the_log_group_for_gone(fake: FakeAws) -> None:
+def test_a_missing_shipper_does_not_mean_a_missing_log_group(fake: FakeAws) -> None:
     def gone(_: Any) -> None:
         raise error("ResourceNotFoundException", "no such function")
 
@@ -184,7 +186,7 @@ def test_a_shipper_that_is_gone_does_not_take_the_log_group_for_gone(fake: FakeA
 # What they are
 
 
-def test_reads_when_the_filter_is_effective_and_misses_nothing(fake: FakeAws) -> None:
+def test_reads_once_the_filter_is_effective_and_misses_nothing(fake: FakeAws) -> None:
     fake.effective_after = 60
     new(fake, *FIVE)
     fake.log_every(1)
@@ -198,7 +200,7 @@ def test_reads_when_the_filter_is_effective_and_misses_nothing(fake: FakeAws) ->
     assert fake.lost() == []
 
 
-def test_all_wait_together(fake: FakeAws) -> None:
+def test_log_groups_wait_for_their_filters_at_the_same_time(fake: FakeAws) -> None:
     names = [f"/app/{number}" for number in range(40)]
     new(fake, *names)
     began = fake.time
@@ -207,14 +209,14 @@ def test_all_wait_together(fake: FakeAws) -> None:
     assert fake.time - began < 10 + 60 + 15
 
 
-def test_lines_that_are_dated_ahead_are_among_them(fake: FakeAws) -> None:
+def test_lines_dated_in_the_future_are_shipped(fake: FakeAws) -> None:
     fake.group(FIVE[0], age=30)
     fake.log(FIVE[0], "s", "ahead", at=fake.time + HOUR, ingested=fake.time - 10)
     run(fake)
     assert [line for *_, line in fake.caught_up] == ["ahead"]
 
 
-def test_what_the_filter_has_delivered_is_not_shipped_again_after_an_outage(fake: FakeAws) -> None:
+def test_delivered_lines_are_not_shipped_again_after_an_outage(fake: FakeAws) -> None:
     fake.effective_after = 60
     new(fake, FIVE[0])
     fake.refused = lambda _: True
@@ -242,7 +244,7 @@ def sizes(fake: FakeAws) -> list[tuple[float, int]]:
     return found
 
 
-def test_a_log_groups_lines_go_at_a_megabyte_a_second_at_most(fake: FakeAws) -> None:
+def test_the_lines_of_a_log_group_ship_at_one_megabyte_a_second(fake: FakeAws) -> None:
     fake.group(FIVE[0], age=30)
     for number in range(100):
         fake.log(FIVE[0], f"s{number % 7}", "é" * 100_000)
@@ -258,7 +260,7 @@ def test_a_log_groups_lines_go_at_a_megabyte_a_second_at_most(fake: FakeAws) -> 
     assert found[-1][0] - found[0][0] < 30
 
 
-def test_reads_so_many_bytes_and_no_more(fake: FakeAws) -> None:
+def test_stops_at_the_limit_of_bytes(fake: FakeAws) -> None:
     fake.group(FIVE[0], age=30)
     line = "x" * 200_000
     for _ in range(1000):

@@ -11,7 +11,7 @@ from loki_shipper.local.aws import ACCOUNT
 from loki_shipper.local.runtime_api import Response, run_execution_environment
 from loki_shipper.subscriber.stack.answer import LINKS, NOTHING_LINKED
 from tests.local_deployment import REGION, Deployment, deployed
-from tests.subscriber.answers import answers, stack_event
+from tests.subscriber.stack.answers import answers, stack_event
 
 HANDLER = "loki_shipper.subscriber.handler.handle"
 
@@ -64,18 +64,18 @@ def set_status(here: Deployment, status: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
-def test_answers_where_it_cannot_even_start(here: Deployment, kind: str) -> None:
+def test_answers_even_if_it_cannot_start(here: Deployment, kind: str) -> None:
     answer = follow(here, kind, here.aws.environ)
     assert answer["Status"] == "FAILED"
     assert "SettingsError: SHIPPER_ARN is not set" in answer["Reason"]
 
 
-def test_an_update_that_is_part_of_a_rollback_always_succeeds(here: Deployment) -> None:
+def test_an_update_during_a_rollback_always_succeeds(here: Deployment) -> None:
     set_status(here, "UPDATE_ROLLBACK_IN_PROGRESS")
     assert follow(here, "Update", here.aws.environ)["Status"] == "SUCCESS"
 
 
-def test_an_update_of_a_stack_that_cannot_be_looked_at_succeeds(here: Deployment) -> None:
+def test_an_update_succeeds_if_the_stack_status_cannot_be_read(here: Deployment) -> None:
     answer = follow(here, "Update", here.aws.environ, StackId="not-there")
     assert answer["Status"] == "SUCCESS"
 
@@ -87,7 +87,7 @@ def test_a_stack_whose_links_were_never_made_can_be_deleted(here: Deployment) ->
     assert answer["Status"] == "SUCCESS"
 
 
-def test_without_its_settings_it_says_how_to_delete_the_stack_all_the_same(
+def test_without_its_settings_it_says_how_to_delete_the_stack(
     here: Deployment,
 ) -> None:
     answer = follow(here, "Delete", here.aws.environ, PhysicalResourceId=LINKS)
@@ -133,7 +133,7 @@ def test_takes_changes_of_log_groups_from_its_queue(here: Deployment) -> None:
     assert here.linked == {"/aws/lambda/a"}
 
 
-def test_a_deletion_that_time_was_up_for_goes_on_by_way_of_the_queue(here: Deployment) -> None:
+def test_a_deletion_that_runs_out_of_time_continues_through_the_queue(here: Deployment) -> None:
     sqs = here.aws.client("sqs")
     queue = sqs.create_queue(QueueName=f"{here.name}-changes")["QueueUrl"]
     for number in range(12):
@@ -154,7 +154,7 @@ def test_a_deletion_that_time_was_up_for_goes_on_by_way_of_the_queue(here: Deplo
     assert (answer["Status"], answer["RequestId"]) == ("SUCCESS", "Delete")
 
 
-def test_a_deletion_that_cannot_go_on_is_answered_at_once(here: Deployment) -> None:
+def test_a_deletion_that_cannot_continue_is_answered_at_once(here: Deployment) -> None:
     for number in range(12):
         here.group(f"/aws/lambda/{number:02}")
         here.aws.subscribe(f"/aws/lambda/{number:02}", here.shipper)

@@ -12,7 +12,7 @@ from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.run.report import RunReport, metrics
 from loki_shipper.subscriber.settings import SubscriberSettings
 from tests.subscriber.fake_aws import NAME, FakeAws, configured, error
-from tests.subscriber.together import Together
+from tests.subscriber.run.simultaneous import Simultaneous
 
 DELETE = StackChanged("Delete", "https://example.com", {})
 UPDATE = StackChanged("Update", "https://example.com", {})
@@ -27,7 +27,7 @@ def job(
 
 
 def together(fake: FakeAws, *jobs: tuple[float, Callable[[], RunReport]]) -> list[RunReport]:
-    reports = Together(fake).run(*jobs)
+    reports = Simultaneous(fake).run(*jobs)
     for report in reports:
         assert isinstance(report, RunReport), report
     return reports
@@ -66,7 +66,7 @@ def test_first_lines_that_end_after_the_deletion_do_not_make_it_look_linked(fake
     assert not [name for name, each in fake.memory.groups.items() if each.filters.ours]
 
 
-def test_a_filter_that_has_to_wait_is_not_put_after_the_order(fake: FakeAws) -> None:
+def test_a_delayed_filter_is_not_put_after_the_order(fake: FakeAws) -> None:
     fake.group("/app/a")
     fake.permitted_from = fake.time + 25
     put: list[float] = []
@@ -110,7 +110,7 @@ def test_a_sweep_beside_the_deletion_leaves_no_policy(fake: FakeAws) -> None:
     assert (sweep.left, sweep.failed) == (1, [])
 
 
-def test_a_run_that_has_nothing_to_link_ends_as_well(fake: FakeAws) -> None:
+def test_a_run_with_nothing_to_link_ends_too(fake: FakeAws) -> None:
     for number in range(300):
         fake.group(f"/app/{number}", filters={NAME: configured().shipper_arn})
     began, ended = fake.time, []
@@ -125,7 +125,7 @@ def test_a_run_that_has_nothing_to_link_ends_as_well(fake: FakeAws) -> None:
     assert ended[0] <= began + 2 + 5 + 1
 
 
-def test_looks_for_the_order_every_five_seconds_at_most(fake: FakeAws) -> None:
+def test_reads_the_memory_every_five_seconds_at_most(fake: FakeAws) -> None:
     for number in range(400):
         fake.group(f"/app/{number:03}")
     began = fake.time
@@ -134,7 +134,7 @@ def test_looks_for_the_order_every_five_seconds_at_most(fake: FakeAws) -> None:
     assert fake.calls["GetObject"] <= 3 + (fake.time - began) / 5
 
 
-def test_deleting_waits_until_runs_beside_it_have_seen_the_order(fake: FakeAws) -> None:
+def test_a_deletion_waits_until_other_runs_noticed_the_order(fake: FakeAws) -> None:
     fake.group("/app/a")
     listed: list[float] = []
     fake.before["DescribeLogGroups"] = lambda _: listed.append(fake.time)
@@ -150,7 +150,7 @@ def test_without_a_bucket_there_is_no_order_to_wait_for(fake: FakeAws) -> None:
     assert fake.time < began + 5
 
 
-def test_says_what_was_linked_until_the_order_came(fake: FakeAws) -> None:
+def test_reports_what_was_linked_before_the_order(fake: FakeAws) -> None:
     for number in range(100):
         fake.group(f"/app/{number:03}")
     told: list[str] = []
