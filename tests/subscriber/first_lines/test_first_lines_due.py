@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loki_shipper.shipper.sources.decode import decode
+from loki_shipper.shipper.sources.event import records
 from loki_shipper.subscriber.request import GroupsChanged, Sweep
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.run.report import RunReport, metrics
@@ -236,8 +236,7 @@ def sizes(fake: FakeAws) -> list[tuple[float, int]]:
     found: list[tuple[float, int]] = []
 
     def note(asked: dict[str, Any]) -> None:
-        data = decode(json.loads(asked["Payload"])["awslogs"]["data"])
-        assert data is not None
+        [data] = records(json.loads(asked["Payload"]))
         found.append((fake.time, sum(len(event.message.encode()) for event in data.log_events)))
 
     fake.before["Invoke"] = note
