@@ -4,10 +4,11 @@ from functools import partial
 from typing import Any, assert_never
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from loki_shipper.aws.arn import function_name
+from loki_shipper.aws.boto import call_boto
+from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.console import line_console
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import settings_errors
@@ -97,11 +98,11 @@ def read_status(deployment: Deployment) -> Status:
 def _backlog(bucket: str, s3: Any) -> Backlog:
     """List the first thousand objects of each folder, which is enough to see a backlog."""
     try:
-        waiting = [_page(bucket, folder, s3) for folder in (FAILED, OF_LAMBDA)]
-        rejected = _page(bucket, REJECTED, s3)
-    except (ClientError, BotoCoreError) as error:
-        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-        return Backlog(fault=code or type(error).__name__)
+        *waiting, rejected = call_boto(
+            lambda: [_page(bucket, folder, s3) for folder in (FAILED, OF_LAMBDA, REJECTED)]
+        )
+    except AwsError as error:
+        return Backlog(fault=error.code)
     written = [each["LastModified"] for page in waiting for each in page.get("Contents", ())]
     return Backlog(
         objects=len(written),
