@@ -1,4 +1,4 @@
-"""What Lambda tells a function about an invocation; the types of its own runtime are not known."""
+"""The context of an invocation, as far as the functions use it; Lambda publishes no types."""
 
 from typing import Protocol
 
@@ -9,5 +9,5 @@ class Context(Protocol):
     invoked_function_arn: str
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the time that is left, in ms."""
+        """Give the remaining time of the invocation, in ms."""
         ...

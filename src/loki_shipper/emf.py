@@ -1,10 +1,10 @@
-"""A function's own log: one line of JSON for each thing to say, which may carry metrics as well.
+"""Writes a function's log: lines of JSON that may contain metrics.
 
-CloudWatch reads metrics from a log line in its embedded metric format (EMF): `_aws` names those
-members of the line that are metrics, and the line may have any other members
+CloudWatch reads metrics from log lines in its embedded metric format (EMF): `_aws` names the
+members of the line that are metrics, and the line may have other members
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
-CloudWatch Logs charges by the byte, and for small payloads that is more than Lambda costs: so the
-metrics of an invocation and what the log says of it are one line.
+CloudWatch Logs charges by the byte, which costs more than Lambda for small payloads. So one line
+has both the message and the metrics of an invocation.
 """
 
 import sys
@@ -24,10 +24,10 @@ _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class FunctionLog:
-    """The log of a function of a stack; nothing below `level` is said.
+    """The log of a function; it leaves out messages below `level`.
 
-    The metrics' dimensions are `service` and `stack`. Without a stack there is no such dimension,
-    as CloudWatch takes no empty value.
+    The metrics' dimensions are `service` and `stack`. Without a stack there is no dimension
+    `stack`, as CloudWatch takes no empty value.
     """
 
     def __init__(self, service: str, stack: str | None, level: str = "INFO") -> None:
@@ -42,20 +42,20 @@ class FunctionLog:
         *,
         level: LogLevel = "INFO",
     ) -> None:
-        """Say a message with its fields, and give metrics, in one line.
+        """Write a message, its fields and metrics in one line.
 
-        A message below the function's level is left out; its metrics are not.
+        Metrics are written also if the message is below the function's level.
         """
-        is_said = _LEVELS.index(level) >= self._lowest
-        line: dict[str, Any] = {"level": level, "message": message} if is_said else {}
+        is_enabled = _LEVELS.index(level) >= self._lowest
+        line: dict[str, Any] = {"level": level, "message": message} if is_enabled else {}
         line |= self._dimensions
-        if is_said:
+        if is_enabled:
             line |= fields
-        if measured := [*metrics]:
-            line |= self._embedded(measured)
-        if is_said or measured:
+        if values := [*metrics]:
+            line |= self._embedded(values)
+        if is_enabled or values:
             text = msgspec.json.encode(line, enc_hook=str).decode()
-            # In one piece, so that no other line comes between it and its end.
+            # In one call, so that no other line comes between it and its line break.
             sys.stdout.write(f"{text}\n")
 
     def _embedded(self, metrics: list[Metric]) -> dict[str, Any]:
@@ -64,5 +64,5 @@ class FunctionLog:
             "Dimensions": [[*self._dimensions]],
             "Metrics": [{"Name": name, "Unit": unit} for name, unit, _ in metrics],
         }
-        about = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [directive]}
-        return {"_aws": about, **{name: value for name, _, value in metrics}}
+        metadata = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [directive]}
+        return {"_aws": metadata, **{name: value for name, _, value in metrics}}

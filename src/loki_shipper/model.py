@@ -1,4 +1,4 @@
-"""The nouns: what CloudWatch Logs sends and what Loki gets. Imports nothing of ours."""
+"""The data that CloudWatch Logs sends, and the data that Loki gets."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
@@ -6,18 +6,17 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 OWN_TAG: Final = "loki-shipper:own"
-"""Tag that marks log groups and functions of any Loki-Shipper; its value is the stack's name.
+"""Tag of the log groups and functions of every Loki-Shipper; its value is the stack's name.
 
-What a shipper logs about a delivery must not be delivered in turn: two stacks would ship each
-other's log for ever.
+A shipper must not ship the log of a shipper: two stacks would ship each other's log forever.
 """
 
 type Milliseconds = Annotated[int, Meta(ge=0, le=2**63 // 1_000_000 - 1)]
-"""Since 1970, as far as Loki can count nanoseconds."""
+"""Time since 1970, up to the last one that Loki can express in nanoseconds."""
 
 
 class LogEvent(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
-    """One line as CloudWatch Logs delivers it.
+    """One line from CloudWatch Logs.
 
     `id` is 56 decimal digits on AWS, an int from moto; `extracted_fields` may hold `@aws.account`
     and `@aws.region` (`emitSystemFields`).
@@ -26,7 +25,7 @@ class LogEvent(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True
     id: str | int
     timestamp: Milliseconds
     message: str
-    # Typed open: the values come from filter patterns and must never cost a record.
+    # Any value: it comes from a filter pattern, and no value may make a record undecodable.
     extracted_fields: dict[str, Any] | None = None
 
 
@@ -47,14 +46,14 @@ type Pairs = tuple[tuple[str, str], ...]
 
 
 class Stream(Struct, frozen=True):
-    """Where entries go: a tenant (`X-Scope-OrgID`; None: none is sent) and a label set."""
+    """The stream of entries: a tenant (`X-Scope-OrgID`; None: no header) and a label set."""
 
     tenant: str | None
     labels: Pairs
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One line as Loki stores it, with the log event that it came from.
+    """One line as Loki stores it, and its log event.
 
     `timestamp` is in ns since 1970. A long log event becomes several entries.
     """
@@ -66,7 +65,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Batch(Struct, frozen=True):
-    """What one push carries: entries of one stream, ascending in time."""
+    """The content of one push: entries of one stream, in the order of time."""
 
     stream: Stream
     entries: Sequence[Entry]
