@@ -29,7 +29,7 @@ from loki_shipper.shipper.delivery.judge import (
     Misconfigured,
     Refused,
     TooFarBehind,
-    TooLarge,
+    cause,
     judge,
 )
 
@@ -212,12 +212,12 @@ def _not_written(answer: Answer | NoAnswer) -> Finding | None:
         case TooFarBehind():
             says = "Loki has doctor lines from the future: a clock was ahead"
             return warning("clock", says, "set the clocks by NTP, and try again in two hours")
-        case Busy(reason="rate_limited" | "stream_limit"):
+        case Busy(reason=reason) if cause(reason) == "limit":
             advice = "raise ingestion_rate_mb or max_global_streams_per_user for this tenant"
             return warning("write", f"Loki is at a limit{body}", advice)
         case Busy(reason=reason):
             return failure("write", f"Loki fails ({reason}){body}", "read its log")
-        case Refused() | TooLarge() | MetadataRefused() | Denied():
+        case _:
             advice = "raise the limit that Loki names, or correct the fault of the line"
             return failure("write", f"Loki rejects the test line{body}", advice)
 
