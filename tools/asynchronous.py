@@ -41,21 +41,29 @@ class AsynchronousFunction:
     def invoke(self, event: Any, *, deadline_ms: int = 60_000) -> InvocationOutcome:
         """Invoke the function; keep the event if every try fails. Return the last result."""
         for _ in range(_TRIES):
-            self.tries += 1
-            result = self._running().invoke(event, deadline_ms=deadline_ms)
+            result = self._try(event, deadline_ms)
             if isinstance(result, Response):
                 return result
-            if not isinstance(result, FunctionError):
-                self.kill()
         self.kept += 1
         self._keep(*on_failure(event, result, datetime.now(UTC)))
         return result
+
+    def invoke_synchronously(self, event: Any, *, deadline_ms: int = 60_000) -> InvocationOutcome:
+        """Invoke the function once; Lambda keeps no event of a synchronous invocation."""
+        return self._try(event, deadline_ms)
 
     def kill(self) -> None:
         """Kill the execution environment."""
         environment, self._environment = self._environment, None
         if environment is not None:
             environment.kill()
+
+    def _try(self, event: Any, deadline_ms: int) -> InvocationOutcome:
+        self.tries += 1
+        result = self._running().invoke(event, deadline_ms=deadline_ms)
+        if not isinstance(result, Response | FunctionError):
+            self.kill()
+        return result
 
     def _running(self) -> ExecutionEnvironment:
         environment = self._environment
@@ -92,13 +100,14 @@ def on_failure(event: Any, result: InvocationOutcome, now: datetime) -> tuple[st
             "executedVersion": "$LATEST",
             "functionError": "Unhandled",
         },
-        "responsePayload": _response(result, request_id),
+        "responsePayload": error_payload(result, request_id),
     }
     key = f"aws/lambda/async/{function}/{now:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
     return key, json.dumps(record).encode()
 
 
-def _response(result: InvocationOutcome, request_id: str) -> dict[str, Any]:
+def error_payload(result: InvocationOutcome, request_id: str) -> dict[str, Any]:
+    """Return what Lambda says of an invocation that failed."""
     match result:
         case FunctionError(message, kind, trace):
             return {"errorMessage": message, "errorType": kind, "stackTrace": trace}
