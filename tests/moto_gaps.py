@@ -1,4 +1,4 @@
-"""What moto lacks of CloudWatch Logs and the subscriber's life depends on.
+"""Adds to moto what it lacks of CloudWatch Logs.
 
 Moto numbers log events from 0; AWS gives each an id of 56 digits, by which Loki folds repeats.
 """

@@ -1,4 +1,4 @@
-"""A way to AWS that breaks: it passes requests on until it is told to fail."""
+"""A proxy in front of AWS that forwards requests until a test tells it to fail."""
 
 import json
 import threading
@@ -12,8 +12,8 @@ import requests
 type Fault = Literal["lost", "expired"]
 
 
-class Way(ThreadingHTTPServer):
-    """Leads to `target`; `broken()` says before each request whether it still does."""
+class FaultyProxy(ThreadingHTTPServer):
+    """Forwards requests to `target`, until `broken()` is true."""
 
     daemon_threads = True
 
@@ -29,7 +29,7 @@ class Way(ThreadingHTTPServer):
 
 
 class _Request(BaseHTTPRequestHandler):
-    server: Way
+    server: FaultyProxy
     protocol_version = "HTTP/1.1"
 
     def _pass(self) -> None:
@@ -49,7 +49,7 @@ class _Request(BaseHTTPRequestHandler):
             headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": code}
             self._send(400, headers, content)
         elif self.server.fault == "expired":
-            # S3 says it in its own way.
+            # S3 answers in XML.
             content = b"<Error><Code>ExpiredToken</Code><Message>it is expired</Message></Error>"
             self._send(400, {"Content-Type": "application/xml"}, content)
         else:
@@ -75,12 +75,12 @@ class _Request(BaseHTTPRequestHandler):
 
 @contextmanager
 def faulty(target: str, broken: Callable[[], bool], fault: Fault) -> Iterator[str]:
-    """Run such a way as long as the block lasts; give its URL."""
-    with Way(target, broken, fault) as way:
-        thread = threading.Thread(target=way.serve_forever, args=(0.02,))
+    """Run the proxy while the block lasts, and give its URL."""
+    with FaultyProxy(target, broken, fault) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield way.url
+            yield proxy.url
         finally:
-            way.shutdown()
+            proxy.shutdown()
             thread.join()

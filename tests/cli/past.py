@@ -1,4 +1,4 @@
-"""A log group with a past, and a shipper that remembers what it was given of it."""
+"""A log group with old lines, and a shipper that keeps the lines it gets."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""A month of the redrivers in simulated time: S3, Loki and the schedule are models, they are not.
+"""Simulates a month of the redrivers. The redrivers are real; S3, Loki and the schedule are models.
 
 Every effect takes time, as it was measured or as AWS says. Workers run side by side: a worker whose
 clock is ahead waits until the others have come as far.

@@ -1,4 +1,4 @@
-"""A month in which everything goes wrong that did go wrong, with 200 log groups and 20 tenants.
+"""A month with every fault that has occurred, with 200 log groups and 20 tenants.
 
 CI runs a sixth of it. `SIMULATION=full ./scripts/test tests/simulation -s` runs the whole.
 """

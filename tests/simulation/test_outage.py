@@ -1,4 +1,4 @@
-"""Recovery scales with the outage: a busy account, two hours without Loki, several workers.
+"""The redrivers recover from two hours without Loki, in a busy account with several workers.
 
 CI runs a thirtieth of it. `SIMULATION=full` runs the whole (some ten minutes), with the figures of
 docs/operating.md: `SIMULATION=full ./scripts/test tests/simulation -s`.

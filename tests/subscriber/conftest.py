@@ -1,4 +1,4 @@
-"""What the subscriber's tests share."""
+"""Fixtures of the subscriber's tests."""
 
 import pytest
 

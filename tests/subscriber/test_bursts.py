@@ -1,4 +1,4 @@
-"""Thousands of log groups made or tagged at once: the queue, in simulated time."""
+"""The queue handles thousands of new or tagged log groups, in simulated time."""
 
 import json
 from collections.abc import Callable

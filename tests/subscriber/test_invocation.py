@@ -1,4 +1,4 @@
-"""What the function says of a run in its own log."""
+"""The function logs the report of a run."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Accounts with many log groups, of which few are selected, within AWS's limits."""
+"""Accounts with many log groups and few selected ones stay within AWS's limits."""
 
 from collections.abc import Callable
 from typing import Any

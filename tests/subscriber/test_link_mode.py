@@ -1,4 +1,4 @@
-"""What happens to lines when the mode or a selection changes: docs/decisions/transitions.md.
+"""No line is lost when the mode or a selection changes: docs/decisions/transitions.md.
 
 Each log group is written to all the while, and what is put takes a minute to become effective.
 """

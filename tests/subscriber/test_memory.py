@@ -1,4 +1,4 @@
-"""What is remembered, forgotten, and joined with what others remember."""
+"""The memory is written, read and merged with the updates of other runs."""
 
 import gzip
 

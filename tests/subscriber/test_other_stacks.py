@@ -1,4 +1,4 @@
-"""Two stacks in one account and Region never ship each other's log."""
+"""Two stacks in one account and Region never ship the log of the other."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Events become requests, or are none of ours."""
+"""Events become requests, or are ignored or refused."""
 
 from typing import Any
 

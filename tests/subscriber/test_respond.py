@@ -1,4 +1,4 @@
-"""Whole runs against an AWS in memory that has limits, log classes and accidents."""
+"""Complete runs against an AWS in memory with limits, log classes and errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

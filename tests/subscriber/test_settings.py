@@ -1,4 +1,4 @@
-"""The subscriber's environment becomes settings, or one message."""
+"""The environment becomes settings, or one message with every fault."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is to be done about each log group."""
+"""Each log group gets one action."""
 
 from typing import Any
 

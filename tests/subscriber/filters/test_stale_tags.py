@@ -1,4 +1,4 @@
-"""GetResources may be behind for minutes: what it says takes no filter away, and no fresher tag."""
+"""Stale tags from GetResources delete no filter, and replace no fresher tags."""
 
 from typing import Any
 

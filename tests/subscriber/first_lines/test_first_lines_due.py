@@ -1,4 +1,4 @@
-"""A new log group's first lines stay due until they are shipped, or Loki takes them no more."""
+"""First lines stay due until they are shipped, or are too old for Loki."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Log events that were read back become what a filter would have sent."""
+"""Log events that were read back become payloads like those of a filter."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""A new log group from its first line on, through both functions, into a real Loki."""
+"""The lines of a new log group pass both functions and arrive in a real Loki."""
 
 import threading
 from collections import Counter

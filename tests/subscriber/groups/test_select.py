@@ -1,4 +1,4 @@
-"""Which log groups are chosen, with which pattern, and why others are not."""
+"""Log groups are selected with a pattern, or not selected for a reason."""
 
 from typing import Any
 

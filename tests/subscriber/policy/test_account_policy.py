@@ -1,4 +1,4 @@
-"""One policy for everything but the excluded."""
+"""One account policy links all log groups except the excluded ones."""
 
 import json
 from typing import Any

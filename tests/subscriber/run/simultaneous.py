@@ -1,4 +1,4 @@
-"""Runs that take place at once in simulated time: the one that wakes first goes on, alone."""
+"""Runs jobs at the same time in simulated time: the job that wakes first continues, alone."""
 
 import threading
 from collections.abc import Callable

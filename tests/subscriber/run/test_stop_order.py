@@ -1,4 +1,4 @@
-"""Deleting the stack, or `unlink --all`, beside runs that link: no filter of ours is left."""
+"""A deletion, or `unlink --all`, during other runs leaves no filter of ours."""
 
 from collections.abc import Callable
 from typing import Any

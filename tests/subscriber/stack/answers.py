@@ -1,4 +1,4 @@
-"""Where CloudFormation has the answers of a custom resource put, on loopback."""
+"""A server on loopback that takes the answers to CloudFormation."""
 
 import json
 import threading

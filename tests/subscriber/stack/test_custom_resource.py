@@ -1,4 +1,4 @@
-"""CloudFormation hears of a failure where there is one that somebody has to mend."""
+"""A request of CloudFormation fails only if a person has to fix something."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Deleting the stack ends: whatever is gone already, and however many log groups there are."""
+"""A deletion of the stack ends, with any number of log groups and without bucket or tags."""
 
 from collections.abc import Callable
 from typing import Any

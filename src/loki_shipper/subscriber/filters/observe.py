@@ -44,8 +44,8 @@ def observe(
     """Give log groups with their filters, until time is up.
 
     Log groups that are selected or remembered come first, then new ones that are not selected,
-    and last those whose filters are only rechecked, so a run that is cut short has done what
-    matters. The newest log groups of each kind come first. Raises AwsError if no filters can be
+    and last those that are only rechecked, so a run that is cut short has done what matters.
+    The newest log groups of each kind come first. Raises AwsError if no filters can be
     read at all.
     """
 
