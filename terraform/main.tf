@@ -1,5 +1,5 @@
-# Deploys a release of Loki-Shipper: the same zips and the same stack as `sam deploy` does.
-# Why it is a stack: docs/decisions/terraform.md.
+# Deploys a release of Loki-Shipper: the same zips and the same stack as `sam deploy`.
+# docs/decisions/terraform.md says why it is a stack.
 
 data "aws_s3_bucket" "artifacts" {
   bucket = var.bucket
@@ -13,7 +13,8 @@ resource "aws_s3_object" "zip" {
   source      = "${var.release}/${each.value}"
   source_hash = filesha256("${var.release}/${each.value}")
 
-  # New zips come before the stack changes, and old ones go afterwards: a rollback needs them.
+  # Terraform uploads new zips before it changes the stack, and deletes the old ones afterwards: a
+  # rollback needs them.
   lifecycle {
     create_before_destroy = true
   }
@@ -35,10 +36,10 @@ resource "aws_cloudformation_stack" "this" {
   parameters   = local.parameters
   tags         = var.tags
 
-  # The stack makes roles, without names of ours, and its template is SAM's.
+  # The stack creates roles, with generated names, and its template needs the SAM transform.
   capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 
-  # Linking and unlinking thousands of log groups takes its time: some four a second.
+  # The subscriber links and unlinks about four log groups a second.
   timeouts {
     create = "90m"
     update = "90m"

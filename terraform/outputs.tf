@@ -1,9 +1,9 @@
 output "shipper_function_arn" {
-  description = "The function's alias, which is the destination of subscription filters."
+  description = "ARN of the shipper's alias, the destination of the subscription filters."
   value       = aws_cloudformation_stack.this.outputs["ShipperFunctionArn"]
 }
 
 output "bucket_name" {
-  description = "Where that is kept which could not be delivered."
+  description = "Name of the bucket with undelivered log events."
   value       = aws_cloudformation_stack.this.outputs["BucketName"]
 }

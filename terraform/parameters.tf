@@ -200,79 +200,79 @@ variable "architecture" {
 }
 
 variable "memory_size" {
-  description = "Memory of the functions in MB, which is their share of a processor too."
+  description = "Memory of each function in MB. CPU power grows with it."
   type        = number
   default     = 256
 }
 
 variable "timeout" {
-  description = "Seconds an invocation may take. What Loki has not taken by then goes to another try, and in the end to the bucket."
+  description = "Timeout of the shipper in seconds. Lambda retries an invocation that fails or times out. After two retries its lines go to the bucket."
   type        = number
   default     = 120
 }
 
 variable "log_retention_days" {
-  description = "Days to keep the shipper's own log."
+  description = "Days to keep the functions' own log."
   type        = number
   default     = 14
 }
 
 variable "bucket_retention_days" {
-  description = "Days to keep what Loki refused or what could not be delivered. Afterwards it is lost."
+  description = "Days to keep lines that Loki refused or that could not be delivered. After that, they are lost."
   type        = number
   default     = 30
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the bucket. Empty: a key of AWS. Its key policy must let this account's roles use it. Secrets may be under other keys."
+  description = "KMS key that encrypts the bucket. If empty, S3 encrypts it with its own key. The key policy must allow the roles of this account to use the key. Secrets may be under other keys."
   type        = string
   default     = ""
 }
 
 variable "former_kms_key_arns" {
-  description = "Keys that encrypted the bucket before KmsKeyArn was changed. Objects that were written under them stay unreadable without it. Remove a key when BucketRetentionDays are over."
+  description = "KMS keys that encrypted the bucket before you changed KmsKeyArn. Objects that were encrypted with a key stay unreadable unless it is listed here. Remove a key after BucketRetentionDays."
   type        = list(string)
   default     = []
 }
 
 variable "redrive_schedule" {
-  description = "When what could not be delivered is tried again - rate(...) or cron(...) as EventBridge has them, or off."
+  description = "Schedule on which the redriver sends undelivered lines again: rate(...) or cron(...) of EventBridge, or off."
   type        = string
   default     = "rate(5 minutes)"
 }
 
 variable "redrive_workers" {
-  description = "How many redrivers the schedule starts, each for its own share of what waits. More of them bring a large backlog back sooner; they slow down where Loki answers 429."
+  description = "Number of redrivers that the schedule starts. Each handles its own share of the undelivered lines. More redrivers deliver a large backlog sooner. They slow down while Loki answers 429."
   type        = number
   default     = 4
 }
 
 variable "reserved_concurrency" {
-  description = "Most invocations of the shipper at a time, taken from the account's limit for it alone: to spare Loki, or to be sure of them. What is more waits for up to six hours. Empty for no bound."
+  description = "Highest number of concurrent invocations of the shipper. Lambda reserves them out of the account's limit. Use it to limit the load on Loki, or to guarantee invocations. Further invocations wait for up to six hours. Empty means no limit."
   type        = string
   default     = ""
 }
 
 variable "subnet_ids" {
-  description = "Subnets from which Loki is reached, such as subnet-1,subnet-2. From them S3, CloudWatch Logs and the service that holds the secret must be reachable too (NAT, or VPC endpoints). Empty for a Loki that is reached over the internet."
+  description = "Subnets from which the functions reach Loki, such as subnet-1,subnet-2. S3, CloudWatch Logs and the service of your secret must be reachable from them too, through NAT or VPC endpoints. Leave it empty if the functions reach Loki over the internet."
   type        = list(string)
   default     = []
 }
 
 variable "security_group_ids" {
-  description = "Security groups of the functions in these subnets; they must let out to Loki's port and to 443. Given with SubnetIds, or empty."
+  description = "Security groups of the functions in these subnets. They must allow traffic to Loki's port and to port 443. Set it together with SubnetIds."
   type        = list(string)
   default     = []
 }
 
 variable "alarm_topic_arn" {
-  description = "SNS topic that hears of alarms and of their end. Empty for no alarms. A topic that is encrypted needs a key that lets cloudwatch.amazonaws.com use it."
+  description = "SNS topic that gets a message when an alarm starts and when it ends. Without a topic there are no alarms. The key of an encrypted topic must allow cloudwatch.amazonaws.com to use it."
   type        = string
   default     = ""
 }
 
 variable "permissions_boundary" {
-  description = "ARN of a policy that bounds the stack's roles, where your organization asks for one. It must allow what SECURITY.md lists."
+  description = "ARN of the permissions boundary for the stack's roles, if your organization requires one. It must allow the actions that SECURITY.md lists."
   type        = string
   default     = ""
 }

@@ -1,4 +1,4 @@
-# Where and under which name it is deployed; what it is deployed with is in parameters.tf.
+# The place and the name of the deployment. The parameters of the stack are in parameters.tf.
 
 variable "release" {
   description = "Folder with the files of a release: the zips and the template."
@@ -6,12 +6,12 @@ variable "release" {
 }
 
 variable "bucket" {
-  description = "Name of a bucket of yours in this Region, to which the release is uploaded."
+  description = "Name of your bucket in this Region. The module uploads the release to it."
   type        = string
 }
 
 variable "prefix" {
-  description = "What the keys of uploads begin with; with a slash at its end."
+  description = "Prefix of the keys of uploads, with a slash at its end."
   type        = string
   default     = "loki-shipper/"
 }
@@ -23,7 +23,7 @@ variable "name" {
 }
 
 variable "tags" {
-  description = "Tags of the stack, and so of all its resources."
+  description = "Tags for the stack and all its resources."
   type        = map(string)
   default     = {}
 }
