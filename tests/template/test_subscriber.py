@@ -60,7 +60,8 @@ def listed(value: Any) -> list[Any]:
 
 def called() -> set[str]:
     """The actions that the calls in the code need."""
-    files = [ROOT / f"src/loki_shipper/subscriber/{name}.py" for name in ("aws", "answer")]
+    names = ("aws/boto", "subscriber/aws", "subscriber/stack/answer")
+    files = [ROOT / f"src/loki_shipper/{name}.py" for name in names]
     actions = set()
     for node in chain.from_iterable(ast.walk(ast.parse(f.read_text("utf-8"))) for f in files):
         match node:
