@@ -23,7 +23,7 @@ from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.metrics import metrics as shipper_metrics
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
 from loki_shipper.shipper.rules.model import Rules
-from tests.redriver.memory import Memory
+from tests.redriver.memory import MemoryBucket
 from tools.asynchronous import on_failure
 
 MINUTE = timedelta(minutes=1)
@@ -44,7 +44,7 @@ class Cloud:
         self, settings: Settings, push: Callable[[Batch], Answer | NoAnswer], now: datetime
     ) -> None:
         self.now = now
-        self.bucket = Memory()
+        self.bucket = MemoryBucket()
         self.series: defaultdict[Metric, Series] = defaultdict(list)
         self._settings = settings
         self._push = push

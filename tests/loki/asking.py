@@ -10,7 +10,7 @@ import requests
 from loki_shipper.local.find_loki import Running
 from loki_shipper.local.loki import Loki
 from loki_shipper.local.query_loki import LokiLine, query_range
-from tests.pipeline.world import World
+from tests.pipeline.execution_environment import ExecutionEnvironment
 
 DAY = 86_400_000
 HOUR = 3_600_000
@@ -24,12 +24,12 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
-def world(
+def open_environment(
     loki: Loki | Running, tenant: str, environ: Mapping[str, str] | None = None, **options: object
-) -> World:
+) -> ExecutionEnvironment:
     """Make a sandbox that ships to a tenant of a real Loki."""
     given = {"LOKI_TENANT": tenant, **(environ or {})}
-    return World(loki.url, receiver=None, environ=given, now=now, **options)  # type: ignore[arg-type]
+    return ExecutionEnvironment(loki.url, receiver=None, environ=given, now=now, **options)  # type: ignore[arg-type]
 
 
 def held(

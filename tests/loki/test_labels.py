@@ -9,8 +9,8 @@ from loki_shipper.local.loki import Loki
 from loki_shipper.loki_names import BUILTINS
 from loki_shipper.shipper.labels.decide import label_stream
 from tests.conftest import not_here
-from tests.loki.asking import discarded, held, now, selector, world
-from tests.pipeline.world import timed
+from tests.loki.asking import discarded, held, now, open_environment, selector
+from tests.pipeline.execution_environment import timed
 
 LONG = "x" * 256
 VALUES = [
@@ -106,7 +106,7 @@ def plain_tenant(loki: Loki | Running) -> str:
 def test_lines_arrive_and_are_found_by_every_label(
     loki: Loki | Running, plain_tenant: str, tags: dict[str, str]
 ) -> None:
-    environment = world(loki, plain_tenant)
+    environment = open_environment(loki, plain_tenant)
     environment.tags = tags
     group = f"/hostile/{uuid.uuid4().hex}"
     payload = timed((now() - 1, "one"), (now(), "two"), log_group=group)

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from loki_shipper.local.loki import Loki
 from loki_shipper.model import LogData
 from loki_shipper.shipper.delivery.outcome import Report
-from tests.loki.asking import DAY, HOUR, MINUTE, discarded, held, now, selector, world
-from tests.pipeline.world import World, timed
+from tests.loki.asking import DAY, HOUR, MINUTE, discarded, held, now, open_environment, selector
+from tests.pipeline.execution_environment import ExecutionEnvironment, timed
 
-type Fate = tuple[int, int, dict[str, int], dict[str, int]]
+type Outcomes = tuple[int, int, dict[str, int], dict[str, int]]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def group() -> str:
     return f"/limits/{uuid.uuid4().hex}"
 
 
-def decision(report: Report) -> Fate:
+def decision(report: Report) -> Outcomes:
     return report.delivered, report.late, report.rejected, report.errored
 
 
@@ -35,7 +35,12 @@ def found(loki: Loki, tenant: str, group: str, *, page: int = 5_000, **labels: s
 
 
 def accounted(
-    loki: Loki, tenant: str, environment: World, payload: LogData, *, page: int = 5_000
+    loki: Loki,
+    tenant: str,
+    environment: ExecutionEnvironment,
+    payload: LogData,
+    *,
+    page: int = 5_000,
 ) -> None:
     """Find each line in Loki or in the bucket, and in Loki no line that was not logged."""
     logged = Counter(event.message for event in payload.log_events)
@@ -61,7 +66,7 @@ def big(group: str, count: int, size: int) -> LogData:
 def test_lines_too_old_are_rejected_and_their_neighbours_are_held(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     payload = aged(group, (8 * DAY, "a"), (7 * DAY + HOUR, "b"), (MINUTE, "c"), (0, "d"))
     assert decision(environment.ship(payload)) == (2, 0, {"too_old": 2}, {})
     assert environment.kept("rejected/") == ["a", "b"]
@@ -72,7 +77,7 @@ def test_lines_too_old_are_rejected_and_their_neighbours_are_held(
 def test_lines_too_new_are_kept_for_later_and_their_neighbours_are_held(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     payload = aged(group, (0, "a"), (-5 * MINUTE, "b"), (-11 * MINUTE, "c"), (-2 * HOUR, "d"))
     report = environment.ship(payload)
     assert decision(report) == (2, 0, {}, {})
@@ -84,7 +89,7 @@ def test_lines_too_new_are_kept_for_later_and_their_neighbours_are_held(
 def test_many_refusals_of_many_kinds_are_told_apart_though_the_answer_is_cut_short(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant, {"MAX_LINE_BYTES": "1048576"})
+    environment = open_environment(stock_loki, tenant, {"MAX_LINE_BYTES": "1048576"})
     long = "x" * 300_000
     payload = aged(
         group,
@@ -106,7 +111,7 @@ def test_many_refusals_of_many_kinds_are_told_apart_though_the_answer_is_cut_sho
 def test_lines_too_far_behind_are_held_in_the_late_stream(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     assert environment.ship(aged(group, (0, "now"))).delivered == 1
     payload = aged(group, (90 * MINUTE, "a"), (80 * MINUTE, "b"), (30 * MINUTE, "c"))
     assert decision(environment.ship(payload)) == (3, 2, {}, {})
@@ -120,7 +125,7 @@ def test_late_lines_of_days_may_come_in_any_order(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
     """Loki finds lines of more than some hours only once they are flushed."""
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     environment.ship(aged(group, (0, "now")))
     for age in (46, 100, 6 * 24 * 60, 70, 125, 3 * 24 * 60, 90, 80, 1_000, 50, 110, 120):
         payload = aged(group, (age * MINUTE, f"{age}"), (age * MINUTE - 1, f"{age} too"))
@@ -135,7 +140,7 @@ def test_a_line_that_its_stream_takes_no_longer_goes_to_the_late_stream(
 ) -> None:
     """A line that is dated ahead moves the window of its stream on for all others."""
     stock_loki.override(tenant, {"creation_grace_period": "2h"})
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     environment.ship(aged(group, (-90 * MINUTE, "ahead")))
     assert decision(environment.ship(aged(group, (5 * MINUTE, "a"), (0, "b")))) == (2, 2, {}, {})
     assert found(stock_loki, tenant, group) == ["a", "b", "ahead"]
@@ -146,7 +151,7 @@ def test_what_is_too_far_behind_even_there_is_rejected(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
     """So it is where a late stream is longer than half of Loki's `max_chunk_age`."""
-    environment = world(stock_loki, tenant, late_minutes=120)
+    environment = open_environment(stock_loki, tenant, late_minutes=120)
     midnight = now() // DAY * DAY
     # Two hours of the day before yesterday, the younger one first.
     young, old = midnight - DAY - 24 * HOUR + 2 * HOUR - 1, midnight - DAY - 24 * HOUR
@@ -158,7 +163,7 @@ def test_what_is_too_far_behind_even_there_is_rejected(
 def test_a_late_line_that_comes_again_is_held_once(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     environment.ship(aged(group, (0, "now")))
     payload = aged(group, (90 * MINUTE, "a"))
     for _ in range(3):
@@ -169,7 +174,7 @@ def test_a_late_line_that_comes_again_is_held_once(
 def test_too_old_too_far_behind_and_too_new_in_one_payload(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     environment.ship(aged(group, (0, "now")))
     payload = aged(group, (8 * DAY, "old"), (90 * MINUTE, "late"), (5, "good"), (-HOUR, "new"))
     report = environment.ship(payload)
@@ -185,7 +190,7 @@ def test_too_old_too_far_behind_and_too_new_in_one_payload(
 def test_lines_too_long_are_rejected_and_their_neighbours_are_held(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant, {"MAX_LINE_BYTES": "1048576"})
+    environment = open_environment(stock_loki, tenant, {"MAX_LINE_BYTES": "1048576"})
     payload = aged(group, (3, "a"), (2, "x" * 262_144), (1, "€" * 87_382), (0, "b"))
     assert decision(environment.ship(payload)) == (3, 0, {"too_long": 1}, {})
     assert environment.kept("rejected/") == ["€" * 87_382]
@@ -193,7 +198,7 @@ def test_lines_too_long_are_rejected_and_their_neighbours_are_held(
 
 
 def test_more_than_grpc_takes_is_halved(stock_loki: Loki, tenant: str, group: str) -> None:
-    environment = world(stock_loki, tenant, real_sleep=True)
+    environment = open_environment(stock_loki, tenant, real_sleep=True)
     environment.settings = replace(environment.settings, max_batch_bytes=10_000_000)
     payload = big(group, 24, 200_000)
     assert decision(environment.ship(payload)) == (24, 0, {}, {})
@@ -203,10 +208,10 @@ def test_more_than_grpc_takes_is_halved(stock_loki: Loki, tenant: str, group: st
 
 def test_more_labels_than_loki_takes_reject_all(stock_loki: Loki, tenant: str, group: str) -> None:
     tags = {f"tag{n:02}": "x" for n in range(20)}
-    environment = world(stock_loki, tenant, {"MAX_LABELS": "30"})
+    environment = open_environment(stock_loki, tenant, {"MAX_LABELS": "30"})
     environment.tags = tags
     assert decision(environment.ship(aged(group, (0, "a")))) == (0, 0, {"labels": 1}, {})
-    default = world(stock_loki, tenant)
+    default = open_environment(stock_loki, tenant)
     default.tags = tags
     assert decision(default.ship(aged(group, (0, "a")))) == (1, 0, {}, {})
 
@@ -214,7 +219,7 @@ def test_more_labels_than_loki_takes_reject_all(stock_loki: Loki, tenant: str, g
 def test_our_fifteen_labels_and_the_late_one_are_within_lokis_limit(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant, {"BUILTIN_LABELS": "log_group,source"})
+    environment = open_environment(stock_loki, tenant, {"BUILTIN_LABELS": "log_group,source"})
     environment.tags = {f"tag{n:02}": "x" for n in range(20)}
     environment.ship(aged(group, (0, "now")))
     assert decision(environment.ship(aged(group, (90 * MINUTE, "a")))) == (1, 1, {}, {})
@@ -225,20 +230,20 @@ def test_our_fifteen_labels_and_the_late_one_are_within_lokis_limit(
 
 @pytest.mark.parametrize("tenant", ["block", "block429"])
 def test_a_blocked_tenant_is_errored_at_once(stock_loki: Loki, tenant: str, group: str) -> None:
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     report = environment.ship(aged(group, (1, "a"), (0, "b")))
     assert decision(report) == (0, 0, {}, {"blocked": 2})
     assert (environment.session.pushes, environment.slept) == (1, [])
 
 
 def test_a_tenant_that_is_blocked_with_200_nobody_can_see(stock_loki: Loki, group: str) -> None:
-    report = world(stock_loki, "block200").ship(aged(group, (0, "a")))
+    report = open_environment(stock_loki, "block200").ship(aged(group, (0, "a")))
     assert decision(report) == (1, 0, {}, {})
     assert found(stock_loki, "block200", group) == []
 
 
 def test_a_rate_limit_is_waited_for(stock_loki: Loki, group: str) -> None:
-    environment = world(stock_loki, "ratel", real_sleep=True)
+    environment = open_environment(stock_loki, "ratel", real_sleep=True)
     payload = big(group, 32, 5_000)
     assert decision(environment.ship(payload)) == (32, 0, {}, {})
     accounted(stock_loki, "ratel", environment, payload)
@@ -247,7 +252,7 @@ def test_a_rate_limit_is_waited_for(stock_loki: Loki, group: str) -> None:
 def test_what_a_rate_limit_does_not_let_through_in_time_is_kept(
     stock_loki: Loki, group: str
 ) -> None:
-    environment = world(stock_loki, "ratel", seconds=20.0)
+    environment = open_environment(stock_loki, "ratel", seconds=20.0)
     payload = big(group, 60, 5_000)
     report = environment.ship(payload)
     assert {*report.errored} <= {"rate_limited"}
@@ -257,7 +262,7 @@ def test_what_a_rate_limit_does_not_let_through_in_time_is_kept(
 
 @pytest.mark.parametrize("tenant", ["psr", "psr-noshard"])
 def test_a_limit_for_each_stream_is_waited_for(stock_loki: Loki, tenant: str, group: str) -> None:
-    environment = world(stock_loki, tenant, real_sleep=True)
+    environment = open_environment(stock_loki, tenant, real_sleep=True)
     payload = big(group, 6, 5_000)
     assert decision(environment.ship(payload)) == (6, 0, {}, {})
     accounted(stock_loki, tenant, environment, payload)
@@ -265,7 +270,7 @@ def test_a_limit_for_each_stream_is_waited_for(stock_loki: Loki, tenant: str, gr
 
 def test_one_stream_too_many_is_kept_for_another_day(stock_loki: Loki, group: str) -> None:
     groups = [f"{group}/{n}" for n in range(3)]
-    sandboxes = [world(stock_loki, "streamlim") for _ in groups]
+    sandboxes = [open_environment(stock_loki, "streamlim") for _ in groups]
     reports = [
         environment.ship(aged(one, (0, "a")))
         for environment, one in zip(sandboxes, groups, strict=True)
@@ -277,7 +282,7 @@ def test_one_stream_too_many_is_kept_for_another_day(stock_loki: Loki, group: st
 def test_a_late_stream_too_many_is_kept_for_another_day(stock_loki: Loki, group: str) -> None:
     tenant = f"streamlim-{uuid.uuid4().hex}"
     stock_loki.override(tenant, {"max_global_streams_per_user": 1})
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     environment.ship(aged(group, (0, "now")))
     payload = aged(group, (90 * MINUTE, "a"), (1, "b"))
     assert decision(environment.ship(payload)) == (1, 0, {}, {"stream_limit": 1})
@@ -286,7 +291,7 @@ def test_a_late_stream_too_many_is_kept_for_another_day(stock_loki: Loki, group:
 
 
 def test_where_metadata_is_disallowed_lines_are_held_without(stock_loki: Loki, group: str) -> None:
-    environment = world(stock_loki, "nosm")
+    environment = open_environment(stock_loki, "nosm")
     assert decision(environment.ship(aged(group, (1, "a"), (0, "b" * 300_000)))) == (2, 0, {}, {})
     assert environment.session.pushes == 2
     assert decision(environment.ship(aged(group, (0, "c")))) == (1, 0, {}, {})
@@ -295,13 +300,13 @@ def test_where_metadata_is_disallowed_lines_are_held_without(stock_loki: Loki, g
 
 
 def test_disallowed_metadata_hides_no_other_refusal(stock_loki: Loki, group: str) -> None:
-    environment = world(stock_loki, "nosm")
+    environment = open_environment(stock_loki, "nosm")
     payload = aged(group, (8 * DAY, "old"), (0, "good"))
     assert decision(environment.ship(payload)) == (1, 0, {"too_old": 1}, {})
 
 
 def test_labels_that_an_operator_enforces_reject_all(stock_loki: Loki, group: str) -> None:
-    environment = world(stock_loki, "enforced")
+    environment = open_environment(stock_loki, "enforced")
     assert decision(environment.ship(aged(group, (0, "a")))) == (0, 0, {"labels": 1}, {})
     environment.tags = {"app": "fun"}
     environment.bucket = {}
@@ -309,7 +314,7 @@ def test_labels_that_an_operator_enforces_reject_all(stock_loki: Loki, group: st
 
 
 def test_lines_from_before_the_schema_are_rejected(stock_loki: Loki, group: str) -> None:
-    environment = world(stock_loki, "oldok")
+    environment = open_environment(stock_loki, "oldok")
     old = timed((1_500_000_000_000, "a"), log_group=group)
     assert decision(environment.ship(old)) == (0, 0, {"no_schema": 1}, {})
 
@@ -318,7 +323,7 @@ def test_lines_from_before_the_schema_are_rejected(stock_loki: Loki, group: str)
 def test_other_settings_of_an_operator_cost_no_line(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
-    environment = world(stock_loki, tenant)
+    environment = open_environment(stock_loki, tenant)
     payload = aged(group, *((n, f"line {n % 3}") for n in range(100)))
     assert decision(environment.ship(payload)) == (100, 0, {}, {})
     accounted(stock_loki, tenant, environment, payload)
@@ -327,17 +332,17 @@ def test_other_settings_of_an_operator_cost_no_line(
 def test_what_is_stored_though_the_answer_is_late_is_held_once(
     stock_loki: Loki, group: str
 ) -> None:
-    environment = world(stock_loki, "lat", seconds=1.0)
+    environment = open_environment(stock_loki, "lat", seconds=1.0)
     payload = aged(group, (0, "a"))
     assert decision(environment.ship(payload)) == (0, 0, {}, {"read_timeout": 1})
-    again = world(stock_loki, "lat")
+    again = open_environment(stock_loki, "lat")
     assert decision(again.ship(payload)) == (1, 0, {}, {})
     assert found(stock_loki, "lat", group) == ["a"]
 
 
 def test_wrong_tenants_and_paths_are_errored(stock_loki: Loki, group: str) -> None:
     payload = aged(group, (0, "a"))
-    nobody = World(stock_loki.url, receiver=None)
+    nobody = ExecutionEnvironment(stock_loki.url, receiver=None)
     assert decision(nobody.ship(payload)) == (0, 0, {}, {"denied": 1})
-    elsewhere = World(stock_loki.url + "/elsewhere", receiver=None)
+    elsewhere = ExecutionEnvironment(stock_loki.url + "/elsewhere", receiver=None)
     assert decision(elsewhere.ship(payload)) == (0, 0, {}, {"status_404": 1})

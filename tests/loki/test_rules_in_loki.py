@@ -14,8 +14,8 @@ from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.rules.model import Rules
 from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 from loki_shipper.shipper.sources.event import records
-from tests.loki.asking import held, now, world
-from tests.pipeline.world import lines
+from tests.loki.asking import held, now, open_environment
+from tests.pipeline.execution_environment import lines
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 
@@ -76,7 +76,7 @@ def payload(name: str) -> LogData:
 
 
 def shipped(loki: Loki | Running, tenant: str, data: LogData, given: Rules) -> list[LokiLine]:
-    made = world(loki, tenant)
+    made = open_environment(loki, tenant)
     made.tags = {}
     made.rule_state = RuleState(given, {})
     made.ship(data)
@@ -112,7 +112,7 @@ def test_a_level_that_is_stated_counts_for_more_than_a_word_of_the_message(
 
 
 def test_a_request_can_be_asked_for(loki: Loki | Running, tenant: str) -> None:
-    made = world(loki, tenant)
+    made = open_environment(loki, tenant)
     made.rule_state = RuleState(parse_rules("[[rule]]\npreset = 'lambda'"), {})
     made.ship(payload("lambda"))
     asked = (
@@ -129,7 +129,7 @@ def test_a_request_can_be_asked_for(loki: Loki | Running, tenant: str) -> None:
 def test_clusters_of_one_log_group_are_streams_of_their_own(
     loki: Loki | Running, tenant: str
 ) -> None:
-    made = world(loki, tenant)
+    made = open_environment(loki, tenant)
     made.rule_state = RuleState(parse_rules("[[rule]]\npreset = 'skypilot'"), {})
     for name in ("skypilot", "skypilot-2"):
         made.ship(payload(name))
@@ -154,7 +154,7 @@ def test_what_rules_take_out_of_hostile_lines_never_costs_a_line(
     """
     odd = ["", " ", "\0", "\ufffd", '"', "\\", "\n", "{}", "🐧", "x" * 100_000, "ß" * 5_000, "late"]
     data = lines(*(json.dumps({"m": each}) for each in odd), newest=now(), step=1)
-    made = world(loki, tenant)
+    made = open_environment(loki, tenant)
     made.rule_state = RuleState(parse_rules(body), {})
     report = made.ship(data)
     assert report.delivered == len(odd)

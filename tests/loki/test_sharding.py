@@ -18,8 +18,8 @@ from loki_shipper.local.loki import Loki
 from loki_shipper.model import Batch, Entry, LogEvent, Pairs, Stream
 from loki_shipper.shipper.delivery.answer import Answer
 from loki_shipper.shipper.labels.decide import label_stream
-from tests.loki.asking import HOUR, held, now, selector, world
-from tests.pipeline.world import timed
+from tests.loki.asking import HOUR, held, now, open_environment, selector
+from tests.pipeline.execution_environment import timed
 
 RUNS = int(os.environ.get("SHARDING_RUNS", "1"))
 PAYLOADS, LINES = 40, 300
@@ -39,7 +39,7 @@ def busy(loki: Loki, tenant: str, labels: Pairs) -> Iterator[threading.Semaphore
 
     Gives what counts the pushes.
     """
-    live = world(loki, tenant)
+    live = open_environment(loki, tenant)
     stop = threading.Event()
     pushed = threading.Semaphore(0)
     answers = []
@@ -66,7 +66,7 @@ def test_old_lines_beside_a_busy_stream_are_all_held(
 ) -> None:
     group = f"/sharding/{run}/{uuid.uuid4().hex}"
     stock_loki.override(tenant, RAISED)
-    shipper = world(stock_loki, tenant)
+    shipper = open_environment(stock_loki, tenant)
     plain = timed((now(), "live"), log_group=group)
     labels = label_stream(plain, shipper.tags, region="eu-central-1", settings=shipper.settings)
     delivered = 0

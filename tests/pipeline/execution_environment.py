@@ -1,4 +1,4 @@
-"""The deployed pipeline on real sockets, and the books that must balance after every invocation."""
+"""The deployed pipeline on real sockets; it checks after each invocation that no line is lost."""
 
 import json
 import time
@@ -37,10 +37,10 @@ def no_secret(_reference: str) -> str:
     raise AssertionError
 
 
-class World:
-    """One sandbox: its way to Loki, its bucket, and a clock that sleeping moves at once.
+class ExecutionEnvironment:
+    """One execution environment: a session with Loki, a bucket, and a clock that `sleep` moves.
 
-    With `real_sleep` it sleeps, for a Loki whose own clock is waited for; `now` is in ms.
+    With `real_sleep` it really sleeps, for a Loki with its own clock; `now` is in ms.
     """
 
     def __init__(  # noqa: PLR0913 - they are what a test may change
@@ -76,7 +76,7 @@ class World:
         return self.invoke(invocation_event(data))
 
     def invoke(self, event: Any) -> Report:
-        """Run one invocation, and check its books, its end in time and where each line is."""
+        """Run one invocation, and check its report, its end in time and the place of each line."""
         end = self._now() + self._seconds
         delivery = DeliveryEffects(
             send=lambda batch: self.session.send(batch, seconds=end - self._now()),
@@ -112,7 +112,7 @@ class World:
         ]
 
     def _check(self, data: LogData, report: Report) -> None:
-        """Find every line in its place: Loki, the bucket, or with Lambda, which tries again."""
+        """Find each line in Loki, in the bucket, or in an event that Lambda retries."""
         dropped, rejected, deferred, errored = (
             sum(counts.values())
             for counts in (report.dropped, report.rejected, report.deferred, report.errored)

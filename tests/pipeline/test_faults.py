@@ -1,7 +1,7 @@
-"""The fault matrix: whatever Loki and the network do, every line is in Loki or in the bucket.
+"""The fault matrix: after every fault of Loki or the network, each line is in Loki or the bucket.
 
-`World.ship` checks the books after every invocation; what each fault means is stated here, for a
-payload of one batch and of many.
+`ExecutionEnvironment.ship` checks the report after every invocation. The rows give the outcomes of
+each fault, for a payload of one batch and of many.
 """
 
 import json
@@ -17,6 +17,7 @@ from msgspec import Struct
 from loki_shipper.environment import SettingsError
 from loki_shipper.local.pushes import Push
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
+from tests.pipeline.execution_environment import ExecutionEnvironment, has, lines
 from tests.pipeline.servers import (
     Certificates,
     closed,
@@ -26,7 +27,6 @@ from tests.pipeline.servers import (
     serve,
     tls,
 )
-from tests.pipeline.world import World, has, lines
 
 PAYLOAD = lines("first", "bad", "last")
 OLD = (
@@ -39,8 +39,8 @@ NO_METADATA = """stream '{}' includes structured metadata, but this feature is d
 GRPC = "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5 vs. 4)"
 
 
-class Fate(Struct, frozen=True):
-    """What becomes of the three lines, by reason where there is one."""
+class Outcomes(Struct, frozen=True):
+    """The numbers of the three lines by outcome and reason."""
 
     delivered: int = 0
     late: int = 0
@@ -50,38 +50,42 @@ class Fate(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One row of DESIGN's table: an answer to each push of the bad line, and what it means."""
+    """An answer to each push of the bad line, and the outcomes with one batch and with many."""
 
     name: str
     answer: ScriptedAnswer
-    one: Fate
-    many: Fate
+    one: Outcomes
+    many: Outcomes
 
 
 def errored(name: str, answer: ScriptedAnswer, reason: str) -> Row:
-    """Describe what concerns the whole push and is not tried again."""
-    return Row(name, answer, Fate(errored={reason: 3}), Fate(2, errored={reason: 1}))
+    """Describe an answer that concerns the whole push and is not retried."""
+    return Row(name, answer, Outcomes(errored={reason: 3}), Outcomes(2, errored={reason: 1}))
 
 
 def tried(name: str, answer: ScriptedAnswer, reason: str) -> Row:
-    """Describe what is tried again: halving finds the part that goes through."""
-    decision = Fate(1, errored={reason: 2})
-    return Row(name, answer, decision, Fate(2, errored={reason: 1}))
+    """Describe an answer that is retried: halving finds the lines that Loki takes."""
+    decision = Outcomes(1, errored={reason: 2})
+    return Row(name, answer, decision, Outcomes(2, errored={reason: 1}))
 
 
 def rejected(name: str, answer: ScriptedAnswer, reason: str, one: int) -> Row:
-    """Describe a refusal: of so many of the one batch, and of the bad line alone."""
-    return Row(name, answer, Fate(3 - one, rejected={reason: one}), Fate(2, rejected={reason: 1}))
+    """Describe a refusal of `one` lines of the one batch, and of the bad line alone."""
+    return Row(
+        name, answer, Outcomes(3 - one, rejected={reason: one}), Outcomes(2, rejected={reason: 1})
+    )
 
 
 def deferred(name: str, answer: ScriptedAnswer, reason: str, one: int) -> Row:
-    """Describe what is kept until its time comes, of one batch and of the bad line alone."""
-    return Row(name, answer, Fate(3 - one, deferred={reason: one}), Fate(2, deferred={reason: 1}))
+    """Describe a deferral of `one` lines of the one batch, and of the bad line alone."""
+    return Row(
+        name, answer, Outcomes(3 - one, deferred={reason: one}), Outcomes(2, deferred={reason: 1})
+    )
 
 
 ROWS = [
-    Row("204", ScriptedAnswer(204), Fate(3), Fate(3)),
-    Row("200", ScriptedAnswer(200, b"ok"), Fate(3), Fate(3)),
+    Row("204", ScriptedAnswer(204), Outcomes(3), Outcomes(3)),
+    Row("200", ScriptedAnswer(200, b"ok"), Outcomes(3), Outcomes(3)),
     errored(
         "200 with a page", ScriptedAnswer(200, b"<!DOCTYPE html><title>Sign in</title>"), "not_loki"
     ),
@@ -131,32 +135,32 @@ def only_the_bad_line(answer: ScriptedAnswer) -> Callable[[Push], ScriptedAnswer
     return lambda push: answer if bad(push) else ScriptedAnswer()
 
 
-def decision(report: Any) -> Fate:
-    return Fate(report.delivered, report.late, report.rejected, report.errored, report.deferred)
+def decision(report: Any) -> Outcomes:
+    return Outcomes(report.delivered, report.late, report.rejected, report.errored, report.deferred)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_an_answer_to_a_payload_of_one_batch(receiver: Receiver, row: Row) -> None:
     receiver.script(only_the_bad_line(row.answer))
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == row.one
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == row.one
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_an_answer_to_one_batch_of_many(receiver: Receiver, row: Row) -> None:
     receiver.script(only_the_bad_line(row.answer))
-    world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
-    report = world.ship(PAYLOAD)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
+    report = environment.ship(PAYLOAD)
     assert decision(report) == row.many
     assert report.failure is None
-    assert world.kept("failed/") == (["bad"] if row.many.errored else [])
+    assert environment.kept("failed/") == (["bad"] if row.many.errored else [])
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_an_answer_to_every_batch_of_many(receiver: Receiver, row: Row) -> None:
     receiver.script(lambda _: row.answer)
-    world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
-    report = world.ship(PAYLOAD)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
+    report = environment.ship(PAYLOAD)
     assert report.delivered in {0, 1, 3}
     assert len(report.rejected) + len(report.errored) + len(report.deferred) <= 1
     assert len(receiver.attempts) <= 3 + 14
@@ -165,9 +169,9 @@ def test_an_answer_to_every_batch_of_many(receiver: Receiver, row: Row) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_an_answer_where_there_is_no_bucket(receiver: Receiver, row: Row) -> None:
     receiver.script(only_the_bad_line(row.answer))
-    world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
-    world.bucket = None
-    report = world.ship(PAYLOAD)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
+    environment.bucket = None
+    report = environment.ship(PAYLOAD)
     assert decision(report) == row.many
     assert bool(report.failure) == bool(row.many.errored or row.many.deferred)
 
@@ -188,14 +192,14 @@ def test_an_answer_where_there_is_no_bucket(receiver: Receiver, row: Row) -> Non
 )
 def test_what_passes_is_waited_for(receiver: Receiver, answer: ScriptedAnswer) -> None:
     receiver.script([answer])
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(3)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
 
 
 def test_what_was_stored_before_a_reset_is_held_once(receiver: Receiver) -> None:
     receiver.script([ScriptedAnswer(hangs_up=True, stores=True)] * 2)
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(3)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
     assert receiver.attempts[0].body == receiver.attempts[1].body
     assert len(receiver.pushes) > 2
     assert [entry.line for _, entry in receiver.held()] == ["first", "bad", "last"]
@@ -203,22 +207,22 @@ def test_what_was_stored_before_a_reset_is_held_once(receiver: Receiver) -> None
 
 def test_retry_after_is_waited_for(receiver: Receiver) -> None:
     receiver.script([ScriptedAnswer(503, headers={"Retry-After": "7"})])
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(3)
-    assert world.slept == [7.0]
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
+    assert environment.slept == [7.0]
 
 
 def test_a_retry_after_beyond_the_invocation_is_not(receiver: Receiver) -> None:
     receiver.script(lambda _: ScriptedAnswer(429, headers={"Retry-After": "3600"}))
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(errored={"rate_limited": 3})
-    assert (world.slept, len(receiver.attempts)) == ([], 1)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"rate_limited": 3})
+    assert (environment.slept, len(receiver.attempts)) == ([], 1)
 
 
 def test_a_limit_that_lets_through_one_line_at_a_time_lets_all_through(receiver: Receiver) -> None:
     receiver.script(lambda push: ScriptedAnswer(429 if len(push.entries) > 1 else 204))
-    world = World(receiver.url, receiver=receiver, seconds=120.0)
-    assert decision(world.ship(lines(*(f"line {n}" for n in range(40))))) == Fate(40)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, seconds=120.0)
+    assert decision(environment.ship(lines(*(f"line {n}" for n in range(40))))) == Outcomes(40)
 
 
 def test_one_connection_serves_many_pushes_and_invocations(receiver: Receiver) -> None:
@@ -226,10 +230,10 @@ def test_one_connection_serves_many_pushes_and_invocations(receiver: Receiver) -
         [ScriptedAnswer(503, b"words"), ScriptedAnswer(400, b"x" * 100)], repeat(ScriptedAnswer())
     )
     receiver.script(lambda _: next(answers))
-    world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
     for number in range(5):
-        world.ship(lines(*(f"{number} {n}" for n in range(5))))
-        world.bucket = {}
+        environment.ship(lines(*(f"{number} {n}" for n in range(5))))
+        environment.bucket = {}
     assert len(receiver.attempts) == 26
     assert receiver.connections == 1
 
@@ -264,8 +268,8 @@ def test_what_is_too_far_behind_goes_to_the_late_stream(receiver: Receiver) -> N
             else ScriptedAnswer(400, behind(2, 3).body, stores=True)
         )
     )
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(3, late=2)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(3, late=2)
     assert late_lines(receiver) == ["first", "bad"]
     assert len(receiver.attempts) == 2
     labels, late = (push.streams[0].labels for push in receiver.attempts)
@@ -277,15 +281,15 @@ def test_of_many_batches_each_goes_where_it_belongs(receiver: Receiver) -> None:
     receiver.script(
         lambda push: behind(1, 1) if bad(push) and not is_late(push) else ScriptedAnswer()
     )
-    world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
-    assert decision(world.ship(PAYLOAD)) == Fate(3, late=1)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(3, late=1)
     assert late_lines(receiver) == ["bad"]
 
 
 def test_what_is_too_far_behind_even_there_is_rejected(receiver: Receiver) -> None:
     receiver.script(lambda push: behind(len(push.entries), len(push.entries)))
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(rejected={"too_far_behind": 3})
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(rejected={"too_far_behind": 3})
 
 
 def test_losses_behind_those_that_are_named_come_out_too(receiver: Receiver) -> None:
@@ -299,22 +303,22 @@ def test_losses_behind_those_that_are_named_come_out_too(receiver: Receiver) -> 
         )
 
     receiver.script(decide)
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(1, late=1, deferred={"too_new": 2})
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(1, late=1, deferred={"too_new": 2})
 
 
 def test_a_late_stream_that_is_limited_is_waited_for_and_then_kept(receiver: Receiver) -> None:
     partly = ScriptedAnswer(400, behind(2, 3).body, stores=True)
     receiver.script(lambda push: ScriptedAnswer(429) if is_late(push) else partly)
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(1, errored={"rate_limited": 2})
-    assert world.kept("failed/") == ["first", "bad"]
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(1, errored={"rate_limited": 2})
+    assert environment.kept("failed/") == ["first", "bad"]
 
 
 # Metadata that is disallowed
 
 
-def test_metadata_that_is_disallowed_is_left_out_for_as_long_as_the_sandbox_lives(
+def test_metadata_that_is_disallowed_is_left_out_for_as_long_as_the_environment_lives(
     receiver: Receiver,
 ) -> None:
     def decide(push: Push) -> ScriptedAnswer:
@@ -322,9 +326,9 @@ def test_metadata_that_is_disallowed_is_left_out_for_as_long_as_the_sandbox_live
         return ScriptedAnswer(400, NO_METADATA.encode()) if refuse else ScriptedAnswer()
 
     receiver.script(decide)
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(PAYLOAD)) == Fate(3)
-    assert decision(world.ship(lines("next"))) == Fate(1)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
+    assert decision(environment.ship(lines("next"))) == Outcomes(1)
     assert len(receiver.attempts) == 3
 
 
@@ -353,8 +357,10 @@ def guarded(push: Push) -> ScriptedAnswer:
 def test_a_secret_that_was_changed_is_read_again(receiver: Receiver) -> None:
     receiver.script(guarded)
     store = Store("wrong", "right")
-    world = World(receiver.url, receiver=receiver, environ={"LOKI_SECRET": "s"}, fetch=store)
-    assert decision(world.ship(PAYLOAD)) == Fate(3)
+    environment = ExecutionEnvironment(
+        receiver.url, receiver=receiver, environ={"LOKI_SECRET": "s"}, fetch=store
+    )
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
     assert (store.reads, len(receiver.attempts)) == (2, 2)
 
 
@@ -362,14 +368,14 @@ def test_a_secret_that_was_changed_is_read_again(receiver: Receiver) -> None:
 def test_a_secret_is_read_again_once_an_invocation(receiver: Receiver, second: str) -> None:
     receiver.script(guarded)
     store = Store("wrong", second)
-    world = World(
+    environment = ExecutionEnvironment(
         receiver.url,
         receiver=receiver,
         environ={"LOKI_SECRET": "s"},
         fetch=store,
         one_line_a_batch=True,
     )
-    assert decision(world.ship(PAYLOAD)) == Fate(errored={"denied": 3})
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"denied": 3})
     assert store.reads == 2
     assert len(receiver.attempts) == 3 + (second == "also wrong")
 
@@ -378,35 +384,37 @@ def test_a_secret_is_read_again_once_an_invocation(receiver: Receiver, second: s
 
 
 def test_nobody_listens() -> None:
-    world = World(closed(), receiver=None)
-    assert decision(world.ship(PAYLOAD)) == Fate(errored={"no_connection": 3})
-    assert world.slept == [1.0, 2.0, 4.0]
+    environment = ExecutionEnvironment(closed(), receiver=None)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"no_connection": 3})
+    assert environment.slept == [1.0, 2.0, 4.0]
 
 
 def test_a_name_that_nobody_knows() -> None:
-    world = World("http://loki.invalid", receiver=None)
-    assert decision(world.ship(PAYLOAD)) == Fate(errored={"no_connection": 3})
+    environment = ExecutionEnvironment("http://loki.invalid", receiver=None)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"no_connection": 3})
 
 
 def test_a_connection_that_is_never_taken() -> None:
     with deaf() as url:
-        world = World(url, receiver=None, seconds=1.5)
-        assert decision(world.ship(PAYLOAD)) == Fate(errored={"connect_timeout": 3})
+        environment = ExecutionEnvironment(url, receiver=None, seconds=1.5)
+        assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"connect_timeout": 3})
 
 
 def test_a_hang(receiver: Receiver) -> None:
     receiver.script(lambda _: ScriptedAnswer(delay=60.0, stores=False))
-    world = World(receiver.url, receiver=receiver, seconds=1.0)
-    assert decision(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, seconds=1.0)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"read_timeout": 3})
 
 
 def test_a_hang_after_others_were_delivered(receiver: Receiver) -> None:
     receiver.script(only_the_bad_line(ScriptedAnswer(delay=60.0, stores=False)))
-    world = World(receiver.url, receiver=receiver, one_line_a_batch=True, seconds=1.0)
-    report = world.ship(PAYLOAD)
+    environment = ExecutionEnvironment(
+        receiver.url, receiver=receiver, one_line_a_batch=True, seconds=1.0
+    )
+    report = environment.ship(PAYLOAD)
     assert (report.delivered, report.failure) == (1, None)
     assert report.errored == {"read_timeout": 1, "out_of_time": 1}
-    assert world.kept("failed/") == ["bad", "last"]
+    assert environment.kept("failed/") == ["bad", "last"]
 
 
 @pytest.mark.parametrize("status", [204, 400, 503])
@@ -419,21 +427,21 @@ def test_an_answer_that_trickles(receiver: Receiver, status: int) -> None:
             time.sleep(0.05)
 
     with serve(trickle) as url:
-        world = World(url, receiver=receiver, seconds=1.0)
-        assert decision(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
+        environment = ExecutionEnvironment(url, receiver=receiver, seconds=1.0)
+        assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"read_timeout": 3})
 
 
 @pytest.mark.parametrize("status", [400, 429, 500])
 def test_a_body_that_trickles(receiver: Receiver, status: int) -> None:
     receiver.script(lambda _: ScriptedAnswer(status, b"x" * 9999, trickle=0.05, stores=False))
-    world = World(receiver.url, receiver=receiver, seconds=1.0)
-    assert decision(world.ship(PAYLOAD)) == Fate(errored={"read_timeout": 3})
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, seconds=1.0)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"read_timeout": 3})
 
 
 def test_tls_that_fails(receiver: Receiver, certificates: Certificates) -> None:
     with tls(receiver, certificates.context()) as url:
-        world = World(url, receiver=receiver)
-        assert decision(world.ship(PAYLOAD)) == Fate(errored={"tls": 3})
+        environment = ExecutionEnvironment(url, receiver=receiver)
+        assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"tls": 3})
     assert receiver.attempts == []
 
 
@@ -447,17 +455,19 @@ def test_a_private_authority_and_a_client_certificate(
         "LOKI_CLIENT_KEY": key.read_text(),
     }
     with tls(receiver, certificates.context(ask_client=True)) as url:
-        world = World(url, receiver=receiver, environ=environ)
-        assert decision(world.ship(PAYLOAD)) == Fate(3)
-        stranger = World(url, receiver=receiver, environ={"LOKI_CA_CERT": environ["LOKI_CA_CERT"]})
+        environment = ExecutionEnvironment(url, receiver=receiver, environ=environ)
+        assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
+        stranger = ExecutionEnvironment(
+            url, receiver=receiver, environ={"LOKI_CA_CERT": environ["LOKI_CA_CERT"]}
+        )
         assert stranger.ship(lines("x")).delivered == 0
 
 
 def test_a_proxy_of_the_environment(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     with run_proxy(receiver) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        world = World("http://loki.invalid", receiver=receiver)
-        assert decision(world.ship(PAYLOAD)) == Fate(3)
+        environment = ExecutionEnvironment("http://loki.invalid", receiver=receiver)
+        assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
         assert len(proxy.asked) == 1
 
 
@@ -466,43 +476,47 @@ def test_a_proxy_of_the_environment(receiver: Receiver, monkeypatch: pytest.Monk
 
 def test_only_the_rest_of_a_payload_is_kept_and_comes_back(receiver: Receiver) -> None:
     receiver.script(only_the_bad_line(ScriptedAnswer(404)))
-    world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
-    assert decision(world.ship(PAYLOAD)) == Fate(2, errored={"status_404": 1})
-    assert world.kept("failed/") == ["bad"]
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
+    assert decision(environment.ship(PAYLOAD)) == Outcomes(2, errored={"status_404": 1})
+    assert environment.kept("failed/") == ["bad"]
     receiver.script(())
-    world.bucket = {}
-    assert decision(world.ship(lines("bad", newest=PAYLOAD.log_events[1].timestamp))) == Fate(1)
+    environment.bucket = {}
+    assert decision(
+        environment.ship(lines("bad", newest=PAYLOAD.log_events[1].timestamp))
+    ) == Outcomes(1)
     sent = [entry.line for push in receiver.pushes for entry in push.entries]
     assert sorted(sent) == ["bad", "first", "last"]
 
 
 def test_when_the_bucket_is_down_lambda_keeps_all(receiver: Receiver) -> None:
     receiver.script(only_the_bad_line(ScriptedAnswer(404)))
-    world = World(receiver.url, receiver=receiver, one_line_a_batch=True)
-    world.bucket_is_down = True
-    assert world.ship(PAYLOAD).failure == "the bucket cannot be written: ClientError"
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
+    environment.bucket_is_down = True
+    assert environment.ship(PAYLOAD).failure == "the bucket cannot be written: ClientError"
 
 
 def test_a_long_line_of_which_one_part_fails_is_one_line(receiver: Receiver) -> None:
     long = "x" * 2000 + "y" * 2000
     parts = [long[start : start + 1024] for start in range(0, 4000, 1024)]
     receiver.script(lambda push: ScriptedAnswer(404) if has(parts[2])(push) else ScriptedAnswer())
-    world = World(
+    environment = ExecutionEnvironment(
         receiver.url, receiver=None, environ={"MAX_LINE_BYTES": "1024"}, one_line_a_batch=True
     )
-    assert decision(world.ship(lines("first", long, "last"))) == Fate(2, errored={"status_404": 1})
-    assert world.kept("failed/") == [long]
+    assert decision(environment.ship(lines("first", long, "last"))) == Outcomes(
+        2, errored={"status_404": 1}
+    )
+    assert environment.kept("failed/") == [long]
     assert len(receiver.pushes) == 5
 
 
 def test_identical_lines_stay_as_many_as_they_were(receiver: Receiver) -> None:
-    world = World(receiver.url, receiver=receiver)
-    assert decision(world.ship(lines(*["same"] * 50, step=0))) == Fate(50)
+    environment = ExecutionEnvironment(receiver.url, receiver=receiver)
+    assert decision(environment.ship(lines(*["same"] * 50, step=0))) == Outcomes(50)
     assert len(receiver.held()) == 50
 
 
 def test_a_repeat_is_the_same_bytes(receiver: Receiver) -> None:
     for _ in range(3):
-        World(receiver.url, receiver=receiver).ship(PAYLOAD)
+        ExecutionEnvironment(receiver.url, receiver=receiver).ship(PAYLOAD)
     assert len({push.body for push in receiver.pushes}) == 1
     assert len(receiver.held()) == 3

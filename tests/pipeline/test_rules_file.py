@@ -13,7 +13,7 @@ from loki_shipper.shipper.rules.cache import FileUnchanged, FileUnreadable, Rule
 from loki_shipper.shipper.rules.file import _s3, rules_file
 from loki_shipper.shipper.rules.model import RulesError
 from loki_shipper.shipper.shipper import Shipper
-from tests.pipeline.world import lines
+from tests.pipeline.execution_environment import lines
 
 RULES = "[[rule]]\nreplace = 'größe \\d+'\nwith = 'größe …'\n"
 

@@ -15,22 +15,22 @@ from loki_shipper.shipper.rules.model import RulesError
 from loki_shipper.shipper.rules.parse import parse_rules
 from loki_shipper.shipper.shipper import Shipper
 from loki_shipper.shipper.sources.event import records
-from tests.pipeline.world import World, lines
+from tests.pipeline.execution_environment import ExecutionEnvironment, lines
 
 CARD = "4111111111111111"
 REDACT = "[[rule]]\nname = 'cards'\nreplace = '\\d{12,}'\nwith = '[card]'\n"
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:shipper"
 
 
-def world(receiver: Receiver, body: str, **options: Any) -> World:
-    made = World(receiver.url, receiver=None, **options)
-    made.rule_state = RuleState(parse_rules(body), {})
-    return made
+def open_environment(receiver: Receiver, body: str, **options: Any) -> ExecutionEnvironment:
+    environment = ExecutionEnvironment(receiver.url, receiver=None, **options)
+    environment.rule_state = RuleState(parse_rules(body), {})
+    return environment
 
 
-def dead_letters(made: World) -> list[LogData]:
-    assert made.bucket is not None
-    bodies = made.bucket.values()
+def dead_letters(environment: ExecutionEnvironment) -> list[LogData]:
+    assert environment.bucket is not None
+    bodies = environment.bucket.values()
     return [data for body in bodies for data in records(json.loads(body)["requestPayload"])]
 
 
@@ -40,52 +40,54 @@ def pushed(receiver: Receiver) -> str:
 
 @pytest.mark.parametrize(("status", "folder"), [(400, "rejected/"), (500, "failed/")])
 def test_dead_letters_are_redacted(receiver: Receiver, status: int, folder: str) -> None:
-    made = world(receiver, REDACT, one_line_a_batch=True)
+    environment = open_environment(receiver, REDACT, one_line_a_batch=True)
     receiver.script(lambda push: ScriptedAnswer(status if "bad" in push.entries[0].line else 204))
-    report = made.ship(lines(f"good {CARD}", f"bad {CARD}\n"))
+    report = environment.ship(lines(f"good {CARD}", f"bad {CARD}\n"))
     assert report.matched == {"cards": 2}
-    assert made.kept(folder) == ["bad [card]\n"]
+    assert environment.kept(folder) == ["bad [card]\n"]
     assert [entry.line for _, entry in receiver.held()] == ["good [card]"]
     assert CARD not in pushed(receiver)
-    assert CARD not in repr(dead_letters(made))
+    assert CARD not in repr(dead_letters(environment))
 
 
 def test_a_redrive_of_dead_letters_delivers_the_same_entries(receiver: Receiver) -> None:
     body = REDACT + "[[rule]]\nlabel = {env = 'env'}\nat_most = 2\n[[rule]]\nunwrap = 'log'"
-    made = world(receiver, body, one_line_a_batch=True)
+    environment = open_environment(receiver, body, one_line_a_batch=True)
     payload = lines(*(json.dumps({"log": f"{n} {CARD}", "env": f"e{n % 2}"}) for n in range(4)))
-    made.ship(payload)
+    environment.ship(payload)
     complete = receiver.held()
     receiver.reset()
     receiver.script(lambda push: ScriptedAnswer(400 if push.entries[0].line[0] in "12" else 204))
-    made.ship(payload)
+    environment.ship(payload)
     receiver.script(())
-    for data in dead_letters(made):
-        World.ship(world(receiver, body), data)
+    for data in dead_letters(environment):
+        ExecutionEnvironment.ship(open_environment(receiver, body), data)
     assert sorted(receiver.held(), key=str) == sorted(complete, key=str)
 
 
 def test_one_push_has_one_tenant_and_one_stream(receiver: Receiver) -> None:
-    made = world(receiver, "[[rule]]\ntenant = 't'\n[[rule]]\nlabel = {env = 'e'}\nat_most = 9")
-    made.ship(lines(*(json.dumps({"t": f"t{n % 3}", "e": f"e{n % 2}"}) for n in range(12))))
+    environment = open_environment(
+        receiver, "[[rule]]\ntenant = 't'\n[[rule]]\nlabel = {env = 'e'}\nat_most = 9"
+    )
+    environment.ship(lines(*(json.dumps({"t": f"t{n % 3}", "e": f"e{n % 2}"}) for n in range(12))))
     found = {(push.tenant, push.streams[0].labels["env"]) for push in receiver.attempts}
     assert len(receiver.attempts) == len(found) == 6
     assert all(len(push.streams) == 1 and len(push.entries) == 2 for push in receiver.attempts)
 
 
 def test_one_tenants_failure_does_not_stop_another(receiver: Receiver) -> None:
-    made = world(receiver, "[[rule]]\ntenant = 't'")
+    environment = open_environment(receiver, "[[rule]]\ntenant = 't'")
     receiver.script(lambda push: ScriptedAnswer(404 if push.tenant == "bad" else 204))
-    report = made.ship(lines(*(json.dumps({"t": name}) for name in ("bad", "good", "bad"))))
+    report = environment.ship(lines(*(json.dumps({"t": name}) for name in ("bad", "good", "bad"))))
     assert (report.delivered, report.errored) == (1, {"status_404": 2})
 
 
 def test_a_dropped_line_is_neither_pushed_nor_kept(receiver: Receiver) -> None:
-    made = world(receiver, "[[rule]]\nname = 'noise'\ndrop = 'noise'")
+    environment = open_environment(receiver, "[[rule]]\nname = 'noise'\ndrop = 'noise'")
     receiver.script([ScriptedAnswer(400)])
-    report = made.ship(lines("noise", "more noise", "signal"))
+    report = environment.ship(lines("noise", "more noise", "signal"))
     assert (report.dropped, report.rejected) == ({"noise": 2}, {"other": 1})
-    assert made.kept("") == ["signal"]
+    assert environment.kept("") == ["signal"]
 
 
 @pytest.mark.parametrize(

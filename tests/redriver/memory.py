@@ -36,7 +36,7 @@ TOO_OLD = Answer(
 )
 
 
-class Memory:
+class MemoryBucket:
     """The objects by key: body and time of writing; `moved` are keys and reasons.
 
     `unreadable` and `undeletable` keys fail with a code of S3's.
@@ -101,7 +101,7 @@ class Memory:
         return sorted(key for key in self.objects if key.startswith(folder))
 
 
-class World:
+class RedriverInMemory:
     """The redriver on a bucket in memory, and a Loki that answers by log group.
 
     The tenant of a log group is its first name: `/ecs/shop` is of `ecs`. Time moves only when
@@ -109,7 +109,7 @@ class World:
     """
 
     def __init__(self, *objects: tuple[str, bytes], **answers: Reply | Iterator[Reply]) -> None:
-        self.memory = Memory()
+        self.memory = MemoryBucket()
         for key, body in objects:
             self.memory.put(key, body)
         self.answers: Mapping[str, Reply | Iterator[Reply]] = answers

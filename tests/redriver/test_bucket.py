@@ -6,15 +6,15 @@ from itertools import chain
 import pytest
 
 from loki_shipper.redriver.bucket import EVERYTHING, Share, key_without_folder, rejected, waiting
-from tests.redriver.memory import NOW, Memory, failed, of_lambda
+from tests.redriver.memory import NOW, MemoryBucket, failed, of_lambda
 
 
-def keys(memory: Memory, *, share: Share = EVERYTHING, after: str = "") -> list[str]:
+def keys(memory: MemoryBucket, *, share: Share = EVERYTHING, after: str = "") -> list[str]:
     return [each.key for each in waiting(memory.bucket(), NOW, share=share, after=after)]
 
 
-def filled(*objects: tuple[str, bytes]) -> Memory:
-    memory = Memory()
+def filled(*objects: tuple[str, bytes]) -> MemoryBucket:
+    memory = MemoryBucket()
     for key, body in objects:
         memory.put(key, body)
     return memory

@@ -143,7 +143,7 @@ def test_what_failed_while_loki_was_down_is_there_when_it_is_back(
             assert [line.line for line in held(loki.url, tenant, "/ecs/shop")] == expected
 
 
-def test_a_sandbox_that_is_killed_loses_nothing(
+def test_an_execution_environment_that_is_killed_loses_nothing(
     run: Run, store: Store, loki: Loki | Running, tenant: str, tmp_path: Path
 ) -> None:
     (tmp_path / "killed.py").write_text(

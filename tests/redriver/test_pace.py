@@ -10,7 +10,7 @@ STORED = Answer(204)
 LIMITED = Answer(429)
 
 
-class World:
+class PacedLoki:
     """A clock that only sleeping moves, and a Loki that takes so many bytes a second."""
 
     def __init__(self, limit: float = float("inf"), workers: int = 1) -> None:
@@ -64,10 +64,10 @@ def batch(
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_one_stream_stays_below_the_rate_at_which_loki_shards_it(workers: int) -> None:
-    world = World(workers=workers)
+    loki = PacedLoki(workers=workers)
     for _ in range(400):
-        assert world.pace(batch()) == STORED
-    assert world.rate == pytest.approx(STREAM_RATE / workers, rel=0.02)
+        assert loki.pace(batch()) == STORED
+    assert loki.rate == pytest.approx(STREAM_RATE / workers, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -79,41 +79,41 @@ def test_one_stream_stays_below_the_rate_at_which_loki_shards_it(workers: int) -
     ids=["metadata", "characters"],
 )
 def test_the_rate_is_in_bytes_as_loki_counts_them(one: Batch) -> None:
-    world = World()
+    loki = PacedLoki()
     for _ in range(400):
-        world.pace(one)
-    assert world.rate == pytest.approx(STREAM_RATE, rel=0.02)
+        loki.pace(one)
+    assert loki.rate == pytest.approx(STREAM_RATE, rel=0.02)
 
 
 def test_many_streams_may_have_more_together() -> None:
-    world = World()
+    loki = PacedLoki()
     for number in range(2_000):
-        world.pace(batch(str(number % 50)))
-    assert world.rate > 5 * STREAM_RATE
+        loki.pace(batch(str(number % 50)))
+    assert loki.rate > 5 * STREAM_RATE
 
 
 def test_a_429_slows_a_tenant_down_to_what_loki_lets_through() -> None:
-    world = World(limit=500_000)
+    loki = PacedLoki(limit=500_000)
     for number in range(2_000):
-        world.pace(batch(str(number % 50), size=20_000))
-    assert 0.6 * 500_000 < world.rate <= 500_000 * 1.05
-    assert world.refused < 200
+        loki.pace(batch(str(number % 50), size=20_000))
+    assert 0.6 * 500_000 < loki.rate <= 500_000 * 1.05
+    assert loki.refused < 200
 
 
 def test_it_does_not_slow_others_down() -> None:
-    world = World()
+    loki = PacedLoki()
     for _ in range(20):
-        world.pace(batch("slow", "limited", size=1))
-        world.pace._rates["limited"] = 20_000
-    before = world.now
+        loki.pace(batch("slow", "limited", size=1))
+        loki.pace._rates["limited"] = 20_000
+    before = loki.now
     for number in range(20):
-        world.pace(batch(str(number), "other"))
-    assert world.now - before < 1.1
+        loki.pace(batch(str(number), "other"))
+    assert loki.now - before < 1.1
 
 
 def test_a_batch_that_had_to_wait_for_longer_than_the_run_is_not_pushed() -> None:
-    world = World()
-    world.seconds = 5.0
-    world.pace(batch(size=10_000_000))
-    assert world.pace(batch()) == NoAnswer("out_of_time")
-    assert len(world.pushed) == 1
+    loki = PacedLoki()
+    loki.seconds = 5.0
+    loki.pace(batch(size=10_000_000))
+    assert loki.pace(batch()) == NoAnswer("out_of_time")
+    assert len(loki.pushed) == 1

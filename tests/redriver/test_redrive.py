@@ -34,8 +34,8 @@ from tests.redriver.memory import (
     NOW,
     STORED,
     TOO_OLD,
+    RedriverInMemory,
     Reply,
-    World,
     failed,
     of,
     of_lambda,
@@ -48,9 +48,9 @@ SHORTEST = 10.0
 """Seconds: with less than this left, a run begins nothing."""
 
 
-def old(world: World, *objects: tuple[str, bytes]) -> None:
+def old(redriver: RedriverInMemory, *objects: tuple[str, bytes]) -> None:
     for key, body in objects:
-        world.memory.put(key, body, A_WEEK_AGO)
+        redriver.memory.put(key, body, A_WEEK_AGO)
 
 
 def poison(batch: Batch) -> Reply:
@@ -62,123 +62,127 @@ def poison(batch: Batch) -> Reply:
 
 
 def test_what_has_arrived_is_deleted() -> None:
-    world = World(
+    redriver = RedriverInMemory(
         failed("09.00.01", "/b"), of_lambda("09.00.00", "/a"), of_lambda("09.00.02", "/c")
     )
-    assert world.run() == RedriveReport(objects=3, lines=3, late=3)
-    assert world.memory.objects == {}
+    assert redriver.run() == RedriveReport(objects=3, lines=3, late=3)
+    assert redriver.memory.objects == {}
 
 
 def test_objects_of_one_log_group_travel_in_one_push() -> None:
-    world = World(
+    redriver = RedriverInMemory(
         of_lambda("09.00.00", "/a", "one"),
         of_lambda("09.00.01", "/b", "two"),
         of_lambda("09.00.02", "/a", "three", "four"),
     )
-    assert world.run().lines == 4
-    assert sorted(map(sorted, world.pushed)) == [["four", "one", "three"], ["two"]]
+    assert redriver.run().lines == 4
+    assert sorted(map(sorted, redriver.pushed)) == [["four", "one", "three"], ["two"]]
 
 
 def test_what_is_refused_for_good_is_kept_and_its_neighbours_arrive() -> None:
-    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"), a=TOO_OLD)
-    assert world.run() == RedriveReport(objects=2, lines=1, late=1, rejected=1)
-    assert [key.partition("/")[0] for key in world.memory.objects] == ["rejected"]
+    redriver = RedriverInMemory(failed("09.00.00", "/a"), failed("09.00.01", "/b"), a=TOO_OLD)
+    assert redriver.run() == RedriveReport(objects=2, lines=1, late=1, rejected=1)
+    assert [key.partition("/")[0] for key in redriver.memory.objects] == ["rejected"]
 
 
 def test_the_rest_of_what_arrived_in_part_waits_for_the_next_run() -> None:
     """Lines of two half hours go to two streams, of which Loki fails one."""
-    world = World()
+    redriver = RedriverInMemory()
     old, young = AN_HOUR_AGO - timedelta(hours=1), AN_HOUR_AGO
-    world.memory.put("failed/2026/11/20/x.json", of(timed("/a", (old, "old"), (young, "young"))))
-    world.decide = lambda batch: DOWN if batch.entries[0].line == "old" else STORED
-    report = world.run()
+    redriver.memory.put("failed/2026/11/20/x.json", of(timed("/a", (old, "old"), (young, "young"))))
+    redriver.decide = lambda batch: DOWN if batch.entries[0].line == "old" else STORED
+    report = redriver.run()
     assert (report.objects, report.lines, report.failures) == (1, 1, {"server_error": 1})
-    [key] = world.memory.keys("failed/")
+    [key] = redriver.memory.keys("failed/")
     assert key != "failed/2026/11/20/x.json"
-    world.decide = None
-    assert world.run(now=NOW + timedelta(minutes=5)).lines == 1
-    assert world.memory.objects == {}
+    redriver.decide = None
+    assert redriver.run(now=NOW + timedelta(minutes=5)).lines == 1
+    assert redriver.memory.objects == {}
 
 
 def test_a_control_message_is_deleted() -> None:
     control = invocation_event(LogData("CONTROL_MESSAGE", "", "", "", []))
-    world = World(("failed/a", of(control)))
-    assert world.run() == RedriveReport(objects=1)
-    assert world.memory.objects == {}
+    redriver = RedriverInMemory(("failed/a", of(control)))
+    assert redriver.run() == RedriveReport(objects=1)
+    assert redriver.memory.objects == {}
 
 
 # What waits
 
 
 def test_what_has_not_arrived_stays_as_it_is() -> None:
-    world = World(failed("09.00.00", "/a"), a=DOWN)
-    before = dict(world.memory.objects)
-    report = world.run()
+    redriver = RedriverInMemory(failed("09.00.00", "/a"), a=DOWN)
+    before = dict(redriver.memory.objects)
+    report = redriver.run()
     assert replace(report, cursor=BEGINNING) == RedriveReport(
         left=1, oldest=AN_HOUR_AGO, failures={"server_error": 1}
     )
-    assert world.memory.objects == before
+    assert redriver.memory.objects == before
 
 
 def test_what_was_written_after_the_start_waits_for_the_next_run() -> None:
-    world = World(failed("09.00.00", "/a"))
-    world.memory.put(*failed("09.00.01", "/b"), NOW + timedelta(seconds=1))
-    assert world.run().objects == 1
-    assert len(world.memory.objects) == 1
+    redriver = RedriverInMemory(failed("09.00.00", "/a"))
+    redriver.memory.put(*failed("09.00.01", "/b"), NOW + timedelta(seconds=1))
+    assert redriver.run().objects == 1
+    assert len(redriver.memory.objects) == 1
 
 
 def test_what_is_gone_by_now_is_nobodys_loss() -> None:
-    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
-    listed = [*waiting(world.memory.bucket(), NOW, share=EVERYTHING)]
-    world.memory.objects.pop(listed[0].key)
-    report = redrive(listed, world.effects())
+    redriver = RedriverInMemory(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
+    listed = [*waiting(redriver.memory.bucket(), NOW, share=EVERYTHING)]
+    redriver.memory.objects.pop(listed[0].key)
+    report = redrive(listed, redriver.effects())
     assert (report.objects, report.left, report.failures) == (1, 0, {})
 
 
 def test_what_is_ahead_of_the_clock_is_not_tried_before_its_time_and_holds_up_nobody() -> None:
     body = record("/a", at=NOW + timedelta(hours=2))
-    world = World(("later/2026/11/20/2026-11-20T14.00.00-x.json", body), failed("09.00.00", "/b"))
-    assert world.run() == RedriveReport(objects=1, lines=1, late=1)
-    assert world.run(now=NOW + timedelta(minutes=119)) == RedriveReport()
-    assert world.run(now=NOW + timedelta(hours=2)) == RedriveReport(objects=1, lines=1)
-    assert world.memory.objects == {}
+    redriver = RedriverInMemory(
+        ("later/2026/11/20/2026-11-20T14.00.00-x.json", body), failed("09.00.00", "/b")
+    )
+    assert redriver.run() == RedriveReport(objects=1, lines=1, late=1)
+    assert redriver.run(now=NOW + timedelta(minutes=119)) == RedriveReport()
+    assert redriver.run(now=NOW + timedelta(hours=2)) == RedriveReport(objects=1, lines=1)
+    assert redriver.memory.objects == {}
 
 
 def test_what_is_still_ahead_of_lokis_clock_is_kept_for_another_time() -> None:
     too_new = Answer(400, "has timestamp too new: 2026-11-20T14:05:00Z")
     body = record("/a", at=NOW + timedelta(hours=2, minutes=5))
-    world = World(("later/2026/11/20/2026-11-20T14.00.00-x.json", body), a=too_new)
-    report = world.run(now=NOW + timedelta(hours=2))
+    redriver = RedriverInMemory(("later/2026/11/20/2026-11-20T14.00.00-x.json", body), a=too_new)
+    report = redriver.run(now=NOW + timedelta(hours=2))
     assert (report.objects, report.lines, report.failures) == (1, 0, {})
-    [key] = world.memory.objects
+    [key] = redriver.memory.objects
     assert key.startswith("later/2026/11/20/2026-11-20T14.10.00-")
 
 
 def test_what_is_kept_again_under_its_own_key_is_not_deleted() -> None:
     """A key is made of content and due time: a second refusal for the same time is the same key."""
     too_new = Answer(400, "has timestamp too new: 2026-11-20T14:15:00Z")
-    world = World(("failed/x", record("/a", at=NOW + timedelta(hours=2, minutes=15))), a=too_new)
-    world.run()
-    [key] = world.memory.keys("later/")
+    redriver = RedriverInMemory(
+        ("failed/x", record("/a", at=NOW + timedelta(hours=2, minutes=15))), a=too_new
+    )
+    redriver.run()
+    [key] = redriver.memory.keys("later/")
     late_run = NOW + timedelta(hours=2, minutes=10)
-    world.run(now=late_run)
-    [again] = world.memory.keys("later/")
+    redriver.run(now=late_run)
+    [again] = redriver.memory.keys("later/")
     assert again != key
-    world.memory.put(again, world.memory.objects.pop(again)[0])
-    assert world.run(now=late_run + timedelta(minutes=10)).lines == 0
-    assert len(world.memory.objects) == 1
+    redriver.memory.put(again, redriver.memory.objects.pop(again)[0])
+    assert redriver.run(now=late_run + timedelta(minutes=10)).lines == 0
+    assert len(redriver.memory.objects) == 1
 
 
 def test_what_has_no_known_tenant_stays_as_it_is_and_is_no_new_object() -> None:
-    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
-    world.unknown.add("/a")
-    before = dict(world.memory.objects)
-    report = world.run()
+    redriver = RedriverInMemory(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
+    redriver.unknown.add("/a")
+    before = dict(redriver.memory.objects)
+    report = redriver.run()
     assert (report.objects, report.left, report.failures) == (1, 1, {"tenant_unknown": 1})
-    [key] = world.memory.objects
-    assert world.memory.objects[key] == before[key]
-    world.unknown.clear()
-    assert world.run().lines == 1
+    [key] = redriver.memory.objects
+    assert redriver.memory.objects[key] == before[key]
+    redriver.unknown.clear()
+    assert redriver.run().lines == 1
 
 
 # Tenants
@@ -189,63 +193,67 @@ def test_any_number_of_refused_tenants_holds_up_nobody() -> None:
     refused = [f"/bad{n}/{g}" for n in range(30) for g in range(40)]
     objects = [failed(f"09.{n:06}", group) for n, group in enumerate(refused)]
     healthy = [failed(f"10.00.{n:02}", f"/good/{n}") for n in range(50)]
-    world = World(*objects, *healthy)
+    redriver = RedriverInMemory(*objects, *healthy)
     answers = [BLOCKED, Answer(403), Answer(401), Answer(404), Answer(400, "tenant id is bad")]
     kinds = {f"bad{n}": answers[n % len(answers)] for n in range(30)}
-    world.decide = lambda batch: kinds.get(str(batch.stream.tenant), STORED)
-    report = world.run()
+    redriver.decide = lambda batch: kinds.get(str(batch.stream.tenant), STORED)
+    report = redriver.run()
     assert (report.objects, report.left, report.ended) == (50, 1_200, "done")
-    assert len(world.memory.objects) == 1_200
+    assert len(redriver.memory.objects) == 1_200
 
 
 def test_a_tenant_that_is_refused_is_not_asked_for_again_in_the_run() -> None:
-    world = World(*(failed(f"09.00.{n:02}", f"/bad/{n}") for n in range(40)))
-    world.decide = lambda _: BLOCKED
-    report = world.run()
-    assert (len(world.pushed), report.left, report.failures) == (1, 40, {"blocked": 40})
+    redriver = RedriverInMemory(*(failed(f"09.00.{n:02}", f"/bad/{n}") for n in range(40)))
+    redriver.decide = lambda _: BLOCKED
+    report = redriver.run()
+    assert (len(redriver.pushed), report.left, report.failures) == (1, 40, {"blocked": 40})
 
 
 def test_any_number_of_tenants_that_loki_fails_holds_up_nobody() -> None:
     bad = [failed(f"09.00.{n:02}", f"/bad{n}/g") for n in range(25)]
-    world = World(*bad, *(failed(f"10.00.{n:02}", f"/good/{n}") for n in range(5)))
-    world.decide = lambda batch: STORED if batch.stream.tenant == "good" else DOWN
-    report = world.run()
+    redriver = RedriverInMemory(*bad, *(failed(f"10.00.{n:02}", f"/good/{n}") for n in range(5)))
+    redriver.decide = lambda batch: STORED if batch.stream.tenant == "good" else DOWN
+    report = redriver.run()
     assert (report.objects, report.left, report.ended) == (5, 25, "done")
 
 
 def test_a_tenant_over_its_limit_waits_for_a_minute_and_others_go_on() -> None:
     objects = [failed(f"09.{n:02}.00", f"/{'limited' if n % 2 else 'good'}/{n}") for n in range(20)]
-    world = World(*objects)
-    world.decide = lambda batch: STORED if batch.stream.tenant == "good" else LIMITED
-    report = world.run()
+    redriver = RedriverInMemory(*objects)
+    redriver.decide = lambda batch: STORED if batch.stream.tenant == "good" else LIMITED
+    report = redriver.run()
     assert report.objects == 10
     assert set(report.failures) == {"rate_limited"}
 
 
 def test_when_loki_is_down_a_run_ends_long_before_it_has_read_everything() -> None:
-    world = World(*(failed(f"{n // 60:02}.{n % 60:02}.00", f"/t{n % 7}/g") for n in range(1_400)))
-    world.decide = lambda _: NoAnswer("no_connection")
-    report = world.run()
+    redriver = RedriverInMemory(
+        *(failed(f"{n // 60:02}.{n % 60:02}.00", f"/t{n % 7}/g") for n in range(1_400))
+    )
+    redriver.decide = lambda _: NoAnswer("no_connection")
+    report = redriver.run()
     assert (report.ended, report.objects) == ("loki_down", 0)
-    assert len([*chain(*world.memory.reads)]) < 1_400
-    assert len(world.pushed) < 200
+    assert len([*chain(*redriver.memory.reads)]) < 1_400
+    assert len(redriver.pushed) < 200
 
 
 def test_the_next_run_begins_where_the_last_one_ended() -> None:
     """A blocked tenant's backlog must not starve those behind it."""
-    world = World(*(of_lambda(f"09.{n // 60:02}.{n % 60:02}", f"/bad/{n}") for n in range(300)))
-    world.memory.put(*failed("10.00.00", "/good/g"))
-    world.decide = lambda batch: STORED if batch.stream.tenant == "good" else BLOCKED
-    reads = world.memory.reads
-    world.seconds = 300.0
-    first = world.effects()
+    redriver = RedriverInMemory(
+        *(of_lambda(f"09.{n // 60:02}.{n % 60:02}", f"/bad/{n}") for n in range(300))
+    )
+    redriver.memory.put(*failed("10.00.00", "/good/g"))
+    redriver.decide = lambda batch: STORED if batch.stream.tenant == "good" else BLOCKED
+    reads = redriver.memory.reads
+    redriver.seconds = 300.0
+    first = redriver.effects()
     # Time for two chunks.
     ends = chain([100.0] * 200, repeat(0.0))
     limited = replace(first, remaining=lambda: next(ends))
     report = redrive(waiting(first.bucket, NOW, share=EVERYTHING), limited)
     assert (report.ended, report.objects) == ("deadline", 0)
     assert report.cursor.after == reads[-1][-1]
-    second = world.run(cursor=report.cursor)
+    second = redriver.run(cursor=report.cursor)
     assert (second.ended, second.objects, second.left) == ("done", 1, 300)
 
 
@@ -253,116 +261,118 @@ def test_the_next_run_begins_where_the_last_one_ended() -> None:
 
 
 def test_objects_that_fail_together_are_tried_one_by_one() -> None:
-    world = World(
+    redriver = RedriverInMemory(
         failed("09.00.00", "/a/g", "one"),
         failed("09.00.01", "/a/g", "poison"),
         failed("09.00.02", "/a/g", "three"),
     )
-    world.decide = poison
-    report = world.run()
+    redriver.decide = poison
+    report = redriver.run()
     assert (report.objects, report.lines, report.left) == (2, 2, 1)
     assert report.failures == {"server_error": 1}
-    assert sum(key.endswith("09.00.01-a_g.json") for key in world.memory.objects) == 1
+    assert sum(key.endswith("09.00.01-a_g.json") for key in redriver.memory.objects) == 1
 
 
-def runs(world: World, count: int, **options: Any) -> RedriveReport:
+def runs(redriver: RedriverInMemory, count: int, **options: Any) -> RedriveReport:
     """Run so often, one after the other, with a new line for each run."""
     report = RedriveReport()
     for number in range(count):
-        world.memory.put(*of_lambda(f"10.00.{number:02}", "/a/good"))
-        report = world.run(cursor=report.cursor, skip_old=False, **options)
+        redriver.memory.put(*of_lambda(f"10.00.{number:02}", "/a/good"))
+        report = redriver.run(cursor=report.cursor, skip_old=False, **options)
     return report
 
 
 def test_what_fails_alone_in_twelve_runs_in_which_others_arrive_is_set_aside_after_a_day() -> None:
-    world = World()
+    redriver = RedriverInMemory()
     key, body = failed("09.00.00", "/a/p", "poison")
-    old(world, (key, body))
-    world.decide = poison
-    report = runs(world, 11)
-    assert (report.set_aside, report.left, world.memory.moved) == (0, 1, [])
+    old(redriver, (key, body))
+    redriver.decide = poison
+    report = runs(redriver, 11)
+    assert (report.set_aside, report.left, redriver.memory.moved) == (0, 1, [])
     assert report.cursor.lone_failures == {key: 11}
-    world.memory.put(*of_lambda("10.00.59", "/a/good"))
-    report = world.run(cursor=report.cursor, skip_old=False)
+    redriver.memory.put(*of_lambda("10.00.59", "/a/good"))
+    report = redriver.run(cursor=report.cursor, skip_old=False)
     assert (report.set_aside, report.left) == (1, 0)
     kept = key.replace("failed/", "rejected/")
-    assert world.memory.moved == [(key, kept, "server_error")]
-    assert (world.memory.objects, report.cursor.lone_failures) == ({kept: (body, NOW)}, {})
+    assert redriver.memory.moved == [(key, kept, "server_error")]
+    assert (redriver.memory.objects, report.cursor.lone_failures) == ({kept: (body, NOW)}, {})
 
 
 def test_it_is_not_set_aside_when_it_gets_through_in_the_end() -> None:
-    world = World()
-    old(world, failed("09.00.00", "/a/p", "poison"))
-    world.decide = poison
-    report = runs(world, 11)
-    world.decide = None
-    report = world.run(cursor=report.cursor, skip_old=False)
-    assert (report.objects, report.cursor.lone_failures, world.memory.objects) == (1, {}, {})
+    redriver = RedriverInMemory()
+    old(redriver, failed("09.00.00", "/a/p", "poison"))
+    redriver.decide = poison
+    report = runs(redriver, 11)
+    redriver.decide = None
+    report = redriver.run(cursor=report.cursor, skip_old=False)
+    assert (report.objects, report.cursor.lone_failures, redriver.memory.objects) == (1, {}, {})
 
 
 def test_nothing_is_set_aside_while_loki_takes_nothing_of_its_tenant() -> None:
-    world = World()
-    old(world, *(failed(f"09.00.0{n}", f"/other/{n}") for n in range(2)))
-    world.decide = lambda batch: STORED if batch.stream.tenant == "a" else DOWN
-    report = runs(world, 20)
+    redriver = RedriverInMemory()
+    old(redriver, *(failed(f"09.00.0{n}", f"/other/{n}") for n in range(2)))
+    redriver.decide = lambda batch: STORED if batch.stream.tenant == "a" else DOWN
+    report = runs(redriver, 20)
     assert (report.set_aside, report.left, report.oldest) == (0, 2, A_WEEK_AGO)
     assert report.cursor.lone_failures == {}
 
 
 def test_nothing_is_set_aside_within_a_day() -> None:
-    world = World(failed("09.00.00", "/a/p", "poison"))
-    world.decide = poison
-    report = runs(world, 20)
+    redriver = RedriverInMemory(failed("09.00.00", "/a/p", "poison"))
+    redriver.decide = poison
+    report = runs(redriver, 20)
     assert (report.set_aside, report.left) == (0, 1)
 
 
 def test_what_is_refused_with_its_tenant_is_not_set_aside_however_old() -> None:
-    world = World()
-    old(world, failed("09.00.00", "/bad/g"))
-    world.decide = lambda batch: BLOCKED if batch.stream.tenant == "bad" else STORED
-    report = runs(world, 20)
+    redriver = RedriverInMemory()
+    old(redriver, failed("09.00.00", "/bad/g"))
+    redriver.decide = lambda batch: BLOCKED if batch.stream.tenant == "bad" else STORED
+    report = runs(redriver, 20)
     assert (report.set_aside, report.left, report.objects) == (0, 1, 1)
 
 
 def test_objects_that_fail_alone_do_not_keep_others_of_their_tenant_waiting() -> None:
     """Three of them close their tenant: the next run begins behind them."""
-    world = World(*(of_lambda(f"09.00.0{n}", f"/a/{n}", "poison") for n in range(5)))
-    world.memory.put(*failed("09.00.09", "/a/good"))
-    world.decide = poison
-    report = world.run()
+    redriver = RedriverInMemory(*(of_lambda(f"09.00.0{n}", f"/a/{n}", "poison") for n in range(5)))
+    redriver.memory.put(*failed("09.00.09", "/a/good"))
+    redriver.decide = poison
+    report = redriver.run()
     assert (report.objects, report.left) == (0, 6)
-    assert world.run(cursor=report.cursor).objects == 1
+    assert redriver.run(cursor=report.cursor).objects == 1
 
 
 def test_a_record_that_breaks_the_pipeline_stops_nobody() -> None:
-    world = World(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(5)))
-    world.crashes = {f"/g/{n}" for n in range(4)}
-    report = world.run()
+    redriver = RedriverInMemory(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(5)))
+    redriver.crashes = {f"/g/{n}" for n in range(4)}
+    report = redriver.run()
     assert (report.objects, report.left) == (1, 4)
     assert report.failures == {"crashed_KeyError": 4}
 
 
 def test_a_record_that_breaks_the_pipeline_for_a_day_is_set_aside() -> None:
-    world = World()
-    old(world, failed("09.00.00", "/g/bad"))
-    world.crashes = {"/g/bad"}
-    assert runs(world, 12).set_aside == 1
-    assert world.memory.moved[0][2] == "crashed_KeyError"
+    redriver = RedriverInMemory()
+    old(redriver, failed("09.00.00", "/g/bad"))
+    redriver.crashes = {"/g/bad"}
+    assert runs(redriver, 12).set_aside == 1
+    assert redriver.memory.moved[0][2] == "crashed_KeyError"
 
 
 def test_what_is_poisonous_forever_stops_nobody_forever() -> None:
-    world = World()
-    world.decide = poison
+    redriver = RedriverInMemory()
+    redriver.decide = poison
     cursor = BEGINNING
     for day in range(10):
         now = NOW + timedelta(days=day)
-        world.memory.put(*failed("08.00.00", f"/a/p{day}", "poison"), now - timedelta(hours=1))
+        redriver.memory.put(*failed("08.00.00", f"/a/p{day}", "poison"), now - timedelta(hours=1))
         for number in range(15):
-            world.memory.put(*of_lambda(f"09.00.{number}", f"/a/{day}"), now - timedelta(hours=1))
-            report = world.run(now=now, cursor=cursor, skip_old=False)
+            redriver.memory.put(
+                *of_lambda(f"09.00.{number}", f"/a/{day}"), now - timedelta(hours=1)
+            )
+            report = redriver.run(now=now, cursor=cursor, skip_old=False)
             cursor = report.cursor
-        assert len(world.memory.keys("aws/")) == 0
-    assert len(world.memory.keys("failed/")) <= 2
+        assert len(redriver.memory.keys("aws/")) == 0
+    assert len(redriver.memory.keys("failed/")) <= 2
 
 
 # S3 fails
@@ -370,33 +380,33 @@ def test_what_is_poisonous_forever_stops_nobody_forever() -> None:
 
 def test_an_object_that_cannot_be_read_concerns_nobody_else() -> None:
     """Changing KmsKeyArn does that to every object that waits."""
-    world = World(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(5)))
-    bad = world.memory.keys()[1:3]
-    world.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
-    report = world.run()
+    redriver = RedriverInMemory(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(5)))
+    bad = redriver.memory.keys()[1:3]
+    redriver.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
+    report = redriver.run()
     assert (report.objects, report.left, report.faults) == (3, 2, {"AccessDenied": 2})
-    assert world.memory.keys() == bad
-    world.memory.unreadable = {}
-    assert world.run().objects == 2
+    assert redriver.memory.keys() == bad
+    redriver.memory.unreadable = {}
+    assert redriver.run().objects == 2
 
 
 def test_an_object_that_cannot_be_deleted_concerns_nobody_else() -> None:
-    world = World(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(3)))
-    bad = world.memory.keys()[1]
-    world.memory.undeletable = {bad: "InternalError"}
-    report = world.run()
+    redriver = RedriverInMemory(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(3)))
+    bad = redriver.memory.keys()[1]
+    redriver.memory.undeletable = {bad: "InternalError"}
+    report = redriver.run()
     assert (report.objects, report.left, report.faults) == (2, 1, {"InternalError": 1})
-    world.memory.undeletable = {}
-    assert world.run().objects == 1
-    assert world.memory.objects == {}
+    redriver.memory.undeletable = {}
+    assert redriver.run().objects == 1
+    assert redriver.memory.objects == {}
 
 
 def test_what_cannot_be_read_for_a_day_is_set_aside_where_that_is_possible() -> None:
-    world = World()
-    old(world, failed("09.00.00", "/a/g"), failed("09.00.01", "/a/h"))
-    first, second = world.memory.keys()
+    redriver = RedriverInMemory()
+    old(redriver, failed("09.00.00", "/a/g"), failed("09.00.01", "/a/h"))
+    first, second = redriver.memory.keys()
     reads = {first: "InternalError", second: "AccessDenied"}
-    needed = world.effects()
+    needed = redriver.effects()
     bucket = replace(
         needed.bucket,
         read=lambda keys: [Fault(reads[key]) for key in keys],
@@ -410,33 +420,35 @@ def test_what_cannot_be_read_for_a_day_is_set_aside_where_that_is_possible() -> 
 
 
 def test_a_bucket_that_lets_nothing_be_read_ends_the_run_and_the_next_one_goes_on() -> None:
-    world = World(*(of_lambda(f"09.{n:06}", f"/a/{n}") for n in range(11_000)))
-    world.memory.put(*failed("10.00.00", "/good/g"))
-    bad = world.memory.keys("aws/")
-    world.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
-    report = world.run()
+    redriver = RedriverInMemory(*(of_lambda(f"09.{n:06}", f"/a/{n}") for n in range(11_000)))
+    redriver.memory.put(*failed("10.00.00", "/good/g"))
+    bad = redriver.memory.keys("aws/")
+    redriver.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
+    report = redriver.run()
     assert (report.ended, report.objects) == ("bucket", 0)
-    assert len([*chain(*world.memory.reads)]) < 11_000
-    assert world.run(cursor=report.cursor).objects == 1
+    assert len([*chain(*redriver.memory.reads)]) < 11_000
+    assert redriver.run(cursor=report.cursor).objects == 1
 
 
 def test_a_backlog_under_a_key_that_is_gone_does_not_keep_the_rest_waiting() -> None:
     """An outage of two hours in which the key changes leaves thousands of such objects."""
-    world = World(*(of_lambda(f"{n // 60:02}.{n % 60:02}.00", f"/a/{n}") for n in range(1_400)))
-    bad = world.memory.keys()
-    world.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
-    world.memory.put(*failed("23.00.00", "/a/g"))
-    report = world.run()
+    redriver = RedriverInMemory(
+        *(of_lambda(f"{n // 60:02}.{n % 60:02}.00", f"/a/{n}") for n in range(1_400))
+    )
+    bad = redriver.memory.keys()
+    redriver.memory.unreadable = dict.fromkeys(bad, "AccessDenied")
+    redriver.memory.put(*failed("23.00.00", "/a/g"))
+    report = redriver.run()
     assert (report.ended, report.objects, report.left) == ("done", 1, 1_400)
 
 
 def test_a_bucket_that_takes_nothing_ends_the_run() -> None:
-    world = World(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(8)))
-    world.decide = lambda _: TOO_OLD
-    world.memory.is_full = True
-    report = world.run()
+    redriver = RedriverInMemory(*(failed(f"09.00.0{n}", f"/a/{n}") for n in range(8)))
+    redriver.decide = lambda _: TOO_OLD
+    redriver.memory.is_full = True
+    report = redriver.run()
     assert (report.ended, report.objects, report.rejected) == ("bucket", 0, 0)
-    assert len(world.memory.objects) == 8
+    assert len(redriver.memory.objects) == 8
 
 
 # What is no record
@@ -452,11 +464,11 @@ def test_a_bucket_that_takes_nothing_ends_the_run() -> None:
 )
 def test_what_is_no_record_is_set_aside_as_it_came(body: bytes, why: str) -> None:
     key = "aws/lambda/async/shipper/2026/11/20/2026-11-20T09.00.00-x"
-    world = World((key, body), failed("09.00.01", "/b"))
-    report = world.run()
+    redriver = RedriverInMemory((key, body), failed("09.00.01", "/b"))
+    report = redriver.run()
     kept = "rejected/2026/11/20/2026-11-20T09.00.00-x"
-    assert world.memory.objects == {kept: (body, NOW)}
-    assert world.memory.moved == [(key, kept, why)]
+    assert redriver.memory.objects == {kept: (body, NOW)}
+    assert redriver.memory.moved == [(key, kept, why)]
     assert (report.set_aside, report.objects) == (1, 1)
 
 
@@ -467,50 +479,55 @@ def test_a_bad_record_of_a_batch_is_set_aside_and_the_others_are_shipped() -> No
         for number, data in enumerate([good, "?", good])
     ]
     key = "aws/lambda/0f1d6c0a/shardId-000000000001/2026/11/20/2026-11-20T09.00.00-x"
-    world = World((key, json.dumps({"payload": json.dumps({"Records": records})}).encode()))
-    report = world.run()
-    assert (report.objects, report.lines, world.memory.moved) == (1, 2, [])
-    [(kept, (body, _))] = world.memory.objects.items()
+    redriver = RedriverInMemory(
+        (key, json.dumps({"payload": json.dumps({"Records": records})}).encode())
+    )
+    report = redriver.run()
+    assert (report.objects, report.lines, redriver.memory.moved) == (1, 2, [])
+    [(kept, (body, _))] = redriver.memory.objects.items()
     assert kept.startswith("rejected/")
     assert json.loads(body)["requestPayload"] == {"Records": records[1:2]}
 
 
 def test_what_is_far_too_large_is_set_aside_unread() -> None:
-    world = World(("failed/a", b" " * (17 * 1024 * 1024)))
-    report = world.run()
-    assert (report.set_aside, world.memory.moved) == (1, [("failed/a", "rejected/a", "too_large")])
-    assert [*chain(*world.memory.reads)] == []
+    redriver = RedriverInMemory(("failed/a", b" " * (17 * 1024 * 1024)))
+    report = redriver.run()
+    assert (report.set_aside, redriver.memory.moved) == (
+        1,
+        [("failed/a", "rejected/a", "too_large")],
+    )
+    assert [*chain(*redriver.memory.reads)] == []
 
 
 # What waits for long
 
 
 def test_what_has_waited_for_a_day_is_looked_at_in_one_run_of_twelve() -> None:
-    world = World()
-    old(world, *(failed(f"09.{n // 60:02}.{n % 60:02}", f"/bad/{n}") for n in range(120)))
-    world.decide = lambda _: BLOCKED
+    redriver = RedriverInMemory()
+    old(redriver, *(failed(f"09.{n // 60:02}.{n % 60:02}", f"/bad/{n}") for n in range(120)))
+    redriver.decide = lambda _: BLOCKED
     looks = []
     for number in range(24):
-        world.memory.reads.clear()
-        report = world.run(now=NOW + number * timedelta(minutes=5))
+        redriver.memory.reads.clear()
+        report = redriver.run(now=NOW + number * timedelta(minutes=5))
         assert (report.left, report.oldest) == (120, A_WEEK_AGO)
-        looks.append(len([*chain(*world.memory.reads)]))
+        looks.append(len([*chain(*redriver.memory.reads)]))
     assert 200 < sum(looks) < 280
     assert min(looks) > 0
 
 
 def test_by_hand_everything_is_looked_at() -> None:
-    world = World()
-    old(world, *(failed(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(120)))
-    assert world.run(skip_old=False).objects == 120
+    redriver = RedriverInMemory()
+    old(redriver, *(failed(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(120)))
+    assert redriver.run(skip_old=False).objects == 120
 
 
 # Bounds
 
 
 def test_begins_nothing_shortly_before_its_deadline() -> None:
-    world = World(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(4)))
-    needed = world.effects()
+    redriver = RedriverInMemory(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(4)))
+    needed = redriver.effects()
     left = chain([100.0, 100.0, 100.0, 50.0, 9.0], repeat(8.0))
     report = redrive(
         waiting(needed.bucket, NOW, share=EVERYTHING), replace(needed, remaining=lambda: next(left))
@@ -519,21 +536,23 @@ def test_begins_nothing_shortly_before_its_deadline() -> None:
 
 
 def test_what_is_no_record_is_set_aside_only_while_there_is_time() -> None:
-    world = World(*((f"failed/2026/11/20/{n:03}", b"garbage") for n in range(200)))
-    report = run_slowly(world, move=1.0)
-    assert (report.ended, world.time) == ("deadline", 61.0 - SHORTEST)
+    redriver = RedriverInMemory(*((f"failed/2026/11/20/{n:03}", b"garbage") for n in range(200)))
+    report = run_slowly(redriver, move=1.0)
+    assert (report.ended, redriver.time) == ("deadline", 61.0 - SHORTEST)
     assert report.set_aside + report.left == 200
-    assert len(world.memory.keys("failed/")) == report.left > 0
+    assert len(redriver.memory.keys("failed/")) == report.left > 0
 
 
 def test_what_failed_alone_is_set_aside_only_while_there_is_time() -> None:
-    world = World(failed("08.00.00", "/a/good"))
+    redriver = RedriverInMemory(failed("08.00.00", "/a/good"))
     bad = [failed("09.00.00", f"/a/{n}") for n in range(100)]
-    old(world, *bad)
-    world.crashes = {f"/a/{n}" for n in range(100)}
-    report = run_slowly(world, move=1.0, cursor=Cursor(lone_failures={key: 11 for key, _ in bad}))
-    assert (report.ended, world.time) == ("deadline", 61.0 - SHORTEST)
-    left = [key for key, _ in bad if key in world.memory.objects]
+    old(redriver, *bad)
+    redriver.crashes = {f"/a/{n}" for n in range(100)}
+    report = run_slowly(
+        redriver, move=1.0, cursor=Cursor(lone_failures={key: 11 for key, _ in bad})
+    )
+    assert (report.ended, redriver.time) == ("deadline", 61.0 - SHORTEST)
+    left = [key for key, _ in bad if key in redriver.memory.objects]
     assert report.set_aside == len(bad) - len(left)
     # What there was no time for is set aside by the next run.
     assert {key: report.cursor.lone_failures.get(key) for key in left} == dict.fromkeys(left, 12)
@@ -541,21 +560,25 @@ def test_what_failed_alone_is_set_aside_only_while_there_is_time() -> None:
 
 def test_objects_are_read_only_while_there_is_time() -> None:
     """Where S3 hardly answers, a read takes as long as its timeouts say."""
-    world = World(*(failed(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(256)))
-    report = run_slowly(world, read=14.0)
-    assert (report.ended, world.time) == ("deadline", 56.0)
+    redriver = RedriverInMemory(
+        *(failed(f"09.{n // 60:02}.{n % 60:02}", f"/a/{n}") for n in range(256))
+    )
+    report = run_slowly(redriver, read=14.0)
+    assert (report.ended, redriver.time) == ("deadline", 56.0)
     assert (report.objects, report.left) == (0, 256)
 
 
 def test_rejected_are_taken_back_only_while_there_is_time() -> None:
-    world = World(*((f"rejected/2026/11/20/{n:03}", record(f"/a/{n}")) for n in range(200)))
-    report = run_slowly(world, move=1.0, is_rejected=True)
-    assert (report.ended, world.time) == ("deadline", 61.0 - SHORTEST)
-    assert len(world.memory.objects) == 200
+    redriver = RedriverInMemory(
+        *((f"rejected/2026/11/20/{n:03}", record(f"/a/{n}")) for n in range(200))
+    )
+    report = run_slowly(redriver, move=1.0, is_rejected=True)
+    assert (report.ended, redriver.time) == ("deadline", 61.0 - SHORTEST)
+    assert len(redriver.memory.objects) == 200
 
 
 def run_slowly(
-    world: World,
+    redriver: RedriverInMemory,
     *,
     move: float = 0.0,
     read: float = 0.0,
@@ -564,15 +587,15 @@ def run_slowly(
     **options: Any,
 ) -> RedriveReport:
     """Run on a bucket in which a move, and a read of 32 objects, take so many seconds."""
-    world.seconds = seconds
-    needed = world.effects()
+    redriver.seconds = seconds
+    needed = redriver.effects()
 
     def moved(*arguments: str) -> Fault | None:
-        world.time += move
+        redriver.time += move
         return needed.bucket.move(*arguments)
 
     def bodies(keys: Sequence[str]) -> list[bytes | Fault | None]:
-        world.time += read * -(-len(keys) // 32)
+        redriver.time += read * -(-len(keys) // 32)
         return needed.bucket.read(keys)
 
     bucket = replace(needed.bucket, move=moved, read=bodies)
@@ -582,49 +605,51 @@ def run_slowly(
 
 
 def test_an_object_that_ran_out_of_time_is_no_failure_of_lokis() -> None:
-    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
-    world.seconds = 12.0
+    redriver = RedriverInMemory(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
+    redriver.seconds = 12.0
 
     def slow(_: Batch) -> Reply:
-        world.time += 11.7
+        redriver.time += 11.7
         return DOWN
 
-    world.decide = slow
-    report = world.run()
+    redriver.decide = slow
+    report = redriver.run()
     assert (report.objects, report.left) == (0, 2)
     assert report.ended == "deadline"
 
 
 def test_takes_no_more_than_asked_for() -> None:
-    world = World(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(4)))
-    report = world.run(limit=3)
+    redriver = RedriverInMemory(*(failed(f"09.00.0{n}", f"/g/{n}") for n in range(4)))
+    report = redriver.run(limit=3)
     assert (report.ended, report.objects, report.left) == ("limit", 3, 1)
-    assert len(world.memory.objects) == 1
+    assert len(redriver.memory.objects) == 1
 
 
 def test_as_many_as_there_are_is_no_limit() -> None:
-    world = World(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
-    assert world.run(limit=2).ended == "done"
+    redriver = RedriverInMemory(failed("09.00.00", "/a"), failed("09.00.01", "/b"))
+    assert redriver.run(limit=2).ended == "done"
 
 
 def test_tells_of_its_progress() -> None:
-    world = World(*(failed(f"{n // 60:02}.{n % 60:02}.00", f"/g/{n}") for n in range(600)))
+    redriver = RedriverInMemory(
+        *(failed(f"{n // 60:02}.{n % 60:02}.00", f"/g/{n}") for n in range(600))
+    )
     told: list[RedriveReport] = []
-    world.run(on_progress=told.append)
+    redriver.run(on_progress=told.append)
     assert [each.objects for each in told] == [256, 512, 600]
 
 
 def test_workers_divide_the_objects_among_them() -> None:
     objects = [failed(f"{n // 60:02}.{n % 60:02}.00", f"/g/{n}") for n in range(200)]
-    world = World(*objects)
-    counts = [world.run(share=Share(worker, 4)).objects for worker in range(4)]
+    redriver = RedriverInMemory(*objects)
+    counts = [redriver.run(share=Share(worker, 4)).objects for worker in range(4)]
     assert sum(counts) == 200
     assert min(counts) > 20
-    assert world.memory.objects == {}
+    assert redriver.memory.objects == {}
 
 
 def test_twenty_thousand_objects_are_never_in_memory_together() -> None:
-    world = World()
+    redriver = RedriverInMemory()
     body = record("/ecs/shop")
     deleted = 0
 
@@ -646,11 +671,11 @@ def test_twenty_thousand_objects_are_never_in_memory_together() -> None:
     )
 
     def decide(_: Batch) -> Reply:
-        world.pushed.clear()
+        redriver.pushed.clear()
         return STORED
 
-    world.decide = decide
-    needed = replace(world.effects(), bucket=bucket, remaining=lambda: 300.0)
+    redriver.decide = decide
+    needed = replace(redriver.effects(), bucket=bucket, remaining=lambda: 300.0)
     tracemalloc.start()
     try:
         report = redrive(waiting(bucket, NOW, share=EVERYTHING), needed)
@@ -664,27 +689,31 @@ def test_twenty_thousand_objects_are_never_in_memory_together() -> None:
 # By hand: what was rejected
 
 
-def redrive_rejected(world: World) -> RedriveReport:
-    needed = world.effects()
+def redrive_rejected(redriver: RedriverInMemory) -> RedriveReport:
+    needed = redriver.effects()
     return redrive(rejected(needed.bucket), needed)
 
 
 def test_rejected_are_taken_back_among_the_failed_and_so_survive_another_refusal() -> None:
-    world = World(("rejected/2026/11/20/2026-11-20T09.00.00-x.json", record("/a")), a=TOO_OLD)
-    report = redrive_rejected(world)
+    redriver = RedriverInMemory(
+        ("rejected/2026/11/20/2026-11-20T09.00.00-x.json", record("/a")), a=TOO_OLD
+    )
+    report = redrive_rejected(redriver)
     assert (report.objects, report.rejected) == (1, 1)
-    assert [key.partition("/")[0] for key in world.memory.objects] == ["rejected"]
+    assert [key.partition("/")[0] for key in redriver.memory.objects] == ["rejected"]
 
 
 def test_rejected_that_fail_wait_among_the_failed() -> None:
-    world = World(("rejected/2026/11/20/2026-11-20T09.00.00-x.json", record("/a")), a=DOWN)
-    assert redrive_rejected(world).left == 1
-    assert world.memory.keys() == ["failed/2026/11/20/2026-11-20T09.00.00-x.json"]
+    redriver = RedriverInMemory(
+        ("rejected/2026/11/20/2026-11-20T09.00.00-x.json", record("/a")), a=DOWN
+    )
+    assert redrive_rejected(redriver).left == 1
+    assert redriver.memory.keys() == ["failed/2026/11/20/2026-11-20T09.00.00-x.json"]
 
 
 def test_rejected_that_cannot_be_taken_back_stay() -> None:
     key = "rejected/2026/11/20/2026-11-20T09.00.00-x.json"
-    world = World((key, record("/a")))
-    world.memory.unreadable = {key: "AccessDenied"}
-    assert redrive_rejected(world).faults == {"AccessDenied": 1}
-    assert world.memory.keys() == [key]
+    redriver = RedriverInMemory((key, record("/a")))
+    redriver.memory.unreadable = {key: "AccessDenied"}
+    assert redrive_rejected(redriver).faults == {"AccessDenied": 1}
+    assert redriver.memory.keys() == [key]

@@ -13,7 +13,9 @@ NOW = 1_795_206_163_123
 DATA = from_lines(["a", "b", "c"], log_group="g", log_stream="s", newest=NOW)
 
 
-def spilled(events: list[LogEvent], reason: str = "too_old", **changes: Any) -> dict[str, bytes]:
+def dead_letters(
+    events: list[LogEvent], reason: str = "too_old", **changes: Any
+) -> dict[str, bytes]:
     bucket: dict[str, bytes] = {}
     write_dead_letter(
         DATA, events, folder="rejected", reason=reason, put=bucket.__setitem__, **changes
@@ -22,7 +24,7 @@ def spilled(events: list[LogEvent], reason: str = "too_old", **changes: Any) -> 
 
 
 def test_an_object_has_the_shape_of_lambdas_on_failure_record() -> None:
-    [body] = spilled(DATA.log_events).values()
+    [body] = dead_letters(DATA.log_events).values()
     record = json.loads(body)
     assert record | {"requestPayload": None} == {
         "version": "1.0",
@@ -36,7 +38,7 @@ def test_an_object_has_the_shape_of_lambdas_on_failure_record() -> None:
 
 def test_it_holds_only_the_events_that_it_is_about() -> None:
     kept = [DATA.log_events[0], DATA.log_events[2]]
-    [body] = spilled(kept).values()
+    [body] = dead_letters(kept).values()
     [data] = records(json.loads(body)["requestPayload"])
     assert data == LogData(
         DATA.message_type,
@@ -49,7 +51,7 @@ def test_it_holds_only_the_events_that_it_is_about() -> None:
 
 
 def test_the_key_begins_with_folder_and_time_so_that_a_listing_is_in_order() -> None:
-    [key] = spilled(DATA.log_events)
+    [key] = dead_letters(DATA.log_events)
     pattern = r"rejected/2026/11/20/2026-11-20T20\.22\.43-[0-9a-f]{32}\.json"
     assert re.fullmatch(pattern, key)
     bucket: dict[str, bytes] = {}
@@ -58,21 +60,21 @@ def test_the_key_begins_with_folder_and_time_so_that_a_listing_is_in_order() -> 
 
 
 def test_a_repeat_overwrites_itself() -> None:
-    assert spilled(DATA.log_events) == spilled(DATA.log_events)
+    assert dead_letters(DATA.log_events) == dead_letters(DATA.log_events)
 
 
 def test_other_events_and_another_reason_are_other_objects() -> None:
     keys = [
-        *spilled(DATA.log_events),
-        *spilled(DATA.log_events[1:]),
-        *spilled(DATA.log_events, "too_new"),
+        *dead_letters(DATA.log_events),
+        *dead_letters(DATA.log_events[1:]),
+        *dead_letters(DATA.log_events, "too_new"),
     ]
     assert len({*keys}) == 3
 
 
 @pytest.mark.parametrize("timestamp", [0, 2**63 // 1_000_000 - 1])
 def test_any_time_that_a_log_event_may_have_makes_a_key(timestamp: int) -> None:
-    assert len(spilled([LogEvent("", timestamp, "x")])) == 1
+    assert len(dead_letters([LogEvent("", timestamp, "x")])) == 1
 
 
 @pytest.mark.parametrize(

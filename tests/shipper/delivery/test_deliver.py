@@ -40,8 +40,8 @@ def behind(ignored: int, total: int, cutoff: str = "2026-11-20T20:00:00Z") -> An
     )
 
 
-class World:
-    """A scripted Loki, a clock that only sleeping and sending move, and what happened."""
+class ScriptedDelivery:
+    """A scripted Loki, a clock that only sleeping and sending move, and the calls so far."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ def batch(lines: str, metadata: Pairs = (), start: int = NOW, stream: Stream = S
 
 
 def decisions(outcomes: Iterable[Outcome]) -> dict[str, str]:
-    """Say for each line what became of it; no line has two fates."""
+    """Give the outcome of each line; no line has two."""
     told: dict[str, str] = {}
     for outcome in outcomes:
         match outcome:
@@ -138,28 +138,28 @@ def all_(lines: str, decision: str) -> dict[str, str]:
 
 
 def test_what_loki_stores_is_delivered() -> None:
-    world = World([])
-    assert decisions(world.deliver(batch("ab"), batch("c"))) == all_("abc", "delivered")
-    assert world.lines == ["ab", "c"]
-    assert world.slept == []
+    delivery = ScriptedDelivery([])
+    assert decisions(delivery.deliver(batch("ab"), batch("c"))) == all_("abc", "delivered")
+    assert delivery.lines == ["ab", "c"]
+    assert delivery.slept == []
 
 
 def test_nothing_to_deliver_is_nothing_sent() -> None:
-    world = World([])
-    assert world.deliver() == []
-    assert world.sent == []
+    delivery = ScriptedDelivery([])
+    assert delivery.deliver() == []
+    assert delivery.sent == []
 
 
 # 260
 
 
 def test_blocked_is_errored_without_a_retry_and_the_next_batch_is_tried() -> None:
-    world = World([BLOCKED])
-    assert decisions(world.deliver(batch("ab"), batch("c"))) == {
+    delivery = ScriptedDelivery([BLOCKED])
+    assert decisions(delivery.deliver(batch("ab"), batch("c"))) == {
         **all_("ab", "errored blocked"),
         "c": "delivered",
     }
-    assert world.lines == ["ab", "c"]
+    assert delivery.lines == ["ab", "c"]
 
 
 # 429, 5xx, no answer
@@ -167,52 +167,52 @@ def test_blocked_is_errored_without_a_retry_and_the_next_batch_is_tried() -> Non
 
 @pytest.mark.parametrize("answer", [BUSY, LIMITED, NoAnswer("read_timeout"), Answer(408)])
 def test_the_same_bytes_are_sent_again_after_a_wait(answer: Reply) -> None:
-    world = World([answer])
-    assert decisions(world.deliver(batch("abcd"))) == all_("abcd", "delivered")
-    assert world.sent[0] == world.sent[1]
-    assert world.slept == [1.0]
+    delivery = ScriptedDelivery([answer])
+    assert decisions(delivery.deliver(batch("abcd"))) == all_("abcd", "delivered")
+    assert delivery.sent[0] == delivery.sent[1]
+    assert delivery.slept == [1.0]
 
 
 def test_a_batch_that_fails_again_is_halved() -> None:
-    world = World([BUSY, BUSY])
-    assert decisions(world.deliver(batch("abcd"))) == all_("abcd", "delivered")
-    assert world.lines == ["abcd", "abcd", "ab", "cd"]
+    delivery = ScriptedDelivery([BUSY, BUSY])
+    assert decisions(delivery.deliver(batch("abcd"))) == all_("abcd", "delivered")
+    assert delivery.lines == ["abcd", "abcd", "ab", "cd"]
 
 
 def test_a_half_that_fails_is_halved_at_once() -> None:
-    world = World([BUSY, BUSY, STORED, BUSY])
-    assert decisions(world.deliver(batch("abcd"))) == all_("abcd", "delivered")
-    assert world.lines == ["abcd", "abcd", "ab", "cd", "c", "d"]
+    delivery = ScriptedDelivery([BUSY, BUSY, STORED, BUSY])
+    assert decisions(delivery.deliver(batch("abcd"))) == all_("abcd", "delivered")
+    assert delivery.lines == ["abcd", "abcd", "ab", "cd", "c", "d"]
 
 
 def test_waits_double_up_to_a_bound_and_a_success_begins_anew() -> None:
-    world = World([LIMITED] * 6 + [STORED, LIMITED], seconds=100)
-    world.deliver(batch("a"), batch("b"))
-    assert world.slept == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 1.0]
+    delivery = ScriptedDelivery([LIMITED] * 6 + [STORED, LIMITED], seconds=100)
+    delivery.deliver(batch("a"), batch("b"))
+    assert delivery.slept == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 1.0]
 
 
 def test_an_outage_is_given_up_after_four_failures_in_a_row() -> None:
-    world = World(lambda _: BUSY, seconds=1000)
-    assert decisions(world.deliver(batch("a"))) == {"a": "errored server_error"}
-    assert world.slept == [1.0, 2.0, 4.0]
+    delivery = ScriptedDelivery(lambda _: BUSY, seconds=1000)
+    assert decisions(delivery.deliver(batch("a"))) == {"a": "errored server_error"}
+    assert delivery.slept == [1.0, 2.0, 4.0]
 
 
 def test_a_rate_limit_has_more_patience() -> None:
-    world = World(lambda _: LIMITED, seconds=1000)
-    assert decisions(world.deliver(batch("a"))) == {"a": "errored rate_limited"}
-    assert len(world.sent) == 14
+    delivery = ScriptedDelivery(lambda _: LIMITED, seconds=1000)
+    assert decisions(delivery.deliver(batch("a"))) == {"a": "errored rate_limited"}
+    assert len(delivery.sent) == 14
 
 
 def test_during_an_outage_each_other_batch_is_tried_once() -> None:
-    world = World(lambda _: BUSY, seconds=1000)
-    fates_ = decisions(world.deliver(batch("a"), batch("b"), batch("c")))
-    assert fates_ == all_("abc", "errored server_error")
-    assert world.lines == ["a", "a", "a", "a", "b", "c"]
+    delivery = ScriptedDelivery(lambda _: BUSY, seconds=1000)
+    decided = decisions(delivery.deliver(batch("a"), batch("b"), batch("c")))
+    assert decided == all_("abc", "errored server_error")
+    assert delivery.lines == ["a", "a", "a", "a", "b", "c"]
 
 
-def test_pieces_of_a_batch_share_its_fate() -> None:
-    world = World([BUSY, BUSY, STORED, BUSY, BUSY, BUSY, BUSY])
-    assert decisions(world.deliver(batch("abcdefgh"), batch("i"))) == {
+def test_pieces_of_a_batch_share_its_outcome() -> None:
+    delivery = ScriptedDelivery([BUSY, BUSY, STORED, BUSY, BUSY, BUSY, BUSY])
+    assert decisions(delivery.deliver(batch("abcdefgh"), batch("i"))) == {
         **all_("abcd", "delivered"),
         **all_("efgh", "errored server_error"),
         "i": "delivered",
@@ -220,32 +220,32 @@ def test_pieces_of_a_batch_share_its_fate() -> None:
 
 
 def test_retry_after_is_honoured() -> None:
-    world = World([Answer(429, "", 7.5), Answer(503, "", 0.0)])
-    assert decisions(world.deliver(batch("a"))) == {"a": "delivered"}
-    assert world.slept == [7.5, 0.0]
+    delivery = ScriptedDelivery([Answer(429, "", 7.5), Answer(503, "", 0.0)])
+    assert decisions(delivery.deliver(batch("a"))) == {"a": "delivered"}
+    assert delivery.slept == [7.5, 0.0]
 
 
 def test_a_retry_after_beyond_the_deadline_is_not_waited_for() -> None:
-    world = World([Answer(429, "", 60.0)], seconds=60)
-    assert decisions(world.deliver(batch("a"))) == {"a": "errored rate_limited"}
-    assert world.slept == []
+    delivery = ScriptedDelivery([Answer(429, "", 60.0)], seconds=60)
+    assert decisions(delivery.deliver(batch("a"))) == {"a": "errored rate_limited"}
+    assert delivery.slept == []
 
 
 def test_no_wait_reaches_past_the_deadline() -> None:
-    world = World(lambda _: LIMITED, seconds=7.6)
-    assert decisions(world.deliver(batch("a"))) == {"a": "errored rate_limited"}
-    assert world.slept == [1.0, 2.0, 4.0]
+    delivery = ScriptedDelivery(lambda _: LIMITED, seconds=7.6)
+    assert decisions(delivery.deliver(batch("a"))) == {"a": "errored rate_limited"}
+    assert delivery.slept == [1.0, 2.0, 4.0]
 
 
 def test_without_time_nothing_is_sent() -> None:
-    world = World([], seconds=0.4)
-    assert decisions(world.deliver(batch("a"), batch("b"))) == all_("ab", "errored out_of_time")
-    assert world.sent == []
+    delivery = ScriptedDelivery([], seconds=0.4)
+    assert decisions(delivery.deliver(batch("a"), batch("b"))) == all_("ab", "errored out_of_time")
+    assert delivery.sent == []
 
 
 def test_what_is_left_when_time_runs_out_is_errored() -> None:
-    world = World([], seconds=2.0, each=0.8)
-    assert decisions(world.deliver(batch("a"), batch("b"), batch("c"))) == {
+    delivery = ScriptedDelivery([], seconds=2.0, each=0.8)
+    assert decisions(delivery.deliver(batch("a"), batch("b"), batch("c"))) == {
         **all_("ab", "delivered"),
         "c": "errored out_of_time",
     }
@@ -258,15 +258,17 @@ def test_what_is_left_when_time_runs_out_is_errored() -> None:
     "answer", [TOO_LARGE, Answer(500, "grpc: received message larger than max (5 vs. 4)")]
 )
 def test_a_batch_that_is_too_large_is_halved_at_once(answer: Reply) -> None:
-    world = World([answer])
-    assert decisions(world.deliver(batch("abc"))) == all_("abc", "delivered")
-    assert world.lines == ["abc", "a", "bc"]
-    assert world.slept == []
+    delivery = ScriptedDelivery([answer])
+    assert decisions(delivery.deliver(batch("abc"))) == all_("abc", "delivered")
+    assert delivery.lines == ["abc", "a", "bc"]
+    assert delivery.slept == []
 
 
 def test_an_entry_that_is_too_large_is_rejected_and_its_neighbours_are_not() -> None:
-    world = World(lambda sent: TOO_LARGE if "x" in [e.line for e in sent.entries] else STORED)
-    assert decisions(world.deliver(batch("abxcd"))) == {
+    delivery = ScriptedDelivery(
+        lambda sent: TOO_LARGE if "x" in [e.line for e in sent.entries] else STORED
+    )
+    assert decisions(delivery.deliver(batch("abxcd"))) == {
         **all_("abcd", "delivered"),
         "x": "rejected too_large",
     }
@@ -276,23 +278,23 @@ def test_an_entry_that_is_too_large_is_rejected_and_its_neighbours_are_not() -> 
 
 
 def test_the_first_so_many_go_to_the_late_stream() -> None:
-    world = World([behind(2, 5)])
-    assert decisions(world.deliver(batch("abcde"))) == {
+    delivery = ScriptedDelivery([behind(2, 5)])
+    assert decisions(delivery.deliver(batch("abcde"))) == {
         **all_("ab", "late"),
         **all_("cde", "delivered"),
     }
-    assert [(sent.stream, len(sent.entries)) for sent in world.sent] == [(STREAM, 5), (LATE, 2)]
+    assert [(sent.stream, len(sent.entries)) for sent in delivery.sent] == [(STREAM, 5), (LATE, 2)]
 
 
 def test_all_of_a_batch_may_be_too_far_behind() -> None:
-    world = World([behind(3, 3)])
-    assert decisions(world.deliver(batch("abc"))) == all_("abc", "late")
-    assert [sent.stream for sent in world.sent] == [STREAM, LATE]
+    delivery = ScriptedDelivery([behind(3, 3)])
+    assert decisions(delivery.deliver(batch("abc"))) == all_("abc", "late")
+    assert [sent.stream for sent in delivery.sent] == [STREAM, LATE]
 
 
 def test_what_is_too_far_behind_even_there_is_rejected() -> None:
-    world = World([behind(3, 3), behind(1, 3)])
-    assert decisions(world.deliver(batch("abc"))) == {
+    delivery = ScriptedDelivery([behind(3, 3), behind(1, 3)])
+    assert decisions(delivery.deliver(batch("abc"))) == {
         "a": "rejected too_far_behind",
         **all_("bc", "late"),
     }
@@ -300,20 +302,20 @@ def test_what_is_too_far_behind_even_there_is_rejected() -> None:
 
 def test_when_loki_saw_fewer_entries_the_cutoff_decides_and_the_rest_is_sent_again() -> None:
     # Entries are a second apart; Loki prints whole seconds, so the one of the cutoff counts too.
-    world = World([behind(1, 3, "2026-11-20T20:00:01Z")])
-    assert decisions(world.deliver(batch("abcde"))) == {
+    delivery = ScriptedDelivery([behind(1, 3, "2026-11-20T20:00:01Z")])
+    assert decisions(delivery.deliver(batch("abcde"))) == {
         **all_("ab", "late"),
         **all_("cde", "delivered"),
     }
-    assert world.lines == ["abcde", "ab", "cde"]
-    assert [sent.stream for sent in world.sent] == [STREAM, LATE, STREAM]
+    assert delivery.lines == ["abcde", "ab", "cde"]
+    assert [sent.stream for sent in delivery.sent] == [STREAM, LATE, STREAM]
 
 
 def test_losses_that_the_answer_hid_come_out_when_the_rest_is_sent() -> None:
-    world = World(
+    delivery = ScriptedDelivery(
         [behind(1, 2, "2026-11-20T20:00:01Z"), STORED, Answer(400, NEW.replace("00Z", "04Z"))]
     )
-    assert decisions(world.deliver(batch("abcde"))) == {
+    assert decisions(delivery.deliver(batch("abcde"))) == {
         **all_("ab", "late"),
         **all_("cd", "delivered"),
         "e": f"deferred too_new {DUE}",
@@ -322,13 +324,13 @@ def test_losses_that_the_answer_hid_come_out_when_the_rest_is_sent() -> None:
 
 @pytest.mark.parametrize("cutoff", ["2026-11-20T19:00:00Z", "2026-11-20T23:00:00Z"])
 def test_a_cutoff_that_divides_nothing_sets_all_aside(cutoff: str) -> None:
-    world = World([behind(1, 2, cutoff)])
-    assert decisions(world.deliver(batch("abcde"))) == all_("abcde", "late")
+    delivery = ScriptedDelivery([behind(1, 2, cutoff)])
+    assert decisions(delivery.deliver(batch("abcde"))) == all_("abcde", "late")
 
 
 def test_without_details_all_go_to_the_late_stream() -> None:
-    world = World([Answer(400, "entry too far behind")])
-    assert decisions(world.deliver(batch("abc"))) == all_("abc", "late")
+    delivery = ScriptedDelivery([Answer(400, "entry too far behind")])
+    assert decisions(delivery.deliver(batch("abc"))) == all_("abc", "late")
 
 
 # Late by the clock
@@ -339,23 +341,23 @@ def half_hour(value: str) -> Stream:
 
 
 def test_what_is_old_by_the_clock_goes_to_the_stream_of_its_half_hour_unasked() -> None:
-    world = World([])
-    world.now = (NOW + 45 * 60 + 2) * SECOND
-    assert decisions(world.deliver(batch("abcd"))) == {
+    delivery = ScriptedDelivery([])
+    delivery.now = (NOW + 45 * 60 + 2) * SECOND
+    assert decisions(delivery.deliver(batch("abcd"))) == {
         **all_("ab", "late"),
         **all_("cd", "delivered"),
     }
-    assert [(sent.stream, len(sent.entries)) for sent in world.sent] == [(LATE, 2), (STREAM, 2)]
+    assert [(sent.stream, len(sent.entries)) for sent in delivery.sent] == [(LATE, 2), (STREAM, 2)]
 
 
 def test_each_half_hour_has_a_stream_of_its_own() -> None:
-    world = World([])
-    world.now = (NOW + 3 * 3600) * SECOND
+    delivery = ScriptedDelivery([])
+    delivery.now = (NOW + 3 * 3600) * SECOND
     entries = [
         Entry((NOW + at) * SECOND, str(at), (), LogEvent("", 0, "")) for at in (-1, 0, 1799, 1800)
     ]
-    world.deliver(Batch(STREAM, entries))
-    assert [(sent.stream, len(sent.entries)) for sent in world.sent] == [
+    delivery.deliver(Batch(STREAM, entries))
+    assert [(sent.stream, len(sent.entries)) for sent in delivery.sent] == [
         (half_hour("Fri 19:30"), 1),
         (half_hour("Fri 20:00"), 2),
         (half_hour("Fri 20:30"), 1),
@@ -363,25 +365,27 @@ def test_each_half_hour_has_a_stream_of_its_own() -> None:
 
 
 def test_what_becomes_of_the_late_lines_does_not_concern_the_others() -> None:
-    world = World(lambda sent: BLOCKED if "late" in dict(sent.stream.labels) else STORED)
-    world.now = (NOW + 45 * 60 + 2) * SECOND
-    assert decisions(world.deliver(batch("abcd"))) == {
+    delivery = ScriptedDelivery(
+        lambda sent: BLOCKED if "late" in dict(sent.stream.labels) else STORED
+    )
+    delivery.now = (NOW + 45 * 60 + 2) * SECOND
+    assert decisions(delivery.deliver(batch("abcd"))) == {
         **all_("ab", "errored blocked"),
         **all_("cd", "delivered"),
     }
 
 
 def test_a_batch_that_grows_old_while_it_waits_goes_to_the_late_stream() -> None:
-    world = World([BUSY])
-    world.now = (NOW + 45 * 60) * SECOND
+    delivery = ScriptedDelivery([BUSY])
+    delivery.now = (NOW + 45 * 60) * SECOND
 
     def sleep(seconds: float) -> None:
-        world.now += 10 * SECOND
-        world.slept.append(seconds)
+        delivery.now += 10 * SECOND
+        delivery.slept.append(seconds)
 
-    world.sleep = sleep  # type: ignore[method-assign] # time passes while it sleeps
-    assert decisions(world.deliver(batch("ab"))) == all_("ab", "late")
-    assert [sent.stream for sent in world.sent] == [STREAM, LATE]
+    delivery.sleep = sleep  # type: ignore[method-assign] # time passes while it sleeps
+    assert decisions(delivery.deliver(batch("ab"))) == all_("ab", "late")
+    assert [sent.stream for sent in delivery.sent] == [STREAM, LATE]
 
 
 # Ahead of the clock
@@ -392,11 +396,11 @@ def new_from(second: int) -> Answer:
 
 
 def test_lines_ahead_of_the_clock_are_deferred_to_the_ten_minutes_that_they_are_dated_in() -> None:
-    world = World([new_from(1200)])
+    delivery = ScriptedDelivery([new_from(1200)])
     entries = [
         Entry((NOW + at) * SECOND, str(at), (), LogEvent("", 0, "")) for at in (0, 1200, 1799, 1800)
     ]
-    assert decisions(world.deliver(Batch(STREAM, entries))) == {
+    assert decisions(delivery.deliver(Batch(STREAM, entries))) == {
         "0": "delivered",
         **dict.fromkeys(["1200", "1799"], f"deferred too_new {(NOW + 1200) * 1000}"),
         "1800": f"deferred too_new {(NOW + 1800) * 1000}",
@@ -404,81 +408,81 @@ def test_lines_ahead_of_the_clock_are_deferred_to_the_ten_minutes_that_they_are_
 
 
 def test_lines_of_another_day_are_rejected() -> None:
-    world = World([new_from(0)])
+    delivery = ScriptedDelivery([new_from(0)])
     tomorrow = batch("a", start=NOW + 60 + 24 * 3600)
-    assert decisions(world.deliver(tomorrow)) == {"a": "rejected too_new"}
+    assert decisions(delivery.deliver(tomorrow)) == {"a": "rejected too_new"}
 
 
 # Tenants
 
 
 def test_nothing_is_sent_to_a_tenant_that_is_closed() -> None:
-    world = World([])
-    world.closed["t"] = "blocked"
+    delivery = ScriptedDelivery([])
+    delivery.closed["t"] = "blocked"
     other = batch("c", stream=Stream("u", STREAM.labels))
-    assert decisions(world.deliver(batch("ab"), other)) == {
+    assert decisions(delivery.deliver(batch("ab"), other)) == {
         **all_("ab", "errored blocked"),
         "c": "delivered",
     }
-    assert world.lines == ["c"]
+    assert delivery.lines == ["c"]
 
 
 def test_of_each_tenant_it_is_said_whether_loki_dealt_with_it() -> None:
-    world = World([BLOCKED, STORED, Answer(403), Answer(400, OLD)])
+    delivery = ScriptedDelivery([BLOCKED, STORED, Answer(403), Answer(400, OLD)])
     streams = [Stream(tenant, STREAM.labels) for tenant in "abcd"]
-    world.deliver(*(batch("x", stream=stream) for stream in streams))
-    assert world.answered == [("a", "blocked"), ("b", None), ("c", "denied"), ("d", None)]
+    delivery.deliver(*(batch("x", stream=stream) for stream in streams))
+    assert delivery.answered == [("a", "blocked"), ("b", None), ("c", "denied"), ("d", None)]
 
 
 def test_a_tenant_is_given_up_once_however_often_its_batch_was_tried() -> None:
-    world = World(lambda _: BUSY)
-    world.deliver(batch("abc"))
-    assert world.answered == [("t", "server_error")]
+    delivery = ScriptedDelivery(lambda _: BUSY)
+    delivery.deliver(batch("abc"))
+    assert delivery.answered == [("t", "server_error")]
 
 
 # 400 "structured metadata … disallowed"
 
 
 def test_metadata_that_is_disallowed_is_left_out_and_that_is_remembered() -> None:
-    world = World([NO_METADATA])
+    delivery = ScriptedDelivery([NO_METADATA])
     one, two = batch("ab", (("log_stream", "s"),)), batch("c", (("log_stream", "s"),))
-    assert decisions(world.deliver(one, two)) == all_("abc", "delivered")
-    assert [[entry.metadata for entry in sent.entries] for sent in world.sent] == [
+    assert decisions(delivery.deliver(one, two)) == all_("abc", "delivered")
+    assert [[entry.metadata for entry in sent.entries] for sent in delivery.sent] == [
         [(("log_stream", "s"),)] * 2,
         [(), ()],
         [()],
     ]
-    assert world.tenants_without_metadata == {"t"}
+    assert delivery.tenants_without_metadata == {"t"}
 
 
 def test_it_is_remembered_for_the_tenant_only() -> None:
-    world = World([NO_METADATA])
+    delivery = ScriptedDelivery([NO_METADATA])
     other = batch("b", (("log_stream", "s"),), stream=Stream("u", ()))
-    world.deliver(batch("a", (("log_stream", "s"),)), other)
-    assert world.sent[-1] == other
+    delivery.deliver(batch("a", (("log_stream", "s"),)), other)
+    assert delivery.sent[-1] == other
 
 
 def test_metadata_that_is_refused_twice_is_rejected() -> None:
-    world = World(lambda _: NO_METADATA)
-    assert decisions(world.deliver(batch("a", (("x", "y"),)))) == {"a": "rejected metadata"}
-    assert len(world.sent) == 2
+    delivery = ScriptedDelivery(lambda _: NO_METADATA)
+    assert decisions(delivery.deliver(batch("a", (("x", "y"),)))) == {"a": "rejected metadata"}
+    assert len(delivery.sent) == 2
 
 
 # 400 other
 
 
 def test_of_a_refused_batch_the_rest_is_delivered_and_nothing_is_sent_again() -> None:
-    world = World([Answer(400, OLD)])
-    assert decisions(world.deliver(batch("abc", start=NOW - 1))) == {
+    delivery = ScriptedDelivery([Answer(400, OLD)])
+    assert decisions(delivery.deliver(batch("abc", start=NOW - 1))) == {
         **all_("ab", "rejected too_old"),
         "c": "delivered",
     }
-    assert len(world.sent) == 1
+    assert len(delivery.sent) == 1
 
 
 def test_lines_too_new_are_those_from_the_second_that_loki_names() -> None:
-    world = World([Answer(400, NEW)])
-    assert decisions(world.deliver(batch("abc", start=NOW - 1))) == {
+    delivery = ScriptedDelivery([Answer(400, NEW)])
+    assert decisions(delivery.deliver(batch("abc", start=NOW - 1))) == {
         "a": "delivered",
         **all_("bc", f"deferred too_new {DUE}"),
     }
@@ -489,8 +493,8 @@ def test_lines_too_long_are_those_over_the_limit_in_bytes() -> None:
     entries = [
         Entry(NOW * SECOND + n, line, (), LogEvent("", 0, "")) for n, line in enumerate(lines)
     ]
-    world = World([Answer(400, "max entry size '3' bytes exceeded for stream")])
-    assert decisions(world.deliver(Batch(STREAM, entries))) == {
+    delivery = ScriptedDelivery([Answer(400, "max entry size '3' bytes exceeded for stream")])
+    assert decisions(delivery.deliver(Batch(STREAM, entries))) == {
         **dict.fromkeys(lines[:2], "delivered"),
         **dict.fromkeys(lines[2:], "rejected too_long"),
     }
@@ -498,8 +502,8 @@ def test_lines_too_long_are_those_over_the_limit_in_bytes() -> None:
 
 def test_each_is_rejected_for_its_own_reason() -> None:
     body = f"1 errors like: {NEW.replace('00Z', '02Z')}; 1 errors like: {OLD}"
-    world = World([Answer(400, body)])
-    assert decisions(world.deliver(batch("abcd", start=NOW - 1))) == {
+    delivery = ScriptedDelivery([Answer(400, body)])
+    assert decisions(delivery.deliver(batch("abcd", start=NOW - 1))) == {
         **all_("ab", "rejected too_old"),
         "c": "delivered",
         "d": f"deferred too_new {DUE}",
@@ -515,32 +519,32 @@ def test_each_is_rejected_for_its_own_reason() -> None:
     ],
 )
 def test_what_concerns_all_is_rejected_as_a_whole(answer: Reply, reason: str) -> None:
-    world = World([answer])
-    assert decisions(world.deliver(batch("ab"), batch("c"))) == {
+    delivery = ScriptedDelivery([answer])
+    assert decisions(delivery.deliver(batch("ab"), batch("c"))) == {
         **all_("ab", f"rejected {reason}"),
         "c": "delivered",
     }
 
 
 def test_when_loki_names_nobody_that_we_sent_all_are_kept() -> None:
-    world = World([Answer(400, "max entry size '262144' bytes exceeded for stream")])
-    assert decisions(world.deliver(batch("abc"))) == all_("abc", "rejected too_long")
+    delivery = ScriptedDelivery([Answer(400, "max entry size '262144' bytes exceeded for stream")])
+    assert decisions(delivery.deliver(batch("abc"))) == all_("abc", "rejected too_long")
 
 
 def test_after_an_answer_that_was_cut_short_the_rest_is_sent_again() -> None:
     cut = "; ".join([f"9 errors like: {OLD}"] * 500)[:MAX_BODY]
-    world = World([Answer(400, cut), Answer(400, NEW.replace("00Z", "02Z"))])
-    assert decisions(world.deliver(batch("abcd", start=NOW - 1))) == {
+    delivery = ScriptedDelivery([Answer(400, cut), Answer(400, NEW.replace("00Z", "02Z"))])
+    assert decisions(delivery.deliver(batch("abcd", start=NOW - 1))) == {
         **all_("ab", "rejected too_old"),
         "c": "delivered",
         "d": f"deferred too_new {DUE}",
     }
-    assert world.lines == ["abcd", "cd"]
+    assert delivery.lines == ["abcd", "cd"]
 
 
 def test_a_refusal_in_the_late_stream_is_a_refusal() -> None:
-    world = World([behind(2, 2), Answer(400, OLD)])
-    assert decisions(world.deliver(batch("ab", start=NOW))) == {
+    delivery = ScriptedDelivery([behind(2, 2), Answer(400, OLD)])
+    assert decisions(delivery.deliver(batch("ab", start=NOW))) == {
         "a": "rejected too_old",
         "b": "late",
     }
@@ -551,21 +555,21 @@ def test_a_refusal_in_the_late_stream_is_a_refusal() -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_are_read_again_and_tried_once_more(status: int) -> None:
-    world = World([Answer(status)], renewed=True)
-    assert decisions(world.deliver(batch("a"))) == {"a": "delivered"}
-    assert (world.renewals, world.lines) == (1, ["a", "a"])
+    delivery = ScriptedDelivery([Answer(status)], renewed=True)
+    assert decisions(delivery.deliver(batch("a"))) == {"a": "delivered"}
+    assert (delivery.renewals, delivery.lines) == (1, ["a", "a"])
 
 
 def test_credentials_that_are_refused_again_are_not_read_again() -> None:
-    world = World(lambda _: Answer(401), renewed=True)
-    assert decisions(world.deliver(batch("a"), batch("b"))) == all_("ab", "errored denied")
-    assert (world.renewals, world.lines) == (1, ["a", "a", "b"])
+    delivery = ScriptedDelivery(lambda _: Answer(401), renewed=True)
+    assert decisions(delivery.deliver(batch("a"), batch("b"))) == all_("ab", "errored denied")
+    assert (delivery.renewals, delivery.lines) == (1, ["a", "a", "b"])
 
 
 def test_credentials_that_have_not_changed_are_not_tried_again() -> None:
-    world = World(lambda _: Answer(403))
-    assert decisions(world.deliver(batch("a"), batch("b"))) == all_("ab", "errored denied")
-    assert (world.renewals, world.lines) == (1, ["a", "b"])
+    delivery = ScriptedDelivery(lambda _: Answer(403))
+    assert decisions(delivery.deliver(batch("a"), batch("b"))) == all_("ab", "errored denied")
+    assert (delivery.renewals, delivery.lines) == (1, ["a", "b"])
 
 
 # 404, 405, 3xx, other 4xx
@@ -573,11 +577,11 @@ def test_credentials_that_have_not_changed_are_not_tried_again() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 308, 402, 404, 405, 410, 451])
 def test_what_somebody_has_to_mend_is_errored_without_a_retry(status: int) -> None:
-    world = World(lambda _: Answer(status))
-    assert decisions(world.deliver(batch("a"), batch("b"))) == all_(
+    delivery = ScriptedDelivery(lambda _: Answer(status))
+    assert decisions(delivery.deliver(batch("a"), batch("b"))) == all_(
         "ab", f"errored status_{status}"
     )
-    assert (world.lines, world.slept) == (["a", "b"], [])
+    assert (delivery.lines, delivery.slept) == (["a", "b"], [])
 
 
 # Whatever comes
@@ -615,10 +619,12 @@ def test_every_entry_ends_in_exactly_one_outcome_in_time(  # noqa: PLR0913, PLR0
     renewed: Any,
 ) -> None:
     answers = chain(script, repeat(last))
-    world = World(lambda _: next(answers), seconds=seconds, each=each, renewed=renewed)
+    delivery = ScriptedDelivery(
+        lambda _: next(answers), seconds=seconds, each=each, renewed=renewed
+    )
     names = iter("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ")
     batches = [batch("".join(next(names) for _ in range(size)), (("x", "y"),)) for size in sizes]
-    told = decisions(world.deliver(*batches))
+    told = decisions(delivery.deliver(*batches))
     assert set(told) == {entry.line for one in batches for entry in one.entries}
-    stored = {line for sent in world.lines for line in sent}
+    stored = {line for sent in delivery.lines for line in sent}
     assert {line for line, decision in told.items() if decision in {"delivered", "late"}} <= stored

@@ -22,7 +22,7 @@ type Answer = Mapping[str, str] | TagsUnavailable
 type IndexAnswer = TagIndex | IndexUnchanged | None
 
 
-class World:
+class FakeTagSources:
     """A clock to turn, an API and a bucket that answer what the test says, and count."""
 
     def __init__(self) -> None:
@@ -53,69 +53,71 @@ UNKNOWN = LogGroupTags({}, known=False)
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def sources() -> FakeTagSources:
+    return FakeTagSources()
 
 
 def index_of(**tags: str) -> TagIndex:
     return TagIndex({"g": Tagged(1, tags)})
 
 
-def test_a_log_group_that_the_index_knows_costs_no_call(world: World) -> None:
-    world.indexes[ACCOUNT] = index_of(team="index")
-    tags = world.tags()
+def test_a_log_group_that_the_index_knows_costs_no_call(sources: FakeTagSources) -> None:
+    sources.indexes[ACCOUNT] = index_of(team="index")
+    tags = sources.tags()
     assert [tags(ACCOUNT, "g") for _ in range(3)] == [known(team="index")] * 3
-    assert (world.asked, world.read) == ([], [ACCOUNT])
+    assert (sources.asked, sources.read) == ([], [ACCOUNT])
 
 
-def test_a_log_group_without_tags_in_the_index_is_not_asked_for(world: World) -> None:
-    world.indexes[ACCOUNT] = index_of()
-    assert world.tags()(ACCOUNT, "g") == known()
-    assert world.asked == []
+def test_a_log_group_without_tags_in_the_index_is_not_asked_for(sources: FakeTagSources) -> None:
+    sources.indexes[ACCOUNT] = index_of()
+    assert sources.tags()(ACCOUNT, "g") == known()
+    assert sources.asked == []
 
 
-def test_a_log_group_that_the_index_does_not_know_is_asked_for_once(world: World) -> None:
-    world.indexes[ACCOUNT] = index_of(team="index")
-    tags = world.tags()
+def test_a_log_group_that_the_index_does_not_know_is_asked_for_once(
+    sources: FakeTagSources,
+) -> None:
+    sources.indexes[ACCOUNT] = index_of(team="index")
+    tags = sources.tags()
     assert [tags(ACCOUNT, "new"), tags(ACCOUNT, "new")] == [known(team="a")] * 2
-    assert world.asked == ["new"]
+    assert sources.asked == ["new"]
 
 
-def test_no_tags_is_an_answer_and_remembered(world: World) -> None:
-    world.answer = {}
-    tags = world.tags()
+def test_no_tags_is_an_answer_and_remembered(sources: FakeTagSources) -> None:
+    sources.answer = {}
+    tags = sources.tags()
     assert [tags(ACCOUNT, "g"), tags(ACCOUNT, "g")] == [known(), known()]
-    assert (world.asked, tags.missing) == (["g"], 0)
+    assert (sources.asked, tags.missing) == (["g"], 0)
 
 
-def test_tags_are_asked_for_again_after_their_time(world: World) -> None:
-    tags = world.tags()
+def test_tags_are_asked_for_again_after_their_time(sources: FakeTagSources) -> None:
+    tags = sources.tags()
     tags(ACCOUNT, "g")
-    world.now += TTL - 1
+    sources.now += TTL - 1
     tags(ACCOUNT, "g")
-    world.answer = {"team": "b"}
-    world.now += 1
+    sources.answer = {"team": "b"}
+    sources.now += 1
     assert tags(ACCOUNT, "g") == known(team="b")
-    assert world.asked == ["g", "g"]
+    assert sources.asked == ["g", "g"]
 
 
-def test_known_tags_are_served_stale_for_as_long_as_the_call_fails(world: World) -> None:
-    tags = world.tags()
+def test_known_tags_are_served_stale_for_as_long_as_the_call_fails(sources: FakeTagSources) -> None:
+    tags = sources.tags()
     tags(ACCOUNT, "g")
-    world.answer = TagsUnavailable()
+    sources.answer = TagsUnavailable()
     for _ in range(20):
-        world.now += TTL
+        sources.now += TTL
         assert tags(ACCOUNT, "g") == known(team="a")
     assert (tags.missing, tags.failures) == (0, 20)
 
 
-def test_a_failure_is_not_remembered_as_no_tags(world: World) -> None:
-    world.answer = TagsUnavailable()
-    tags = world.tags()
+def test_a_failure_is_not_remembered_as_no_tags(sources: FakeTagSources) -> None:
+    sources.answer = TagsUnavailable()
+    tags = sources.tags()
     assert tags(ACCOUNT, "g") == UNKNOWN
     assert tags.missing == 1
-    world.answer = {"team": "a"}
-    world.now += 30
+    sources.answer = {"team": "a"}
+    sources.now += 30
     assert tags(ACCOUNT, "g") == known(team="a")
 
 
@@ -123,140 +125,150 @@ def test_a_failure_is_not_remembered_as_no_tags(world: World) -> None:
     ("denied", "silence"),
     [pytest.param(False, 30, id="failed"), pytest.param(True, 300, id="denied")],
 )
-def test_a_failure_keeps_the_sandbox_from_asking_for_any_log_group(
-    world: World, denied: bool, silence: float
+def test_a_failure_keeps_the_environment_from_asking_for_any_log_group(
+    sources: FakeTagSources, denied: bool, silence: float
 ) -> None:
-    world.answer = TagsUnavailable(denied=denied)
-    tags = world.tags()
+    sources.answer = TagsUnavailable(denied=denied)
+    tags = sources.tags()
     tags(ACCOUNT, "g")
-    world.now += silence - 1
+    sources.now += silence - 1
     tags(ACCOUNT, "h")
-    assert world.asked == ["g"]
-    world.now += 1
+    assert sources.asked == ["g"]
+    sources.now += 1
     tags(ACCOUNT, "h")
-    assert world.asked == ["g", "h"]
+    assert sources.asked == ["g", "h"]
 
 
-def test_a_deleted_log_group_keeps_nobody_else_from_asking(world: World) -> None:
-    tags = world.tags()
+def test_a_deleted_log_group_keeps_nobody_else_from_asking(sources: FakeTagSources) -> None:
+    tags = sources.tags()
     tags(ACCOUNT, "g")
-    world.now += TTL
-    world.answer = TagsUnavailable(gone=True)
+    sources.now += TTL
+    sources.answer = TagsUnavailable(gone=True)
     assert tags(ACCOUNT, "g") == known(team="a")
-    world.answer = {"team": "h"}
+    sources.answer = {"team": "h"}
     assert tags(ACCOUNT, "h") == known(team="h")
 
 
-def test_a_deleted_log_group_whose_tags_nobody_read_may_have_had_others(world: World) -> None:
+def test_a_deleted_log_group_whose_tags_nobody_read_may_have_had_others(
+    sources: FakeTagSources,
+) -> None:
     """Its lines may still wait in the bucket, and are not for whoever has no tags."""
-    world.answer = TagsUnavailable(gone=True)
-    tags = world.tags()
+    sources.answer = TagsUnavailable(gone=True)
+    tags = sources.tags()
     assert [tags(ACCOUNT, "g") for _ in range(2)] == [UNKNOWN] * 2
-    assert (world.asked, tags.missing, tags.failures) == (["g"], 2, 0)
+    assert (sources.asked, tags.missing, tags.failures) == (["g"], 2, 0)
 
 
-def test_the_index_is_read_again_after_its_time_and_kept_when_unchanged(world: World) -> None:
-    world.indexes[ACCOUNT] = index_of(team="one")
-    tags = world.tags()
+def test_the_index_is_read_again_after_its_time_and_kept_when_unchanged(
+    sources: FakeTagSources,
+) -> None:
+    sources.indexes[ACCOUNT] = index_of(team="one")
+    tags = sources.tags()
     tags(ACCOUNT, "g")
-    world.now += 120
-    world.indexes[ACCOUNT] = IndexUnchanged()
+    sources.now += 120
+    sources.indexes[ACCOUNT] = IndexUnchanged()
     assert tags(ACCOUNT, "g") == known(team="one")
-    world.now += 120
-    world.indexes[ACCOUNT] = index_of(team="two")
+    sources.now += 120
+    sources.indexes[ACCOUNT] = index_of(team="two")
     assert tags(ACCOUNT, "g") == known(team="two")
-    assert world.read == [ACCOUNT] * 3
+    assert sources.read == [ACCOUNT] * 3
 
 
-def test_an_index_that_disappears_stays_in_use(world: World) -> None:
-    world.indexes[ACCOUNT] = index_of(team="one")
-    tags = world.tags()
+def test_an_index_that_disappears_stays_in_use(sources: FakeTagSources) -> None:
+    sources.indexes[ACCOUNT] = index_of(team="one")
+    tags = sources.tags()
     tags(ACCOUNT, "g")
-    world.now += 120
-    world.indexes[ACCOUNT] = None
+    sources.now += 120
+    sources.indexes[ACCOUNT] = None
     assert tags(ACCOUNT, "g") == known(team="one")
 
 
 def test_another_accounts_log_group_is_looked_up_in_its_index_and_never_asked_for(
-    world: World,
+    sources: FakeTagSources,
 ) -> None:
-    world.indexes[OTHER] = index_of(team="theirs")
-    tags = world.tags()
+    sources.indexes[OTHER] = index_of(team="theirs")
+    tags = sources.tags()
     assert tags(OTHER, "g") == known(team="theirs")
     assert tags(OTHER, "unknown") == UNKNOWN
-    assert (world.asked, world.read, tags.missing) == ([], [OTHER], 1)
+    assert (sources.asked, sources.read, tags.missing) == ([], [OTHER], 1)
 
 
-def test_a_log_group_that_is_new_to_the_index_is_looked_up_in_it_again_first(world: World) -> None:
+def test_a_log_group_that_is_new_to_the_index_is_looked_up_in_it_again_first(
+    sources: FakeTagSources,
+) -> None:
     """The subscriber indexes a log group before it links it, so a new copy of the index has it."""
-    world.indexes[ACCOUNT] = index_of(team="one")
-    tags = world.tags()
+    sources.indexes[ACCOUNT] = index_of(team="one")
+    tags = sources.tags()
     tags(ACCOUNT, "g")
     new = TagIndex({"/aws/lambda/new": Tagged(2, {"team": "its function's"})})
-    world.indexes[ACCOUNT] = new
-    world.answer = {}
-    world.now += 5
+    sources.indexes[ACCOUNT] = new
+    sources.answer = {}
+    sources.now += 5
     assert tags(ACCOUNT, "/aws/lambda/new") == known(team="its function's")
-    assert (world.asked, tags.missing) == ([], 0)
+    assert (sources.asked, tags.missing) == ([], 0)
 
 
-def test_an_index_is_read_again_for_unknown_log_groups_once_in_five_seconds(world: World) -> None:
-    world.indexes[ACCOUNT] = index_of()
-    tags = world.tags()
+def test_an_index_is_read_again_for_unknown_log_groups_once_in_five_seconds(
+    sources: FakeTagSources,
+) -> None:
+    sources.indexes[ACCOUNT] = index_of()
+    tags = sources.tags()
     for _ in range(10):
         tags(ACCOUNT, "unknown")
-        world.now += 1
-    assert len(world.read) == 2
+        sources.now += 1
+    assert len(sources.read) == 2
 
 
-def test_where_there_is_no_index_a_miss_does_not_look_for_one(world: World) -> None:
-    tags = world.tags()
+def test_where_there_is_no_index_a_miss_does_not_look_for_one(sources: FakeTagSources) -> None:
+    tags = sources.tags()
     for _ in range(10):
         tags(ACCOUNT, "g")
-        world.now += 5
-    assert len(world.read) == 1
+        sources.now += 5
+    assert len(sources.read) == 1
 
 
 def test_no_tags_of_its_own_is_not_the_truth_while_a_functions_tags_may_be_meant(
-    world: World,
+    sources: FakeTagSources,
 ) -> None:
-    world.indexes[ACCOUNT] = index_of(team="one")
-    world.answer = {}
-    tags = world.tags()
+    sources.indexes[ACCOUNT] = index_of(team="one")
+    sources.answer = {}
+    tags = sources.tags()
     assert [tags(ACCOUNT, "/aws/lambda/new") for _ in range(2)] == [UNKNOWN] * 2
     assert tags.missing == 2
     assert tags(ACCOUNT, "/ecs/new") == known()
-    assert (world.asked, tags.missing) == (["/aws/lambda/new", "/ecs/new"], 2)
+    assert (sources.asked, tags.missing) == (["/aws/lambda/new", "/ecs/new"], 2)
 
 
-def test_own_tags_of_a_functions_log_group_are_the_truth(world: World) -> None:
-    world.indexes[ACCOUNT] = index_of(team="one")
-    assert world.tags()(ACCOUNT, "/aws/lambda/new") == known(team="a")
+def test_own_tags_of_a_functions_log_group_are_the_truth(sources: FakeTagSources) -> None:
+    sources.indexes[ACCOUNT] = index_of(team="one")
+    assert sources.tags()(ACCOUNT, "/aws/lambda/new") == known(team="a")
 
 
-def test_where_nobody_keeps_an_index_no_tags_of_its_own_is_the_truth(world: World) -> None:
-    world.answer = {}
-    tags = world.tags()
+def test_where_nobody_keeps_an_index_no_tags_of_its_own_is_the_truth(
+    sources: FakeTagSources,
+) -> None:
+    sources.answer = {}
+    tags = sources.tags()
     assert (tags(ACCOUNT, "/aws/lambda/new"), tags.missing) == (known(), 0)
 
 
 @pytest.mark.parametrize("group", ["/aws/lambda/new", "/aws/lambda/old"])
 def test_without_an_index_no_tags_of_its_own_is_not_the_truth_where_one_is_kept(
-    world: World, group: str
+    sources: FakeTagSources, group: str
 ) -> None:
     """The index may be denied, deleted or broken: the tags of functions are only there."""
-    world.indexes[ACCOUNT] = IndexUnchanged()
-    world.answer = {}
-    tags = world.tags()
+    sources.indexes[ACCOUNT] = IndexUnchanged()
+    sources.answer = {}
+    tags = sources.tags()
     assert tags(ACCOUNT, group) == UNKNOWN
     assert tags(ACCOUNT, "/ecs/new") == known()
-    world.now += 5
-    world.indexes[ACCOUNT] = TagIndex({group: Tagged(2, {"team": "its function's"})})
+    sources.now += 5
+    sources.indexes[ACCOUNT] = TagIndex({group: Tagged(2, {"team": "its function's"})})
     assert tags(ACCOUNT, group) == known(team="its function's")
 
 
 class ThrottledApi:
-    """AWS at five calls a second, the rest throttled; one clock for all sandboxes."""
+    """AWS at five calls a second, the rest throttled; one clock for all environments."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -273,8 +285,10 @@ class ThrottledApi:
         return {"team": log_group} if self._in_second <= 5 else TagsUnavailable()
 
 
-def test_in_a_storm_of_cold_sandboxes_no_known_stream_flaps_and_no_sandbox_asks_twice() -> None:
-    """1,000 cold sandboxes, 13,000 log groups, 100 of them younger than the index."""
+def test_in_a_storm_of_new_environments_no_known_stream_flaps_and_no_environment_asks_twice() -> (
+    None
+):
+    """1,000 new execution environments, 13,000 log groups, 100 of them younger than the index."""
     now = 0.0
     api = ThrottledApi(lambda: now)
     old = [f"/aws/lambda/{n}" for n in range(12_900)]
@@ -282,7 +296,7 @@ def test_in_a_storm_of_cold_sandboxes_no_known_stream_flaps_and_no_sandbox_asks_
     index = TagIndex({name: Tagged(1, {"team": name}) for name in old})
     sources = TagSources(fetch_tags=api.fetch_tags, read_index=lambda _: index)
     dice = random.Random(1)
-    sandboxes = [
+    environments = [
         Tags(ACCOUNT, sources, clock=lambda: now, jitter=lambda most: dice.uniform(0, most))
         for _ in range(1000)
     ]
@@ -291,12 +305,12 @@ def test_in_a_storm_of_cold_sandboxes_no_known_stream_flaps_and_no_sandbox_asks_
     for _ in range(20_000):
         now += 0.001
         name = dice.choice(old) if dice.random() < 0.99 else dice.choice(young)
-        got = dice.choice(sandboxes)(ACCOUNT, name)
+        got = dice.choice(environments)(ACCOUNT, name)
         if name in index.groups:
             wrong += got != known(team=name)
         else:
             untagged += not got.known
     assert wrong == 0
     assert untagged > 0
-    # Each sandbox asks at most once before it backs off for longer than the storm lasts.
+    # Each environment asks at most once before it backs off for longer than the storm lasts.
     assert api.calls <= 1000
