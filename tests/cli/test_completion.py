@@ -173,7 +173,7 @@ def test_a_zshrc_is_kept(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "environ", "said"),
     [
-        ((), {"SHELL": "/bin/tcsh"}, "say for which shell: bash, zsh, fish"),
+        ((), {"SHELL": "/bin/tcsh"}, "name a shell: bash, zsh, fish"),
         (("powershell",), {}, "'powershell' is not one of 'bash', 'zsh', 'fish'"),
         (("bash", "--install"), {"XDG_DATA_HOME": "/dev/null"}, "cannot be written"),
     ],

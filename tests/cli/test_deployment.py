@@ -43,6 +43,13 @@ def test_each_command_has_the_same_four_options(run: Run, words: list[str]) -> N
     assert "--function ARN In place of a stack: its subscriber, or the shipper" in text
 
 
+@pytest.mark.parametrize("command", ["deploy", "invoke"])
+def test_commands_without_a_deployment_name_the_account_alike(run: Run, command: str) -> None:
+    text = " ".join(run(command, "--help").stdout.split())
+    assert "--profile NAME Profile of your AWS configuration." in text
+    assert "--region REGION Region of the" in text
+
+
 @pytest.mark.parametrize("words", FINDING, ids=" ".join)
 def test_a_stack_that_is_not_there_is_named_with_its_region(
     run: Run, words: list[str], aws: LocalAws

@@ -239,7 +239,7 @@ def test_without_a_deployment_it_says_how_to_look_at_a_loki(run: Run, aws: Local
     result = run("doctor", **aws.environ)
     assert result.exit_code == 2
     assert "there is no stack loki-shipper here (eu-central-1)" in result.stderr
-    assert "before anything is deployed, look at a Loki with --loki URL" in result.stderr
+    assert "before anything is deployed, check a Loki with --loki URL" in result.stderr
 
 
 @pytest.mark.usefixtures("allowed")

@@ -55,7 +55,7 @@ def test_a_file_without_lines_is_refused_in_one_sentence(
     result = run("event", "--log-group", "g", "--from-file", str(path))
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr == f"Error: {path} holds no lines: name a file that does\n"
+    assert result.stderr == f"Error: {path} has no lines: name another file\n"
 
 
 def test_its_output_is_invokes_input(run: Run) -> None:

@@ -183,7 +183,7 @@ def test_a_page_is_no_loki_whatever_its_status(run: Run, receiver: Receiver) -> 
     assert result.exit_code == 1
     assert result.stderr == (
         "Error: Loki did not take 1 of 1: not_loki; a web page answers, such as a login page: "
-        "correct --loki, or give the gateway the credentials it asks for\n"
+        "correct --loki, or give the credentials that the gateway asks for\n"
     )
 
 
@@ -234,7 +234,7 @@ def test_a_repeated_push_does_not_print_its_entries_again(run: Run, receiver: Re
         ("{", "Error: <stdin> is not JSON: name an event, or a sample such as lambda\n"),
         ("[" * 100_000, "Error: <stdin> is not JSON: name an event, or a sample such as lambda\n"),
         (
-            '{"Records": []}',
+            '{"detail": {}}',
             f"{NOT_AN_EVENT}: the event has no text at awslogs.data\n",
         ),
         (
@@ -250,6 +250,13 @@ def test_what_is_not_an_event_is_an_exit_code_of_2_and_one_sentence(
 ) -> None:
     result = run("invoke", *options, "-", stdin=stdin)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", sentence)
+
+
+def test_a_profile_reads_what_settings_name_in_aws(run: Run) -> None:
+    rules = {"RULES": "s3://bucket/rules.toml"}
+    result = run("invoke", LAMBDA, "--profile", "nobody", **rules)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "there is no AWS profile nobody: correct --profile" in result.stderr
 
 
 def test_bad_settings_are_an_exit_code_of_2_and_name_every_fault(run: Run) -> None:

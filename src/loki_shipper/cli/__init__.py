@@ -1,4 +1,4 @@
-"""The command line, `loki-shipper`: one file a command, imported only when it is called."""
+"""The command line, `loki-shipper`: one file a command, which is imported when you call it."""
 
 import os
 import sys
@@ -19,32 +19,32 @@ COMMANDS = {
     "event": "Make a sample event of a log file's lines.",
     "check": "Check settings and rules, and try the rules on events.",
     "explain": "Say why a log group is linked or not, and why it has its labels.",
-    "tags": "Keep the tag index, from which the shipper takes its labels.",
+    "tags": "Write the tag index, from which the shipper reads tags.",
     "deploy": "Deploy or upgrade the stack, link, and prove that lines arrive.",
     "plan": "Show which log groups would be linked or unlinked, and why.",
     "link": "Link log groups to Loki, named ones or all that are selected.",
     "unlink": "Unlink log groups, named ones or all.",
     "status": "Show what is linked, since when, and how deliveries go.",
     "backfill": "Ship a log group's past.",
-    "tail": "Show lines as they arrive in Loki, and which have not.",
+    "tail": "Show lines as they arrive in Loki, and which are missing.",
     "doctor": "Say what is wrong between here and Loki, and what to do about it.",
-    "redrive": "Ship what could not be delivered, out of the bucket.",
+    "redrive": "Ship the lines that wait in the bucket.",
     "completion": "Let the shell complete commands and names of log groups.",
 }
 
 PROGRAM: Final = "loki-shipper"
 COMPLETE: Final = "_LOKI_SHIPPER_COMPLETE"
-"""Variable in which the script of `loki-shipper completion` asks what may come next."""
+"""The variable in which the script of `loki-shipper completion` asks for completions."""
 
 EXIT_CODES: Final = (
-    "Exits with 0 when all is well, with 1 when something is wrong or was not done, with 2 when it "
-    "was called wrongly or AWS refuses it from the start, with 130 after Ctrl-C."
+    "The exit code is 0 when all is well, 1 when something is wrong or was not done, 2 when the "
+    "command was called wrongly or AWS refused it from the start, and 130 after Ctrl-C."
 )
 _DEBUG: Final = f"{__name__}.debug"
 
 
 class LazyGroup(click.Group):
-    """Commands of which `--help` shows one line each without importing them."""
+    """A group that shows one line of help for each command without importing it."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or guess which one was meant. Raises UsageError."""
+        """Find the command. Raises UsageError, which suggests a command for a mistyped one."""
         word = args[0]
         if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command {word!r}{did_you_mean(word, COMMANDS)}", ctx)
@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and end it with one sentence and an exit code whatever happens."""
+        """Run a command, and end every error with one sentence and an exit code."""
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
@@ -78,13 +78,13 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit) as error:
             _debug(ctx, error)
             raise
-        except Exception as error:  # noqa: BLE001 - a person gets a sentence for any fault of ours
+        except Exception as error:  # noqa: BLE001 - every fault of ours ends with a sentence
             _debug(ctx, error)
             raise UnexpectedError(_unexpected(error)) from None
 
     @override
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete a command without importing them all, or an option."""
+        """Complete a command without importing it, or an option."""
         commands = [
             CompletionItem(name, help=text)
             for name, text in COMMANDS.items()
@@ -94,18 +94,18 @@ class LazyGroup(click.Group):
 
     @override
     def main(self, *args: Any, **named: Any) -> Any:
-        """Run the command line, or answer the shell's question of what may come next."""
+        """Run the command line, or answer the shell's request for completions."""
         if instruction := os.environ.get(COMPLETE):
             self._complete(instruction)
         return super().main(*args, **named)
 
     def _complete(self, instruction: str) -> NoReturn:
-        # Whatever happens, nothing is written into the line in which somebody types.
+        # Nothing may be written into the line that you are typing.
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, sys.stderr.fileno())
         try:
             sys.exit(shell_complete(self, {}, PROGRAM, COMPLETE, instruction))
-        except (Exception, KeyboardInterrupt):  # noqa: BLE001 - as it says
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001 - every fault stays silent
             sys.exit(1)
 
     @override
@@ -129,11 +129,11 @@ def main(ctx: click.Context, *, debug: bool) -> None:
     Try it on a sample, without AWS and without Loki:
       loki-shipper invoke lambda
 
-    Commands exit with 0 when all is well, with 1 when something is wrong or was not done, with 2
-    when they were called wrongly or AWS refuses them from the start, with 130 after Ctrl-C.
+    The exit code is 0 when all is well, 1 when something is wrong or was not done, 2 when the
+    command was called wrongly or AWS refused it from the start, and 130 after Ctrl-C.
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     for stream in (sys.stdout, sys.stderr):
-        # Log lines have every character, a terminal's encoding may not.
+        # A log line may have characters that the terminal's encoding lacks.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     survive_closed_pipes()
@@ -143,11 +143,11 @@ def main(ctx: click.Context, *, debug: bool) -> None:
 
 
 def _document_exit_codes(command: click.Command) -> None:
-    """Let a command's help, and that of the commands below it, end with the exit codes."""
+    """Add the exit codes to the help of a command and of its subcommands."""
     command.epilog = EXIT_CODES
     if isinstance(command, click.Group):
-        for below in command.commands.values():
-            _document_exit_codes(below)
+        for subcommand in command.commands.values():
+            _document_exit_codes(subcommand)
 
 
 def _debug(ctx: click.Context, error: BaseException) -> None:
@@ -156,7 +156,7 @@ def _debug(ctx: click.Context, error: BaseException) -> None:
 
 
 def _unexpected(error: BaseException) -> str:
-    """Say where a fault of our own is, and not what it is about: that may be a line or a secret."""
+    """Return where a fault is, without its message, which may quote a line or a secret."""
     where = error.__traceback__
     while where is not None and where.tb_next is not None:
         where = where.tb_next

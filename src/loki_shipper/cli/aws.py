@@ -1,4 +1,4 @@
-"""Opens AWS sessions for the command line, and says in one line what goes wrong with AWS."""
+"""Opens AWS sessions for the command line, and explains AWS's errors in one line."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ from loki_shipper.cli.errors import InputError, NotDeliveredError
 from loki_shipper.subscriber.store import ConflictError
 
 _LOG_IN = "log in to AWS, or name another profile with --profile, and repeat the command"
-_CHECK_THE_WAY = (
+_CHECK_CONNECTION = (
     "check your connection, --region, AWS_ENDPOINT_URL and HTTPS_PROXY, and repeat the command"
 )
 _GET_THE_RIGHT = "get the right that AWS names, or name another profile with --profile"
@@ -51,19 +51,19 @@ _REQUEST_IDS = {"x-amzn-requestid", "x-amz-request-id"}
 
 
 class NotAwsError(BotoCoreError):
-    """Raised when something answers that is not AWS, such as a proxy's page."""
+    """Raised when something other than AWS answers, such as a proxy's page."""
 
     fmt = "an answer with HTTP status {status} to {operation} is not AWS's"
 
 
 class EndpointError(BotoCoreError):
-    """Raised when a client cannot be made of what the environment and the configuration say."""
+    """Raised when the environment or the AWS configuration makes a client impossible."""
 
     fmt = "{reason}"
 
 
 class CommandSession(boto3.Session):
-    """A session whose clients notice that what answers is not AWS."""
+    """A session; its clients raise NotAwsError if something other than AWS answers."""
 
     def __init__(self, profile: str | None, region: str | None) -> None:
         super().__init__(profile_name=profile, region_name=region)
@@ -74,39 +74,38 @@ class CommandSession(boto3.Session):
         """Make a client. Raises EndpointError, BotoCoreError."""
         try:
             client = super().client(*args, **kwargs)
-            # A port that is no number is found only when it is asked for.
+            # urlsplit checks the port only when it is read.
             _ = urlsplit(client.meta.endpoint_url).port
         except BotoCoreError:
             raise
         except ValueError as error:
-            # botocore says so of an endpoint that is no URL.
+            # botocore raises ValueError if the endpoint is not a URL.
             raise EndpointError(reason=error) from None
         return client
 
 
 def open_session(profile: str | None = None, region: str | None = None) -> CommandSession:
-    """Open a session in the Region that is given, else in that of AWS_REGION.
+    """Open a session in this Region, else in that of AWS_REGION, else as the AWS CLI does.
 
-    After those come AWS_DEFAULT_REGION and the profile's own Region, as for the AWS CLI. Raises
-    BotoCoreError.
+    The AWS CLI reads AWS_DEFAULT_REGION and then the profile's Region. Raises BotoCoreError.
     """
     return CommandSession(profile, region or os.environ.get("AWS_REGION") or None)
 
 
 def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Raise NotAwsError for an answer that lacks the request id that each of AWS's has."""
+    """Raise NotAwsError for an answer without a request id: every answer of AWS has one."""
     names = {name.lower() for name in response_dict["headers"]}
     status = response_dict["status_code"]
-    # A load balancer of AWS may fail without one, and botocore tries again.
+    # A load balancer of AWS may fail without one, and botocore retries.
     if status < 500 and not names & _REQUEST_IDS:  # noqa: PLR2004 - HTTP's own
         raise NotAwsError(status=status, operation=operation_model.name)
 
 
 @contextmanager
 def aws_errors() -> Iterator[None]:
-    """Turn what goes wrong with AWS, until the block ends, into one line that says what to do.
+    """Turn AWS's errors in the block into one line that says what to do.
 
-    Raises InputError where a call was refused, NotDeliveredError where a run was interrupted.
+    Raises InputError for a refused call, and NotDeliveredError for an interrupted run.
     """
     try:
         yield
@@ -124,7 +123,7 @@ def _explained(error: BotoCoreError | ClientError | ResponseParserError) -> str:
             return _refused(error)
         case NotAwsError() | ResponseParserError():
             what = f"{error}" if isinstance(error, NotAwsError) else "an answer cannot be read"
-            return f"something other than AWS answers ({what}): {_CHECK_THE_WAY}"
+            return f"something other than AWS answers ({what}): {_CHECK_CONNECTION}"
         case EndpointError():
             return f"{error}: correct AWS_ENDPOINT_URL and your AWS configuration"
         case NoCredentialsError() | PartialCredentialsError():
@@ -146,7 +145,7 @@ def _explained(error: BotoCoreError | ClientError | ResponseParserError) -> str:
         case ConfigParseError():
             return f"{error}: correct this file of your AWS configuration"
         case HTTPClientError() | NoConnectionError():
-            return f"AWS cannot be reached ({type(error).__name__}): {_CHECK_THE_WAY}"
+            return f"AWS cannot be reached ({type(error).__name__}): {_CHECK_CONNECTION}"
         case ParamValidationError():
             return f"{' '.join(str(error).split())}: correct your options"
         case _:
@@ -154,25 +153,25 @@ def _explained(error: BotoCoreError | ClientError | ResponseParserError) -> str:
 
 
 def _refused(error: ClientError) -> str:
-    """Explain an answer of AWS that is an error."""
+    """Explain an error that AWS answered."""
     code = error.response["Error"]["Code"]
     said = " ".join(error.response["Error"].get("Message", "").split())
     operation = error.operation_name
     match code:
         case _ if code in _NOT_KNOWN:
-            return f"AWS does not take the credentials ({code}): {_LOG_IN}"
+            return f"AWS refuses the credentials ({code}): {_LOG_IN}"
         case _ if code in _DENIED:
             return f"AWS denies {operation} ({code}: {said}): {_GET_THE_RIGHT}"
         case _ if code in _THROTTLED:
             return f"AWS throttles {operation} ({code}): repeat the command later"
         case _ if code.startswith("5"):
-            return f"{operation} fails (HTTP status {code}): {_CHECK_THE_WAY}"
+            return f"{operation} fails (HTTP status {code}): {_CHECK_CONNECTION}"
         case _:
             return f"AWS refuses {operation} ({code}: {said}): check --region and your options"
 
 
 def _cause(error: AwsError) -> str:
-    """Give AWS's name for what went wrong, and its words where it has any."""
+    """Return AWS's error code, with the message if there is one."""
     return error.code if str(error) == error.code else f"{error.code}: {error}"
 
 
@@ -181,11 +180,11 @@ def _remedy(error: AwsError) -> str:
         case "expired":
             return _LOG_IN
         case "unreachable":
-            return _CHECK_THE_WAY
+            return _CHECK_CONNECTION
         case "refused" if error.code == NotAwsError.__name__:
-            return _CHECK_THE_WAY
+            return _CHECK_CONNECTION
         case "throttled":
-            return "others use up AWS's limits: repeat the command later"
+            return "other callers use up AWS's limits: repeat the command later"
         case "refused" if error.code == "NoSuchBucket":
             return "deploy the stack again, which makes its bucket"
         case "denied":

@@ -1,4 +1,4 @@
-"""`loki-shipper completion`: the shell completes commands, options and names of log groups."""
+"""`loki-shipper completion`: lets the shell complete commands, options and log groups."""
 
 import os
 import shlex
@@ -19,18 +19,18 @@ _SHELLS: Final[Mapping[str, type[ShellComplete]]] = {
 }
 
 _ZSH_NEEDS: Final = "(( $+functions[compdef] )) || { autoload -U compinit && compinit; }"
-"""Completion is switched on in zsh by compinit, which many .zshrc call already."""
+"""Turns completion on in zsh, unless .zshrc has done so already."""
 
 
 @click.command()
 @click.argument("shell", required=False, type=click.Choice([*_SHELLS]))
-@click.option("--install", is_flag=True, help="Write it to where the shell reads it.")
+@click.option("--install", is_flag=True, help="Write the script to where the shell reads it.")
 def completion(*, shell: str | None, install: bool) -> None:
-    """Print what makes SHELL complete commands, options and names of log groups.
+    """Print a script that lets SHELL complete commands, options and names of log groups.
 
-    SHELL is bash, zsh or fish; by default your login shell. Names of log groups come from AWS, with
-    --profile and --region if they stand before. Where AWS does not answer in two seconds there are
-    none.
+    SHELL is bash, zsh or fish; the default is your login shell. Names of log groups come from AWS,
+    with --profile and --region if these stand before the name. If AWS does not answer within two
+    seconds, no names are completed.
 
     \b
     Install it for your shell:
@@ -51,14 +51,14 @@ def completion(*, shell: str | None, install: bool) -> None:
 def _login_shell() -> str:
     name = Path(os.environ.get("SHELL", "")).name
     if name not in _SHELLS:
-        raise InputError(f"say for which shell: {', '.join(_SHELLS)}")
+        raise InputError(f"name a shell: {', '.join(_SHELLS)}")
     return name
 
 
 def _script(shell: str) -> str:
     context = click.get_current_context().find_root()
     made = _SHELLS[shell](context.command, {}, PROGRAM, COMPLETE)
-    # click's own `source` starts a bash to ask for its version.
+    # click's own `source` starts a bash to read its version.
     return made.source_template % made.source_vars()
 
 
@@ -70,7 +70,7 @@ def _home() -> Path:
 
 
 def _install(shell: str, script: str, home: Path, environ: Mapping[str, str]) -> Path:
-    """Write a script to where its shell reads it, and give the path."""
+    """Write a script to where its shell reads it, and return the path. Raises InputError."""
     data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     paths = {
@@ -90,7 +90,7 @@ def _install(shell: str, script: str, home: Path, environ: Mapping[str, str]) ->
 
 
 def _sourced(zshrc: Path, script: Path) -> None:
-    """Let zsh read a script at its start, as it reads no folder of the user's by itself."""
+    """Make .zshrc read a script: zsh has no folder of scripts of its own."""
     line = f"source {shlex.quote(str(script))}  # {PROGRAM} completion"
     text = zshrc.read_text("utf-8") if zshrc.exists() else ""
     if line not in text.splitlines():

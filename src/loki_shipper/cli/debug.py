@@ -1,7 +1,7 @@
-"""What `--debug` adds on stderr: tracebacks, and requests by name, without secrets or log lines.
+"""Shows tracebacks and requests on stderr for `--debug`, without secrets and log lines.
 
-botocore logs whole requests and answers, and errors quote what they could not use. So everything
-here is an allow-list: what is not known to be harmless is left out.
+botocore logs whole requests and answers, and errors quote their input. So this module shows only
+what is on its lists of harmless messages.
 """
 
 import logging
@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Final, override
 
-_WHOLE: Final = {
+_HARMLESS_LOGGERS: Final = {
     "botocore.configprovider",
     "botocore.credentials",
     "botocore.httpsession",
@@ -19,7 +19,7 @@ _WHOLE: Final = {
     "botocore.retryhandler",
     "botocore.tokens",
 }
-"""Loggers whose messages name places, times and counts only."""
+"""Loggers with messages that name only places, times and counts."""
 
 _BY_TEMPLATE: Final = {
     "Making request for %s with params: %s": "%s",
@@ -27,14 +27,14 @@ _BY_TEMPLATE: Final = {
     "Starting new HTTP connection (%d): %s:%s": "connection %d to http://%s:%s",
     "Starting new HTTPS connection (%d): %s:%s": "connection %d to https://%s:%s",
 }
-"""Messages of other loggers, and as which they are shown; of the values, as many as it takes."""
+"""Messages of other loggers, and their templates here, which use only the first values."""
 
 _ANSWERED: Final = '%s://%s:%s "%s %s %s" %s %s'
 """urllib3's message of an answer: scheme, host, port, method, path, version, status, length."""
 
 
 def show_requests() -> None:
-    """Show on stderr what botocore and urllib3 do, from now on."""
+    """Show the requests of botocore and urllib3 on stderr from now on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     handler.addFilter(lambda record: _shown(record) is not None)
@@ -45,7 +45,7 @@ def show_requests() -> None:
 
 
 class _Formatter(logging.Formatter):
-    """Writes what may be shown of a record, with the time in UTC."""
+    """Formats the harmless part of a record, with its time."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -53,13 +53,13 @@ class _Formatter(logging.Formatter):
 
 
 def _shown(record: logging.LogRecord) -> str | None:
-    """Give what may be shown of a record; None: nothing."""
-    if record.name in _WHOLE:
+    """Return the harmless part of a record, or None."""
+    if record.name in _HARMLESS_LOGGERS:
         return record.getMessage()
     values = record.args if isinstance(record.args, tuple) else ()
     if record.msg == _ANSWERED:
         scheme, host, port, method, path, _, status, _ = values
-        # A path may be a secret by itself, as that of a container's credentials is.
+        # A path may be a secret, such as the path to a container's credentials.
         place = str(path).partition("?")[0] if "/loki/" in str(path) else "/…"
         return f"{method} {scheme}://{host}:{port}{place} {status}"
     template = _BY_TEMPLATE.get(record.msg)
@@ -67,9 +67,9 @@ def _shown(record: logging.LogRecord) -> str | None:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Write an error's traceback, and those of the errors that it came from, the first one first.
+    """Format the tracebacks of an error and of its causes, the first cause first.
 
-    Messages are left out where they may quote what was being handled.
+    Messages that may quote a line or a secret are left out.
     """
     return "\n".join(reversed([*_tracebacks(error)]))
 
@@ -89,7 +89,7 @@ def _named(error: BaseException) -> str:
 
 
 def _is_harmless(error: BaseException) -> bool:
-    """Tell whether an error's message quotes no secret and no log line."""
+    """Tell whether an error's message can contain no secret and no log line."""
     module, name = type(error).__module__, type(error).__qualname__
     if module == "botocore.exceptions":
         return name != "ParamValidationError"

@@ -1,4 +1,4 @@
-"""`loki-shipper demo`: the whole way from a log line to a label query, on this machine."""
+"""`loki-shipper demo`: shows the way from a log line to a label query on this machine."""
 
 import os
 import re
@@ -7,19 +7,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from itertools import groupby
 from typing import Any, override
 
 import click
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from loki_shipper.bundle import in_clone
-from loki_shipper.cli.errors import InputError, NotDeliveredError
-from loki_shipper.environment import SettingsError
+from loki_shipper.cli.console import row, table_console
+from loki_shipper.cli.errors import InputError, NotDeliveredError, settings_errors
+from loki_shipper.cli.formatting import NS_PER_MS, clock_text
 from loki_shipper.local.demo import (
     FUNCTIONS,
     QUERY,
@@ -35,11 +34,10 @@ from loki_shipper.shipper.delivery.encode import label_set
 
 _SHOWN = 8
 _LONGEST_SECONDS = 300
-_ENDLESS = 100_000
 
 
-class Duration(click.ParamType[int]):
-    """A time such as `30s` or `2m`, in seconds; bare digits are seconds."""
+class DemoSeconds(click.ParamType[int]):
+    """A duration such as `30s` or `2m`, in seconds; bare digits are seconds."""
 
     name = "TIME"
 
@@ -58,32 +56,34 @@ class Duration(click.ParamType[int]):
 @click.option(
     "--for",
     "seconds",
-    type=Duration(),
+    type=DemoSeconds(),
     default="10s",
     show_default=True,
     help="How long the functions log: 1s to 5m.",
 )
-@click.option("--keep", is_flag=True, help="Leave Loki up until Ctrl-C, to look around in it.")
+@click.option(
+    "--keep", is_flag=True, help="Keep Loki running until Ctrl-C, so that you can query it."
+)
 @click.option(
     "--loki",
     metavar="URL",
-    help="Ship to this Loki, which asks for no credentials; LOKI_TENANT is its tenant.",
+    help="Ship to this Loki, without credentials, and to the tenant LOKI_TENANT.",
 )
 def demo(*, seconds: int, keep: bool, loki: str | None) -> None:
     """Show it all on this machine: two functions that log, and Loki.
 
-    AWS is played by moto, with log groups, tags and subscription filters. The shipper is the one
-    that is deployed, under Lambda's own runtime. Loki is a real one: LOKI_URL, else `loki` on
-    PATH, else Docker, else built with Go.
+    moto stands in for AWS, with log groups, tags and subscription filters. The shipper is the
+    deployed code in Lambda's own runtime. Loki is real: the one at LOKI_URL, else `loki` on PATH,
+    else Docker, else built with Go.
 
     \b
-    See half a minute of it, then look around in Loki:
+    Log for half a minute, then query Loki:
       loki-shipper demo --for 30s --keep
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    # A part of awslambdaric that it has on Linux only.
+    # awslambdaric has this module on Linux only.
     if find_spec("runtime_client") is None:
         raise InputError("the demo needs Linux: `docker compose up` in a clone shows it elsewhere")
-    # Loki is to be stopped when we are.
+    # SIGTERM must stop Loki too.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         _demo(_environ(loki), seconds=seconds, keep=keep)
@@ -95,28 +95,24 @@ def demo(*, seconds: int, keep: bool, loki: str | None) -> None:
 
 def _environ(loki: str | None) -> Mapping[str, str]:
     environ = {**os.environ, "LOKI_URL": os.environ.get("LOKI_URL", "") if loki is None else loki}
-    try:
-        if environ["LOKI_URL"]:
+    if environ["LOKI_URL"]:
+        with settings_errors("--loki or the environment"):
             settings({name: environ.get(name, "") for name in ("LOKI_URL", "LOKI_TENANT")})
-    except SettingsError as error:
-        raise InputError(f"correct --loki or the environment: {error}") from None
     return environ
 
 
 def _demo(environ: Mapping[str, str], *, seconds: int, keep: bool) -> None:
-    # In a pipe nothing is folded.
-    width = None if sys.stdout.isatty() else _ENDLESS
-    console, tell = Console(highlight=False, width=width), on_stream()
+    console, tell = table_console(), on_stream()
     tenant = environ.get("LOKI_TENANT") or None
     with demo_destination(environ, tell) as to:
         now = time.time_ns()
-        # A Loki that cannot be asked would only show after all the work.
+        # Query Loki first, so that a Loki that fails does so before the functions log.
         to.ask(now, now + 1)
         console.print(Group(*_before(to, seconds)))
         outcome = run_demo(to, tenant, seconds=seconds, tell=tell)
         console.print(Group(*_after(outcome, to)))
         if not outcome.is_complete:
-            raise NotDeliveredError(_blame(outcome))
+            raise NotDeliveredError(_failure(outcome))
         if keep and to.is_loki:
             console.print(Group(*_kept(to)))
             _wait_for_ctrl_c()
@@ -127,14 +123,14 @@ def _demo(environ: Mapping[str, str], *, seconds: int, keep: bool) -> None:
 def _before(to: DemoDestination, seconds: int) -> Iterator[RenderableType]:
     yield Text("CloudWatch Logs to Loki, all on this machine", style="bold")
     yield Text()
-    yield _row("loki", to.url if to.is_loki else f"{to.url}, a stand-in that decodes pushes")
-    yield _row("", to.what)
-    yield _row("aws", "moto, region eu-central-1")
-    yield _row("shipper", "loki_shipper.shipper.handler.handle, under awslambdaric")
+    yield row("loki", to.url if to.is_loki else f"{to.url}, a stand-in that decodes pushes")
+    yield row("", to.what)
+    yield row("aws", "moto, region eu-central-1")
+    yield row("shipper", "loki_shipper.shipper.handler.handle, under awslambdaric")
     for function in FUNCTIONS:
         yield Text()
-        yield _row("log group", function.log_group)
-        yield _row("tags", " ".join(f"{key}={value}" for key, value in function.tags.items()))
+        yield row("log group", function.log_group)
+        yield row("tags", " ".join(f"{key}={value}" for key, value in function.tags.items()))
     yield Text()
     yield Text(f"Both functions log once a second, for {clock_face(seconds)} …")
     yield Text()
@@ -155,15 +151,14 @@ def _after(outcome: DemoResult, to: DemoDestination) -> Iterator[RenderableType]
 
 def _stream(labels: Mapping[str, str], lines: list[LokiLine]) -> Iterator[RenderableType]:
     for place_, pair in enumerate(sorted(labels.items())):
-        yield _row("" if place_ else "labels", label_set((pair,))[1:-1])
+        yield row("" if place_ else "labels", label_set((pair,))[1:-1])
     if len(lines) > _SHOWN:
         yield Text(f"  … {len(lines) - _SHOWN} lines before these", style="dim")
     for line in lines[-_SHOWN:]:
-        at = datetime.fromtimestamp(line.timestamp // 1_000_000_000, UTC)
-        clock = f"{at:%H:%M:%S}.{line.timestamp // 1_000_000 % 1000:03}"
-        # A line may hold what steers a terminal.
+        clock = clock_text(line.timestamp // NS_PER_MS)
+        # A line may have control characters, which steer a terminal.
         plain = "".join(each if each.isprintable() else " " for each in line.line)
-        yield _row(f"  {clock}", plain, "cyan")
+        yield row(f"  {clock}", plain, "cyan")
 
 
 def _kept(to: DemoDestination) -> Iterator[RenderableType]:
@@ -177,23 +172,14 @@ def _next() -> Iterator[RenderableType]:
     yield Text("Try next:")
     program = ".venv/bin/loki-shipper" if in_clone() else "loki-shipper"
     for command, what in (
-        (f"{program} demo --for 30s --keep", "look around with Grafana"),
+        (f"{program} demo --for 30s --keep", "query Loki with Grafana"),
         (f"{program} invoke lambda", "see what Loki gets of an event"),
         (f"{program} deploy", "deploy it"),
     ):
         yield Text.assemble("  ", (f"{command:<47}", "bold"), what)
 
 
-def _row(title: str, text: str, style: str = "dim") -> Table:
-    """Put a title before a text; where the text is folded, it stays in its column."""
-    row = Table.grid(padding=(0, 2, 0, 0))
-    row.add_column(style=style, no_wrap=True, min_width=9)
-    row.add_column(overflow="fold")
-    row.add_row(title, Text(text))
-    return row
-
-
-def _blame(outcome: DemoResult) -> str:
+def _failure(outcome: DemoResult) -> str:
     if outcome.failures:
         return f"the shipper failed: {outcome.failures[-1]}"
     return "Loki does not hold what was logged: is somebody else running the demo against it?"

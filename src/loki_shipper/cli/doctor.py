@@ -1,7 +1,6 @@
-"""`loki-shipper doctor`: what is wrong between here and Loki, and what to do about it."""
+"""`loki-shipper doctor`: finds what is wrong between here and Loki, and says what to do."""
 
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -11,16 +10,16 @@ from typing import Any
 import click
 from botocore.exceptions import BotoCoreError
 from msgspec.structs import replace
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
+from loki_shipper.cli.console import columns, table_console
 from loki_shipper.cli.deployment import (
     Deployment,
     NoDeploymentError,
     deployment_options,
-    is_given,
+    is_deployment_named,
     open_deployment,
 )
 from loki_shipper.cli.errors import InputError
@@ -39,9 +38,8 @@ from loki_shipper.shipper.delivery.push import LokiAccess
 
 _STYLES = {Level.OK: "bold green", Level.WARN: "bold yellow", Level.WRONG: "bold red"}
 _FROM_HERE = {"dns", "tcp", "tls", "write"}
-"""Checks that fail here where only the function's network reaches Loki."""
+"""Checks that fail here if only the function's network reaches Loki."""
 
-_ENDLESS = 100_000
 _SERVICES = ("cloudformation", "lambda", "iam", "logs", "s3")
 
 
@@ -52,19 +50,19 @@ _SERVICES = ("cloudformation", "lambda", "iam", "logs", "s3")
 def doctor(*, loki: str | None, as_json: bool, **which: Any) -> None:
     """Say what is wrong between here and Loki, and what to do about it.
 
-    Pushes a line of its own to Loki, under service_name="loki-shipper-doctor", and reads it back.
-    Then it looks at the deployment's functions, rights, bucket, filters and tag index, and lets the
-    function ship a line. The settings are the function's.
+    The command pushes a line with service_name="loki-shipper-doctor" to Loki and reads it back. It
+    checks the deployment's functions, rights, bucket, filters and tag index, and lets the function
+    ship a line. It uses the function's settings.
 
-    With --loki alone it looks at that Loki, with the settings of this environment, and asks nothing
-    about a deployment.
+    With --loki, and without --stack or --function, it checks only that Loki, with the settings of
+    this environment.
 
     \b
-    Before anything is deployed, then after:
+    Check a Loki before you deploy, then the deployment:
       loki-shipper doctor --loki https://loki.example
       loki-shipper doctor
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    if loki is not None and not (is_given("stack") or is_given("function")):
+    if loki is not None and not is_deployment_named():
         with aws_errors():
             _report(_findings_of_loki(loki, which["profile"], which["region"]), as_json=as_json)
         return
@@ -72,12 +70,12 @@ def doctor(*, loki: str | None, as_json: bool, **which: Any) -> None:
         with open_deployment(**which) as deployment:
             _report(_findings(loki, deployment), as_json=as_json)
     except NoDeploymentError as error:
-        advice = "; before anything is deployed, look at a Loki with --loki URL"
+        advice = "; before anything is deployed, check a Loki with --loki URL"
         raise InputError(f"{error.message}{advice}") from None
 
 
 def _report(found: Iterator[Finding], *, as_json: bool) -> None:
-    """Print the findings; the command ends with 1 where one is red."""
+    """Print the findings, and end the command with 1 if one is a fault."""
     if as_json:
         findings = list(found)
         print_objects(map(_as_object, findings))
@@ -133,11 +131,11 @@ def _of_loki(
         says = str(error) if isinstance(error, SettingsError) else type(error).__name__
         if deployed:
             advice = "fine if only the function may read it: `iam` and `ship` below tell"
-            yield warning("secret", f"not readable as you: {says}", advice)
+            yield warning("secret", f"your AWS credentials cannot read it: {says}", advice)
         else:
             yield failure("secret", says, "check its name, --region, and your right to read it")
         return
-    if clear := _in_the_clear(access):
+    if clear := _of_encryption(access):
         yield clear
     hidden = any(function.in_vpc for function in deployed)
     name = uuid.uuid4().hex
@@ -149,17 +147,15 @@ def _of_loki(
             yield finding
 
 
-def _in_the_clear(access: LokiAccess) -> Finding | None:
+def _of_encryption(access: LokiAccess) -> Finding | None:
     if access.headers and access.url.startswith("http:"):
-        return warning("secret", "credentials travel over http, unencrypted", "use https")
+        return warning("secret", "the credentials travel over http, unencrypted", "use https")
     return ok("secret", "readable") if access.headers else None
 
 
 def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Print each finding as it comes."""
-    # In a pipe nothing is folded.
-    width = None if sys.stdout.isatty() else _ENDLESS
-    console = Console(highlight=False, width=width)
+    """Print each finding when it is there, and pass it on."""
+    console = table_console()
     counts = dict.fromkeys(Level, 0)
     for finding in findings:
         counts[finding.level] += 1
@@ -184,13 +180,7 @@ def _rows(finding: Finding) -> Iterator[Table]:
 
 
 def _row(word: Text, check: str, text: str) -> Table:
-    """Put a word and a check before a text; where the text is folded, it stays in its column."""
-    row = Table.grid(padding=(0, 2, 0, 0))
-    row.add_column(no_wrap=True, min_width=5)
-    row.add_column(no_wrap=True, min_width=10)
-    row.add_column(overflow="fold")
-    row.add_row(word, check, Text(text))
-    return row
+    return columns((word, 5), (Text(check), 10), text=text)
 
 
 def _sum(counts: Mapping[Level, int]) -> Text:

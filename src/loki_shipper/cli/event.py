@@ -1,4 +1,4 @@
-"""`loki-shipper event`: lines become the event that CloudWatch Logs would send."""
+"""`loki-shipper event`: makes the event that CloudWatch Logs would send for some lines."""
 
 import json
 import time
@@ -21,13 +21,13 @@ from loki_shipper.local.sample import from_lines, invocation_event
     required=True,
     type=click.File(encoding="utf-8", errors="replace"),
     metavar="FILE",
-    help="File of lines in UTF-8, one a log event; - reads stdin.",
+    help="File in UTF-8, each line a log event; - reads stdin.",
 )
 def event(log_group: str, log_stream: str, file: TextIO) -> None:
     """Make a sample event of a log file's lines, and print it.
 
-    The lines are a millisecond apart, the last of them now; empty ones are left out, as CloudWatch
-    Logs takes none.
+    The lines are a millisecond apart, and the last one is of now. Empty lines are left out, because
+    CloudWatch Logs takes none.
 
     \b
     See what Loki would get of a log file:
@@ -41,5 +41,5 @@ def event(log_group: str, log_stream: str, file: TextIO) -> None:
         newest=time.time_ns() // 1_000_000,
     )
     if not data.log_events:
-        raise InputError(f"{file.name} holds no lines: name a file that does")
+        raise InputError(f"{file.name} has no lines: name another file")
     click.echo(json.dumps(invocation_event(data)))

@@ -1,4 +1,4 @@
-"""An event as a command takes it: a file, `-` for stdin, or one of the sample events."""
+"""Reads the event that a command takes: a file, `-` for stdin, or a sample event."""
 
 import os
 from pathlib import Path, PurePath
@@ -10,10 +10,7 @@ from loki_shipper.bundle import sample_events
 
 
 class EventFile(click.File):
-    """A file, or a sample event by its name: `lambda`, `lambda.json` or `events/lambda.json`.
-
-    A file of that name comes first.
-    """
+    """A file, else a sample event by name: `lambda`, `lambda.json` or `events/lambda.json`."""
 
     name = "event"
 
@@ -33,7 +30,7 @@ class EventFile(click.File):
 
     @override
     def resolve_lazy_flag(self, value: str | os.PathLike[str]) -> bool:
-        """Open a file when it is read: click closes none of a command that was called wrongly."""
+        """Open a file only when it is read: click leaves it open if another option is wrong."""
         return value != "-"
 
     def _sample(self, name: str, param: click.Parameter | None, ctx: click.Context | None) -> str:

@@ -1,4 +1,4 @@
-"""`loki-shipper explain`: a log group's filter and labels, and why they are as they are."""
+"""`loki-shipper explain`: explains why a log group is linked, and why it has its labels."""
 
 import json
 import os
@@ -9,18 +9,23 @@ from typing import Any, BinaryIO, assert_never
 import click
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
-from rich.console import Console
 from rich.text import Text
 
 from loki_shipper.cli.complete_log_groups import complete_log_groups
+from loki_shipper.cli.console import line_console
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
-from loki_shipper.cli.errors import InputError, did_you_mean
+from loki_shipper.cli.errors import InputError, did_you_mean, settings_errors
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.json_output import print_objects
-from loki_shipper.cli.label_decisions import DecisionRow, Explained, changes, explained
+from loki_shipper.cli.label_decisions import (
+    DecisionRow,
+    Explained,
+    changes,
+    explained,
+    log_group_data,
+)
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.parameter_types import TAG, KeyValue
-from loki_shipper.environment import SettingsError
 from loki_shipper.model import LogData
 from loki_shipper.settings import settings, variables
 from loki_shipper.shipper.sources.decode import UndecodableError
@@ -36,13 +41,16 @@ from loki_shipper.subscriber.model import Filters, LogGroup, Reason
 from loki_shipper.subscriber.run.dependencies import read_memory
 from loki_shipper.subscriber.run.reconcile import current_selection
 
-_NOWHERE = "http://not-pushed.invalid"
+_NOT_PUSHED = "http://not-pushed.invalid"
 _LEFT_OUT = "left out"
 _STYLES = {"label": "green", "metadata": "yellow", "nowhere": "dim"}
 
 
-class _KnownTags(Struct, frozen=True):
-    """What is known of a log group: `linking` says whether and why it is linked."""
+class _LogGroupFacts(Struct, frozen=True):
+    """The facts about a log group that explain its labels.
+
+    `linking` says whether and why it is linked, and is None for an event.
+    """
 
     data: LogData
     tags: Mapping[str, str]
@@ -55,7 +63,10 @@ class _KnownTags(Struct, frozen=True):
 @click.argument("group", required=False, shell_complete=complete_log_groups)
 @deployment_options
 @click.option(
-    "--event", type=EventFile(), metavar="EVENT", help="Explain this event; AWS is not asked."
+    "--event",
+    type=EventFile(),
+    metavar="EVENT",
+    help="Explain the log group of this event, without AWS.",
 )
 @click.option(
     "--tag",
@@ -82,8 +93,8 @@ def explain(
 ) -> None:
     """Explain a log GROUP: why it is linked or not, and what became of each of its tags.
 
-    With --event nothing is asked of AWS: the log group is the event's, its tags are those of --tag,
-    and settings come from the environment.
+    With --event the command calls no AWS API. It then explains the log group of the event, with the
+    tags that --tag gives and the settings of the environment.
 
     \b
     Why does this log group have these labels?
@@ -102,21 +113,21 @@ def explain(
     else:
         with open_deployment(**which) as deployment:
             groups = [_of_group(deployment, str(group), dict(tags))]
-    explained = [
+    decisions = [
         (known, _explained(known, {}), _explained(known, dict(diff)) if diff else None)
         for known in groups
     ]
     if as_json:
-        print_objects([_as_object(*each) for each in explained])
+        print_objects([_as_object(*each) for each in decisions])
         return
-    console = Console(highlight=False, soft_wrap=True)
-    for known, now, then in explained:
+    console = line_console()
+    for known, now, then in decisions:
         for line in _diff(now, then) if then is not None else _lines(known, now):
             console.print(line)
 
 
-def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_KnownTags]:
-    """Give one payload of each log group of an event."""
+def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_LogGroupFacts]:
+    """Return the facts of each log group of an event, in their order. Raises InputError."""
     try:
         payloads = records(json.loads(file.read()))
     except (UndecodableError, ValueError) as error:
@@ -125,18 +136,20 @@ def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_KnownTags]:
         raise InputError("--event is a control message, which has no log group: name another")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
     groups = {(data.owner, data.log_group): data for data in reversed(payloads)}
-    return [_KnownTags(data, tags, region, os.environ, None) for data in reversed(groups.values())]
+    return [
+        _LogGroupFacts(data, tags, region, os.environ, None) for data in reversed(groups.values())
+    ]
 
 
-def _of_group(deployment: Deployment, name: str, tags: Mapping[str, str]) -> _KnownTags:
+def _of_group(deployment: Deployment, name: str, tags: Mapping[str, str]) -> _LogGroupFacts:
     deps = deployment.deps
     group = log_group_named(name, deployment)
-    # What the tags that were given would do.
+    # --tag shows what more tags would do.
     group = replace(group, tags={**group.tags, **tags})
-    where = deps.settings.origin
+    origin = deps.settings.origin
     environ = deployment.shipper.environ
-    data = LogData("DATA_MESSAGE", where.account, group.name, "", [])
-    return _KnownTags(data, group.tags, where.region, environ, _linking(deployment, group))
+    data = log_group_data(origin.account, group.name)
+    return _LogGroupFacts(data, group.tags, origin.region, environ, _linking(deployment, group))
 
 
 def _linking(deployment: Deployment, group: LogGroup) -> str:
@@ -148,7 +161,7 @@ def _linking(deployment: Deployment, group: LogGroup) -> str:
 
 
 def _unwanted(verdict: SelectionVerdict) -> str | None:
-    """Say why a log group is to have no filter of its own; None where it is to have one."""
+    """Return why a log group needs no filter of its own, or None if it needs one."""
     match verdict:
         case Selected():
             return None
@@ -178,19 +191,17 @@ def _next(filters: Filters, unwanted: str | None, *, sweeps: bool) -> str:
     return "the next sweep links it" if sweeps else "`loki-shipper link` links it"
 
 
-def _explained(known: _KnownTags, overrides: dict[str, str]) -> Explained:
+def _explained(known: _LogGroupFacts, overrides: dict[str, str]) -> Explained:
     for name in sorted(overrides.keys() - variables().keys()):
         raise InputError(f"there is no setting {name}{did_you_mean(name.upper(), variables())}")
-    # LOKI_URL is required, and says nothing about labels.
-    environ = {**known.environ, **overrides, "LOKI_URL": _NOWHERE}
-    try:
+    # The settings require LOKI_URL, which does not change labels.
+    environ = {**known.environ, **overrides, "LOKI_URL": _NOT_PUSHED}
+    with settings_errors("the settings"):
         configured = settings(environ)
-    except SettingsError as error:
-        raise InputError(f"correct the settings: {error}") from None
     return explained(known.data, known.tags, region=known.region, settings=configured)
 
 
-def _lines(known: _KnownTags, now: Explained) -> Iterator[Text]:
+def _lines(known: _LogGroupFacts, now: Explained) -> Iterator[Text]:
     yield Text(known.data.log_group, style="bold")
     if known.linking is not None:
         yield Text(known.linking)
@@ -221,7 +232,7 @@ def _diff(now: Explained, then: Explained) -> Iterator[Text]:
     yield Text("new lines go to another stream" if changed else "no label changes")
 
 
-def _as_object(known: _KnownTags, now: Explained, then: Explained | None) -> dict[str, Any]:
+def _as_object(known: _LogGroupFacts, now: Explained, then: Explained | None) -> dict[str, Any]:
     return {
         "log_group": known.data.log_group,
         "linking": known.linking,

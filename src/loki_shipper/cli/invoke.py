@@ -1,4 +1,4 @@
-"""`loki-shipper invoke`: the real pipeline on one event, and what Loki gets or said."""
+"""`loki-shipper invoke`: runs the pipeline on an event, and shows what Loki gets and answers."""
 
 import json
 import os
@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
-from rich.console import Console
 
-from loki_shipper.cli.errors import InputError, NotDeliveredError
+from loki_shipper.cli.console import line_console
+from loki_shipper.cli.errors import InputError, NotDeliveredError, settings_errors
 from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.invoke_output import as_object, show
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.parameter_types import TAG
-from loki_shipper.environment import SettingsError
 from loki_shipper.local.invoke import Invocation, loki_connection
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.sample import retimed
@@ -27,16 +26,16 @@ from loki_shipper.shipper.sources.decode import UndecodableError
 if TYPE_CHECKING:
     from loki_shipper.cli.aws import CommandSession
 
-_NOWHERE = "http://not-pushed.invalid"
-"""Stands for LOKI_URL, which every deployment has, where nothing is pushed."""
+_NOT_PUSHED = "http://not-pushed.invalid"
+"""The LOKI_URL of a run that pushes nothing: the settings require one."""
 
 _ADVICE = {
     "no_connection": "check that Loki is up at this URL",
     "denied": "set LOKI_TENANT, LOKI_TOKEN, or LOKI_USERNAME and LOKI_PASSWORD",
     "tenant": "set LOKI_TENANT to a tenant of this Loki",
     "not_loki": (
-        "a web page answers, such as a login page: correct --loki, or give the gateway the "
-        "credentials it asks for"
+        "a web page answers, such as a login page: correct --loki, or give the credentials that "
+        "the gateway asks for"
     ),
     "too_new": "the lines are dated ahead of Loki's clock",
     "too_old": "move the event to now with --now",
@@ -48,14 +47,16 @@ _ADVICE = {
 @click.argument("event", type=EventFile())
 @click.option("--loki", metavar="URL", help="Push to this Loki.  [default: show only]")
 @click.option("--tag", "tags", type=TAG, multiple=True, help="A tag of the log group; repeat it.")
+@click.option("--profile", metavar="NAME", help="Profile of your AWS configuration.")
 @click.option(
     "--region",
     envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
-    default="eu-central-1",
-    show_default=True,
-    help="Region of the function.",
+    metavar="REGION",
+    help="Region of the function.  [default: eu-central-1]",
 )
-@click.option("--now", is_flag=True, help="Move the event in time: its newest line is of now.")
+@click.option(
+    "--now", is_flag=True, help="Move the event in time, so that its newest line is of now."
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -69,57 +70,70 @@ def invoke(  # noqa: PLR0913 - each is an option
     event: BinaryIO,
     loki: str | None,
     tags: tuple[tuple[str, str], ...],
-    region: str,
+    profile: str | None,
+    region: str | None,
     now: bool,
     limit: int,
     as_json: bool,
 ) -> None:
     """Run the shipper on EVENT here, and show what Loki gets.
 
-    EVENT is a file as CloudWatch Logs hands it to the function, or the name of a sample event,
-    such as lambda or ecs; - reads stdin. AWS is not asked for anything: --tag stands for the log
-    group's tags. All other settings come from the environment, LOKI_URL apart: only --loki pushes.
+    EVENT is a file with an event as the function gets it, or the name of a sample event, such as
+    lambda or ecs; - reads stdin. --tag gives the log group's tags. All settings come from the
+    environment, except LOKI_URL: the command pushes only with --loki. It calls AWS only if a
+    setting names a secret, a parameter or rules in S3.
 
     \b
     Show what Loki would get:
       loki-shipper invoke --tag team=payments lambda
     \b
-    Push it (Loki refuses what is older than seven days, so move it to now):
+    Push it, moved to now, because Loki refuses lines older than seven days:
       loki-shipper invoke --now --loki http://localhost:3100 lambda
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    invocation = _invoke(event, loki, tags=dict(tags), region=region, now=now)
+    invocation = _invoke(event, loki, dict(tags), profile, region, now=now)
     if as_json:
         print_objects([as_object(invocation)])
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        console = line_console()
         for line in show(invocation, limit):
             console.print(line)
-    if blame := _blame(invocation.report):
-        raise NotDeliveredError(blame)
+    if missing := _missing(invocation.report):
+        raise NotDeliveredError(missing)
 
 
-def _invoke(
-    file: BinaryIO, loki: str | None, *, tags: dict[str, str], region: str, now: bool
+def _invoke(  # noqa: PLR0913 - each is an option
+    file: BinaryIO,
+    loki: str | None,
+    tags: dict[str, str],
+    profile: str | None,
+    region: str | None,
+    *,
+    now: bool,
 ) -> Invocation:
     event = _read(file)
     try:
-        configured = settings({**os.environ, "LOKI_URL": _NOWHERE if loki is None else loki})
-        if now:
-            event = retimed(event, time.time_ns() // 1_000_000)
-        with _aws(configured) as session:
-            connection = None if loki is None else loki_connection(configured, session)
-            return run(
-                event, configured, tags=tags, region=region, loki=connection, aws_session=session
-            )
-    except SettingsError as error:
-        raise InputError(f"correct --loki or the environment: {error}") from None
+        with settings_errors("--loki or the environment"):
+            configured = settings({**os.environ, "LOKI_URL": _NOT_PUSHED if loki is None else loki})
+            if now:
+                event = retimed(event, time.time_ns() // 1_000_000)
+            with _aws_session(configured, profile, region) as session:
+                return run(
+                    event,
+                    configured,
+                    tags=tags,
+                    region=region or "eu-central-1",
+                    loki=None if loki is None else loki_connection(configured, session),
+                    aws_session=session,
+                )
     except UndecodableError as error:
         raise InputError(f"{_name(file)} is not an event of CloudWatch Logs: {error}") from None
 
 
 @contextmanager
-def _aws(configured: Settings) -> Iterator["CommandSession | None"]:
-    """Open a session where a setting names something in AWS, and explain AWS's errors."""
+def _aws_session(
+    configured: Settings, profile: str | None, region: str | None
+) -> Iterator["CommandSession | None"]:
+    """Open a session if a setting needs AWS, and explain AWS's errors in the block."""
     named = (configured.loki_secret, configured.loki_ca_cert, configured.loki_client_cert)
     if configured.rules is None and not any(named):
         yield None
@@ -128,23 +142,24 @@ def _aws(configured: Settings) -> Iterator["CommandSession | None"]:
     from loki_shipper.cli.aws import aws_errors, open_session  # noqa: PLC0415
 
     with aws_errors():
-        yield open_session()
+        yield open_session(profile, region)
 
 
 def _read(file: BinaryIO) -> Any:
     try:
         return json.loads(file.read())
     except (ValueError, RecursionError):
-        says = f"{_name(file)} is not JSON: name an event, or a sample such as lambda"
-        raise InputError(says) from None
+        raise InputError(
+            f"{_name(file)} is not JSON: name an event, or a sample such as lambda"
+        ) from None
 
 
 def _name(file: BinaryIO) -> str:
     return getattr(file, "name", "<stdin>")
 
 
-def _blame(report: Report) -> str | None:
-    """Say what was not delivered, why, and what to do; None where nothing is missing."""
+def _missing(report: Report) -> str | None:
+    """Return what Loki did not take, why, and what to do; None if it took everything."""
     missing = Counter(report.rejected) + Counter(report.deferred) + Counter(report.errored)
     reasons = sorted(missing)
     if not reasons:

@@ -1,4 +1,4 @@
-"""What `invoke` prints: of an invocation, lines for people or JSON for programs."""
+"""Shows the result of `invoke` as text or as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from loki_shipper.cli.formatting import control_escapes, count_text
 from loki_shipper.local.invoke import Invocation, Pushed
 from loki_shipper.model import Entry, Pairs, Stream
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
@@ -16,18 +17,16 @@ from loki_shipper.shipper.delivery.outcome import Report
 _SECOND = 1_000_000_000
 _LONGEST_BODY = 300
 _INDENT = " " * 22
-# A line may hold what steers a terminal.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-_CONTROLS |= {ord("\n"): f"\n{_INDENT}", ord("\t"): "\t", ord("\r"): "\\r"}
+_ESCAPES = control_escapes(f"\n{_INDENT}")
 
 
 def show(invocation: Invocation, limit: int) -> Iterator[Text]:
-    """Give the lines to print; of each push at most `limit` entries, 0 for all."""
+    """Return the lines to print, with at most `limit` entries of each push, or all for 0."""
     stream: Stream | None = None
     seen: set[tuple[int, str]] = set()
     for number, pushed in enumerate(invocation.pushes, 1):
         batch = pushed.batch
-        entries = _count(len(batch.entries), "entry", "entries")
+        entries = count_text(len(batch.entries), "entry", "entries")
         yield Text.assemble((f"push {number} of {len(invocation.pushes)}", "bold"), f": {entries}")
         if batch.stream != stream:
             stream = batch.stream
@@ -44,7 +43,7 @@ def show(invocation: Invocation, limit: int) -> Iterator[Text]:
 
 
 def as_object(invocation: Invocation) -> dict[str, Any]:
-    """Give everything as one JSON object; `values` are as in Loki's own push API."""
+    """Return everything as one JSON object; `values` are as in Loki's push API."""
     report = invocation.report
     return {
         "pushes": [_push_as_object(pushed) for pushed in invocation.pushes],
@@ -77,9 +76,9 @@ def _entries(entries: Sequence[Entry], limit: int) -> Iterator[Text]:
 
 def _entry(entry: Entry, common: Pairs) -> Iterator[Text]:
     time = f"{_moment(entry):%H:%M:%S}.{entry.timestamp % _SECOND:09}"
-    yield Text.assemble("  ", (time, "cyan"), "  ", entry.line.translate(_CONTROLS))
+    yield Text.assemble("  ", (time, "cyan"), "  ", entry.line.translate(_ESCAPES))
     if own := [pair for pair in entry.metadata if pair not in common]:
-        yield Text(_INDENT + label_set(tuple(own)).translate(_CONTROLS), style="dim")
+        yield Text(_INDENT + label_set(tuple(own)).translate(_ESCAPES), style="dim")
 
 
 def _moment(entry: Entry) -> datetime:
@@ -87,14 +86,14 @@ def _moment(entry: Entry) -> datetime:
 
 
 def _common(entries: Sequence[Entry]) -> Pairs:
-    """Give the structured metadata that all entries have."""
+    """Return the structured metadata that all entries have."""
     first, *others = [entry.metadata for entry in entries]
     return tuple(pair for pair in first if all(pair in other for other in others))
 
 
 def _pairs(title: str, pairs: Pairs) -> Iterator[Text]:
     for place, pair in enumerate(pairs):
-        yield _row("" if place else title, label_set((pair,))[1:-1].translate(_CONTROLS))
+        yield _row("" if place else title, label_set((pair,))[1:-1].translate(_ESCAPES))
 
 
 def _row(title: str, text: str) -> Text:
@@ -108,7 +107,7 @@ def _answer(answer: Answer | NoAnswer | None) -> str:
         case NoAnswer(reason=reason):
             return f"none: {reason}"
         case Answer(status=status, body=body):
-            text = " ".join(body.split()).translate(_CONTROLS)
+            text = " ".join(body.split()).translate(_ESCAPES)
             return f"{status} {text[:_LONGEST_BODY]}".rstrip()
 
 
@@ -130,10 +129,6 @@ def _sum(report: Report, *, pushed: bool) -> str:
 def _by_reason(title: str, counts: Mapping[str, int]) -> str:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
     return f"{title} {sum(counts.values()):,}" + (f" ({reasons})" if reasons else "")
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"
 
 
 def _push_as_object(pushed: Pushed) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def redrive(  # noqa: PLR0913 - each is an option
       loki-shipper redrive --dry-run
       loki-shipper redrive
     \b
-    Loki takes older lines now. Ship the lines of the last two days that it refused:
+    Ship what Loki refused in the last two days, once it takes older lines:
       loki-shipper redrive --rejected --since 2d
     \b
     See what a deleted stack has left in its bucket:
