@@ -62,7 +62,7 @@ def test_absent_and_empty_are_the_same(environ: dict[str, str]) -> None:
         settings(environ)
 
 
-def test_what_is_not_set_has_the_documented_default() -> None:
+def test_a_missing_variable_has_the_documented_default() -> None:
     read_ = read(LOG_LEVEL="", TAG_LABELS=" ")
     assert read_ == Settings(loki_url="http://loki:3100" + PUSH)
     assert (read_.max_labels, read_.max_line_bytes, read_.max_batch_bytes) == (15, 262144, 1048576)
@@ -94,12 +94,12 @@ def test_one_message_names_every_fault() -> None:
 
 
 @pytest.mark.parametrize("tenant", ["a", "team-1_b.c!*'()", "x" * 150])
-def test_a_tenant_is_what_loki_takes_for_one(tenant: str) -> None:
+def test_a_tenant_that_loki_accepts_is_read(tenant: str) -> None:
     assert read(LOKI_TENANT=tenant).loki_tenant == tenant
 
 
 @pytest.mark.parametrize("tenant", [".", "..", "a|b", "a b", "x" * 151, "größe", "a\nb"])
-def test_what_loki_takes_for_no_tenant_is_a_fault(tenant: str) -> None:
+def test_a_tenant_that_loki_rejects_is_a_fault(tenant: str) -> None:
     assert "LOKI_TENANT" in fault(LOKI_TENANT=tenant)
 
 
@@ -169,12 +169,12 @@ def test_builtin_labels_can_be_renamed_and_left_out() -> None:
 @pytest.mark.parametrize(
     "text", ["log_stream", "region,region", "region=a,source=a", "region=late", "region=log_group"]
 )
-def test_builtin_labels_that_there_are_not_or_that_collide_are_a_fault(text: str) -> None:
+def test_unknown_or_colliding_builtin_labels_are_a_fault(text: str) -> None:
     assert "BUILTIN_LABELS" in fault(BUILTIN_LABELS=text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "x", "٣", "101"])
-def test_a_number_that_is_none_or_out_of_range_is_a_fault(text: str) -> None:
+def test_a_text_that_is_no_number_in_range_is_a_fault(text: str) -> None:
     assert "MAX_LABELS" in fault(MAX_LABELS=text)
 
 
@@ -230,7 +230,7 @@ def test_a_late_stream_may_be_of_another_length(minutes: str) -> None:
 
 
 @pytest.mark.parametrize("minutes", ["0", "7", "45", "30m", "-30", "240"])
-def test_a_length_of_which_a_day_has_no_whole_number_is_a_fault(minutes: str) -> None:
+def test_minutes_that_do_not_divide_a_day_are_a_fault(minutes: str) -> None:
     assert "LATE_STREAM_MINUTES must be one of 5, 10" in fault(LATE_STREAM_MINUTES=minutes)
 
 

@@ -50,7 +50,9 @@ def test_a_stack_of_defaults_has_the_settings_of_an_empty_environment(
 
 
 @pytest.mark.parametrize("name", sorted(WORDS))
-def test_a_choice_offers_all_there_is(template: dict[str, Any], name: str) -> None:
+def test_the_allowed_values_are_all_values_of_the_setting(
+    template: dict[str, Any], name: str
+) -> None:
     offered = template["Parameters"][PARAMETERS[name]]["AllowedValues"]
     meant = {True, False} if TYPES[name] is bool else set(get_args(TYPES[name]))
     assert {variables()[name].format.parse(word) for word in offered} == meant
@@ -104,7 +106,7 @@ def test_a_number_has_the_bounds_of_its_setting(template: dict[str, Any], name: 
         ("PermissionsBoundary", "boundary", False),
     ],
 )
-def test_a_form_refuses_what_can_never_work(
+def test_a_pattern_rejects_values_that_cannot_work(
     template: dict[str, Any], parameter: str, text: str, *, taken: bool
 ) -> None:
     pattern = template["Parameters"][parameter]["AllowedPattern"]

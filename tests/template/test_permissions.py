@@ -175,7 +175,7 @@ def test_the_redriver_may_empty_the_bucket_but_for_what_loki_refused(
 
 @pytest.mark.parametrize("name", ["Shipper", "Redriver"])
 @pytest.mark.parametrize("key", ["", KEY], ids=["no key now", "another key now"])
-def test_what_a_former_key_encrypted_stays_readable(
+def test_objects_under_a_former_key_stay_readable(
     template: dict[str, Any], name: str, key: str
 ) -> None:
     former = [f"arn:aws:kms:{HERE}:key/{each}" for each in ("old", "older")]

@@ -188,7 +188,9 @@ def test_a_stack_of_defaults_has_the_settings_of_an_empty_environment(
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
-def test_a_choice_offers_all_there_is(template: dict[str, Any], name: str) -> None:
+def test_the_allowed_values_are_all_values_of_the_setting(
+    template: dict[str, Any], name: str
+) -> None:
     hint = get_type_hints(SubscriberSettings)[name.lower()]
     offered = template["Parameters"][PARAMETERS[name]].get("AllowedValues", [])
     meant = {True, False} if hint is bool else set()
@@ -245,7 +247,9 @@ def test_changes_wait_in_a_queue_for_few_runs_at_a_time(template: dict[str, Any]
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_a_change_that_keeps_failing_is_kept_and_told(template: dict[str, Any]) -> None:
+def test_a_change_that_keeps_failing_goes_to_the_dead_letter_queue(
+    template: dict[str, Any],
+) -> None:
     queue = properties(template, "ChangesQueue")
     # Lambda takes no queue whose messages come again before the function has ended.
     assert queue["VisibilityTimeout"] >= properties(template, "SubscriberFunction")["Timeout"]
@@ -255,7 +259,7 @@ def test_a_change_that_keeps_failing_is_kept_and_told(template: dict[str, Any]) 
     assert dimension["Value"] == {"Fn::GetAtt": ["DeadChangesQueue", "QueueName"]}
 
 
-def test_it_hears_of_log_groups_and_looks_at_all_of_them_every_hour(
+def test_it_gets_changes_of_log_groups_and_sweeps_every_hour(
     template: dict[str, Any],
 ) -> None:
     events = properties(template, "SubscriberFunction")["Events"]

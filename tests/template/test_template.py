@@ -60,7 +60,7 @@ def test_one_permission_lets_every_log_group_of_this_account_and_no_other_invoke
     ]
 
 
-def test_what_fails_to_the_end_goes_to_the_bucket(template: dict[str, Any]) -> None:
+def test_events_that_fail_for_good_go_to_the_bucket(template: dict[str, Any]) -> None:
     assert properties(template, "ShipperInvocation") == {
         "FunctionName": {"Ref": "ShipperFunction"},
         "Qualifier": properties(template, "ShipperAlias")["Name"],
@@ -81,7 +81,7 @@ def test_settings_take_effect_with_the_deployment(template: dict[str, Any]) -> N
     assert not any("AutoPublishAlias" in function for function in functions)
 
 
-def test_nobody_may_send_before_it_is_settled_what_becomes_of_failures(
+def test_no_log_event_comes_before_the_destination_of_failures_is_set(
     template: dict[str, Any],
 ) -> None:
     assert template["Resources"]["ShipperPermission"]["DependsOn"] == "ShipperInvocation"
@@ -150,7 +150,9 @@ def test_the_bucket_answers_only_over_tls(template: dict[str, Any]) -> None:
     ]
 
 
-def test_whatever_the_function_may_put_into_the_bucket_expires(template: dict[str, Any]) -> None:
+def test_every_object_that_a_function_puts_into_the_bucket_expires(
+    template: dict[str, Any],
+) -> None:
     rules = properties(template, "Bucket")["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" for rule in rules)
     assert all(rule["ExpirationInDays"] == {"Ref": "BucketRetentionDays"} for rule in rules)
@@ -168,9 +170,7 @@ def test_whatever_the_function_may_put_into_the_bucket_expires(template: dict[st
 
 
 @pytest.mark.parametrize("name", ["Shipper", "Redriver"])
-def test_a_function_writes_to_a_log_group_that_does_not_keep_forever(
-    template: dict[str, Any], name: str
-) -> None:
+def test_the_log_group_of_a_function_has_a_retention(template: dict[str, Any], name: str) -> None:
     logging = properties(template, f"{name}Function")["LoggingConfig"]
     assert logging == {"LogGroup": {"Ref": f"{name}LogGroup"}}
     retention = properties(template, f"{name}LogGroup")["RetentionInDays"]
@@ -218,7 +218,7 @@ def test_the_schedule_starts_each_worker_with_its_share(
         ("5 minutes", False),
     ],
 )
-def test_a_schedule_is_eventbridges_or_off(
+def test_a_schedule_has_the_syntax_of_eventbridge_or_is_off(
     template: dict[str, Any], schedule: str, taken: bool
 ) -> None:
     pattern = template["Parameters"]["RedriveSchedule"]["AllowedPattern"]
@@ -245,7 +245,7 @@ def test_the_functions_reach_loki_from_the_subnets_that_are_named(
         }
 
 
-def test_a_boundary_bounds_every_role(template: dict[str, Any]) -> None:
+def test_every_role_has_the_permissions_boundary(template: dict[str, Any]) -> None:
     roles = [r for r in template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
     boundary = ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]
     assert roles
@@ -259,7 +259,7 @@ def test_a_boundary_bounds_every_role(template: dict[str, Any]) -> None:
     assert all("Role" in function for function in functions)
 
 
-def test_concurrency_is_unbounded_unless_somebody_bounds_it(template: dict[str, Any]) -> None:
+def test_concurrency_has_no_limit_by_default(template: dict[str, Any]) -> None:
     assert template["Parameters"]["ReservedConcurrency"]["Default"] == ""
     assert properties(template, "ShipperFunction")["ReservedConcurrentExecutions"] == {
         "Fn::If": [

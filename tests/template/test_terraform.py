@@ -66,7 +66,7 @@ def test_its_outputs_are_the_stacks(template: dict[str, Any]) -> None:
     assert {*named} <= template["Outputs"].keys()
 
 
-def test_what_terraform_would_read_into_a_text_is_escaped() -> None:
+def test_terraform_interpolates_nothing_in_a_description() -> None:
     parameter = {"Type": "String", "Default": "", "Description": 'such as ${x}, %{y} or "z"'}
     assert r'"such as $${x}, %%{y} or \"z\""' in terraform({"LokiUrl": parameter})
 
