@@ -13,7 +13,7 @@ from loki_shipper.local.query_loki import LokiLine
 class Arrival(Struct, frozen=True):
     """A line that is new in Loki; `delay` is in ms since its log event.
 
-    `delay` is None for a line of the first query: nobody knows when it arrived.
+    `delay` is None for a line of the first query, because its arrival is unknown.
     """
 
     line: LokiLine

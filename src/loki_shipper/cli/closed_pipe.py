@@ -1,4 +1,4 @@
-"""What happens to a command when the reader of its output goes, as `head` does."""
+"""Keeps a command running when the reader of its output goes away, as `head` does."""
 
 import io
 import os
@@ -8,7 +8,7 @@ from typing import TextIO, override
 
 
 class _UntilClosedIO(io.FileIO):
-    """A pipe into which everything can be written; what nobody reads any more is dropped."""
+    """A pipe that takes every write, and drops the data once the reader is gone."""
 
     reader_is_gone = False
 
@@ -23,9 +23,9 @@ class _UntilClosedIO(io.FileIO):
 
 
 def survive_closed_pipes() -> None:
-    """Let a command finish its work, and report it, when nobody reads its stdout or stderr.
+    """Let a command finish its work when the reader of stdout or stderr goes away.
 
-    Python would end it with a traceback at the next line that it prints.
+    Otherwise Python ends the command with a traceback at the next line that it prints.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -34,7 +34,7 @@ def survive_closed_pipes() -> None:
 
 
 def stdout_is_closed() -> bool:
-    """Tell whether nobody reads stdout any more: what prints without an end stops then."""
+    """Tell whether the reader of stdout is gone, so that an endless command can stop."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(raw, _UntilClosedIO) and raw.reader_is_gone
 
