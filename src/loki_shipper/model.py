@@ -30,7 +30,10 @@ class LogEvent(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True
 
 
 class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One payload of a subscription filter: log events of one log stream of one log group."""
+    """One payload of a subscription filter: log events of one log stream of one log group.
+
+    `owner` is the account that has the filter: CloudWatch Logs vouches for it.
+    """
 
     message_type: str
     owner: str
@@ -39,6 +42,28 @@ class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
     log_events: list[LogEvent]
     subscription_filters: list[str] = []
     policy_level: str | None = None
+
+
+class LogSource(Struct, frozen=True):
+    """A log group by its account, its Region and its name."""
+
+    account: str
+    region: str
+    log_group: str
+
+
+def log_source(data: LogData, region: str) -> LogSource:
+    """Give the log group that a payload's lines come from; `region` is that of the function.
+
+    With `emitSystemFields`, each log event names the account and the Region that it was copied
+    from, and all log events of a payload name the same.
+    """
+    fields = (data.log_events[0].extracted_fields if data.log_events else None) or {}
+    return LogSource(
+        str(fields.get("@aws.account") or data.owner),
+        str(fields.get("@aws.region") or region),
+        data.log_group,
+    )
 
 
 type Pairs = tuple[tuple[str, str], ...]

@@ -67,14 +67,14 @@ def test_an_object_is_written_and_read_with_its_etag(here: LocalAws, bucket: str
 
 def test_an_index_is_read_again_only_when_it_has_changed(here: LocalAws, bucket: str) -> None:
     put, key = here.client("s3").put_object, index_key("1", "eu-central-1")
-    reader = IndexReader(bucket, "eu-central-1")
-    assert reader("1") == IndexUnchanged()
+    reader = IndexReader(bucket)
+    assert reader("1", "eu-central-1") == IndexUnchanged()
     one = TagIndex({"g": Tagged(1, {"team": "a"})})
     put(Bucket=bucket, Key=key, Body=encode_index(one))
-    assert reader("1") == one
-    assert reader("1") == IndexUnchanged()
+    assert reader("1", "eu-central-1") == one
+    assert reader("1", "eu-central-1") == IndexUnchanged()
     put(Bucket=bucket, Key=key, Body=encode_index(TagIndex()))
-    assert reader("1") == TagIndex()
+    assert reader("1", "eu-central-1") == TagIndex()
 
 
 def test_tags_are_read(here: LocalAws) -> None:
@@ -189,7 +189,7 @@ def test_a_second_attempt_may_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", closed())
     assert fetch_tags("/g", HERE) == TagsUnavailable()
-    assert IndexReader("bucket", "eu-central-1")("1") == IndexUnchanged()
+    assert IndexReader("bucket")("1", "eu-central-1") == IndexUnchanged()
     with pytest.raises(DeadLetterError, match="AWS cannot be reached"):
         put_object("bucket", "key", b"{}")
 

@@ -108,7 +108,7 @@ class Cloud:
             rule_state=RuleState(Rules(), {}),
             region="eu-central-1",
             own_log_group=None,
-            tags=lambda _owner, _log_group: LogGroupTags({"team": "shop"}),
+            tags=lambda _: LogGroupTags({"team": "shop"}),
             delivery=delivery,
             put=lambda key, body: self.bucket.put(key, body, self.now),
         )

@@ -93,7 +93,7 @@ class ExecutionEnvironment:
             rule_state=self.rule_state,
             region="eu-central-1",
             own_log_group=None,
-            tags=lambda _owner, _log_group: LogGroupTags(self.tags),
+            tags=lambda _: LogGroupTags(self.tags),
             delivery=delivery,
             put=None if self.bucket is None else self._put,
         )

@@ -32,28 +32,28 @@ def put(aws: LocalAws, bucket: str, body: bytes) -> None:
 
 def test_an_index_is_sent_once_while_it_has_not_changed(aws: LocalAws, bucket: str) -> None:
     put(aws, bucket, encode_index(INDEX))
-    read = IndexReader(bucket, aws.region)
-    assert [read(ACCOUNT), read(ACCOUNT)] == [INDEX, IndexUnchanged()]
+    read = IndexReader(bucket)
+    assert [read(ACCOUNT, aws.region), read(ACCOUNT, aws.region)] == [INDEX, IndexUnchanged()]
 
 
 def test_an_index_that_is_not_there_may_come(aws: LocalAws, bucket: str) -> None:
-    read = IndexReader(bucket, aws.region)
-    assert read(ACCOUNT) == IndexUnchanged()
+    read = IndexReader(bucket)
+    assert read(ACCOUNT, aws.region) == IndexUnchanged()
     put(aws, bucket, encode_index(INDEX))
-    assert read(ACCOUNT) == INDEX
+    assert read(ACCOUNT, aws.region) == INDEX
 
 
 def test_a_bucket_that_is_not_there_is_no_answer(aws: LocalAws, bucket: str) -> None:
-    assert IndexReader(f"{bucket}x", aws.region)(ACCOUNT) == IndexUnchanged()
+    assert IndexReader(f"{bucket}x")(ACCOUNT, aws.region) == IndexUnchanged()
 
 
 def test_an_index_that_is_broken_is_read_again(aws: LocalAws, bucket: str) -> None:
     put(aws, bucket, b"no index")
-    read = IndexReader(bucket, aws.region)
-    assert read(ACCOUNT) == IndexUnchanged()
+    read = IndexReader(bucket)
+    assert read(ACCOUNT, aws.region) == IndexUnchanged()
     put(aws, bucket, encode_index(INDEX))
-    assert read(ACCOUNT) == INDEX
+    assert read(ACCOUNT, aws.region) == INDEX
 
 
 def test_without_a_bucket_nobody_keeps_an_index() -> None:
-    assert IndexReader(None, "eu-central-1")(ACCOUNT) is None
+    assert IndexReader(None)(ACCOUNT, "eu-central-1") is None

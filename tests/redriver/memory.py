@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loki_shipper.local.sample import Call, invocation_event, log_data
-from loki_shipper.model import Batch
+from loki_shipper.model import Batch, LogSource
 from loki_shipper.redriver.bucket import EVERYTHING, Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import RedriveEffects, redrive_effects
@@ -164,7 +164,8 @@ class RedriverInMemory:
             deps, self.memory.bucket(), workers=workers, clock=lambda: self.time, now=now
         )
 
-    def _tags(self, _owner: str, log_group: str) -> LogGroupTags:
+    def _tags(self, source: LogSource) -> LogGroupTags:
+        log_group = source.log_group
         if log_group in self.crashes:
             raise KeyError("a line of a user")
         if log_group in self.unknown:

@@ -47,7 +47,7 @@ class World:
             rule_state=self.rule_state,
             region="eu-central-1",
             own_log_group=self.own_log_group,
-            tags=lambda _owner, _log_group: LogGroupTags(self.tags, known=self.tags_are_known),
+            tags=lambda _: LogGroupTags(self.tags, known=self.tags_are_known),
             delivery=DeliveryEffects(
                 send=self._send,
                 remaining=lambda: next(self.seconds),

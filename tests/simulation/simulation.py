@@ -398,7 +398,7 @@ class Simulation:
             rule_state=RuleState(Rules(), {}),
             region="eu-central-1",
             own_log_group=None,
-            tags=lambda _, log_group: LogGroupTags({"tenant": log_group.split("/")[1]}),
+            tags=lambda source: LogGroupTags({"tenant": source.log_group.split("/")[1]}),
             delivery=delivery,
             put=put,
         )

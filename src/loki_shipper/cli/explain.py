@@ -26,7 +26,7 @@ from loki_shipper.cli.label_decisions import (
 )
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.parameter_types import TAG, KeyValue
-from loki_shipper.model import LogData
+from loki_shipper.model import LogData, log_source
 from loki_shipper.settings import settings, variables
 from loki_shipper.shipper.sources.decode import UndecodableError
 from loki_shipper.shipper.sources.event import records
@@ -135,7 +135,7 @@ def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_LogGroupFacts]:
     if not payloads:
         raise InputError("--event is a control message, which has no log group: name another")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
-    groups = {(data.owner, data.log_group): data for data in reversed(payloads)}
+    groups = {log_source(data, region): data for data in reversed(payloads)}
     return [
         _LogGroupFacts(data, tags, region, os.environ, None) for data in reversed(groups.values())
     ]

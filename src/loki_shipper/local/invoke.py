@@ -88,7 +88,7 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
         rule_state=RuleState(rules_cache(), {}),
         region=region,
         own_log_group=None,
-        tags=lambda _owner, _log_group: LogGroupTags(tags),
+        tags=lambda _: LogGroupTags(tags),
         delivery=DeliveryEffects(
             send=send,
             remaining=remaining,

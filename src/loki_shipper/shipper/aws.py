@@ -47,18 +47,17 @@ def fetch_tags(
 class IndexReader:
     """Reads tag indexes from the bucket; S3 sends only those that have changed."""
 
-    def __init__(self, bucket: str | None, region: str, session: AwsSession | None = None) -> None:
+    def __init__(self, bucket: str | None, session: AwsSession | None = None) -> None:
         self._bucket = bucket
-        self._region = region
         self._aws = AwsHttp(session, _ONE_ATTEMPT)
         self._etags: dict[str, str] = {}
 
-    def __call__(self, account: str) -> TagIndex | IndexUnchanged | None:
-        """Read an account's index with one call of at most two seconds; None without a bucket."""
+    def __call__(self, account: str, region: str) -> TagIndex | IndexUnchanged | None:
+        """Read an index with one call of at most two seconds; None without a bucket."""
         if self._bucket is None or not account:
             return None
-        key = index_key(account, self._region)
-        etag = self._etags.get(account)
+        key = index_key(account, region)
+        etag = self._etags.get(key)
         try:
             answer = read_object(partial(self._aws.get_object, self._bucket, key, etag))
         except AwsError:
@@ -70,7 +69,7 @@ class IndexReader:
         index = decode_index(answer.body)
         if index is None:
             return IndexUnchanged()
-        self._etags[account] = answer.etag
+        self._etags[key] = answer.etag
         return index
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.model import OWN_TAG, Batch, Entry, LogData, Stream
+from loki_shipper.model import OWN_TAG, Batch, Entry, LogData, LogSource, Stream, log_source
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.batch import batch
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject, write_undecodable
@@ -37,15 +37,15 @@ _timestamp = attrgetter("timestamp")
 class ShipperDependencies(Struct, frozen=True):
     """What the pipeline needs of the world.
 
-    `tags` gives the tags of a log group by (owner, log group); `region` and `own_log_group` are the
-    function's; `rule_state` holds the rules; `put` writes to the bucket, None where there is none.
+    `tags` gives the tags of a log group; `region` and `own_log_group` are the function's;
+    `rule_state` holds the rules; `put` writes to the bucket, None where there is none.
     """
 
     settings: Settings
     rule_state: RuleState
     region: str
     own_log_group: str | None
-    tags: Callable[[str, str], LogGroupTags]
+    tags: Callable[[LogSource], LogGroupTags]
     delivery: DeliveryEffects
     put: PutObject | None
 
@@ -118,7 +118,7 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
     if data.log_group == deps.own_log_group:
         # Its lines are about deliveries: shipping them would never end.
         return _Prepared(Shipped(data, dropped={"own_log_group": len(events)}))
-    found = deps.tags(data.owner, data.log_group)
+    found = deps.tags(log_source(data, deps.region))
     if OWN_TAG in found.tags:
         # The log of another stack, which an account policy delivers until it excludes it by name.
         return _Prepared(Shipped(data, dropped={"shipper_log_group": len(events)}))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loki_shipper.aws.boto import AwsSession
+    from loki_shipper.model import LogSource
     from loki_shipper.settings import Settings
     from loki_shipper.shipper.delivery.outcome import Report
     from loki_shipper.shipper.delivery.push import LokiAccess
@@ -65,9 +66,15 @@ class Shipper:
         )
         sources = TagSources(
             fetch_tags=partial(aws.fetch_tags, origin=self._origin, session=aws_session),
-            read_index=aws.IndexReader(settings.bucket, self._origin.region, aws_session),
+            read_index=aws.IndexReader(settings.bucket, aws_session),
         )
-        self._tags = Tags(self._origin.account, sources, clock=time.monotonic, jitter=_jitter)
+        self._tags = Tags(
+            self._origin.account,
+            self._origin.region,
+            sources,
+            clock=time.monotonic,
+            jitter=_jitter,
+        )
         self._session = LokiSession(self._access, time.monotonic, connections=connections)
         if not self._session.is_private:
             warning = "credentials travel over http, unencrypted: use an https LOKI_URL"
@@ -132,9 +139,9 @@ class Shipper:
             ),
         )
 
-    def _tags_of(self, owner: str, log_group: str) -> LogGroupTags:
+    def _tags_of(self, source: LogSource) -> LogGroupTags:
         wanted = self._settings.tag_labels != () or self._settings.tenant_tag is not None
-        return self._tags(owner, log_group) if wanted else LogGroupTags({})
+        return self._tags(source) if wanted else LogGroupTags({})
 
     def _access(self, *, fresh: bool) -> LokiAccess:
         return credentials(

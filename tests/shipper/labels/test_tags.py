@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from loki_shipper.model import LogSource
 from loki_shipper.shipper.labels.tag_index import Tagged, TagIndex
 from loki_shipper.shipper.labels.tags import (
     IndexUnchanged,
@@ -16,6 +17,7 @@ from loki_shipper.shipper.labels.tags import (
 
 ACCOUNT = "123456789012"
 OTHER = "999999999999"
+REGION = "eu-central-1"
 TTL = 600.0
 
 type Answer = Mapping[str, str] | TagsUnavailable
@@ -31,18 +33,25 @@ class FakeTagSources:
         self.read: list[str] = []
         self.answer: Answer = {"team": "a"}
         self.indexes: dict[str, IndexAnswer] = {}
+        self.regional: dict[tuple[str, str], IndexAnswer] = {}
 
     def fetch_tags(self, log_group: str) -> Answer:
         self.asked.append(log_group)
         return self.answer
 
-    def read_index(self, account: str) -> IndexAnswer:
+    def read_index(self, account: str, region: str) -> IndexAnswer:
         self.read.append(account)
-        return self.indexes.get(account)
+        if region == REGION:
+            return self.indexes.get(account)
+        return self.regional.get((account, region))
 
     def tags(self) -> Tags:
         sources = TagSources(fetch_tags=self.fetch_tags, read_index=self.read_index)
-        return Tags(ACCOUNT, sources, clock=lambda: self.now, jitter=lambda _: 0.0)
+        return Tags(ACCOUNT, REGION, sources, clock=lambda: self.now, jitter=lambda _: 0.0)
+
+
+def of(log_group: str, account: str = ACCOUNT, region: str = REGION) -> LogSource:
+    return LogSource(account, region, log_group)
 
 
 def known(**tags: str) -> LogGroupTags:
@@ -64,13 +73,13 @@ def index_of(**tags: str) -> TagIndex:
 def test_a_log_group_that_the_index_knows_costs_no_call(sources: FakeTagSources) -> None:
     sources.indexes[ACCOUNT] = index_of(team="index")
     tags = sources.tags()
-    assert [tags(ACCOUNT, "g") for _ in range(3)] == [known(team="index")] * 3
+    assert [tags(of("g")) for _ in range(3)] == [known(team="index")] * 3
     assert (sources.asked, sources.read) == ([], [ACCOUNT])
 
 
 def test_a_log_group_without_tags_in_the_index_is_not_asked_for(sources: FakeTagSources) -> None:
     sources.indexes[ACCOUNT] = index_of()
-    assert sources.tags()(ACCOUNT, "g") == known()
+    assert sources.tags()(of("g")) == known()
     assert sources.asked == []
 
 
@@ -79,46 +88,46 @@ def test_a_log_group_that_the_index_does_not_know_is_asked_for_once(
 ) -> None:
     sources.indexes[ACCOUNT] = index_of(team="index")
     tags = sources.tags()
-    assert [tags(ACCOUNT, "new"), tags(ACCOUNT, "new")] == [known(team="a")] * 2
+    assert [tags(of("new")), tags(of("new"))] == [known(team="a")] * 2
     assert sources.asked == ["new"]
 
 
 def test_no_tags_is_an_answer_and_remembered(sources: FakeTagSources) -> None:
     sources.answer = {}
     tags = sources.tags()
-    assert [tags(ACCOUNT, "g"), tags(ACCOUNT, "g")] == [known(), known()]
+    assert [tags(of("g")), tags(of("g"))] == [known(), known()]
     assert (sources.asked, tags.missing) == (["g"], 0)
 
 
 def test_tags_are_asked_for_again_after_their_time(sources: FakeTagSources) -> None:
     tags = sources.tags()
-    tags(ACCOUNT, "g")
+    tags(of("g"))
     sources.now += TTL - 1
-    tags(ACCOUNT, "g")
+    tags(of("g"))
     sources.answer = {"team": "b"}
     sources.now += 1
-    assert tags(ACCOUNT, "g") == known(team="b")
+    assert tags(of("g")) == known(team="b")
     assert sources.asked == ["g", "g"]
 
 
 def test_known_tags_are_served_stale_for_as_long_as_the_call_fails(sources: FakeTagSources) -> None:
     tags = sources.tags()
-    tags(ACCOUNT, "g")
+    tags(of("g"))
     sources.answer = TagsUnavailable()
     for _ in range(20):
         sources.now += TTL
-        assert tags(ACCOUNT, "g") == known(team="a")
+        assert tags(of("g")) == known(team="a")
     assert (tags.missing, tags.failures) == (0, 20)
 
 
 def test_a_failure_is_not_remembered_as_no_tags(sources: FakeTagSources) -> None:
     sources.answer = TagsUnavailable()
     tags = sources.tags()
-    assert tags(ACCOUNT, "g") == UNKNOWN
+    assert tags(of("g")) == UNKNOWN
     assert tags.missing == 1
     sources.answer = {"team": "a"}
     sources.now += 30
-    assert tags(ACCOUNT, "g") == known(team="a")
+    assert tags(of("g")) == known(team="a")
 
 
 @pytest.mark.parametrize(
@@ -130,23 +139,23 @@ def test_a_failure_keeps_the_environment_from_asking_for_any_log_group(
 ) -> None:
     sources.answer = TagsUnavailable(denied=denied)
     tags = sources.tags()
-    tags(ACCOUNT, "g")
+    tags(of("g"))
     sources.now += silence - 1
-    tags(ACCOUNT, "h")
+    tags(of("h"))
     assert sources.asked == ["g"]
     sources.now += 1
-    tags(ACCOUNT, "h")
+    tags(of("h"))
     assert sources.asked == ["g", "h"]
 
 
 def test_a_deleted_log_group_keeps_nobody_else_from_asking(sources: FakeTagSources) -> None:
     tags = sources.tags()
-    tags(ACCOUNT, "g")
+    tags(of("g"))
     sources.now += TTL
     sources.answer = TagsUnavailable(gone=True)
-    assert tags(ACCOUNT, "g") == known(team="a")
+    assert tags(of("g")) == known(team="a")
     sources.answer = {"team": "h"}
-    assert tags(ACCOUNT, "h") == known(team="h")
+    assert tags(of("h")) == known(team="h")
 
 
 def test_a_deleted_log_group_whose_tags_nobody_read_may_have_had_others(
@@ -155,7 +164,7 @@ def test_a_deleted_log_group_whose_tags_nobody_read_may_have_had_others(
     """Its lines may still wait in the bucket, and are not for whoever has no tags."""
     sources.answer = TagsUnavailable(gone=True)
     tags = sources.tags()
-    assert [tags(ACCOUNT, "g") for _ in range(2)] == [UNKNOWN] * 2
+    assert [tags(of("g")) for _ in range(2)] == [UNKNOWN] * 2
     assert (sources.asked, tags.missing, tags.failures) == (["g"], 2, 0)
 
 
@@ -164,23 +173,23 @@ def test_the_index_is_read_again_after_its_time_and_kept_when_unchanged(
 ) -> None:
     sources.indexes[ACCOUNT] = index_of(team="one")
     tags = sources.tags()
-    tags(ACCOUNT, "g")
+    tags(of("g"))
     sources.now += 120
     sources.indexes[ACCOUNT] = IndexUnchanged()
-    assert tags(ACCOUNT, "g") == known(team="one")
+    assert tags(of("g")) == known(team="one")
     sources.now += 120
     sources.indexes[ACCOUNT] = index_of(team="two")
-    assert tags(ACCOUNT, "g") == known(team="two")
+    assert tags(of("g")) == known(team="two")
     assert sources.read == [ACCOUNT] * 3
 
 
 def test_an_index_that_disappears_stays_in_use(sources: FakeTagSources) -> None:
     sources.indexes[ACCOUNT] = index_of(team="one")
     tags = sources.tags()
-    tags(ACCOUNT, "g")
+    tags(of("g"))
     sources.now += 120
     sources.indexes[ACCOUNT] = None
-    assert tags(ACCOUNT, "g") == known(team="one")
+    assert tags(of("g")) == known(team="one")
 
 
 def test_another_accounts_log_group_is_looked_up_in_its_index_and_never_asked_for(
@@ -188,9 +197,37 @@ def test_another_accounts_log_group_is_looked_up_in_its_index_and_never_asked_fo
 ) -> None:
     sources.indexes[OTHER] = index_of(team="theirs")
     tags = sources.tags()
-    assert tags(OTHER, "g") == known(team="theirs")
-    assert tags(OTHER, "unknown") == UNKNOWN
+    assert tags(of("g", OTHER)) == known(team="theirs")
+    assert tags(of("unknown", OTHER)) == UNKNOWN
     assert (sources.asked, sources.read, tags.missing) == ([], [OTHER], 1)
+
+
+def test_log_groups_of_one_name_never_share_tags(sources: FakeTagSources) -> None:
+    """Their indexes are those of their own account and Region."""
+    sources.indexes = {ACCOUNT: index_of(team="ours"), OTHER: index_of(team="theirs")}
+    sources.regional = {
+        (ACCOUNT, "us-east-1"): index_of(team="ours overseas"),
+        (OTHER, "us-east-1"): index_of(team="theirs overseas"),
+    }
+    tags = sources.tags()
+    places = [(a, r) for a in (ACCOUNT, OTHER) for r in (REGION, "us-east-1")]
+    for _ in range(2):
+        assert [tags(of("g", *place)).tags["team"] for place in places] == [
+            "ours",
+            "ours overseas",
+            "theirs",
+            "theirs overseas",
+        ]
+        sources.now += TTL
+    assert sources.asked == []
+
+
+def test_another_regions_log_group_never_has_the_tags_of_ours(sources: FakeTagSources) -> None:
+    """AWS answers for the function's own Region, where a log group of the name may exist."""
+    tags = sources.tags()
+    assert tags(of("g")) == known(team="a")
+    assert tags(of("g", region="us-east-1")) == UNKNOWN
+    assert sources.asked == ["g"]
 
 
 def test_a_log_group_that_is_new_to_the_index_is_looked_up_in_it_again_first(
@@ -199,12 +236,12 @@ def test_a_log_group_that_is_new_to_the_index_is_looked_up_in_it_again_first(
     """The subscriber indexes a log group before it links it, so a new copy of the index has it."""
     sources.indexes[ACCOUNT] = index_of(team="one")
     tags = sources.tags()
-    tags(ACCOUNT, "g")
+    tags(of("g"))
     new = TagIndex({"/aws/lambda/new": Tagged(2, {"team": "its function's"})})
     sources.indexes[ACCOUNT] = new
     sources.answer = {}
     sources.now += 5
-    assert tags(ACCOUNT, "/aws/lambda/new") == known(team="its function's")
+    assert tags(of("/aws/lambda/new")) == known(team="its function's")
     assert (sources.asked, tags.missing) == ([], 0)
 
 
@@ -214,7 +251,7 @@ def test_an_index_is_read_again_for_unknown_log_groups_once_in_five_seconds(
     sources.indexes[ACCOUNT] = index_of()
     tags = sources.tags()
     for _ in range(10):
-        tags(ACCOUNT, "unknown")
+        tags(of("unknown"))
         sources.now += 1
     assert len(sources.read) == 2
 
@@ -222,7 +259,7 @@ def test_an_index_is_read_again_for_unknown_log_groups_once_in_five_seconds(
 def test_where_there_is_no_index_a_miss_does_not_look_for_one(sources: FakeTagSources) -> None:
     tags = sources.tags()
     for _ in range(10):
-        tags(ACCOUNT, "g")
+        tags(of("g"))
         sources.now += 5
     assert len(sources.read) == 1
 
@@ -233,15 +270,15 @@ def test_no_tags_of_its_own_is_not_the_truth_while_a_functions_tags_may_be_meant
     sources.indexes[ACCOUNT] = index_of(team="one")
     sources.answer = {}
     tags = sources.tags()
-    assert [tags(ACCOUNT, "/aws/lambda/new") for _ in range(2)] == [UNKNOWN] * 2
+    assert [tags(of("/aws/lambda/new")) for _ in range(2)] == [UNKNOWN] * 2
     assert tags.missing == 2
-    assert tags(ACCOUNT, "/ecs/new") == known()
+    assert tags(of("/ecs/new")) == known()
     assert (sources.asked, tags.missing) == (["/aws/lambda/new", "/ecs/new"], 2)
 
 
 def test_own_tags_of_a_functions_log_group_are_the_truth(sources: FakeTagSources) -> None:
     sources.indexes[ACCOUNT] = index_of(team="one")
-    assert sources.tags()(ACCOUNT, "/aws/lambda/new") == known(team="a")
+    assert sources.tags()(of("/aws/lambda/new")) == known(team="a")
 
 
 def test_where_nobody_keeps_an_index_no_tags_of_its_own_is_the_truth(
@@ -249,7 +286,7 @@ def test_where_nobody_keeps_an_index_no_tags_of_its_own_is_the_truth(
 ) -> None:
     sources.answer = {}
     tags = sources.tags()
-    assert (tags(ACCOUNT, "/aws/lambda/new"), tags.missing) == (known(), 0)
+    assert (tags(of("/aws/lambda/new")), tags.missing) == (known(), 0)
 
 
 @pytest.mark.parametrize("group", ["/aws/lambda/new", "/aws/lambda/old"])
@@ -260,11 +297,11 @@ def test_without_an_index_no_tags_of_its_own_is_not_the_truth_where_one_is_kept(
     sources.indexes[ACCOUNT] = IndexUnchanged()
     sources.answer = {}
     tags = sources.tags()
-    assert tags(ACCOUNT, group) == UNKNOWN
-    assert tags(ACCOUNT, "/ecs/new") == known()
+    assert tags(of(group)) == UNKNOWN
+    assert tags(of("/ecs/new")) == known()
     sources.now += 5
     sources.indexes[ACCOUNT] = TagIndex({group: Tagged(2, {"team": "its function's"})})
-    assert tags(ACCOUNT, group) == known(team="its function's")
+    assert tags(of(group)) == known(team="its function's")
 
 
 class ThrottledApi:
@@ -294,10 +331,10 @@ def test_in_a_storm_of_new_environments_no_known_stream_flaps_and_no_environment
     old = [f"/aws/lambda/{n}" for n in range(12_900)]
     young = [f"/aws/lambda/young-{n}" for n in range(100)]
     index = TagIndex({name: Tagged(1, {"team": name}) for name in old})
-    sources = TagSources(fetch_tags=api.fetch_tags, read_index=lambda _: index)
+    sources = TagSources(fetch_tags=api.fetch_tags, read_index=lambda *_: index)
     dice = random.Random(1)
     environments = [
-        Tags(ACCOUNT, sources, clock=lambda: now, jitter=lambda most: dice.uniform(0, most))
+        Tags(ACCOUNT, REGION, sources, clock=lambda: now, jitter=lambda most: dice.uniform(0, most))
         for _ in range(1000)
     ]
     wrong = 0
@@ -305,7 +342,7 @@ def test_in_a_storm_of_new_environments_no_known_stream_flaps_and_no_environment
     for _ in range(20_000):
         now += 0.001
         name = dice.choice(old) if dice.random() < 0.99 else dice.choice(young)
-        got = dice.choice(environments)(ACCOUNT, name)
+        got = dice.choice(environments)(of(name))
         if name in index.groups:
             wrong += got != known(team=name)
         else:

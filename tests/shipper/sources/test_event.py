@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from loki_shipper.local.sample import from_lines, invocation_event
-from loki_shipper.model import LogData
+from loki_shipper.model import LogData, LogSource, log_source
 from loki_shipper.shipper.entries.protobuf import field
 from loki_shipper.shipper.sources.decode import UndecodableError
 from loki_shipper.shipper.sources.event import Record, read_records, records, takes_item_failures
@@ -135,12 +135,20 @@ def test_log_events_of_several_accounts_come_apart() -> None:
 
     mixed = [of("1"), of("2"), of("1"), of("1", **{"@source.log": "theirs"}), DATA.log_events[0]]
     found = records(invocation_event(replace(DATA, log_events=mixed)))
-    assert [(data.owner, data.log_group, len(data.log_events)) for data in found] == [
-        ("1", "g", 2),
-        ("2", "g", 1),
-        ("1", "theirs", 1),
-        (DATA.owner, "g", 1),
+    assert [(log_source(data, "us-east-1"), len(data.log_events)) for data in found] == [
+        (LogSource("1", "eu-west-1", "g"), 2),
+        (LogSource("2", "eu-west-1", "g"), 1),
+        (LogSource("1", "eu-west-1", "theirs"), 1),
+        (LogSource(DATA.owner, "us-east-1", "g"), 1),
     ]
+    assert {data.owner for data in found} == {DATA.owner}
+
+
+def test_log_events_of_several_accounts_come_apart_again_when_they_are_read_back() -> None:
+    fields = {"@aws.account": "1", "@aws.region": "eu-west-1", "@source.log": "theirs"}
+    event = replace(DATA.log_events[0], extracted_fields=fields)
+    [data] = records(invocation_event(replace(DATA, log_events=[event])))
+    assert records(invocation_event(data)) == [data]
 
 
 def test_fields_of_a_filter_pattern_keep_a_payload_whole() -> None:

@@ -23,7 +23,7 @@ from typing import Literal
 from msgspec import Struct
 
 from loki_shipper.loki_names import FACTS, LATE, is_logql_word, is_tenant
-from loki_shipper.model import LogData, Pairs, Stream
+from loki_shipper.model import LogData, Pairs, Stream, log_source
 from loki_shipper.settings import Settings
 
 SERVICE_TAGS = ("service_name", "service", "app", "name")
@@ -211,15 +211,14 @@ def _tag_name(key: str) -> str:
 
 
 def _builtin_values(data: LogData, tags: Mapping[str, str], region: str) -> dict[str, str]:
-    # With `emitSystemFields`, each event names its account and Region.
-    fields = (data.log_events[0].extracted_fields if data.log_events else None) or {}
+    source = log_source(data, region)
     tail = data.log_group.rstrip("/").rpartition("/")[2]
     service = next((tags[tag] for tag in SERVICE_TAGS if tags.get(tag)), tail)
     return {
         "service_name": service,
         "log_group": data.log_group,
-        "account_id": str(fields.get("@aws.account") or data.owner),
-        "region": str(fields.get("@aws.region") or region),
+        "account_id": source.account,
+        "region": source.region,
         "source": "cloudwatch",
     }
 

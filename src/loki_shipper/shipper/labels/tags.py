@@ -10,6 +10,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from loki_shipper.model import LogSource
 from loki_shipper.shipper.labels.tag_index import TagIndex
 
 _TTL = 600.0
@@ -48,12 +49,12 @@ class TagSources(Struct, frozen=True):
     """The calls that give tags.
 
     `fetch_tags(log group)` asks AWS once, with a short timeout, for a log group of the function's
-    account. `read_index(account)` reads an account's index if it has changed; None: the stack has
-    no index.
+    account and Region. `read_index(account, region)` reads an index if it has changed; None: the
+    stack has no index.
     """
 
     fetch_tags: Callable[[str], Mapping[str, str] | TagsUnavailable]
-    read_index: Callable[[str], TagIndex | IndexUnchanged | None]
+    read_index: Callable[[str, str], TagIndex | IndexUnchanged | None]
 
 
 class _CachedTags(Struct, frozen=True):
@@ -75,41 +76,42 @@ class _Index(Struct, frozen=True):
 class Tags:
     """Gives the tags of log groups, and caches them for the life of the execution environment.
 
-    `account` is the function's: the tags of other accounts come from their indexes only. `jitter`
-    spreads the calls of execution environments that started together. `missing` counts look-ups
-    without known tags, `failures` failed calls. Several threads may call this at a time.
+    `account` and `region` are the function's: the tags of others come from their indexes only.
+    `jitter` spreads the calls of execution environments that started together. `missing` counts
+    look-ups without known tags, `failures` failed calls. Several threads may call this at a time.
     """
 
     def __init__(
         self,
         account: str,
+        region: str,
         sources: TagSources,
         *,
         clock: Callable[[], float],
         jitter: Callable[[float], float],
     ) -> None:
-        self._account = account
+        self._here = account, region
         self._sources = sources
         self._clock = clock
         self._jitter = jitter
-        self._indexes: dict[str, _Index] = {}
+        self._indexes: dict[tuple[str, str], _Index] = {}
         self._cached: dict[str, _CachedTags] = {}
         self._paused_until = float("-inf")
         self._lock = Lock()
         self.missing = 0
         self.failures = 0
 
-    def __call__(self, owner: str, log_group: str) -> LogGroupTags:
-        """Give the tags of an account's log group, stale ones if AWS does not answer."""
+    def __call__(self, source: LogSource) -> LogGroupTags:
+        """Give the tags of a log group, stale ones if AWS does not answer."""
         with self._lock:
-            return self._tags(owner, log_group, self._clock())
+            return self._tags((source.account, source.region), source.log_group, self._clock())
 
-    def _tags(self, owner: str, log_group: str, now: float) -> LogGroupTags:
-        cached = self._index(owner, log_group, now)
+    def _tags(self, place: tuple[str, str], log_group: str, now: float) -> LogGroupTags:
+        cached = self._index(place, log_group, now)
         index = cached.index or TagIndex()
         if (tagged := index.groups.get(log_group)) is not None:
             return LogGroupTags(tagged.tags)
-        own = self._own(log_group, now) if owner == self._account else None
+        own = self._own(log_group, now) if place == self._here else None
         # With an index, a function's tags may replace missing tags of its log group. So tags
         # are not known until the index has them, also while it cannot be read.
         may_have_others = cached.exists and log_group.startswith(_OF_FUNCTIONS)
@@ -118,17 +120,18 @@ class Tags:
             return LogGroupTags({}, known=False)
         return LogGroupTags(own)
 
-    def _index(self, account: str, log_group: str, now: float) -> _Index:
-        cached = self._indexes.get(account)
+    def _index(self, place: tuple[str, str], log_group: str, now: float) -> _Index:
+        """Give the index of an account and Region."""
+        cached = self._indexes.get(place)
         if cached is None or now >= cached.until or _may_be_newer(cached, log_group, now):
-            answer = self._sources.read_index(account)
+            answer = self._sources.read_index(*place)
             # If the index was deleted or cannot be read, the old copy stays in use.
             index = None if cached is None else cached.index
             if isinstance(answer, TagIndex):
                 index = answer
             exists = answer is not None or index is not None
             until = now + _INDEX_TTL + self._jitter(_INDEX_TTL / 2)
-            cached = self._indexes[account] = _Index(index, exists, now, until)
+            cached = self._indexes[place] = _Index(index, exists, now, until)
         return cached
 
     def _own(self, log_group: str, now: float) -> Mapping[str, str] | None:

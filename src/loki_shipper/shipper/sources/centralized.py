@@ -16,7 +16,8 @@ def split_by_source(data: LogData) -> list[LogData]:
     """Return a payload for each source account, Region and log group that the log events name.
 
     A filter with `emitSystemFields` puts `@aws.account`, `@aws.region` and `@source.log` into the
-    `extractedFields` of each log event. The values may differ within one payload.
+    `extractedFields` of each log event. The values may differ within one payload. The owner stays:
+    it says which account sent the payload, also when the payload is read back from the bucket.
     """
     if not any(map(_extracted_fields, data.log_events)):
         return [data]
@@ -26,11 +27,10 @@ def split_by_source(data: LogData) -> list[LogData]:
     return [
         replace(
             data,
-            owner=owner or data.owner,
             log_group=log_group or data.log_group,
             log_events=events,
         )
-        for (owner, _, log_group), events in sources.items()
+        for (*_, log_group), events in sources.items()
     ]
 
 
