@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from loki_shipper.local.sample import invocation_event
 from loki_shipper.model import Batch, LogData, LogEvent
-from loki_shipper.redriver.bucket import Bucket, Fault, Share, StoredObject, waiting
+from loki_shipper.redriver.bucket import OF_LAMBDA, Bucket, Fault, Share, StoredObject, waiting
 from loki_shipper.redriver.cursor import read_cursor, write_cursor
 from loki_shipper.redriver.effects import CONCURRENT_LOG_GROUPS, redrive_effects
 from loki_shipper.redriver.redrive import redrive
@@ -237,7 +237,7 @@ class S3:
 
 
 def _folder(key: str) -> str:
-    return "aws/lambda/async/" if key.startswith("aws/") else f"{key.partition('/')[0]}/"
+    return OF_LAMBDA if key.startswith(OF_LAMBDA) else f"{key.partition('/')[0]}/"
 
 
 class Loki:
