@@ -18,8 +18,8 @@ type Milliseconds = Annotated[int, Meta(ge=0, le=2**63 // 1_000_000 - 1)]
 class LogEvent(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """One line from CloudWatch Logs.
 
-    `id` is 56 decimal digits on AWS, an int from moto; `extracted_fields` may hold `@aws.account`
-    and `@aws.region` (`emitSystemFields`).
+    `id` is 56 decimal digits on AWS, and an int from moto. `extracted_fields` may have
+    `@aws.account`, `@aws.region` and `@source.log` (`emitSystemFields`).
     """
 
     id: str | int

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from loki_shipper.context import Context
 
 _RESERVE = 8.0
-"""Seconds kept back from delivering, to write what is left to the bucket and to say so."""
+"""Seconds at the end of an invocation for writing dead letters and the report."""
 
 
 class DeliveryError(Exception):
-    """Raised at the end of an invocation that must fail, so that Lambda keeps its event."""
+    """Raised when the invocation must fail, so that Lambda tries its event again."""
 
 
 def handle(event: Any, context: Context) -> dict[str, Any]:
     """Ship the log events of an invocation's event to Loki.
 
-    Returns the report, or for a batch of records those that Lambda must send again:
+    Returns the report. For a batch of records it returns the records that Lambda must send again:
     `{"batchItemFailures": [{"itemIdentifier": …}]}`. Raises SettingsError, RulesError or
-    DeliveryError; then Lambda tries again, and in the end writes the event to the bucket.
+    DeliveryError. Lambda then tries again, and after the last try writes the event to the bucket.
     """
     shipper = _shipper(context.invoked_function_arn)
     report = shipper.ship(event, lambda: context.get_remaining_time_in_millis() / 1000 - _RESERVE)

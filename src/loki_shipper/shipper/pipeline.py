@@ -1,4 +1,4 @@
-"""The spine: composes the stages and does nothing else."""
+"""Calls the stages of shipping, one after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
@@ -35,10 +35,10 @@ _timestamp = attrgetter("timestamp")
 
 
 class ShipperDependencies(Struct, frozen=True):
-    """What the pipeline needs of the world.
+    """The effects and settings that the pipeline uses.
 
-    `tags` gives the tags of a log group; `region` and `own_log_group` are the function's;
-    `rule_state` holds the rules; `put` writes to the bucket, None where there is none.
+    `tags` returns the tags of a log group. `region` and `own_log_group` are the function's. `put`
+    writes to the bucket; it is None without a bucket.
     """
 
     settings: Settings
@@ -51,11 +51,11 @@ class ShipperDependencies(Struct, frozen=True):
 
 
 class _Prepared(Struct, frozen=True):
-    """A payload before it is pushed: what is known of it, its streams, and what is not pushed."""
+    """A payload before it is pushed: its streams, and the outcomes of entries that stay here."""
 
     shipped: Shipped
     streams: list[tuple[Stream, Sequence[Entry]]] = []
-    kept_back: list[Outcome] = []
+    not_pushed: list[Outcome] = []
 
 
 def pipeline(event: Any, deps: ShipperDependencies) -> Report:
@@ -63,16 +63,16 @@ def pipeline(event: Any, deps: ShipperDependencies) -> Report:
     found = [*read_records(event)]
     shipped = iter(ship([data for record in found for data in record.payloads], deps))
     return total(
-        [_keep(record, [*islice(shipped, len(record.payloads))], deps.put) for record in found]
+        [_save(record, [*islice(shipped, len(record.payloads))], deps.put) for record in found]
     )
 
 
 def ship(payloads: Sequence[LogData], deps: ShipperDependencies) -> list[Shipped]:
-    """Push payloads, those of one stream together, and say what became of each."""
+    """Push payloads, and return the result of each; entries of one stream are pushed together."""
     prepared = [_prepare(data, deps) for data in payloads]
-    kept_back = (outcome for each in prepared for outcome in each.kept_back)
+    not_pushed = (outcome for each in prepared for outcome in each.not_pushed)
     batches = _batches(prepared, deps.settings.max_batch_bytes)
-    outcomes = chain(kept_back, deliver(batches, deps.delivery))
+    outcomes = chain(not_pushed, deliver(batches, deps.delivery))
     if len(prepared) == 1:
         settled = {0: settle(outcomes)}
     else:
@@ -83,18 +83,18 @@ def ship(payloads: Sequence[LogData], deps: ShipperDependencies) -> list[Shipped
     ]
 
 
-def _keep(record: Record, shipped: list[Shipped], put: PutObject | None) -> Report:
-    """Write to the bucket what Loki does not hold of a record, and report on the record."""
+def _save(record: Record, shipped: list[Shipped], put: PutObject | None) -> Report:
+    """Save the undelivered log events of a record in the bucket, and report on the record."""
     if record.fault is not None:
-        report = _keep_undecodable(record.event, record.fault, put)
+        report = _save_undecodable(record.event, record.fault, put)
     else:
-        report = total([_keep_payload(each, put) for each in shipped])
+        report = total([_save_payload(each, put) for each in shipped])
     if report.failure is None or record.item_identifier is None:
         return report
     return replace(report, retry=(record.item_identifier,))
 
 
-def _keep_payload(shipped: Shipped, put: PutObject | None) -> Report:
+def _save_payload(shipped: Shipped, put: PutObject | None) -> Report:
     try:
         reasons = save_undelivered(shipped, put)
     except DeadLetterError as error:
@@ -102,7 +102,7 @@ def _keep_payload(shipped: Shipped, put: PutObject | None) -> Report:
     return shipped.report(failure=not_delivered(reasons) if reasons else None)
 
 
-def _keep_undecodable(event: Any, fault: str, put: PutObject | None) -> Report:
+def _save_undecodable(event: Any, fault: str, put: PutObject | None) -> Report:
     undecodable = {fault: 1}
     if put is None:
         return Report(undecodable=undecodable, failure=fault)
@@ -116,11 +116,11 @@ def _keep_undecodable(event: Any, fault: str, put: PutObject | None) -> Report:
 def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
     settings, events = deps.settings, data.log_events
     if data.log_group == deps.own_log_group:
-        # Its lines are about deliveries: shipping them would never end.
+        # Each invocation writes to its own log, so shipping that log would never end.
         return _Prepared(Shipped(data, dropped={"own_log_group": len(events)}))
     found = deps.tags(log_source(data, deps.region))
     if OWN_TAG in found.tags:
-        # The log of another stack, which an account policy delivers until it excludes it by name.
+        # An account policy delivers the log of another stack until it excludes that log by name.
         return _Prepared(Shipped(data, dropped={"shipper_log_group": len(events)}))
     labelled = label_stream(
         data, found.tags, region=deps.region, settings=settings, tags_known=found.known
@@ -135,31 +135,31 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
             remaining=deps.delivery.remaining,
         )
     except OutOfTimeError:
-        untouched = [Entry(0, event.message, (), event) for event in events]
-        return _Prepared(Shipped(data), kept_back=[Errored(untouched, "out_of_time")])
+        unchanged = [Entry(0, event.message, (), event) for event in events]
+        return _Prepared(Shipped(data), not_pushed=[Errored(unchanged, "out_of_time")])
     streams: list[tuple[Stream, Sequence[Entry]]] = []
-    kept_back: list[Outcome] = [
+    not_pushed: list[Outcome] = [
         Rejected(entries, reason) for reason, entries in transformed.rejected.items()
     ]
     for stream, entries in transformed.streams:
         if labelled.missing_tenant is None or stream.tenant is not None:
             streams.append((stream, entries))
         else:
-            kept_back.append(_without_tenant(entries, labelled.missing_tenant))
+            not_pushed.append(_without_tenant(entries, labelled.missing_tenant))
     shipped = Shipped(
         data,
         dropped=transformed.dropped,
         matched=transformed.matched,
         tenants=frozenset(stream.tenant for stream, _ in streams),
     )
-    return _Prepared(shipped, streams, kept_back)
+    return _Prepared(shipped, streams, not_pushed)
 
 
-def _without_tenant(entries: Sequence[Entry], why: MissingTenant) -> Outcome:
-    if why == "no_tenant":
-        return Rejected(entries, why)
-    # Once the tags are read, or corrected, the lines have a tenant.
-    return Deferred(entries, why)
+def _without_tenant(entries: Sequence[Entry], reason: MissingTenant) -> Outcome:
+    if reason == "no_tenant":
+        return Rejected(entries, reason)
+    # The lines get a tenant as soon as somebody corrects the tags, or AWS returns them.
+    return Deferred(entries, reason)
 
 
 def _batches(prepared: list[_Prepared], max_bytes: int) -> Iterator[Batch]:
@@ -173,13 +173,13 @@ def _batches(prepared: list[_Prepared], max_bytes: int) -> Iterator[Batch]:
 
 
 def _payload_of(prepared: list[_Prepared]) -> dict[int, int]:
-    """Give the number of the payload that each log event came in, by the event's `id()`."""
+    """Return the number of the payload of each log event, by the event's `id()`."""
     return {
         id(entry.event): number
         for number, each in enumerate(prepared)
         for entries in (
             *(entries for _, entries in each.streams),
-            *(outcome.entries for outcome in each.kept_back),
+            *(outcome.entries for outcome in each.not_pushed),
         )
         for entry in entries
     }

@@ -1,4 +1,4 @@
-"""What lives from one invocation to the next: settings, clients, caches; here all is wired."""
+"""Connects the pipeline to AWS and Loki, and keeps connections and caches between invocations."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from loki_shipper.shipper.delivery.push import LokiAccess
 
 
-_NOTHING: Final[tuple[object, ...]] = ({}, None, ())
+_EMPTY: Final[tuple[object, ...]] = ({}, None, ())
 
 
 class Shipper:
-    """The shipper, wired to AWS and Loki; made once and used for every invocation.
+    """The shipper of one execution environment, which serves every invocation in it.
 
-    `function_arn` names the partition, region and account that log groups are taken to be in.
-    `connections` is how many threads may push at a time. `aws_session` says who asks AWS, by
-    default the function itself. Raises SettingsError where a secret cannot be read.
+    `function_arn` has the partition, Region and account of the log groups. `connections` is the
+    number of threads that may push at the same time. `aws_session` has the AWS credentials, by
+    default the function's own. Raises SettingsError if a secret cannot be read.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Shipper:
             self._log.write(warning, {}, level="WARNING")
 
     def ship(self, event: Any, remaining: Callable[[], float]) -> Report:
-        """Run the pipeline on an invocation event; log and measure what became of it.
+        """Ship an event, and write the report and its metrics to the function's log.
 
-        `remaining` gives the seconds that delivering may still take. Raises as `deliver` does.
+        `remaining` returns the seconds that are left for delivery. Raises RulesError.
         """
         session = self._session
         pushes, sent = session.pushes, session.bytes
@@ -101,14 +101,11 @@ class Shipper:
         return report
 
     def deliver(self, event: Any, remaining: Callable[[], float]) -> Report:
-        """Run the pipeline on an invocation event, and leave it to others to speak of it.
-
-        Raises RulesError.
-        """
+        """Ship an event without logging. Raises RulesError."""
         return pipeline(event, self.dependencies(remaining))
 
     def dependencies(self, remaining: Callable[[], float]) -> ShipperDependencies:
-        """Give what the pipeline needs of the world for one invocation. Raises RulesError."""
+        """Return the pipeline's dependencies for one invocation. Raises RulesError."""
         session = self._session
         session.refresh()
         delivery = DeliveryEffects(
@@ -121,9 +118,6 @@ class Shipper:
             tenants_without_metadata=self._tenants_without_metadata,
             late_minutes=self._settings.late_stream_minutes,
         )
-        return self._surroundings(delivery)
-
-    def _surroundings(self, delivery: DeliveryEffects) -> ShipperDependencies:
         bucket = self._settings.bucket
         return ShipperDependencies(
             settings=self._settings,
@@ -149,19 +143,19 @@ class Shipper:
         )
 
     def _record(self, report: Report, **counts: int) -> None:
-        measured = [*metrics(report, now=time.time())]
-        measured += [(name, "Count", count) for name, count in counts.items()]
-        trouble = report.rejected or report.errored or report.undecodable or report.failure
-        said = {name: value for name, value in asdict(report).items() if value not in _NOTHING}
+        all_metrics = [*metrics(report, now=time.time())]
+        all_metrics += [(name, "Count", count) for name, count in counts.items()]
+        is_warning = report.rejected or report.errored or report.undecodable or report.failure
+        fields = {name: value for name, value in asdict(report).items() if value not in _EMPTY}
         if report.retry:
-            said["retry"] = len(report.retry)
+            fields["retry"] = len(report.retry)
         self._log.write(
             "shipped" if report.failure is None else "not shipped",
-            said,
-            measured,
-            level="WARNING" if trouble else "INFO",
+            fields,
+            all_metrics,
+            level="WARNING" if is_warning else "INFO",
         )
 
 
 def _jitter(longest: float) -> float:
-    return random.uniform(0, longest)  # noqa: S311 - it spreads load, it keeps no secret
+    return random.uniform(0, longest)  # noqa: S311 - it spreads load and keeps no secret

@@ -1,4 +1,4 @@
-"""From log data to a record: the inverse of `decode`, for what is kept or made by hand."""
+"""Packs log data into a record, the inverse of `decode`."""
 
 import binascii
 import gzip
@@ -9,5 +9,5 @@ from loki_shipper.model import LogData
 
 
 def pack(data: LogData) -> str:
-    """Pack log data as CloudWatch Logs does; the same data always gives the same text."""
+    """Return log data as base64 of gzip of JSON; the same data always gives the same text."""
     return binascii.b2a_base64(gzip.compress(encode(data), mtime=0), newline=False).decode()
