@@ -9,14 +9,13 @@ the redriver runs, and Loki must have every line.
 import argparse
 import os
 import random
-import signal
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -26,13 +25,13 @@ from msgspec.structs import asdict
 
 from loki_shipper.local.aws import LocalAws, run_aws
 from loki_shipper.local.find_loki import Executable, NotFound, find_executable
-from loki_shipper.local.loki import Loki, free_port, start
 from loki_shipper.local.progress import Tell, on_stream
 from loki_shipper.local.query_loki import LokiError, query_range
 from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
 from loki_shipper.local.sample import from_lines, invocation_event
 from tools.artifact import SamArtifact, SamBuildError, build_artifact
 from tools.asynchronous import AsynchronousFunction, run_function
+from tools.loki_with_outages import LokiWithOutages, run_loki_with_outages
 
 _SHIPPER: Final = "loki_shipper.shipper.handler.handle"
 _REDRIVER: Final = "loki_shipper.redriver.handler.handle"
@@ -79,63 +78,26 @@ class Soaked(Struct, frozen=True, kw_only=True):
         return self.once == self.lines and not self.left
 
 
-class _KillableLoki:
-    """A Loki on one port that can be killed and restarted with its data."""
-
-    def __init__(self, found: Executable, directory: Path, tell: Tell) -> None:
-        self._found = found
-        self._directory = directory
-        self._tell = tell
-        self._stack = ExitStack()
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self.killed = 0
-        self._running: Loki | None = None
-
-    def start(self) -> None:
-        self._running = self._stack.enter_context(
-            start(self._found, self._directory, profile="durable", port=self._port, tell=self._tell)
-        )
-
-    def kill(self) -> None:
-        assert self._running is not None
-        os.kill(self._running.pid, signal.SIGKILL)
-        self.killed += 1
-        self.stop()
-
-    def stop(self) -> None:
-        self._stack.close()
-
-    def limit(self) -> None:
-        assert self._running is not None
-        self._running.override(_TENANT, _LIMITS)
-
-    def kill_and_start(self) -> None:
-        # A new Loki has no limits.
-        self.kill()
-        self.start()
-
-
 def soak(lines: int, *, seed: int, artifact: SamArtifact, found: Executable, tell: Tell) -> Soaked:
     """Ship `lines` lines during all faults, and return the figures."""
     began = time.monotonic()
-    with TemporaryDirectory(prefix="loki-shipper-soak-") as name, run_aws() as aws:
-        loki = _KillableLoki(found, Path(name), tell)
+    with (
+        TemporaryDirectory(prefix="loki-shipper-soak-") as name,
+        run_aws() as aws,
+        run_loki_with_outages(found, Path(name), tell) as loki,
+    ):
         aws.client("s3").create_bucket(
             Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region}
         )
-        try:
-            loki.start()
-            return _Soak(aws, loki, artifact, random.Random(seed), tell).run(lines, began)  # noqa: S311 - the same faults for the same seed
-        finally:
-            loki.stop()
+        loki.start()
+        return _Soak(aws, loki, artifact, random.Random(seed), tell).run(lines, began)  # noqa: S311 - the same faults for the same seed
 
 
 class _Soak:
     def __init__(
         self,
         aws: LocalAws,
-        loki: _KillableLoki,
+        loki: LokiWithOutages,
         artifact: SamArtifact,
         chance: random.Random,
         tell: Tell,
@@ -182,7 +144,16 @@ class _Soak:
     def _faults(self, payloads: int) -> dict[int, Callable[[], None]]:
         """Return the fault before each payload, by its number."""
         loki = self._loki
-        faults = [loki.kill, loki.start, loki.limit, loki.kill_and_start, loki.stop, loki.start]
+
+        def limit() -> None:
+            loki.override(_TENANT, _LIMITS)
+
+        def kill_and_start() -> None:
+            # A new Loki has no limits.
+            loki.kill()
+            loki.start()
+
+        faults = [loki.kill, loki.start, limit, kill_and_start, loki.stop, loki.start]
         parts = (0.15, 0.25, 0.40, 0.55, 0.75, 0.80)
         return {round(part * payloads): act for part, act in zip(parts, faults, strict=True)}
 

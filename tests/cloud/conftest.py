@@ -14,9 +14,9 @@ import pytest
 from loki_shipper.local.find_loki import Executable, Image, NotFound, Running, find_loki
 from loki_shipper.local.progress import Tell
 from tests.cloud.cloud import Cloud, CloudError, find_python, run_cloud
-from tests.cloud.outages import LokiWithOutages
 from tests.conftest import not_here
 from tools.artifact import SamArtifact, SamBuildError, build_artifact
+from tools.loki_with_outages import LokiWithOutages, run_loki_with_outages
 
 
 @pytest.fixture(scope="session")
@@ -50,12 +50,9 @@ def outages(tmp_path: Path, tell: Tell) -> Iterator[LokiWithOutages]:
         case Running():
             raise AssertionError
         case Executable() | Image() as found:
-            loki = LokiWithOutages(found, tmp_path / "loki", tell)
-            loki.start()
-            try:
+            with run_loki_with_outages(found, tmp_path / "loki", tell) as loki:
+                loki.start()
                 yield loki
-            finally:
-                loki.stop()
 
 
 def no_cloud(why: str) -> NoReturn:

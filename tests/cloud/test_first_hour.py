@@ -9,11 +9,13 @@ from typing import Final
 import pytest
 from msgspec import Struct
 
+from loki_shipper.local.find_loki import Running
 from tests.cloud.cloud import Cloud
-from tests.cloud.outages import LokiWithOutages
 from tests.cloud.stack import Stack, awaited
 from tests.install.installing import build_wheel, install
+from tests.loki.asking import held
 from tools.artifact import SamArtifact
+from tools.loki_with_outages import LokiWithOutages
 
 REGION: Final = "eu-south-1"
 CHECKOUT: Final = "/aws/lambda/checkout"
@@ -101,7 +103,7 @@ def test_the_first_hour_of_a_new_user(
 
     # Lines are seen as they arrive, under the tag of their log group.
     stack.log(CHECKOUT, ["the first order"])
-    awaited(lambda: outages.lines('{team="payments"}', tenant))
+    awaited(lambda: held(Running(outages.url), tenant, '{team="payments"}'))
     said = user.run("tail", "--tag", "team=payments", "--since", "5m", "--for", "2s", waits=True)
     assert "the first order" in said
     assert CHECKOUT in user.run("status")
@@ -114,8 +116,8 @@ def test_the_first_hour_of_a_new_user(
     outages.start()
     assert "1 object" in user.run("redrive", "--dry-run")
     user.run("redrive")
-    lines = [line.line for line in outages.lines('{team="payments"}', tenant)]
-    assert lines == ["the first order", "while Loki was away"]
+    lines = held(Running(outages.url), tenant, '{team="payments"}')
+    assert [line.line for line in lines] == ["the first order", "while Loki was away"]
 
     # And away with it all, but for the bucket.
     bucket = stack.physical("Bucket")

@@ -5,10 +5,12 @@ import shutil
 import zipfile
 from pathlib import Path
 
+from loki_shipper.local.find_loki import Running
 from tests.cloud.cloud import Cloud
-from tests.cloud.outages import LokiWithOutages
 from tests.cloud.stack import Stack, awaited
+from tests.loki.asking import held
 from tools.artifact import SamArtifact
+from tools.loki_with_outages import LokiWithOutages
 
 CHECKOUT = "/aws/lambda/checkout"
 THEIRS = "/aws/lambda/theirs"
@@ -19,8 +21,8 @@ def test_the_whole_life_of_a_stack(
 ) -> None:
     stack = Stack(cloud, "loki-shipper", "eu-west-1")
 
-    def held(selector: str) -> list[str]:
-        return sorted(line.line for line in outages.lines(selector, tenant))
+    def lines(selector: str) -> list[str]:
+        return sorted(line.line for line in held(Running(outages.url), tenant, selector))
 
     # Somebody else has a filter on a log group of theirs, and one on a log group of ours.
     foreign = stack.create_foreign_function("foreign", _code())
@@ -48,11 +50,11 @@ def test_the_whole_life_of_a_stack(
 
     # Its lines are in Loki under its tag; so are those of a log group that is linked later.
     stack.log(CHECKOUT, ["first", "second"])
-    awaited(lambda: held('{team="payments"}') == ["first", "second"])
+    awaited(lambda: lines('{team="payments"}') == ["first", "second"])
     stack.create_log_group("/aws/lambda/search", team="search")
     assert "/aws/lambda/search" in stack.command("link", "--all")
     stack.log("/aws/lambda/search", ["third"])
-    awaited(lambda: held('{team="search"}') == ["third"])
+    awaited(lambda: lines('{team="search"}') == ["third"])
 
     # Loki is away: after three tries the event is in the bucket, and comes back from there.
     outages.stop()
@@ -61,16 +63,16 @@ def test_the_whole_life_of_a_stack(
     assert key.startswith(f"aws/lambda/async/{stack.physical('ShipperFunction')}/")
     outages.start()
     stack.run_schedule("RedriveRule")
-    assert held('{team="payments"}') == ["first", "second", "while Loki was away"]
+    assert lines('{team="payments"}') == ["first", "second", "while Loki was away"]
     assert stack.keys("aws/lambda/async/") == []
 
     # A parameter changes, and then the code; no line is missed.
     stack.deploy(built.folder, StaticLabels="env=test")
     stack.log(CHECKOUT, ["of a changed stack"])
-    awaited(lambda: held('{env="test", team="payments"}') == ["of a changed stack"])
+    awaited(lambda: lines('{env="test", team="payments"}') == ["of a changed stack"])
     stack.deploy(_newer(built, tmp_path / "newer"))
     stack.log(CHECKOUT, ["of new code"])
-    awaited(lambda: held('{env="test", team="payments"}') == ["of a changed stack", "of new code"])
+    awaited(lambda: lines('{env="test", team="payments"}') == ["of a changed stack", "of new code"])
     awaited(lambda: "the new code runs" in stack.own_log("/aws/lambda/loki-shipper-shipper"))
     assert stack.physical("ShipperAlias") == shipper
 

@@ -2,10 +2,9 @@
 
 import os
 import signal
-import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.find_loki import Executable, Image, NotFound, Running, find_loki
-from loki_shipper.local.loki import Loki, start
+from loki_shipper.local.loki import Loki
 from loki_shipper.local.progress import Tell
 from loki_shipper.local.query_loki import LokiLine, query_range
 from loki_shipper.local.runtime_api import (
@@ -27,6 +26,7 @@ from loki_shipper.local.runtime_api import (
 from loki_shipper.local.sample import from_lines, invocation_event
 from tests.conftest import not_here
 from tools.asynchronous import on_failure, run_function
+from tools.loki_with_outages import LokiWithOutages, run_loki_with_outages
 
 SHIPPER = "loki_shipper.shipper.handler.handle"
 REDRIVER = "loki_shipper.redriver.handler.handle"
@@ -56,22 +56,6 @@ class Store:
         return [key for key in keys if not key.startswith("redriver/")]
 
 
-class Absent:
-    """A Loki that is down until it is started; `url` is where it will be."""
-
-    def __init__(self, found: Executable | Image, directory: Path, tell: Tell) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._found = found
-        self._directory = directory
-        self._tell = tell
-
-    def start(self) -> AbstractContextManager[Loki]:
-        return start(self._found, self._directory, port=self._port, tell=self._tell)
-
-
 @pytest.fixture
 def store(aws: LocalAws) -> Store:
     return Store(aws)
@@ -89,13 +73,15 @@ def run(aws: LocalAws, store: Store, tenant: str) -> Run:
 
 
 @pytest.fixture
-def absent(tmp_path: Path, tell: Tell) -> Absent:
+def outages(tmp_path: Path, tell: Tell) -> Iterator[LokiWithOutages]:
+    """A real Loki that is down until it is started."""
     ours = {name: value for name, value in os.environ.items() if name != "LOKI_URL"}
     found = find_loki(ours, tell)
     if isinstance(found, NotFound):
         not_here(found.why)
     assert isinstance(found, Executable | Image)
-    return Absent(found, tmp_path / "loki", tell)
+    with run_loki_with_outages(found, tmp_path / "loki", tell) as loki:
+        yield loki
 
 
 def payload(group: str, *lines: str, at: datetime | None = None) -> dict[str, Any]:
@@ -124,23 +110,23 @@ def redrive(environment: ExecutionEnvironment) -> dict[str, Any]:
 
 
 def test_what_failed_while_loki_was_down_is_there_when_it_is_back(
-    run: Run, store: Store, absent: Absent, tenant: str
+    run: Run, store: Store, outages: LokiWithOutages, tenant: str
 ) -> None:
     expected = [f"line {n}" for n in range(9)]
-    with run_function(lambda: run(SHIPPER, absent.url), store.put) as shipper:
+    with run_function(lambda: run(SHIPPER, outages.url), store.put) as shipper:
         for n in range(0, 9, 3):
             shipper.invoke(payload("/ecs/shop", *expected[n : n + 3]), deadline_ms=9_000)
     assert (shipper.tries, shipper.kept) == (9, 3)
     waiting = store.keys
-    with run(REDRIVER, absent.url) as redriver:
+    with run(REDRIVER, outages.url) as redriver:
         answer = redrive(redriver)
         assert (answer["objects"], answer["left"]) == (0, 3)
         assert store.keys == waiting
-        with absent.start() as loki:
-            answer = redrive(redriver)
-            assert (answer["objects"], answer["lines"], answer["left"]) == (3, 9, 0)
-            assert store.keys == []
-            assert [line.line for line in held(loki.url, tenant, "/ecs/shop")] == expected
+        outages.start()
+        answer = redrive(redriver)
+    assert (answer["objects"], answer["lines"], answer["left"]) == (3, 9, 0)
+    assert store.keys == []
+    assert [line.line for line in held(outages.url, tenant, "/ecs/shop")] == expected
 
 
 def test_an_execution_environment_that_is_killed_loses_nothing(
