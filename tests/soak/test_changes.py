@@ -8,11 +8,9 @@ ago: it delivers a line by a filter, by the account policy, by both or by neithe
 import json
 import os
 import random
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +22,6 @@ import requests
 from loki_shipper.formats import PUSH_PATH
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.find_loki import Executable, NotFound, find_executable
-from loki_shipper.local.loki import start
 from loki_shipper.local.progress import Tell
 from loki_shipper.local.query_loki import query_range
 from loki_shipper.local.runtime_api import Response, run_execution_environment
@@ -39,6 +36,7 @@ from tests.soak.gate import Gate, run_gate
 from tests.subscriber.fake_aws import ACCOUNT, SHIPPER, FakeAws, configured
 from tools.artifact import SamArtifact, build_artifact
 from tools.asynchronous import AsynchronousFunction, error_payload, run_function
+from tools.loki_with_outages import run_loki_with_outages
 
 TENANT = "soak"
 LIMITS: dict[str, Any] = {"shard_streams": {"enabled": True, "desired_rate": "1536KB"}}
@@ -52,14 +50,17 @@ TICKS, A_TICK = 4, 60
 class Cloud(FakeAws):
     """CloudWatch Logs: each line that is delivered goes to the shipper, some of them twice."""
 
-    def __init__(self, function: AsynchronousFunction, chance: random.Random) -> None:
+    def __init__(
+        self, function: AsynchronousFunction, kill: Callable[[], None], chance: random.Random
+    ) -> None:
         super().__init__()
         # All of it lies within the last minutes, so that no line is late for its age.
-        self.time = time.time() - 1500.0
+        self.time = time.time() - 900.0
         self.effective_after = 30.0
         self.logged: list[str] = []
         self.kill_at: set[int] = set()
         self._function = function
+        self._kill = kill
         self._chance = chance
         self._due: dict[str, list[LogEvent]] = {}
         self._invocations = 0
@@ -88,11 +89,9 @@ class Cloud(FakeAws):
             data = LogData("DATA_MESSAGE", ACCOUNT, name, "stream", events)
             for _ in range(1 + (self._chance.random() < 0.2)):
                 self._invocations += 1
-                timer = threading.Timer(0.02, self._function.kill)
                 if self._invocations in self.kill_at:
-                    timer.start()
+                    self._kill()
                 self._function.invoke(invocation_event(data), deadline_ms=9_000)
-                timer.cancel()
 
     def _invoke(self, FunctionName: str, InvocationType: str, Payload: bytes) -> Any:
         """Ship first lines through the function itself, which may fail."""
@@ -118,26 +117,34 @@ class Soak:
     ) -> None:
         self._aws = aws
         self._artifact = artifact
-        self._found = found
-        self._path = path
-        self._loki_stack = stack.enter_context(ExitStack())
+        self.killed = 0
         self.bucket = f"soak-{time.time_ns()}"
         aws.client("s3").create_bucket(
             Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": aws.region}
         )
         self.gate: Gate = stack.enter_context(run_gate(aws.url, self.bucket))
-        self.port = 0
+        self.loki = stack.enter_context(run_loki_with_outages(found, path, lambda _: None))
         self.start_loki()
         self.function = stack.enter_context(
             run_function(lambda: self._sandbox("loki_shipper.shipper.handler.handle"), self._keep)
         )
 
     def start_loki(self, limits: dict[str, Any] = LIMITS) -> None:
-        self.loki = self._loki_stack.enter_context(
-            start(self._found, self._path, profile="durable", port=self.port, tell=lambda _: None)
-        )
-        self.port = int(self.loki.url.rpartition(":")[2])
+        self.loki.start()
         self.loki.override(TENANT, limits)
+
+    def kill_at_next_push(self) -> None:
+        """Kill the function when Loki has its next push, before it gets the answer.
+
+        While there is no Loki: before its connection is closed.
+        """
+
+        def kill() -> None:
+            self.loki.forwarder.before_answer = lambda: None
+            self.killed += 1
+            self.function.kill()
+
+        self.loki.forwarder.before_answer = kill
 
     def wait_for_rate(self, bytes_at_once: int) -> None:
         """Wait until Loki takes so much at once: it reads a tenant's rate every ten seconds."""
@@ -150,10 +157,6 @@ class Soak:
     def _push(self, push: dict[str, Any]) -> int:
         url, tenant = f"{self.loki.url}{PUSH_PATH}", {"X-Scope-OrgID": TENANT}
         return requests.post(url, json=push, headers=tenant, timeout=60).status_code
-
-    def kill_loki(self) -> None:
-        os.kill(self.loki.pid, signal.SIGKILL)
-        self._loki_stack.close()
 
     def redrive(self) -> dict[str, Any]:
         with self._sandbox("loki_shipper.redriver.handler.handle") as redriver:
@@ -181,7 +184,7 @@ class Soak:
 
     def _sandbox(self, handler: str) -> Any:
         env = {
-            "LOKI_URL": f"http://127.0.0.1:{self.port}",
+            "LOKI_URL": self.loki.url,
             "LOKI_TENANT": TENANT,
             "BUCKET": self.bucket,
             "TAG_LABELS": "none",
@@ -224,7 +227,7 @@ def deployed(kind: str) -> StackChanged:
 
 
 def test_every_line_is_in_loki_exactly_once_whatever_changes(soak: Soak) -> None:
-    cloud = Cloud(soak.function, random.Random(1))
+    cloud = Cloud(soak.function, soak.kill_at_next_push, random.Random(1))
     by_group = configured(include=("*",), function_tags=False)
     by_policy = configured(include=("*",), function_tags=False, link_mode="account")
 
@@ -239,8 +242,8 @@ def test_every_line_is_in_loki_exactly_once_whatever_changes(soak: Soak) -> None
     run(cloud, Sweep(), by_group)
 
     # Loki dies; what fails lies under the first key of the bucket, which is then changed.
-    cloud.kill_at = {30, 55, 80}
-    soak.kill_loki()
+    cloud.kill_at = {30, 55, 80, 105}
+    soak.loki.kill()
     phase()
     soak.gate.denied = set(soak.waiting)
     assert len(soak.gate.denied) > 3
@@ -284,5 +287,6 @@ def test_every_line_is_in_loki_exactly_once_whatever_changes(soak: Soak) -> None
     held = soak.held()
     assert [line for line in cloud.logged if held[line] != 1] == []
     assert held.total() == len(cloud.logged) > 6_000
+    assert soak.killed == len(cloud.kill_at)
     assert soak.gate.refused > 0
     assert soak.function.kept > 0
