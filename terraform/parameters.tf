@@ -27,6 +27,7 @@ locals {
     MaxBatchBytes       = var.max_batch_bytes
     StructuredMetadata  = var.structured_metadata
     LogLevel            = var.log_level
+    AccountTenants      = var.account_tenants
     Architecture        = var.architecture
     MemorySize          = var.memory_size
     Timeout             = var.timeout
@@ -191,6 +192,12 @@ variable "log_level" {
   description = "Level of the functions' own log, which never holds log lines or secrets."
   type        = string
   default     = "INFO"
+}
+
+variable "account_tenants" {
+  description = "Tenants of each other account whose lines this stack ships, such as 111111111111=team-a|team-b,222222222222=team-c. Lines of an account for a tenant that its entry does not name are rejected. If the list is empty, lines of other accounts go to LokiTenant only."
+  type        = string
+  default     = ""
 }
 
 variable "architecture" {

@@ -157,6 +157,30 @@ def test_static_labels_leave_room_for_the_late_label() -> None:
     assert read(STATIC_LABELS=labels, MAX_LABELS="6").max_labels == 6
 
 
+def test_an_account_has_its_tenants() -> None:
+    text = "111111111111=team-a|team-b, 222222222222=team-c"
+    assert read(ACCOUNT_TENANTS=text).account_tenants == (
+        ("111111111111", ("team-a", "team-b")),
+        ("222222222222", ("team-c",)),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "team-a",
+        "1111=team-a",
+        "111111111111",
+        "111111111111=",
+        "111111111111=a||b",
+        "111111111111=team a",
+        "111111111111=a,111111111111=b",
+    ],
+)
+def test_tenants_without_an_account_or_an_account_without_tenants_are_a_fault(text: str) -> None:
+    assert "ACCOUNT_TENANTS" in fault(ACCOUNT_TENANTS=text)
+
+
 def test_builtin_labels_can_be_renamed_and_left_out() -> None:
     assert read(BUILTIN_LABELS="region=aws_region,log_group").builtin_labels == (
         ("log_group", "log_group"),

@@ -27,6 +27,7 @@ _GROUPS: Final = (
         "The functions",
         ("Architecture", "MemorySize", "Timeout", "ReservedConcurrency", "LogRetentionDays"),
     ),
+    Group("Other accounts"),
     Group("Network, if Loki is in a VPC", ("SubnetIds", "SecurityGroupIds")),
     Group(
         "The bucket",

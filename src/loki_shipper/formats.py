@@ -14,6 +14,10 @@ NO_RULES = "none"
 """The word of RULES for no rules at all."""
 
 _MAX_VALUE_BYTES = 2048
+_ACCOUNT_DIGITS = 12
+
+type AccountTenants = tuple[tuple[str, tuple[str, ...]], ...]
+"""Accounts, each with its tenants."""
 
 
 class Secret(Struct, frozen=True):
@@ -101,6 +105,18 @@ def _static_labels(text: str) -> Pairs:
     return tuple(sorted(pairs))
 
 
+def _account_tenants(text: str) -> AccountTenants:
+    pairs = _pairs(text)
+    for account, tenants in pairs:
+        if not (account.isascii() and account.isdigit() and len(account) == _ACCOUNT_DIGITS):
+            raise ValueError(f"names {account!r}, which is no account: an account has 12 digits")
+        for tenant in tenants.split("|"):
+            if not is_tenant(tenant):
+                raise ValueError(f"gives {account} {tenant!r}, which Loki takes as no tenant")
+    _unique([account for account, _ in pairs])
+    return tuple((account, tuple(tenants.split("|"))) for account, tenants in pairs)
+
+
 def _builtin_labels(text: str) -> Pairs:
     match text.lower():
         case "all":
@@ -184,6 +200,13 @@ URL = Format(
     ),
 )
 TENANT = Format(_tenant)
+ACCOUNT_TENANTS = Format(
+    _account_tenants,
+    _pattern(
+        r"^(\d{12}=[^\s,=|]+(\|[^\s,=|]+)*(,|$))*$",
+        "must be such as 111111111111=team-a|team-b,222222222222=team-c.",
+    ),
+)
 TAG_LABELS = Format(_tag_labels)
 STATIC_LABELS = Format(_static_labels)
 BUILTIN_LABELS = Format(_builtin_labels)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from loki_shipper.environment import Parameter, Setting, declared, read
 from loki_shipper.formats import (
+    ACCOUNT_TENANTS,
     BUILTIN_LABELS,
     HIDDEN_TEXT,
     PEM_OR_SECRET_NAME,
@@ -21,6 +22,7 @@ from loki_shipper.formats import (
     TENANT,
     TEXT,
     URL,
+    AccountTenants,
     Secret,
     integer,
     one_of,
@@ -141,6 +143,17 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = tuple((name, name) for name in BUILTINS)
     tenant_tag: Annotated[str | None, TENANT_TAG] = None
+    account_tenants: Annotated[
+        AccountTenants,
+        Setting(
+            ACCOUNT_TENANTS,
+            "Tenants of each other account whose lines this stack ships, such as "
+            "`111111111111=team-a|team-b,222222222222=team-c`. Lines of an account for a tenant "
+            "that its entry does not name are rejected. If the list is empty, lines of other "
+            "accounts go to `LokiTenant` only.",
+            Parameter("AccountTenants", "Other accounts", "Tenants of other accounts"),
+        ),
+    ] = ()
     max_labels: Annotated[
         int,
         Setting(

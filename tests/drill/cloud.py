@@ -106,6 +106,7 @@ class Cloud:
         return ShipperDependencies(
             settings=self._settings,
             rule_state=RuleState(Rules(), {}),
+            account=None,
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _: LogGroupTags({"team": "shop"}),

@@ -91,6 +91,7 @@ class ExecutionEnvironment:
         deps = ShipperDependencies(
             settings=self.settings,
             rule_state=self.rule_state,
+            account=None,
             region="eu-central-1",
             own_log_group=None,
             tags=lambda _: LogGroupTags(self.tags),

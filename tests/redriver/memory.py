@@ -154,6 +154,7 @@ class RedriverInMemory:
         deps = ShipperDependencies(
             settings=self.settings,
             rule_state=RuleState(Rules(), {}),
+            account=None,
             region="eu-central-1",
             own_log_group=None,
             tags=self._tags,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from loki_shipper.local.sample import Call, from_lines, invocation_event, log_data
 from loki_shipper.model import OWN_TAG, Batch, LogData, LogEvent
@@ -37,6 +38,7 @@ class World:
         self.tags_are_known = True
         self.settings = Settings(loki_url="http://loki")
         self.rule_state = RuleState(default_rules(), {})
+        self.account: str | None = None
         self.own_log_group: str | None = "/aws/lambda/shipper"
         self.bucket_is_down = False
         self.seconds: Iterator[float] = repeat(60.0)
@@ -45,6 +47,7 @@ class World:
         return ShipperDependencies(
             settings=self.settings,
             rule_state=self.rule_state,
+            account=self.account,
             region="eu-central-1",
             own_log_group=self.own_log_group,
             tags=lambda _: LogGroupTags(self.tags, known=self.tags_are_known),
@@ -462,3 +465,75 @@ def test_a_poison_record_of_kinesis_comes_again_without_a_bucket() -> None:
 def packed(*lines: str, log_group: str = "g") -> str:
     data: str = event(*lines, log_group=log_group)["awslogs"]["data"]
     return data
+
+
+def of_other_account(world: World, line: str, **settings: Any) -> Report:
+    """Ship a line of another account than the function's, whose log group has the tag `owner`."""
+    tenants(world, **settings)
+    theirs = from_lines([line], log_group="g", log_stream="s", newest=NOW)
+    world.account = "999999999999"
+    return world.ship(invocation_event(replace(theirs, owner=OTHER_ACCOUNT)))
+
+
+OTHER_ACCOUNT = "111111111111"
+LISTED = ((OTHER_ACCOUNT, ("team-a", "team-b")), ("222222222222", ("team-c",)))
+
+
+@pytest.mark.parametrize("tenant", ["team-a", "team-b"])
+def test_another_account_sends_for_the_tenants_of_its_list(tenant: str) -> None:
+    world = World()
+    world.tags = {"owner": tenant}
+    assert of_other_account(world, "a", account_tenants=LISTED).delivered == 1
+    assert [batch.stream.tenant for batch in world.batches] == [tenant]
+
+
+@pytest.mark.parametrize("tenant", ["team-c", "team", "all"])
+def test_another_account_does_not_send_for_other_tenants(tenant: str) -> None:
+    world = World()
+    world.tags = {"owner": tenant}
+    report = of_other_account(world, "a", loki_tenant="all", account_tenants=LISTED)
+    assert report.rejected == {"tenant_invalid": 1}
+    assert (world.batches, world.kept("rejected/")) == ([], ["a"])
+
+
+def test_an_account_without_an_entry_sends_for_no_tenant() -> None:
+    world = World()
+    world.tags = {"owner": "team-c"}
+    report = of_other_account(world, "a", account_tenants=LISTED[1:])
+    assert report.rejected == {"tenant_invalid": 1}
+
+
+def test_without_a_list_other_accounts_send_for_the_tenant_of_all_only() -> None:
+    world = World()
+    world.tags = {"owner": "team-a"}
+    assert of_other_account(world, "a", loki_tenant="all").rejected == {"tenant_invalid": 1}
+    world.tags = {}
+    assert of_other_account(world, "a", loki_tenant="all").delivered == 1
+
+
+def test_a_line_of_another_account_does_not_choose_a_tenant_that_is_not_listed() -> None:
+    world = World()
+    world.tags = {"owner": "team-a"}
+    world.rule_state = RuleState(parse_rules("[[rule]]\ntenant = 'team'"), {})
+    report = of_other_account(world, '{"team": "team-c"}', account_tenants=LISTED)
+    assert report.rejected == {"tenant_invalid": 1}
+
+
+def test_an_account_that_log_events_name_does_not_lend_its_tenants() -> None:
+    """The owner is what CloudWatch Logs says of the sender; fields may be the sender's own."""
+    world = World()
+    world.tags, world.account = {"owner": "team-c"}, "999999999999"
+    tenants(world, account_tenants=LISTED)
+    fields = {"@aws.account": "222222222222"}
+    [line] = from_lines(["a"], log_group="g", log_stream="s", newest=NOW).log_events
+    events = [replace(line, extracted_fields=fields)]
+    sent = LogData("DATA_MESSAGE", OTHER_ACCOUNT, "g", "s", events)
+    assert world.ship(invocation_event(sent)).rejected == {"tenant_invalid": 1}
+
+
+def test_lines_of_the_functions_own_account_need_no_list() -> None:
+    world = World()
+    world.tags, world.account = {"owner": "team-z"}, "999999999999"
+    tenants(world, account_tenants=LISTED)
+    own = LogData("DATA_MESSAGE", world.account, "g", "s", [LogEvent("1", NOW, "a")])
+    assert world.ship(invocation_event(own)).delivered == 1

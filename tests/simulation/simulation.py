@@ -396,6 +396,7 @@ class Simulation:
                 builtin_labels=(("log_group", "log_group"),),
             ),
             rule_state=RuleState(Rules(), {}),
+            account=None,
             region="eu-central-1",
             own_log_group=None,
             tags=lambda source: LogGroupTags({"tenant": source.log_group.split("/")[1]}),

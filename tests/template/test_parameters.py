@@ -104,6 +104,11 @@ def test_a_number_has_the_bounds_of_its_setting(template: dict[str, Any], name: 
         ("AlarmTopicArn", "on-call", False),
         ("PermissionsBoundary", "arn:aws:iam::123456789012:policy/team/boundary", True),
         ("PermissionsBoundary", "boundary", False),
+        ("AccountTenants", "", True),
+        ("AccountTenants", "111111111111=team-a|team-b,222222222222=team-c", True),
+        ("AccountTenants", "team-a", False),
+        ("AccountTenants", "111111111111=", False),
+        ("AccountTenants", "111111111111=a b", False),
     ],
 )
 def test_a_pattern_rejects_values_that_cannot_work(

@@ -86,6 +86,7 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
     deps = ShipperDependencies(
         settings=settings,
         rule_state=RuleState(rules_cache(), {}),
+        account=None,
         region=region,
         own_log_group=None,
         tags=lambda _: LogGroupTags(tags),

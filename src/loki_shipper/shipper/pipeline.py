@@ -27,7 +27,7 @@ from loki_shipper.shipper.delivery.outcome import (
 )
 from loki_shipper.shipper.delivery.undelivered import not_delivered, save_undelivered
 from loki_shipper.shipper.entries.transform import OutOfTimeError, RuleState, transform
-from loki_shipper.shipper.labels.decide import MissingTenant, label_stream
+from loki_shipper.shipper.labels.decide import MissingTenant, label_stream, takes_tenant
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.sources.event import Record, read_records
 
@@ -37,12 +37,14 @@ _timestamp = attrgetter("timestamp")
 class ShipperDependencies(Struct, frozen=True):
     """The effects and settings that the pipeline uses.
 
-    `tags` returns the tags of a log group. `region` and `own_log_group` are the function's. `put`
+    `tags` returns the tags of a log group. `account`, `region` and `own_log_group` are the
+    function's. `account` is None if it is not known: then each payload counts as its own. `put`
     writes to the bucket; it is None without a bucket.
     """
 
     settings: Settings
     rule_state: RuleState
+    account: str | None
     region: str
     own_log_group: str | None
     tags: Callable[[LogSource], LogGroupTags]
@@ -142,7 +144,11 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
         Rejected(entries, reason) for reason, entries in transformed.rejected.items()
     ]
     for stream, entries in transformed.streams:
-        if labelled.missing_tenant is None or stream.tenant is not None:
+        if stream.tenant is not None and not takes_tenant(
+            deps.account, data, stream.tenant, settings
+        ):
+            not_pushed.append(Rejected(entries, "tenant_invalid"))
+        elif labelled.missing_tenant is None or stream.tenant is not None:
             streams.append((stream, entries))
         else:
             not_pushed.append(_without_tenant(entries, labelled.missing_tenant))

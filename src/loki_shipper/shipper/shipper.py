@@ -122,6 +122,7 @@ class Shipper:
         return ShipperDependencies(
             settings=self._settings,
             rule_state=RuleState(self._rules_cache(), self._label_values),
+            account=self._origin.account or None,
             region=self._origin.region,
             own_log_group=os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
             tags=self._tags_of,

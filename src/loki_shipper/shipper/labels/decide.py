@@ -102,6 +102,22 @@ def label_stream(
     return LabelledStream(Stream(tenant, tuple(labels)), tuple(sorted(spare)), missing_tenant)
 
 
+def takes_tenant(
+    account: str | None, data: LogData, tenant: str | None, settings: Settings
+) -> bool:
+    """Tell whether the payload's lines may go to this tenant, by ACCOUNT_TENANTS.
+
+    `account` is that of the function: its own payloads may go to any tenant. The account of another
+    payload is its owner, as only CloudWatch Logs writes that: tags, and the fields of log events,
+    are what the other account makes them.
+    """
+    if account is None or data.owner == account:
+        return True
+    if not settings.account_tenants:
+        return tenant == settings.loki_tenant
+    return tenant in dict(settings.account_tenants).get(data.owner, ())
+
+
 def label_candidates(
     data: LogData, tags: Mapping[str, str], *, region: str, settings: Settings
 ) -> list[LabelCandidate]:
