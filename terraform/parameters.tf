@@ -31,6 +31,9 @@ locals {
     Architecture        = var.architecture
     MemorySize          = var.memory_size
     Timeout             = var.timeout
+    KinesisStreamArn    = var.kinesis_stream_arn
+    KinesisMemorySize   = var.kinesis_memory_size
+    KinesisTimeout      = var.kinesis_timeout
     LogRetentionDays    = var.log_retention_days
     BucketRetentionDays = var.bucket_retention_days
     KmsKeyArn           = var.kms_key_arn
@@ -207,13 +210,31 @@ variable "architecture" {
 }
 
 variable "memory_size" {
-  description = "Memory of each function in MB. CPU power grows with it."
+  description = "Memory of each function in MB. CPU power grows with it. KinesisMemorySize is that of the function for a Kinesis stream."
   type        = number
   default     = 256
 }
 
 variable "timeout" {
   description = "Timeout of the shipper in seconds. Lambda retries an invocation that fails or times out. After two retries its lines go to the bucket."
+  type        = number
+  default     = 120
+}
+
+variable "kinesis_stream_arn" {
+  description = "ARN of a Kinesis data stream that carries subscription records, such as arn:aws:kinesis:eu-central-1:123456789012:stream/logs. Leave it empty to read no stream."
+  type        = string
+  default     = ""
+}
+
+variable "kinesis_memory_size" {
+  description = "Memory in MB of the function that reads the stream. CPU power grows with it: raise it if a shard has more data than the function can push in time."
+  type        = number
+  default     = 256
+}
+
+variable "kinesis_timeout" {
+  description = "Timeout in seconds of the function that reads the stream. Lambda sends the part of a batch that was not pushed in time again."
   type        = number
   default     = 120
 }

@@ -28,6 +28,7 @@ _GROUPS: Final = (
         ("Architecture", "MemorySize", "Timeout", "ReservedConcurrency", "LogRetentionDays"),
     ),
     Group("Other accounts"),
+    Group("Kinesis", ("KinesisStreamArn", "KinesisMemorySize", "KinesisTimeout")),
     Group("Network, if Loki is in a VPC", ("SubnetIds", "SecurityGroupIds")),
     Group(
         "The bucket",

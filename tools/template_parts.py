@@ -149,6 +149,7 @@ _PARTS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "conditions on secrets": _secret_conditions,
     "settings of the shipper": _environment(Settings),
     "settings of the redriver": _environment(Settings),
+    "settings of the Kinesis function": _environment(Settings),
     "settings of the subscriber": _environment(SubscriberSettings),
     "names of secrets": _secret_names,
     "ARNs of secrets": _secret_arns,

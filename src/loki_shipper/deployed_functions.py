@@ -8,13 +8,16 @@ from msgspec import Struct
 
 from loki_shipper.aws.arn import Origin, function_name, function_origin
 
-type FunctionKind = Literal["shipper", "redriver", "subscriber"]
+type FunctionKind = Literal["shipper", "redriver", "subscriber", "kinesis"]
 
 _HANDLERS: dict[str, FunctionKind] = {
     "loki_shipper.shipper.handler.handle": "shipper",
     "loki_shipper.redriver.handler.handle": "redriver",
     "loki_shipper.subscriber.handler.handle": "subscriber",
 }
+_OF_KINESIS = "KINESIS_STREAM_ARN"
+"""Variable of the function that reads a Kinesis stream; it has the shipper's handler."""
+
 _VARIABLES: dict[str, FunctionKind] = {"SHIPPER_ARN": "subscriber", "LOKI_URL": "shipper"}
 """Variables that show the kind of a function with a wrapped handler."""
 
@@ -120,6 +123,8 @@ def _function(name: str, functions: Any) -> DeployedFunction | None:
 
 
 def _kind(handler: str, environ: Mapping[str, str]) -> FunctionKind | None:
+    if _OF_KINESIS in environ:
+        return "kinesis"
     if handler in _HANDLERS:
         return _HANDLERS[handler]
     return next((kind for name, kind in _VARIABLES.items() if name in environ), None)

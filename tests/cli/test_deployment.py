@@ -92,7 +92,7 @@ def test_a_redriver_is_no_destination_of_filters(here: Deployment) -> None:
     here.group("/aws/lambda/a")
     result = here.run("link", "--all", "--function", redriver)
     assert result.exit_code == 2
-    assert "is a redriver: name the subscriber or the shipper" in result.stderr
+    assert "is neither the subscriber nor the shipper: name one" in result.stderr
     assert not here.linked
 
 

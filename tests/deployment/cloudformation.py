@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
 from loki_shipper.local.aws import ACCOUNT, LocalAws
+from tests.template.conftest import holds
 
 _EVENTS_OF_A_LOOK = 40
 
@@ -152,7 +153,7 @@ class CloudFormation:
                 "ResourceStatus": "CREATE_COMPLETE",
                 "LastUpdatedTimestamp": "2026-11-29T18:00:00Z",
             }
-            for name, resource in stack.template["Resources"].items()
+            for name, resource in _resources(stack.template, stack.parameters).items()
             if resource["Type"] == "AWS::Serverless::Function"
         }
 
@@ -193,7 +194,7 @@ class CloudFormation:
                             "ResourceType": _own_type(described["Type"]),
                         },
                     }
-                    for resource, described in template["Resources"].items()
+                    for resource, described in _resources(template, parameters).items()
                 ],
             },
         }
@@ -236,7 +237,7 @@ class CloudFormation:
         stack.template, stack.parameters = change["template"], change["parameters"]
         stack.status = f"{word}_IN_PROGRESS"
         stack.tell(stack.name, stack.status, "User Initiated")
-        for resource in stack.template["Resources"]:
+        for resource in _resources(stack.template, stack.parameters):
             stack.pending.append((resource, f"{word}_IN_PROGRESS", ""))
             if resource in self.fails:
                 stack.pending.append((resource, f"{word}_FAILED", self.fails[resource]))
@@ -258,7 +259,7 @@ class CloudFormation:
         if retained - stack.failed:
             raise Refused("RetainResources are for resources whose deletion has failed")
         stack.failed = set()
-        for resource in reversed(stack.template["Resources"]):
+        for resource in reversed(_resources(stack.template, stack.parameters)):
             kept = resource == "Bucket" or resource in retained
             if resource in self.fails and not kept:
                 stack.pending.append((resource, "DELETE_FAILED", self.fails[resource]))
@@ -307,6 +308,15 @@ def run_cloudformation(aws: LocalAws) -> Iterator[CloudFormation]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def _resources(template: Mapping[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
+    """Give the resources that a stack with these parameters has."""
+    return {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if "Condition" not in resource or holds(template, resource["Condition"], parameters)
+    }
 
 
 def _own_type(kind: str) -> str:

@@ -43,8 +43,9 @@ EVERYTHING = {
     "SubnetIds": "subnet-1,subnet-2",
     "SecurityGroupIds": "sg-1",
     "LinkMode": "account",
+    "KinesisStreamArn": f"arn:aws:kinesis:{HERE}:stream/logs",
 }
-ROLES = ["ShipperRole", "RedriverRole", "SubscriberRole"]
+ROLES = ["ShipperRole", "RedriverRole", "SubscriberRole", "KinesisRole"]
 
 
 def rights(role: str, **parameters: str) -> list[Right]:
@@ -73,9 +74,8 @@ def actions(role: str) -> set[str]:
 
     walk(template["Resources"][role]["Properties"]["Policies"])
     for resource in template["Resources"].values():
-        if (
-            resource["Type"] == "AWS::IAM::Policy"
-            and {"Ref": role} in resource["Properties"]["Roles"]
+        if resource["Type"] == "AWS::IAM::Policy" and role in texts(
+            resource["Properties"]["Roles"]
         ):
             walk(resource["Properties"]["PolicyDocument"])
     return found
@@ -85,6 +85,8 @@ def texts(value: Any) -> list[str]:
     match value:
         case {"Fn::If": [_, *branches]}:
             return texts(branches)
+        case {"Ref": str(name)}:
+            return [name]
         case list():
             return [text for each in value for text in texts(each)]
         case _:

@@ -17,12 +17,19 @@ NUMBERS = {name for name in PARAMETERS if TYPES[name] is int}
 A_URL = {"LOKI_URL": "https://loki.example"}
 
 
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("ShipperFunction", {}),
+        ("KinesisFunction", {"KINESIS_STREAM_ARN": {"Ref": "KinesisStreamArn"}}),
+    ],
+)
 def test_the_function_gets_every_setting_from_its_parameter_and_nothing_else(
-    template: dict[str, Any],
+    template: dict[str, Any], name: str, own: dict[str, Any]
 ) -> None:
-    function = template["Resources"]["ShipperFunction"]["Properties"]
+    function = template["Resources"][name]["Properties"]
     expected = {name: {"Ref": parameter} for name, parameter in PARAMETERS.items()}
-    assert function["Environment"]["Variables"] == expected | {
+    assert function["Environment"]["Variables"] == own | expected | {
         "BUCKET": {"Ref": "Bucket"},
         "STACK": {"Ref": "AWS::StackName"},
         "RES_OPTIONS": "timeout:2 attempts:2",
@@ -99,6 +106,10 @@ def test_a_number_has_the_bounds_of_its_setting(template: dict[str, Any], name: 
         ("ReservedConcurrency", "", True),
         ("ReservedConcurrency", "10", True),
         ("ReservedConcurrency", "0", False),
+        ("KinesisStreamArn", "", True),
+        ("KinesisStreamArn", "arn:aws:kinesis:eu-central-1:123456789012:stream/logs", True),
+        ("KinesisStreamArn", "logs", False),
+        ("KinesisStreamArn", "arn:aws:kinesis:eu-west-1:123456789012:stream/a/consumer/b:1", False),
         ("AlarmTopicArn", "", True),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:on-call", True),
         ("AlarmTopicArn", "on-call", False),

@@ -14,6 +14,7 @@ HERE = f"{REGION}:123456789012"
 SECRET = f"arn:aws:secretsmanager:{HERE}:secret:loki-a1b2c3"
 PARAMETER = f"arn:aws:ssm:{HERE}:parameter/team/loki"
 KEY = f"arn:aws:kms:{HERE}:key/1234abcd"
+STREAM = f"arn:aws:kinesis:{HERE}:stream/logs"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 type Grant = tuple[str, str]
@@ -87,7 +88,8 @@ def statements(
 def _role(template: dict[str, Any], name: str) -> dict[str, Any]:
     """Give a role with the shared policy as one of its own: moto takes no AWS::NoValue in those."""
     shared = template["Resources"]["DeliveryPolicy"]["Properties"]
-    assert {"Ref": name} in shared["Roles"]
+    on_condition = {"Fn::If": ["ReadsKinesis", {"Ref": name}, {"Ref": "AWS::NoValue"}]}
+    assert {"Ref": name} in shared["Roles"] or on_condition in shared["Roles"]
     role: dict[str, Any] = copy.deepcopy(template["Resources"][name])
     role["Properties"]["Policies"].append(
         {part: shared[part] for part in ("PolicyName", "PolicyDocument")}
@@ -140,9 +142,9 @@ def test_the_shipper_leaves_the_folders_of_others_alone(template: dict[str, Any]
         "*",
         "s3:PutObject",
     )
-    assert denied["Condition"] == {
-        "ArnEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["ShipperRole", "Arn"]}}
-    }
+    shipper, kinesis = ({"Fn::GetAtt": [f"{name}Role", "Arn"]} for name in ("Shipper", "Kinesis"))
+    on_condition = {"Fn::If": ["ReadsKinesis", kinesis, {"Ref": "AWS::NoValue"}]}
+    assert denied["Condition"] == {"ArnEquals": {"aws:PrincipalArn": [shipper, on_condition]}}
     closed = {each["Fn::Sub"].removeprefix("${Bucket.Arn}/") for each in denied["Resource"]}
     expiring = template["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     written = {f"{rule['Prefix']}*" for rule in expiring}
@@ -168,9 +170,33 @@ def test_the_redriver_may_empty_the_bucket_but_for_what_loki_refused(
     assert redrivers - always - cursor == {
         (action, f"arn:aws:s3:::BUCKET/{folder}/*")
         for action in ("s3:GetObject", "s3:DeleteObject")
-        for folder in ("failed", "later", "aws/lambda/async")
+        for folder in ("failed", "later", "aws/lambda")
     }
     assert cursor <= redrivers
+
+
+def test_the_function_for_kinesis_may_read_its_stream_and_otherwise_what_the_shipper_may(
+    template: dict[str, Any], always: set[Grant]
+) -> None:
+    """AWS's policy for Lambda and Kinesis names these actions."""
+    granted = grants(template, "Kinesis", TagLabels="none", KinesisStreamArn=STREAM)
+    actions = ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator")
+    assert granted - always == {
+        *((f"kinesis:{action}", STREAM) for action in (*actions, "ListShards")),
+        DECRYPT,
+    }
+    assert always <= granted
+
+
+def test_a_stream_under_any_key_is_decrypted_and_nothing_else(template: dict[str, Any]) -> None:
+    found = statements(template, "Kinesis", KinesisStreamArn=STREAM)
+    [decrypt] = [s for s in found if s["Sid"] == "DecryptTheStream"]
+    assert decrypt["Condition"] == {
+        "StringEquals": {
+            "kms:ViaService": f"kinesis.{REGION}.amazonaws.com",
+            "kms:EncryptionContext:aws:kinesis:arn": STREAM,
+        }
+    }
 
 
 @pytest.mark.parametrize("name", ["Shipper", "Redriver"])
@@ -315,7 +341,7 @@ def test_only_lambda_may_take_a_role(template: dict[str, Any]) -> None:
         ]
 
 
-@pytest.mark.parametrize("name", ["Shipper", "Redriver"])
+@pytest.mark.parametrize("name", ["Shipper", "Redriver", "Kinesis"])
 def test_each_function_has_a_role_of_its_own(template: dict[str, Any], name: str) -> None:
     function = template["Resources"][f"{name}Function"]["Properties"]
     assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}

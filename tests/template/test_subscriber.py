@@ -127,17 +127,29 @@ def test_no_policy_lets_it_link_our_own_log_groups(template: dict[str, Any]) -> 
     }
     [denied] = [s for s in statements(template) if s["Sid"] == "NeverOurOwn"]
     assert denied["Action"] == "logs:PutSubscriptionFilter"
-    named = {re.search(r"log-group:\${(\w+)}:\*$", each["Fn::Sub"]) for each in denied["Resource"]}
+    resources = [if_kinesis(each) for each in denied["Resource"]]
+    named = {re.search(r"log-group:\${(\w+)}:\*$", each["Fn::Sub"]) for each in resources}
     assert {match[1] for match in named if match} == ours
     environ = properties(template, "SubscriberFunction")["Environment"]["Variables"]
-    comma, own = environ["OWN_LOG_GROUPS"]["Fn::Join"]
+    comma, listed = environ["OWN_LOG_GROUPS"]["Fn::Join"]
+    own = [if_kinesis(each) for each in listed]
     assert comma == ","
     assert {each["Ref"] for each in own if "Ref" in each} == ours
     # Lambda's own names for them; the subscriber cannot name itself here, and adds its own.
     assert [each["Fn::Sub"] for each in own if "Fn::Sub" in each] == [
         "/aws/lambda/${ShipperFunction}",
         "/aws/lambda/${RedriverFunction}",
+        "/aws/lambda/${KinesisFunction}",
     ]
+
+
+def if_kinesis(value: dict[str, Any]) -> Any:
+    """Return a value as it is in a stack that reads a Kinesis stream."""
+    match value:
+        case {"Fn::If": ["ReadsKinesis", then, {"Ref": "AWS::NoValue"}]}:
+            return then
+        case _:
+            return value
 
 
 def test_every_log_group_and_function_is_marked_as_a_loki_shippers(
@@ -147,9 +159,9 @@ def test_every_log_group_and_function_is_marked_as_a_loki_shippers(
     resources = template["Resources"].values()
     groups = [r["Properties"] for r in resources if r["Type"] == "AWS::Logs::LogGroup"]
     functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Serverless::Function"]
-    assert len(groups) == len(functions) == 3
-    assert [group["Tags"] for group in groups] == [[{"Key": OWN_TAG, "Value": stack}]] * 3
-    assert [function["Tags"] for function in functions] == [{OWN_TAG: stack}] * 3
+    assert len(groups) == len(functions) == 4
+    assert [group["Tags"] for group in groups] == [[{"Key": OWN_TAG, "Value": stack}]] * 4
+    assert [function["Tags"] for function in functions] == [{OWN_TAG: stack}] * 4
     # What CloudWatch Logs takes as the key of a tag.
     assert re.fullmatch(r"(?!aws:)[\w .:/=+@-]{1,128}", OWN_TAG)
 

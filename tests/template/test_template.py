@@ -164,12 +164,12 @@ def test_every_object_that_a_function_puts_into_the_bucket_expires(
     # Lambda's grant is on the whole bucket; this is where it writes.
     writable = [
         *(each["Fn::Sub"] for each in shared["Resource"]),
-        "${Bucket.Arn}/aws/lambda/async/*",
+        "${Bucket.Arn}/aws/lambda/*",
     ]
     assert sorted(f"${{Bucket.Arn}}/{rule['Prefix']}*" for rule in rules) == sorted(writable)
 
 
-@pytest.mark.parametrize("name", ["Shipper", "Redriver"])
+@pytest.mark.parametrize("name", ["Shipper", "Redriver", "Kinesis"])
 def test_the_log_group_of_a_function_has_a_retention(template: dict[str, Any], name: str) -> None:
     logging = properties(template, f"{name}Function")["LoggingConfig"]
     assert logging == {"LogGroup": {"Ref": f"{name}LogGroup"}}
@@ -183,6 +183,46 @@ def test_the_redriver_delivers_as_the_shipper_does(template: dict[str, Any]) -> 
     )
     for shared in ("Environment", "Layers", "Architectures", "Runtime", "CodeUri", "MemorySize"):
         assert redriver[shared] == shipper[shared]
+
+
+def test_the_function_for_kinesis_is_the_shipper_with_memory_and_timeout_of_its_own(
+    template: dict[str, Any],
+) -> None:
+    shipper, kinesis = (properties(template, f"{name}Function") for name in ("Shipper", "Kinesis"))
+    for shared in ("Handler", "Layers", "Architectures", "Runtime", "CodeUri", "VpcConfig", "Tags"):
+        assert kinesis[shared] == shipper[shared]
+    assert kinesis["MemorySize"] == {"Ref": "KinesisMemorySize"}
+    assert kinesis["Timeout"] == {"Ref": "KinesisTimeout"}
+
+
+def test_without_a_stream_there_is_nothing_of_kinesis(template: dict[str, Any]) -> None:
+    conditions = {
+        name: resource.get("Condition", "")
+        for name, resource in template["Resources"].items()
+        if name.startswith("Kinesis")
+    }
+    assert len(conditions) == 6
+    for given in ("", "arn:aws:kinesis:eu-central-1:123456789012:stream/logs"):
+        parameters = {"KinesisStreamArn": given, "AlarmTopicArn": "a topic"}
+        assert {holds(template, each, parameters) for each in conditions.values()} == {bool(given)}
+
+
+def test_no_record_blocks_a_shard_forever_and_none_is_thrown_away(
+    template: dict[str, Any],
+) -> None:
+    mapping = properties(template, "KinesisMapping")
+    late_after = template["Parameters"]["LateStreamMinutes"]["Default"] * 60 * 1.5
+    assert mapping["EventSourceArn"] == {"Ref": "KinesisStreamArn"}
+    assert mapping["FunctionName"] == {"Ref": "KinesisFunction"}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert 60 <= mapping["MaximumRecordAgeInSeconds"] < late_after
+    assert mapping["MaximumRetryAttempts"] > 0
+    assert mapping["DestinationConfig"]["OnFailure"] == {
+        "Destination": {"Fn::GetAtt": ["Bucket", "Arn"]}
+    }
+    # With LATEST, Lambda may miss records while it makes the mapping.
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
 
 
 def test_the_redriver_runs_every_few_minutes_and_ends_before_the_next_run(
@@ -232,7 +272,7 @@ def test_the_outputs_name_the_alias_as_the_destination(template: dict[str, Any])
 def test_the_functions_reach_loki_from_the_subnets_that_are_named(
     template: dict[str, Any],
 ) -> None:
-    for name in ("ShipperFunction", "RedriverFunction"):
+    for name in ("ShipperFunction", "RedriverFunction", "KinesisFunction"):
         assert properties(template, name)["VpcConfig"] == {
             "Fn::If": [
                 "IsInVpc",

@@ -16,6 +16,7 @@ OF_LAMBDA = {
     "Duration",
     "Errors",
     "Invocations",
+    "IteratorAge",
     "Throttles",
 }
 """By AWS's own list: by `FunctionName`, which counts all aliases and versions."""
@@ -39,8 +40,13 @@ def alarms(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def widgets(template: dict[str, Any]) -> list[dict[str, Any]]:
-    body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    return [widget["properties"] for widget in json.loads(body)["widgets"]]
+    """Return the widgets of a stack that reads a Kinesis stream."""
+    body, variables = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert json.loads(body.replace("${KinesisWidget}", ""))
+    condition, then, otherwise = variables["KinesisWidget"]["Fn::If"]
+    assert (condition, otherwise) == ("ReadsKinesis", "")
+    whole = json.loads(body.replace("${KinesisWidget}", then["Fn::Sub"]))
+    return [widget["properties"] for widget in whole["widgets"]]
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ def test_without_a_topic_there_are_no_alarms_and_with_one_it_hears_of_all(
     assert template["Parameters"]["AlarmTopicArn"]["Default"] == ""
     assert alarms(template)
     for alarm in alarms(template).values():
-        assert alarm["Condition"] in {"Alarms", "AlarmsOfRedriver", "AlarmsOfSubscriber"}
+        assert alarm["Condition"] in {"Alarms", "AlarmsOfRedriver", "AlarmsOfKinesis"}
         assert alarm["Properties"]["AlarmActions"] == topic
         assert alarm["Properties"]["OKActions"] == topic
     for name, condition in template["Conditions"].items():
@@ -113,8 +119,9 @@ def test_the_dashboard_shows_metrics_that_there_are(
             case ["LokiShipper", name, "service", service, "stack", stack, {"stat": _}]:
                 assert (service, name) in measured
                 assert stack == "${AWS::StackName}"
-            case ["AWS/Lambda", name, "FunctionName", "${ShipperFunction}", {"stat": _}]:
+            case ["AWS/Lambda", name, "FunctionName", function, {"stat": _}]:
                 assert name in OF_LAMBDA
+                assert function in {"${ShipperFunction}", "${KinesisFunction}"}
             case ["AWS/SQS", name, "QueueName", queue, {"stat": _}]:
                 assert name in OF_QUEUES
                 assert queue in QUEUES

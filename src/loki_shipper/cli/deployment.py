@@ -133,7 +133,7 @@ class Deployment:
         if (subscriber := self._of_kind("subscriber")) is not None:
             return self._shipper_of(subscriber)
         raise InputError(
-            f"{self.name} is a redriver: name the subscriber or the shipper with --function"
+            f"{self.name} is neither the subscriber nor the shipper: name one with --function"
         )
 
     @property

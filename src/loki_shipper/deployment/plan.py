@@ -105,16 +105,25 @@ class DeploymentPlan(Struct, frozen=True):
     @property
     def parts(self) -> Counter[str]:
         """The number of resources in a new stack, by a plain name of their type."""
-        alarms = bool(self.values.get("AlarmTopicArn"))
+        absent = self._conditions_not_met()
         resources = self.template["Resources"]
         kinds = Counter(
             _NAMES[resource["Type"]]
             for name, resource in resources.items()
             if resource["Type"] in _NAMES
             and name not in {*LAYERS.values()} - {LAYERS[self.values["Architecture"]]}
-            and (alarms or resource["Type"] != "AWS::CloudWatch::Alarm")
+            and resource.get("Condition") not in absent
         )
         return Counter({name: kinds[name] for name in _NAMES.values() if kinds[name]})
+
+    def _conditions_not_met(self) -> set[str]:
+        """Return the template's conditions for alarms and for Kinesis that do not hold."""
+        unmet: set[str] = set()
+        if not self.values.get("AlarmTopicArn"):
+            unmet |= {"Alarms", "AlarmsOfRedriver", "AlarmsOfKinesis"}
+        if not self.values.get("KinesisStreamArn"):
+            unmet |= {"ReadsKinesis", "AlarmsOfKinesis"}
+        return unmet
 
     @property
     def _previous(self) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from loki_shipper.subscriber.groups.select import NotSelected, Selection, select
 from loki_shipper.subscriber.model import Filters, ObservedGroup
 from loki_shipper.subscriber.settings import SubscriberSettings, settings
 
-_FUNCTIONS = ("shipper", "redriver", "subscriber")
+_FUNCTIONS = ("shipper", "redriver", "subscriber", "kinesis")
 
 
 class Preview(Struct, frozen=True):

@@ -68,6 +68,7 @@ def template_values(function: DeployedFunction, stack: DeployedStack | None) -> 
         "AWS::URLSuffix": suffix,
     }
     parameters = _parameters(function.kind, environ)
+    parameters["KinesisStreamArn"] = environ.get("KINESIS_STREAM_ARN", "")
     if function.in_vpc:
         parameters["SubnetIds"] = "in-a-vpc"
     named = {"Bucket": "BUCKET", "ShipperAlias": "SHIPPER_ARN"}

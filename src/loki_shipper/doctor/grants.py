@@ -61,8 +61,17 @@ def _statements(template: Mapping[str, Any], role: str) -> Iterator[Any]:
     for resource in resources.values():
         if resource["Type"] == "AWS::IAM::Policy":
             policy = resource["Properties"]
-            if {"Ref": role} in policy["Roles"]:
+            if any(_is_role(each, role) for each in policy["Roles"]):
                 yield from policy["PolicyDocument"]["Statement"]
+
+
+def _is_role(of: Mapping[str, Any], role: str) -> bool:
+    """Tell whether a value is this role, or this role on a condition."""
+    match of:
+        case {"Ref": name} | {"Fn::If": [_, {"Ref": name}, _]}:
+            return bool(name == role)
+        case _:
+            return False
 
 
 def _rights(statement: Mapping[str, Any], values: "_Values") -> Iterator[Right]:
