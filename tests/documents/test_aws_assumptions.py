@@ -37,8 +37,8 @@ def test_every_row_has_a_command_that_checks_it() -> None:
 
 
 def test_somebody_can_go_through_it_in_an_hour() -> None:
-    """What is for China needs another account."""
-    here = [int(minutes) for _, minutes, what, *_ in ROWS if "In China" not in what]
+    """China needs another account, and Kinesis a stream."""
+    here = [int(minutes) for _, minutes, what, *_ in ROWS if not re.match("In China|Kinesis", what)]
     assert sum(here) <= 60
 
 

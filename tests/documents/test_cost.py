@@ -16,7 +16,7 @@ TEXT = (ROOT / "docs/cost.md").read_text("utf-8")
 ALARMS = [
     each["Properties"]
     for each in read_template(ROOT / "template.yaml")["Resources"].values()
-    if each["Type"] == "AWS::CloudWatch::Alarm"
+    if each["Type"] == "AWS::CloudWatch::Alarm" and each["Condition"] != "AlarmsOfKinesis"
 ]
 LINE_BYTES = 200
 MEASURED = published(ROOT).measured
