@@ -310,7 +310,7 @@ def run_cloudformation(aws: LocalAws) -> Iterator[CloudFormation]:
             thread.join()
 
 
-def _resources(template: Mapping[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
+def _resources(template: dict[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
     """Give the resources that a stack with these parameters has."""
     return {
         name: resource
