@@ -53,7 +53,7 @@ build-DependenciesLayerArm64 build-DependenciesLayerX8664:
 	$(call compile,/opt)
 
 # The rooms that only people's machines need stay at home.
-build-ShipperFunction build-RedriverFunction build-SubscriberFunction:
+build-ShipperFunction build-RedriverFunction build-SubscriberFunction build-KinesisFunction:
 	mkdir -p '$(ARTIFACTS_DIR)'
 	cp -R loki_shipper '$(ARTIFACTS_DIR)'
 	rm -rf $(addprefix '$(ARTIFACTS_DIR)'/loki_shipper/,bundle.py cli deployment doctor local)

@@ -308,3 +308,13 @@ def test_concurrency_has_no_limit_by_default(template: dict[str, Any]) -> None:
             {"Ref": "AWS::NoValue"},
         ]
     }
+
+
+def test_sam_can_build_every_function_and_layer(template: dict[str, Any]) -> None:
+    made = {
+        name
+        for name, resource in template["Resources"].items()
+        if resource.get("Metadata", {}).get("BuildMethod") == "makefile"
+    }
+    makefile = (TEMPLATE.parent / "Makefile").read_text("utf-8")
+    assert made == set(re.findall(r"build-(\w+)(?=[ :].*\n\t)", makefile))
