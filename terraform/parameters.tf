@@ -162,7 +162,7 @@ variable "late_stream_minutes" {
 }
 
 variable "rules" {
-  description = "Rules for lines (docs/rules.md): an S3 object s3://bucket/key, a file in the functions' code such as loki_shipper/rules.toml, or none. By default, the level of a Lambda function's lines becomes structured metadata."
+  description = "Rules for lines (docs/rules.md): an S3 object s3://bucket/key, a file in the functions' code such as loki_shipper/rules.toml, or none. By default, the level of lines of Lambda functions and AWS services becomes structured metadata."
   type        = string
   default     = ""
 }

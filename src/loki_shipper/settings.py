@@ -180,7 +180,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             RULES,
             "Rules for lines (`docs/rules.md`): an S3 object `s3://bucket/key`, a file in the "
             "functions' code such as `loki_shipper/rules.toml`, or `none`. By default, the level "
-            "of a Lambda function's lines becomes structured metadata.",
+            "of lines of Lambda functions and AWS services becomes structured metadata.",
             Parameter("Rules", "Lines and pushes", "Rules for lines"),
         ),
     ] = None

@@ -184,8 +184,13 @@ def _show(report: CheckReport, limit: int) -> Iterator[Text]:
     count = len({rule.name for rule in report.rules.rules})
     good = f"{report.source}: {count} {'rule' if count == 1 else 'rules'}, good"
     yield from _verdict("rules", report.rules_faults, good)
-    for rule in _listed(report.rules):
-        yield Text(f"  {rule.name:<16}  {', '.join(rule.actions):<16}  {', '.join(rule.groups)}")
+    if report.rules.first_preset_only:
+        yield Text("  a log group has the first one that names it", style="dim")
+    listed = _listed(report.rules)
+    width = max([16, *(len(rule.name) for rule in listed)])
+    for rule in listed:
+        actions, groups = ", ".join(rule.actions), ", ".join(rule.groups)
+        yield Text(f"  {rule.name:<{width}}  {actions:<19}  {groups}")
     for file, trace in report.traces:
         yield Text()
         applied = ", ".join(trace.rules) or "none"

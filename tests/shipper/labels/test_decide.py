@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from loki_shipper.model import LogData, LogEvent
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.labels.decide import LabelledStream, clean, label_name, label_stream
+from loki_shipper.shipper.labels.service import service_of_group
 
 LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 METADATA = re.compile(r"[a-zA-Z][a-zA-Z0-9]*(_[a-zA-Z0-9]+)*_?")
@@ -63,6 +64,26 @@ def test_the_service_is_named_by_the_first_tag_that_does(
     tags: dict[str, str], service: str
 ) -> None:
     assert labels(tags)["service_name"] == service
+
+
+@pytest.mark.parametrize(
+    ("group", "service"),
+    [
+        ("/aws/rds/instance/orders-db/error", "orders-db"),
+        ("/aws/rds/cluster/orders/postgresql", "orders"),
+        ("/aws/eks/prod/cluster", "prod"),
+        ("/aws/vendedlogs/s3/a-bucket/S3_SERVER_ACCESS_LOGS", "a-bucket"),
+        ("/aws/vendedlogs/elasticloadbalancing/lb/ALB_ACCESS_LOGS", "lb"),
+        ("API-Gateway-Execution-Logs_a1b2c3/prod", "a1b2c3"),
+        ("/aws/vendedlogs/states/checkout", "checkout"),
+        ("aws-waf-logs-shop", "aws-waf-logs-shop"),
+        ("/aws/eks/prod/cluster/more", "more"),
+        ("/shop/", "shop"),
+        ("/", ""),
+    ],
+)
+def test_a_log_groups_name_names_its_service(group: str, service: str) -> None:
+    assert service_of_group(group) == service
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Rules are parsed from TOML, and every fault is named."""
 
 import contextlib
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from loki_shipper.shipper.rules.model import (
     RulesError,
 )
 from loki_shipper.shipper.rules.parse import ACTIONS, RESERVED, default_rules, parse_rules
+from loki_shipper.shipper.rules.presets import DEFAULT_PRESETS, PRESETS
 
 
 def read(body: str) -> Rules:
@@ -188,8 +190,41 @@ def test_a_preset_may_have_another_name_and_other_log_groups() -> None:
     assert {(rule.name, rule.groups) for rule in found} == {("fun", ("/fun/*",))}
 
 
-def test_without_a_file_there_is_the_preset_of_levels() -> None:
-    assert default_rules() == read("[[rule]]\npreset = 'level'")
+@pytest.mark.parametrize(
+    ("group", "preset"),
+    [
+        ("/aws/lambda/f", "level"),
+        ("/aws/lambda/vpc-flow-log-reader", "level"),
+        ("/aws/vendedlogs/states/checkout", "stepfunctions"),
+        ("/aws/vendedlogs/shop", "vendedlogs"),
+        ("123456789012_CloudTrail_eu-central-1", "cloudtrail"),
+        ("/aws/rds/instance/orders-db/error", "rds"),
+    ],
+)
+def test_without_a_file_a_log_group_has_the_first_preset_that_names_it(
+    group: str, preset: str
+) -> None:
+    assert default_rules().of(group) == read(f"[[rule]]\npreset = '{preset}'").rules
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["/ecs/shop", "/aws/containerinsights/prod/application", "skypilot-logs", "orders-worker"],
+)
+def test_without_a_file_other_log_groups_have_no_rules(group: str) -> None:
+    assert default_rules().of(group) == ()
+
+
+def test_no_two_neighbours_among_the_default_presets_share_their_log_groups() -> None:
+    groups = [PRESETS[name].groups for name in DEFAULT_PRESETS]
+    assert all(one != other for one, other in pairwise(groups))
+
+
+def test_a_format_is_a_text_of_fields() -> None:
+    [fault] = faults("[[rule]]\npreset = 'vpcflow'\nformat = 7")
+    assert "format must be" in fault
+    [fault] = faults("[[rule]]\npreset = 'waf'\nformat = 'version'")
+    assert "takes no 'format'" in fault
 
 
 @given(

@@ -19,6 +19,7 @@ from loki_shipper.shipper.rules.presets import PRESETS
 from loki_shipper.shipper.rules.regex import compiled
 from loki_shipper.shipper.sources.event import records
 
+WITH_PATTERNS = {"drop", "keep", "metadata", "timestamp"}
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 
 
@@ -34,7 +35,12 @@ def preset_patterns() -> Iterator[Any]:
     for name, preset in PRESETS.items():
         for table in preset.tables:
             for action in ACTIONS:
-                if isinstance(table.get(action), str) and action in {"drop", "keep", "metadata"}:
+                if isinstance(table.get(action), str) and action in {
+                    "drop",
+                    "keep",
+                    "metadata",
+                    "timestamp",
+                }:
                     yield pytest.param(table[action], id=f"{name}-{action}-{table[action][:20]}")
 
 

@@ -25,6 +25,7 @@ from msgspec import Struct
 from loki_shipper.loki_names import FACTS, LATE, is_logql_word, is_tenant
 from loki_shipper.model import LogData, Pairs, Stream, log_source
 from loki_shipper.settings import Settings
+from loki_shipper.shipper.labels.service import service_of_group
 
 SERVICE_TAGS = ("service_name", "service", "app", "name")
 MAX_VALUE_BYTES = 2048
@@ -228,8 +229,8 @@ def _tag_name(key: str) -> str:
 
 def _builtin_values(data: LogData, tags: Mapping[str, str], region: str) -> dict[str, str]:
     source = log_source(data, region)
-    tail = data.log_group.rstrip("/").rpartition("/")[2]
-    service = next((tags[tag] for tag in SERVICE_TAGS if tags.get(tag)), tail)
+    of_group = service_of_group(data.log_group)
+    service = next((tags[tag] for tag in SERVICE_TAGS if tags.get(tag)), of_group)
     return {
         "service_name": service,
         "log_group": data.log_group,

@@ -17,7 +17,14 @@ from loki_shipper.shipper.rules.extract import (
     head_extractor,
     text_extractor,
 )
-from loki_shipper.shipper.rules.fields import FieldReader, Values, as_text, as_time, clean
+from loki_shipper.shipper.rules.fields import (
+    FieldReader,
+    Values,
+    as_own_time,
+    as_text,
+    as_time,
+    clean,
+)
 from loki_shipper.shipper.rules.model import (
     Drop,
     Extract,
@@ -29,6 +36,7 @@ from loki_shipper.shipper.rules.model import (
     Replace,
     Rule,
     Tenant,
+    TextTimestamp,
     Timestamp,
     Unwrap,
 )
@@ -51,7 +59,9 @@ class StreamLabels(Struct, frozen=True):
 
 
 def compile_metadata(rules: Sequence[Rule], merge: Merge) -> MetadataRules | None:
-    """Return rules that only extract metadata, with a preset's pattern and table; None for others.
+    """Return rules that only extract metadata, with a preset's pattern and table; else None.
+
+    The table may be missing.
 
     `merge` turns extracted pairs into an entry's metadata.
     """
@@ -63,6 +73,10 @@ def compile_metadata(rules: Sequence[Rule], merge: Merge) -> MetadataRules | Non
             Rule(name=same_name, action=Metadata() as table),
         ] if name == same_name:
             return MetadataRules(name, merge(()), _extractors(pattern, table, merge))
+        case [Rule(name=name, action=Extract(regex=Regex(from_preset=True)) as pattern)]:
+            of_text = text_extractor(pattern, merge)
+            extractors = MetadataExtractors(of_text, of_text, head_extractor(pattern, of_text))
+            return MetadataRules(name, merge(()), extractors)
         case _:
             return None
 
@@ -125,8 +139,12 @@ class _Compiler:
                 return CompiledRule(name, _extract(action), on_text=True)
             case Label() as action:
                 return CompiledRule(name, self._label(name, action))
-            case Timestamp(fields=fields):
-                return CompiledRule(name, _timestamp(self._find(fields)))
+            case Timestamp() as action:
+                return CompiledRule(name, self._timestamp(action))
+            case TextTimestamp(regex=regex):
+                return CompiledRule(
+                    name, _timestamp(_first_group(regex), as_own_time), on_text=True
+                )
             case Tenant(fields=fields):
                 return CompiledRule(name, self._tenant(self._find(fields)))
             case action:
@@ -211,6 +229,17 @@ class _Compiler:
 
         return apply
 
+    def _timestamp(self, action: Timestamp) -> _Apply:
+        find, find_date = self._find(action.fields), self._find(action.date)
+
+        def find_both(line: WorkingLine) -> Any:
+            found, date = find(line), find_date(line)
+            return found if found is None or date is None else f"{date}T{found}"
+
+        return _timestamp(
+            find_both if action.date else find, as_own_time if action.from_preset else as_time
+        )
+
     def _tenant(self, find: _Find) -> _Apply:
         def apply(line: WorkingLine) -> bool:
             found = find(line)
@@ -257,9 +286,19 @@ def _add_metadata(line: WorkingLine, pairs: Pairs) -> bool:
     return True
 
 
-def _timestamp(find: _Find) -> _Apply:
+def _first_group(regex: Regex) -> _Find:
+    search = searcher(regex)
+
+    def find(line: WorkingLine) -> Any:
+        match = search(line.text)
+        return None if match is None else match[match.lastindex or 0]
+
+    return find
+
+
+def _timestamp(find: _Find, to_ms: Callable[[Any, int], int | None]) -> _Apply:
     def apply(line: WorkingLine) -> bool:
-        found = as_time(find(line), line.event.timestamp)
+        found = to_ms(find(line), line.event.timestamp)
         if found is None:
             return False
         line.timestamp = found

@@ -1,13 +1,14 @@
 """Extracts structured metadata: pairs of a name and a value, from a text or from JSON fields."""
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 from msgspec import Struct
 
 from loki_shipper.model import Pairs
 from loki_shipper.shipper.rules.fields import FieldReader, Values, as_text, clean
-from loki_shipper.shipper.rules.model import Extract, Metadata
+from loki_shipper.shipper.rules.model import Extract, Levels, Metadata
 from loki_shipper.shipper.rules.presets import LEVEL
 from loki_shipper.shipper.rules.regex import compiled, searcher
 
@@ -64,7 +65,7 @@ def text_extractor(action: Extract, merge: Merge) -> Callable[[str], Pairs]:
     pattern = compiled(action.regex)
     # A preset adds __ and a number to a name, so that each alternative has its own groups.
     names = {index: name.partition("__")[0] for name, index in pattern.groupindex.items()}
-    to_pairs = [_to_pair(names.get(index)) for index in range(1, pattern.groups + 1)]
+    to_pairs = [_to_pair(names.get(index), action.levels) for index in range(1, pattern.groups + 1)]
     cached: dict[tuple[str | None, ...], Pairs] = {}
     nothing = merge(())
 
@@ -111,14 +112,17 @@ def fields_extractor(
     write: Callable[[Any], str] = as_text,
 ) -> Callable[[Values], Pairs]:
     """Return a function that gives the metadata of a JSON object's values."""
-    finders = [(reader.finder(fields), _to_pair(name)) for name, fields in action.names]
+    finders = [
+        (reader.finder(fields), _to_pair(name, action.levels)) for name, fields in action.names
+    ]
+    absent = (None, "-") if action.from_preset else (None,)
     cached: dict[Values, Pairs] = {(): merge(())}
 
     def extract(values: Values) -> Pairs:
         pairs = [
             pair
             for find, to_pair in finders
-            if (value := find(values)) is not None and (pair := to_pair(write(value)))
+            if (value := find(values)) not in absent and (pair := to_pair(write(value)))
         ]
         return merge(tuple(pairs))
 
@@ -138,11 +142,13 @@ def fields_extractor(
 type _ToPair = Callable[[str], tuple[str, str] | None]
 
 
-def _to_pair(name: str | None) -> _ToPair:
+def _to_pair(name: str | None, levels: Levels) -> _ToPair:
     """Return a function that makes a value a pair; a value of `level` that is no level is none."""
     match name:
         case None:
             return lambda _: None
+        case "level" if levels:
+            return _level_by_pattern(levels)
         case "level":
             return _level
         case _:
@@ -151,3 +157,11 @@ def _to_pair(name: str | None) -> _ToPair:
 
 def _level(value: str) -> tuple[str, str] | None:
     return _LEVELS.get(value) or _LEVELS.get(value.strip().lower())
+
+
+def _level_by_pattern(levels: Levels) -> _ToPair:
+    def to_level(value: str) -> tuple[str, str] | None:
+        matching = (("level", level) for pattern, level in levels if fnmatchcase(value, pattern))
+        return _level(value) or next(matching, None)
+
+    return to_level

@@ -24,6 +24,7 @@ MAX_VALUE_BYTES = 2048
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_MS = (1_000, 1, 1e-3, 1e-6)
 _MAX_NS = 1e19
+_SECONDS_DIGITS = 10
 
 type Values = tuple[Any, ...]
 """A line's values of a reader's keys, None for a missing key; empty if the line is not JSON."""
@@ -125,6 +126,24 @@ def as_time(value: Any, near: int) -> int | None:
         case _:
             times = []
     return next((time for time in times if EARLIEST_MS <= time - near <= LATEST_MS), None)
+
+
+def as_own_time(value: Any, near: int) -> int | None:
+    """Return the time that AWS wrote into a line, as `as_time` does.
+
+    If the value has whole seconds, the result is the moment of that second that is nearest to the
+    log event's time. So lines of one second keep the order of their log events.
+    """
+    found = as_time(value, near)
+    if found is None or not _has_whole_seconds(value):
+        return found
+    return min(max(found, near), found + 999)
+
+
+def _has_whole_seconds(value: Any) -> bool:
+    if isinstance(value, str):
+        return "." not in value and (not value.isdecimal() or len(value) <= _SECONDS_DIGITS)
+    return isinstance(value, int) and value < 10**_SECONDS_DIGITS
 
 
 def _iso(text: str) -> Iterator[int]:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import ClassVar
 
 from msgspec import Struct
@@ -69,11 +72,17 @@ class Unwrap(Struct, frozen=True):
     fields: Fields
 
 
+type Levels = tuple[tuple[str, str], ...]
+"""Patterns with `*` and `?` for values that are no level themselves, and their levels."""
+
+
 class Metadata(Struct, frozen=True):
-    """Copy fields to structured metadata."""
+    """Copy fields to structured metadata; to a preset, `-` is a field without a value."""
 
     kind: ClassVar = "metadata"
     names: tuple[tuple[str, Fields], ...]
+    levels: Levels = ()
+    from_preset: bool = False
 
 
 class Extract(Struct, frozen=True):
@@ -81,6 +90,7 @@ class Extract(Struct, frozen=True):
 
     kind: ClassVar = "metadata"
     regex: Regex
+    levels: Levels = ()
 
 
 class Label(Struct, frozen=True):
@@ -94,10 +104,23 @@ class Label(Struct, frozen=True):
 
 
 class Timestamp(Struct, frozen=True):
-    """Take the line's time from a field."""
+    """Take the line's time from a field.
+
+    If the line has one of the fields `date`, `fields` has only the time of day. A preset keeps the
+    log event's milliseconds where the field has none.
+    """
 
     kind: ClassVar = "timestamp"
     fields: Fields
+    date: Fields = ()
+    from_preset: bool = False
+
+
+class TextTimestamp(Struct, frozen=True):
+    """Take the line's time from the first group of a preset's expression, as Timestamp does."""
+
+    kind: ClassVar = "timestamp"
+    regex: Regex
 
 
 class Tenant(Struct, frozen=True):
@@ -107,7 +130,9 @@ class Tenant(Struct, frozen=True):
     fields: Fields
 
 
-type Action = Drop | Keep | Replace | Unwrap | Metadata | Extract | Label | Timestamp | Tenant
+type Action = (
+    Drop | Keep | Replace | Unwrap | Metadata | Extract | Label | Timestamp | TextTimestamp | Tenant
+)
 """What a rule does to a line; `kind` is the key that a rules file has for it."""
 
 
@@ -120,14 +145,26 @@ class Rule(Struct, frozen=True):
 
 
 class Rules(Struct, frozen=True):
-    """Rules in the order in which they run."""
+    """Rules in the order in which they run.
+
+    With `first_preset_only` a log group gets the rules of the first preset that names it, and no
+    others. No two neighbours may then have the same `groups`.
+    """
 
     rules: tuple[Rule, ...] = ()
+    first_preset_only: bool = False
 
     def of(self, log_group: str) -> tuple[Rule, ...]:
         """Return the rules of a log group."""
-        return tuple(
-            rule
-            for rule in self.rules
-            if any(fnmatchcase(log_group, group) for group in rule.groups)
-        )
+        found: list[Rule] = []
+        for groups, rules in groupby(self.rules, attrgetter("groups")):
+            if _names(groups, log_group):
+                found += rules
+                if self.first_preset_only:
+                    break
+        return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _names(groups: tuple[str, ...], log_group: str) -> bool:
+    return any(fnmatchcase(log_group, group) for group in groups)

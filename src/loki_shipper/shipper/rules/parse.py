@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from msgspec.structs import replace
+
 from loki_shipper.loki_names import chosen_label_name, is_logql_word
 from loki_shipper.shipper.rules.model import (
     Action,
@@ -24,10 +26,12 @@ from loki_shipper.shipper.rules.model import (
     Rules,
     RulesError,
     Tenant,
+    TextTimestamp,
     Timestamp,
     Unwrap,
 )
-from loki_shipper.shipper.rules.presets import PRESETS
+from loki_shipper.shipper.rules.preset import Preset
+from loki_shipper.shipper.rules.presets import DEFAULT_PRESETS, PRESETS
 from loki_shipper.shipper.rules.regex import compiled, substitute
 
 ACTIONS = (
@@ -84,8 +88,9 @@ def parse_rules(text: str) -> Rules:
 
 @cache
 def default_rules() -> Rules:
-    """Return the rules of a shipper without a rules file: the preset `level`."""
-    return _parse_tables([{"preset": "level"}], [None], [])
+    """Return the rules of a shipper without a rules file: one preset, by the log group's name."""
+    tables: list[dict[str, Any]] = [{"preset": name} for name in DEFAULT_PRESETS]
+    return replace(_parse_tables(tables, [None] * len(tables), []), first_preset_only=True)
 
 
 def _header_lines(text: str, count: int) -> list[int | None]:
@@ -128,7 +133,8 @@ def _parse_table(table: dict[str, Any], number: int, fault: _Fault) -> Iterator[
     [action] = actions
     preset = PRESETS.get(str(table[action])) if action == "preset" else None
     options = preset.options if preset else {}
-    for key in table.keys() - {"name", "groups", action, *_OPTIONS.get(action, ()), *options}:
+    others = {"format"} if preset and preset.format_tables else _OPTIONS.get(action, set())
+    for key in table.keys() - {"name", "groups", action, *others, *options}:
         fault(f"{action} takes no {key!r}")
     name = _name(table.get("name", str(table[action]) if preset else f"rule-{number}"), fault)
     groups = _groups(table.get("groups", [*preset.groups] if preset else ["*"]), fault)
@@ -138,10 +144,21 @@ def _parse_table(table: dict[str, Any], number: int, fault: _Fault) -> Iterator[
         fault(f"there is no preset {table[action]!r}: there are {', '.join(PRESETS)}")
     else:
         chosen = {option: _option(option, table, words, fault) for option, words in options.items()}
-        for each in preset.tables:
+        for each in _preset_tables(preset, table, fault):
             if all(chosen[option] in words for option, words in each.get("only", {}).items()):
                 kind = next(kind for kind in ACTIONS if kind in each)
                 yield Rule(name, groups, _action(kind, each, fault, from_preset=True))
+
+
+def _preset_tables(
+    preset: Preset, table: dict[str, Any], fault: _Fault
+) -> tuple[dict[str, Any], ...]:
+    if preset.format_tables is None or "format" not in table:
+        return preset.tables
+    if not _is_text(table["format"]):
+        fault('format must be the fields of a line, such as "${version} ${srcaddr}"')
+        return ()
+    return preset.format_tables(table["format"])
 
 
 def _name(name: Any, fault: _Fault) -> str:
@@ -182,13 +199,18 @@ def _action(
         case "unwrap":
             return Unwrap(_fields(value, kind, fault))
         case "metadata" if isinstance(value, dict):
-            return _metadata(value, fault)
+            names = _metadata(value, fault)
+            return Metadata(names, table.get("levels", ()) if from_preset else (), from_preset)
         case "metadata":
-            return _extract(value, fault, from_preset=from_preset)
+            levels = table.get("levels", ()) if from_preset else ()
+            return Extract(_extract(value, fault, from_preset=from_preset), levels)
         case "label":
             return _label(table, fault)
+        case "timestamp" if from_preset and isinstance(value, str):
+            return TextTimestamp(Regex(value, from_preset))
         case "timestamp":
-            return Timestamp(_fields(value, kind, fault))
+            date = _fields(table["date"], "date", fault) if from_preset and "date" in table else ()
+            return Timestamp(_fields(value, kind, fault), date, from_preset)
         case _:
             return Tenant(_fields(value, kind, fault))
 
@@ -241,15 +263,15 @@ def _template(template: str, groups: int, fault: _Fault) -> Iterator[str | int]:
             fault(f"with may have \\0 to \\{min(groups, 9)} and \\\\, not \\{piece}")
 
 
-def _metadata(table: dict[str, Any], fault: _Fault) -> Metadata:
+def _metadata(table: dict[str, Any], fault: _Fault) -> tuple[tuple[str, Fields], ...]:
     if not table:
         fault('metadata needs names and fields, such as { user = "user.id" }')
     for name in table:
         _check_metadata_name(name, fault)
-    return Metadata(tuple((name, _fields(path, name, fault)) for name, path in table.items()))
+    return tuple((name, _fields(path, name, fault)) for name, path in table.items())
 
 
-def _extract(pattern: Any, fault: _Fault, *, from_preset: bool) -> Extract:
+def _extract(pattern: Any, fault: _Fault, *, from_preset: bool) -> Regex:
     regex = _regex(pattern, "metadata", fault, from_preset=from_preset)
     if regex is not None and not from_preset:
         names = compiled(regex).groupindex
@@ -257,7 +279,7 @@ def _extract(pattern: Any, fault: _Fault, *, from_preset: bool) -> Extract:
             fault("metadata needs named groups in its regular expression: (?P<name>…)")
         for name in names:
             _check_metadata_name(name, fault)
-    return Extract(regex or Regex(""))
+    return regex or Regex("")
 
 
 def _check_metadata_name(name: str, fault: _Fault) -> None:

@@ -6,32 +6,14 @@ Each pattern begins with `^` and runs on Python's engine, which needs no import.
 RE2 takes each pattern too, and that none repeats a repeat, so that matching takes linear time.
 """
 
-from typing import Any
-
-from msgspec import Struct
-
-_UUID = "[0-9a-f-]{36}"
-_LEVEL = ["level", "levelname", "severity", "log.level", "lvl"]
-_REQUEST_ID = ["requestId", "request_id", "function_request_id", "AWSRequestId", "record.requestId"]
-
-
-class Preset(Struct, frozen=True):
-    """Tables as in a rules file, for log groups unless the rule names others.
-
-    `options` are the words of each option; the first is the default. A table with `only` counts
-    only if each option in it has one of these words.
-    """
-
-    groups: tuple[str, ...]
-    tables: tuple[dict[str, Any], ...]
-    options: dict[str, tuple[str, ...]] = {}
-
-
-def _either(*patterns: str) -> str:
-    """Join patterns to one. A group's name gets `__` and the number of its pattern."""
-    named = (text.replace(">", f"__{n}>") for n, text in enumerate(patterns))
-    return f"^(?:{'|'.join(named)})"
-
+from loki_shipper.shipper.rules.aws_presets import AWS_PRESETS
+from loki_shipper.shipper.rules.preset import (
+    LEVEL_FIELDS,
+    REQUEST_ID_FIELDS,
+    UUID,
+    Preset,
+    either,
+)
 
 _LAMBDA = Preset(
     groups=("/aws/lambda/*",),
@@ -51,7 +33,7 @@ _LAMBDA = Preset(
         {"only": {"platform": ("drop",)}, "drop": r"^platform\.report", "field": "type"},
         {
             "only": {"platform": ("metrics",)},
-            "metadata": rf"^REPORT RequestId: {_UUID}\tDuration: (?P<duration_ms>[\d.]+) ms"
+            "metadata": rf"^REPORT RequestId: {UUID}\tDuration: (?P<duration_ms>[\d.]+) ms"
             r"\tBilled Duration: (?P<billed_duration_ms>\d+) ms"
             r"\tMemory Size: (?P<memory_size_mb>\d+) MB"
             r"\tMax Memory Used: (?P<max_memory_used_mb>\d+) MB"
@@ -70,23 +52,23 @@ _LAMBDA = Preset(
             },
         },
         {
-            "metadata": _either(
+            "metadata": either(
                 # Python's logging, and uncaught exceptions.
-                rf"\[(?P<level>[A-Z]+)\](?:\t[^\t]*\t(?P<request_id>{_UUID})\t| )",
+                rf"\[(?P<level>[A-Z]+)\](?:\t[^\t]*\t(?P<request_id>{UUID})\t| )",
                 # Node.js, with `undefined` for the request id during initialisation.
-                rf"\d{{4}}-[\d:.T-]+Z\t(?:(?P<request_id>{_UUID})|undefined)\t(?P<level>[A-Z]+)\t",
+                rf"\d{{4}}-[\d:.T-]+Z\t(?:(?P<request_id>{UUID})|undefined)\t(?P<level>[A-Z]+)\t",
                 # START, END, REPORT, a crash, a timeout.
                 rf"(?:(?:START |END |REPORT )?RequestId: |\d{{4}}-[\d:.T-]+Z )"
-                rf"(?P<request_id>{_UUID})",
+                rf"(?P<request_id>{UUID})",
             )
         },
-        {"metadata": {"level": _LEVEL, "request_id": _REQUEST_ID}},
+        {"metadata": {"level": LEVEL_FIELDS, "request_id": REQUEST_ID_FIELDS}},
     ),
 )
 
-LEVEL = _either(
+LEVEL = either(
     r"\[(?P<level>[A-Z]+)\][\t ]",
-    rf"\d{{4}}-[\d:.T-]+Z\t(?:{_UUID}|undefined)\t(?P<level>[A-Z]+)\t",
+    rf"\d{{4}}-[\d:.T-]+Z\t(?:{UUID}|undefined)\t(?P<level>[A-Z]+)\t",
 )
 """The level of a function's text line."""
 
@@ -96,7 +78,7 @@ _LEVELS = Preset(
     groups=("/aws/lambda/*",),
     tables=(
         {"metadata": LEVEL},
-        {"metadata": {"level": _LEVEL}},
+        {"metadata": {"level": LEVEL_FIELDS}},
     ),
 )
 
@@ -105,10 +87,10 @@ _WATCHTOWER = Preset(
     tables=(
         {
             "metadata": {
-                "level": _LEVEL,
+                "level": LEVEL_FIELDS,
                 "logger": ["name", "logger"],
                 "file": ["filename", "file"],
-                "request_id": _REQUEST_ID,
+                "request_id": REQUEST_ID_FIELDS,
             }
         },
     ),
@@ -132,23 +114,6 @@ _SKYPILOT = Preset(
     ),
 )
 
-_APIGATEWAY = Preset(
-    groups=("API-Gateway-Execution-Logs_*", "/aws/apigateway/*"),
-    tables=(
-        # Execution logs.
-        {"metadata": r"^\((?P<request_id>[^\s()]{1,128})\) "},
-        # Access logs in JSON, with the keys that the console proposes.
-        {
-            "metadata": {
-                "method": "httpMethod",
-                "path": ["resourcePath", "routeKey", "path"],
-                "request_id": ["requestId", "extendedRequestId"],
-                "status": "status",
-            }
-        },
-    ),
-)
-
 _ECS = Preset(
     groups=("/ecs/*", "/aws/ecs/*"),
     tables=(
@@ -164,7 +129,7 @@ _ECS = Preset(
             }
         },
         {"unwrap": "log"},
-        {"metadata": {"level": _LEVEL, "request_id": _REQUEST_ID}},
+        {"metadata": {"level": LEVEL_FIELDS, "request_id": REQUEST_ID_FIELDS}},
     ),
 )
 
@@ -184,16 +149,19 @@ _EKS = Preset(
         {"unwrap": "log"},
         # klog's lines, from the control plane and many controllers.
         {"metadata": r"^(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\."},
-        {"metadata": {"level": _LEVEL, "request_id": _REQUEST_ID}},
+        {"metadata": {"level": LEVEL_FIELDS, "request_id": REQUEST_ID_FIELDS}},
     ),
 )
 
 PRESETS = {
-    "apigateway": _APIGATEWAY,
     "ecs": _ECS,
     "eks": _EKS,
     "lambda": _LAMBDA,
     "level": _LEVELS,
     "skypilot": _SKYPILOT,
     "watchtower": _WATCHTOWER,
+    **AWS_PRESETS,
 }
+
+DEFAULT_PRESETS = ("level", *(name for name in AWS_PRESETS if name != "vendedlogs"), "vendedlogs")
+"""Presets without a rules file: a log group gets the first one that names it, the general last."""

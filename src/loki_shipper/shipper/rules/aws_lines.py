@@ -1,0 +1,71 @@
+r"""Patterns for lines of text that AWS services write, with the levels of their values.
+
+A pattern reads fields by their position and ignores the fields after the last one that it needs,
+because AWS appends fields. `-` is a field without a value.
+"""
+
+from typing import Any
+
+HTTP = (("5??", "error"), ("4??", "warn"), ("[1-3]??", "info"))
+ISO = r"\d{4}-\d\d-\d\dT[\d:.]{8,18}Z?"
+IP = r"[\da-fA-F.:]{2,45}"
+CLIENT = r"(?:-|\[?(?P<client_ip>[\da-fA-F.:]{2,45}?)\]?:\d+)"
+
+ALB = (
+    rf"(?:https?|h2|grpcs|wss?) {ISO} \S+ {CLIENT} \S+ \S+ "
+    r"(?:-1|-|(?P<target_time>\S+)) \S+ (?P<level>-|(?P<status>\d{3})) "
+    r'(?:-|(?P<target_status>\d+)) \S+ \S+ "(?:-|(?P<method>[A-Z]+)) '
+)
+NLB = (
+    rf"tls \S+ {ISO} \S+ (?:-|(?P<listener>\S+)) {CLIENT} \S+ \S+ \S+ \S+ \S+ "
+    r"(?P<level>-|(?P<tls_alert>\S+)) \S+ \S+ \S+ (?:-|(?P<tls_version>\S+)) \S+ "
+    r"(?:-|(?P<domain>\S+))"
+)
+ELB_TIME = rf"^(?:https?|h2|grpcs|wss?|tls \S+) (?P<time>{ISO}) "
+ELB_LEVELS = (*HTTP, ("-", "info"), ("?*", "warn"))
+CLOUDFRONT = (
+    rf"\d{{4}}-\d\d-\d\d\t\d\d:\d\d:\d\d\t(?:-|(?P<edge>\S+))\t\S+\t(?:-|(?P<client_ip>{IP}))"
+    r"\t(?:-|(?P<method>[A-Z]+))\t[^\t]*\t[^\t]*\t(?P<level>(?P<status>\d{3})|[^\t]*)"
+    r"(?:\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t(?P<result>\w+))?"
+)
+CLOUDFRONT_TIME = r"^(?P<time>\d{4}-\d\d-\d\d\t\d\d:\d\d:\d\d)\t"
+DNS = (
+    rf"\d+\.\d+ {ISO} \S+ (?P<query_name>\S+) (?P<query_type>[A-Z0-9]+) "
+    rf"(?P<level>(?P<rcode>[A-Z]+)) [A-Z]+ \S+ (?P<client_ip>{IP})"
+)
+DNS_TIME = rf"^\d+\.\d+ (?P<time>{ISO}) "
+DNS_LEVELS = (("NOERROR", "info"), ("NXDOMAIN", "info"), ("[A-Z]*", "warn"))
+FLOW_LEVELS = (("REJECT", "warn"), ("ACCEPT", "info"))
+FLOW = (
+    r"\d+ \S+ (?:-|(?P<interface_id>eni-\S+)) (?:-|(?P<source_ip>\S+)) "
+    r"(?:-|(?P<destination_ip>\S+)) \S+ (?:-|(?P<destination_port>\d+)) \S+ \S+ \S+ \d+ \d+ "
+    r"(?:-|(?P<level>(?P<action>[A-Z]+))) (?P<log_status>[A-Z]+)"
+)
+# These words have one meaning in a flow log record, so they need no position.
+FLOW_ANY_ORDER = r"(?:\S+ ){0,60}?(?P<level>(?P<action>ACCEPT|REJECT))(?: |$)"
+
+_FLOW_NAMES = {
+    "action": "action",
+    "dstaddr": "destination_ip",
+    "dstport": "destination_port",
+    "interface-id": "interface_id",
+    "log-status": "log_status",
+    "srcaddr": "source_ip",
+}
+
+
+def flow_tables(line_format: str) -> tuple[dict[str, Any], ...]:
+    """Return the tables for a custom format, such as `${version} ${srcaddr}`."""
+    fields = line_format.replace("${", " ").replace("}", " ").split()
+    last = max((n for n, field in enumerate(fields) if field in _FLOW_NAMES), default=-1)
+    pieces = [_flow_field(field) for field in fields[: last + 1]]
+    end = "(?: |$)" if pieces else ""
+    return ({"metadata": f"^{' '.join(pieces)}{end}", "levels": FLOW_LEVELS},)
+
+
+def _flow_field(field: str) -> str:
+    name = _FLOW_NAMES.get(field)
+    if name is None:
+        return r"\S+"
+    value = rf"(?P<{name}>\S+)"
+    return rf"(?:-|(?P<level>{value}))" if name == "action" else f"(?:-|{value})"
