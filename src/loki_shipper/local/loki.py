@@ -75,7 +75,8 @@ class Loki:
     def override(self, tenant: str, limits: Mapping[str, Any]) -> None:
         """Set a tenant's limits (keys of `limits_config`) and wait until Loki applies them.
 
-        They replace the limits that an earlier call set.
+        They replace the limits that an earlier call set. If the tenant has pushed before, Loki
+        applies a new `ingestion_rate_mb` up to ten seconds later: its distributor looks so often.
 
         Raises:
             LokiError: Loki rejects them (an unknown key, or a tenant of its first file).
