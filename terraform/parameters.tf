@@ -2,49 +2,50 @@
 
 locals {
   parameters = {
-    LokiUrl             = var.loki_url
-    LokiTenant          = var.loki_tenant
-    LokiSecret          = var.loki_secret
-    LinkMode            = var.link_mode
-    IncludeLogGroups    = var.include_log_groups
-    ExcludeLogGroups    = var.exclude_log_groups
-    TagConditions       = var.tag_conditions
-    FilterPattern       = var.filter_pattern
-    FilterPatternTag    = var.filter_pattern_tag
-    FunctionTags        = var.function_tags
-    LokiCaCert          = var.loki_ca_cert
-    LokiClientCert      = var.loki_client_cert
-    LokiClientKey       = var.loki_client_key
-    TagLabels           = var.tag_labels
-    StaticLabels        = var.static_labels
-    BuiltinLabels       = var.builtin_labels
-    TenantTag           = var.tenant_tag
-    MaxLabels           = var.max_labels
-    LateStreamMinutes   = var.late_stream_minutes
-    Rules               = var.rules
-    LongLines           = var.long_lines
-    MaxLineBytes        = var.max_line_bytes
-    MaxBatchBytes       = var.max_batch_bytes
-    StructuredMetadata  = var.structured_metadata
-    LogLevel            = var.log_level
-    AccountTenants      = var.account_tenants
-    Architecture        = var.architecture
-    MemorySize          = var.memory_size
-    Timeout             = var.timeout
-    KinesisStreamArn    = var.kinesis_stream_arn
-    KinesisMemorySize   = var.kinesis_memory_size
-    KinesisTimeout      = var.kinesis_timeout
-    LogRetentionDays    = var.log_retention_days
-    BucketRetentionDays = var.bucket_retention_days
-    KmsKeyArn           = var.kms_key_arn
-    FormerKmsKeyArns    = join(",", var.former_kms_key_arns)
-    RedriveSchedule     = var.redrive_schedule
-    RedriveWorkers      = var.redrive_workers
-    ReservedConcurrency = var.reserved_concurrency
-    SubnetIds           = join(",", var.subnet_ids)
-    SecurityGroupIds    = join(",", var.security_group_ids)
-    AlarmTopicArn       = var.alarm_topic_arn
-    PermissionsBoundary = var.permissions_boundary
+    LokiUrl              = var.loki_url
+    LokiTenant           = var.loki_tenant
+    LokiSecret           = var.loki_secret
+    LinkMode             = var.link_mode
+    IncludeLogGroups     = var.include_log_groups
+    ExcludeLogGroups     = var.exclude_log_groups
+    TagConditions        = var.tag_conditions
+    FilterPattern        = var.filter_pattern
+    FilterPatternTag     = var.filter_pattern_tag
+    CentralizedLogGroups = var.centralized_log_groups
+    FunctionTags         = var.function_tags
+    LokiCaCert           = var.loki_ca_cert
+    LokiClientCert       = var.loki_client_cert
+    LokiClientKey        = var.loki_client_key
+    TagLabels            = var.tag_labels
+    StaticLabels         = var.static_labels
+    BuiltinLabels        = var.builtin_labels
+    TenantTag            = var.tenant_tag
+    MaxLabels            = var.max_labels
+    LateStreamMinutes    = var.late_stream_minutes
+    Rules                = var.rules
+    LongLines            = var.long_lines
+    MaxLineBytes         = var.max_line_bytes
+    MaxBatchBytes        = var.max_batch_bytes
+    StructuredMetadata   = var.structured_metadata
+    LogLevel             = var.log_level
+    AccountTenants       = var.account_tenants
+    Architecture         = var.architecture
+    MemorySize           = var.memory_size
+    Timeout              = var.timeout
+    KinesisStreamArn     = var.kinesis_stream_arn
+    KinesisMemorySize    = var.kinesis_memory_size
+    KinesisTimeout       = var.kinesis_timeout
+    LogRetentionDays     = var.log_retention_days
+    BucketRetentionDays  = var.bucket_retention_days
+    KmsKeyArn            = var.kms_key_arn
+    FormerKmsKeyArns     = join(",", var.former_kms_key_arns)
+    RedriveSchedule      = var.redrive_schedule
+    RedriveWorkers       = var.redrive_workers
+    ReservedConcurrency  = var.reserved_concurrency
+    SubnetIds            = join(",", var.subnet_ids)
+    SecurityGroupIds     = join(",", var.security_group_ids)
+    AlarmTopicArn        = var.alarm_topic_arn
+    PermissionsBoundary  = var.permissions_boundary
   }
 }
 
@@ -97,6 +98,12 @@ variable "filter_pattern" {
 
 variable "filter_pattern_tag" {
   description = "Tag that holds a log group's own filter pattern, such as ERROR or -DEBUG. It has no effect with LinkMode=account."
+  type        = string
+  default     = ""
+}
+
+variable "centralized_log_groups" {
+  description = "Names of log groups that CloudWatch Logs centralization copies other accounts' lines into, such as /central/*. Their filters get emitSystemFields, so that each line has the account, the Region, the log group and the tags of its source. It has no effect with LinkMode=account, as an account policy has no such option."
   type        = string
   default     = ""
 }

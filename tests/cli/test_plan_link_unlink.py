@@ -51,6 +51,21 @@ def here() -> Iterator[Deployment]:
         yield here
 
 
+def test_plan_shows_the_system_fields_of_a_centralized_log_group(here: Deployment) -> None:
+    here.make_stack(INCLUDE="/central/*,/app/*", CENTRALIZED="/central/*")
+    for name in ("/central/a", "/app/b"):
+        here.group(name)
+    fields = ["@aws.account", "@aws.region", "@source.log"]
+    planned = read(here.run("plan", "--json"))
+    assert {each["log_group"]: each["system_fields"] for each in planned} == {
+        "/central/a": fields,
+        "/app/b": [],
+    }
+    text = here.run("plan", COLUMNS="200").stdout
+    assert f"link    /central/a  new, with {', '.join(fields)}\n" in text
+    assert "link    /app/b  new\n" in text
+
+
 def without_first_lines(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each | {"first_lines": None} for each in objects]
 

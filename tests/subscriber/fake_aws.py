@@ -24,7 +24,8 @@ from botocore.validate import validate_parameters
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
 from loki_shipper.shipper.sources.event import records
-from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
+from loki_shipper.subscriber.aws import SubscriberAws
+from loki_shipper.subscriber.clients import SubscriberClients
 from loki_shipper.subscriber.memory import Memory, decode_memory, memory_key
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.settings import SubscriberSettings
@@ -191,6 +192,11 @@ class FakeAws:
             if NAME in group["filters"]
         }
 
+    def options(self, name: str) -> dict[str, Any]:
+        """The options of our filter on a log group, which tests may set as people do by hand."""
+        options: dict[str, Any] = self.groups[name]["filters"][NAME].setdefault("options", {})
+        return options
+
     @property
     def memory(self) -> Memory:
         """What the subscriber has written down."""
@@ -352,13 +358,19 @@ class FakeAws:
                 "filterPattern": each["pattern"],
                 "destinationArn": each["destination"],
                 "creationTime": each["since"],
+                **each.get("options", {}),
             }
             for name, each in filters.items()
         ]
         return {"subscriptionFilters": found}
 
     def _put_subscription_filter(
-        self, logGroupName: str, filterName: str, filterPattern: str, destinationArn: str
+        self,
+        logGroupName: str,
+        filterName: str,
+        filterPattern: str,
+        destinationArn: str,
+        **options: Any,
     ) -> Any:
         group = self._group(logGroupName)
         if self.time < self.permitted_from:
@@ -377,6 +389,8 @@ class FakeAws:
             **before,
             "pattern": filterPattern,
             "destination": destinationArn,
+            # A call without an option removes it.
+            "options": options,
         }
         return {}
 

@@ -24,7 +24,8 @@ from loki_shipper.deployed_functions import (
     function_named,
     functions_of_stack,
 )
-from loki_shipper.subscriber.aws import SubscriberAws, connect
+from loki_shipper.subscriber.aws import SubscriberAws
+from loki_shipper.subscriber.clients import connect
 from loki_shipper.subscriber.filters.apply import ActionOutcome
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.settings import Condition, SubscriberSettings, conditions, settings

@@ -24,6 +24,7 @@ from loki_shipper.cli.label_decisions import (
     explained,
     log_group_data,
 )
+from loki_shipper.cli.link_output import filter_text
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.parameter_types import TAG, KeyValue
 from loki_shipper.model import LogData, log_source
@@ -178,8 +179,8 @@ def _filter(filters: Filters) -> str:
     if filters.ours is None:
         return f"not linked{others}"
     since = datetime.fromtimestamp(filters.ours.since / 1000, UTC)
-    only = f", only what matches {filters.ours.pattern}" if filters.ours.pattern else ""
-    return f"linked since {since:%Y-%m-%d %H:%M}{only}{others}"
+    options = filter_text(filters.ours.pattern, filters.ours.system_fields)
+    return f"linked since {since:%Y-%m-%d %H:%M}{options}{others}"
 
 
 def _next(filters: Filters, unwanted: str | None, *, sweeps: bool) -> str:

@@ -97,18 +97,19 @@ def _as_object(
     action: FilterAction | ActionOutcome, first_lines: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return one log group's JSON object; `action` is the same word as in the text."""
-    verb, reason, detail, pattern = _columns(action)
+    verb, reason, detail, put = _columns(action)
     return {
         "log_group": action.group,
         "action": verb,
         "reason": reason,
         "detail": detail,
-        "pattern": pattern,
+        "pattern": None if put is None else put.pattern,
+        "system_fields": None if put is None else list(put.system_fields),
         "first_lines": first_lines,
     }
 
 
-def _columns(action: FilterAction | ActionOutcome) -> tuple[str, str, str, str | None]:
+def _columns(action: FilterAction | ActionOutcome) -> tuple[str, str, str, PutFilter | None]:
     match action:
         case Done(action=done):
             return _columns(done)
@@ -116,8 +117,8 @@ def _columns(action: FilterAction | ActionOutcome) -> tuple[str, str, str, str |
             return _columns(skip)
         case Failed(why=why, detail=detail):
             return "failed", why, detail, None
-        case PutFilter(pattern=pattern, why=why):
-            return "link", why, "", pattern
+        case PutFilter(why=why):
+            return "link", why, "", action
         case DeleteFilter(reason=reason):
             return "unlink", reason, "", None
         case SkipGroup(reason=reason, detail=detail):
@@ -150,9 +151,8 @@ def _actions(outcomes: Iterable[ActionOutcome]) -> Iterator[FilterAction]:
 def _lines(actions: Iterable[FilterAction]) -> Iterator[Text]:
     for action in sorted(actions, key=lambda action: action.group):
         match action:
-            case PutFilter(group=group, pattern=pattern, why=why):
-                only = f", only what matches {pattern}" if pattern else ""
-                yield _line("link", group, "green", f"{why}{only}")
+            case PutFilter(group=group, pattern=pattern, why=why, system_fields=fields):
+                yield _line("link", group, "green", f"{why}{filter_text(pattern, fields)}")
             case DeleteFilter(group=group, reason=reason):
                 yield _line("unlink", group, "yellow", reason.words)
             case SkipGroup(group=group, reason=reason, detail=detail) if reason in _OBSTACLES:
@@ -161,6 +161,13 @@ def _lines(actions: Iterable[FilterAction]) -> Iterator[Text]:
                 pass
             case _:
                 assert_never(action)
+
+
+def filter_text(pattern: str, system_fields: Iterable[str]) -> str:
+    """Format the options of a filter as the end of a sentence; empty without options."""
+    only = f", only what matches {pattern}" if pattern else ""
+    fields = ", ".join(system_fields)
+    return f"{only}, with {fields}" if fields else only
 
 
 def _line(verb: str, group: str, style: str, why: str) -> Text:

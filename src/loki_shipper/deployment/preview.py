@@ -9,7 +9,8 @@ from loki_shipper.aws.arn import Origin, function_arn
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
 from loki_shipper.environment import parameter_names
-from loki_shipper.subscriber.aws import SubscriberAws, connect
+from loki_shipper.subscriber.aws import SubscriberAws
+from loki_shipper.subscriber.clients import connect
 from loki_shipper.subscriber.filters.plan import FilterAction, plan
 from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.groups.select import NotSelected, Selection, select

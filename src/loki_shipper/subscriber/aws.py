@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loki_shipper.aws.arn import Arn, function_arn, parse_arn
-from loki_shipper.aws.boto import Bounds, call_boto, get_object, make_client, put_object
+from loki_shipper.aws.boto import call_boto, get_object, put_object
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.aws.objects import read_object, write_object
 from loki_shipper.aws.tags import log_group_tags
@@ -17,39 +17,15 @@ from loki_shipper.subscriber.model import Filter, Filters, LogGroup
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from loki_shipper.aws.boto import AwsSession
     from loki_shipper.aws.objects import ObjectRead, ObjectWrite
     from loki_shipper.aws.paced_calls import PacedCalls
     from loki_shipper.aws.tags import TagOperation
+    from loki_shipper.subscriber.clients import SubscriberClients
     from loki_shipper.subscriber.settings import SubscriberSettings
 
 _LAMBDA_GROUP = "/aws/lambda/"
-# PacedCalls makes the retries.
-_BOUNDS = Bounds(connect=5, read=30, attempts=1)
-# A function may run for 15 minutes.
-_INVOKE_BOUNDS = Bounds(connect=5, read=910, attempts=1)
 _POLICY = "SUBSCRIPTION_FILTER_POLICY"
-
-
-class SubscriberClients(NamedTuple):
-    """The boto3 clients of the services that the subscriber calls."""
-
-    logs: Any
-    tagging: Any
-    s3: Any
-    functions: Any
-    queues: Any
-
-
-def connect(session: AwsSession | None = None) -> SubscriberClients:
-    """Give the clients, with the Region and the credentials of the session."""
-    return SubscriberClients(
-        make_client("logs", _BOUNDS, session),
-        make_client("resourcegroupstaggingapi", _BOUNDS, session),
-        make_client("s3", _BOUNDS, session),
-        make_client("lambda", _INVOKE_BOUNDS, session),
-        make_client("sqs", _BOUNDS, session),
-    )
+_FILTER_OPTIONS = ("applyOnTransformedLogs", "fieldSelectionCriteria", "emitSystemFields")
 
 
 class PolicyTexts(NamedTuple):
@@ -141,25 +117,48 @@ class SubscriberAws:
 
     def filters(self, name: str) -> Filters:
         """Read a log group's filters."""
-        page = self._call(
-            "DescribeSubscriptionFilters",
-            lambda: self._clients.logs.describe_subscription_filters(logGroupName=name),
-        )
-        found = page["subscriptionFilters"]
-        mine = self._settings.filter_name
+        found, mine = self._filters(name), self._settings.filter_name
         ours = [
-            Filter(each["filterPattern"], each["destinationArn"], each["creationTime"])
+            Filter(
+                each["filterPattern"],
+                each["destinationArn"],
+                each["creationTime"],
+                tuple(each.get("emitSystemFields") or ()),
+            )
             for each in found
             if each["filterName"] == mine
         ]
         foreign = (each["filterName"] for each in found if each["filterName"] != mine)
         return Filters(ours[0] if ours else None, tuple(sorted(foreign)))
 
-    def put_filter(self, name: str, pattern: str, ready: Callable[[], None] = lambda: None) -> None:
-        """Put our filter on a log group, in place of an older one of ours.
+    def filter_options(self, name: str) -> dict[str, Any]:
+        """Read the options of our filter on a log group that we do not choose ourselves."""
+        return {
+            option: each[option]
+            for each in self._filters(name)
+            if each["filterName"] == self._settings.filter_name
+            for option in _FILTER_OPTIONS
+            if each.get(option)
+        }
+
+    def _filters(self, name: str) -> list[dict[str, Any]]:
+        describe = self._clients.logs.describe_subscription_filters
+        page = self._call("DescribeSubscriptionFilters", lambda: describe(logGroupName=name))
+        return list(page["subscriptionFilters"])
+
+    def put_filter(
+        self,
+        name: str,
+        pattern: str,
+        system_fields: tuple[str, ...],
+        kept: Mapping[str, Any],
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Put our filter on a log group, in place of an older one with the options `kept`.
 
         Calls `ready` before each attempt, and passes its errors on.
         """
+        options = {"emitSystemFields": [*system_fields]} if system_fields else {}
 
         def put() -> None:
             ready()
@@ -168,6 +167,7 @@ class SubscriberAws:
                 filterName=self._settings.filter_name,
                 filterPattern=pattern,
                 destinationArn=self._settings.shipper_arn,
+                **{**options, **kept},
             )
 
         self._call("PutSubscriptionFilter", put)

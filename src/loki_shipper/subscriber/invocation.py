@@ -15,7 +15,8 @@ from loki_shipper.aws.errors import AwsError
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
 from loki_shipper.emf import FunctionLog
-from loki_shipper.subscriber.aws import SubscriberAws, connect
+from loki_shipper.subscriber.aws import SubscriberAws
+from loki_shipper.subscriber.clients import connect
 from loki_shipper.subscriber.request import Ignored, StackChanged, changed_groups, request
 from loki_shipper.subscriber.respond import link_changed_groups, respond
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loki_shipper.context import Context
-    from loki_shipper.subscriber.aws import SubscriberClients
+    from loki_shipper.subscriber.clients import SubscriberClients
     from loki_shipper.subscriber.run.report import RunReport
     from loki_shipper.subscriber.settings import SubscriberSettings
 

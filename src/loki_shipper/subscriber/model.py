@@ -35,11 +35,15 @@ class LogGroup(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True, array_like=True):
-    """A subscription filter of ours; `since` is when it was created, in ms since 1970."""
+    """A subscription filter of ours; `since` is when it was created, in ms since 1970.
+
+    `system_fields` are its `emitSystemFields`. A memory of an older version has none.
+    """
 
     pattern: str
     destination: str
     since: int
+    system_fields: tuple[str, ...] = ()
 
 
 class Filters(Struct, frozen=True, array_like=True):

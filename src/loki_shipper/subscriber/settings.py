@@ -121,6 +121,17 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
             Parameter("FilterPatternTag", _SELECTION, "Tag with a filter pattern"),
         ),
     ] = None
+    centralized: Annotated[
+        tuple[str, ...],
+        Setting(
+            _LIST,
+            "Names of log groups that CloudWatch Logs centralization copies other accounts' lines "
+            "into, such as `/central/*`. Their filters get `emitSystemFields`, so that each line "
+            "has the account, the Region, the log group and the tags of its source. It has no "
+            "effect with `LinkMode=account`, as an account policy has no such option.",
+            Parameter("CentralizedLogGroups", _SELECTION, "Log groups with other accounts' lines"),
+        ),
+    ] = ()
     function_tags: Annotated[
         bool,
         Setting(

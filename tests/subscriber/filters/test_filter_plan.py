@@ -57,6 +57,26 @@ def test_plans_one_action_for_each_case(name: str, filters: Any, action: FilterA
     assert list(plan([seen(name, filters)], rules())) == [action]
 
 
+def test_a_centralized_log_group_gets_the_fields_of_its_lines_sources() -> None:
+    ruled = rules(centralized=("/aws/lambda/pay*",))
+    fields = ("@aws.account", "@aws.region", "@source.log")
+    assert list(plan([seen(IN, Filters())], ruled)) == [PutFilter(IN, "", "new", fields)]
+    assert list(plan([seen(IN, Filters(OURS))], ruled)) == [PutFilter(IN, "", "changed", fields)]
+    with_fields = Filters(Filter("", SHIPPER, 1, fields))
+    assert list(plan([seen(IN, with_fields)], ruled)) == [SkipGroup(IN, Reason.LINKED)]
+    other = "/aws/lambda/other"
+    assert list(plan([seen(other, Filters())], ruled)) == [PutFilter(other, "", "new")]
+
+
+@pytest.mark.parametrize("centralized", [(), (IN,)])
+def test_fields_that_somebody_set_by_hand_stay(centralized: tuple[str, ...]) -> None:
+    ruled, by_hand = rules(centralized=centralized), ("@aws.account",)
+    linked = Filters(Filter("", SHIPPER, 1, by_hand))
+    assert list(plan([seen(IN, linked)], ruled)) == [SkipGroup(IN, Reason.LINKED)]
+    elsewhere = Filters(Filter("", OTHERS, 1, by_hand))
+    assert list(plan([seen(IN, elsewhere)], ruled)) == [PutFilter(IN, "", "changed", by_hand)]
+
+
 def test_unlinks_where_the_tag_has_gone() -> None:
     ruled = rules(tag_conditions=(Condition("team", ()),))
     assert list(plan([seen(IN, Filters(OURS), team="pay")], ruled)) == [
@@ -69,7 +89,11 @@ FILTERS = st.builds(
     Filters,
     st.none()
     | st.builds(
-        Filter, st.sampled_from(["", "ERROR"]), st.sampled_from([SHIPPER, OTHERS]), st.just(1)
+        Filter,
+        st.sampled_from(["", "ERROR"]),
+        st.sampled_from([SHIPPER, OTHERS]),
+        st.just(1),
+        st.sampled_from([(), ("@aws.account",)]),
     ),
     st.lists(st.sampled_from("abc"), unique=True).map(tuple),
     st.booleans(),
@@ -80,7 +104,8 @@ FILTERS = st.builds(
 def test_a_second_plan_changes_nothing_and_our_own_log_groups_stay(
     found: list[tuple[str, Filters]],
 ) -> None:
-    ruled = rules(own_log_groups=("/own",), include=("/aws/lambda/*", "/own"))
+    own, include = ("/own",), ("/aws/lambda/*", "/own")
+    ruled = rules(own_log_groups=own, include=include, centralized=(IN,))
     before = [seen(name, filters) for name, filters in found]
     actions = list(plan(before, ruled))
     after = [applied(each, action) for each, action in zip(before, actions, strict=True)]
@@ -91,8 +116,8 @@ def test_a_second_plan_changes_nothing_and_our_own_log_groups_stay(
 def applied(each: ObservedGroup, action: FilterAction) -> ObservedGroup:
     assert isinstance(each.filters, Filters)
     match action:
-        case PutFilter(pattern=pattern):
-            ours = Filter(pattern, SHIPPER, 1)
+        case PutFilter(pattern=pattern, system_fields=fields):
+            ours = Filter(pattern, SHIPPER, 1, fields)
             return seen(each.group.name, Filters(ours, each.filters.foreign))
         case DeleteFilter():
             return seen(each.group.name, Filters(None, each.filters.foreign))

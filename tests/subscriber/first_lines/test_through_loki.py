@@ -13,7 +13,8 @@ from loki_shipper.clock import Clock
 from loki_shipper.local.find_loki import Running
 from loki_shipper.local.loki import Loki
 from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
-from loki_shipper.subscriber.aws import SubscriberAws, SubscriberClients
+from loki_shipper.subscriber.aws import SubscriberAws
+from loki_shipper.subscriber.clients import SubscriberClients
 from loki_shipper.subscriber.request import GroupsChanged, request
 from loki_shipper.subscriber.respond import respond
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies

@@ -54,9 +54,9 @@ type ActionOutcome = Done | Skipped | Failed
 
 
 class FilterWriter(Struct, frozen=True):
-    """Puts a filter (log group, pattern), and deletes one. Both raise AwsError."""
+    """Puts a filter, and deletes that of a log group. Both raise AwsError."""
 
-    put: Callable[[str, str], None]
+    put: Callable[[PutFilter], None]
     delete: Callable[[str], None]
 
 
@@ -73,8 +73,8 @@ def apply(action: FilterAction, writer: FilterWriter) -> ActionOutcome:
 
 def _applied(action: FilterAction, writer: FilterWriter) -> ActionOutcome:
     match action:
-        case PutFilter(group=group, pattern=pattern):
-            writer.put(group, pattern)
+        case PutFilter():
+            writer.put(action)
             return Done(action)
         case DeleteFilter(group=group):
             writer.delete(group)

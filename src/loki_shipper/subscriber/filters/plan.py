@@ -22,6 +22,7 @@ class PutFilter(Struct, frozen=True, tag_field="action", tag="put"):
     group: str
     pattern: str
     why: Literal["new", "changed"]
+    system_fields: tuple[str, ...] = ()
 
 
 class DeleteFilter(Struct, frozen=True, tag_field="action", tag="delete"):
@@ -62,8 +63,8 @@ def plan(groups: Iterable[ObservedGroup], selection: Selection) -> Iterator[Filt
 
 def _decide(group: LogGroup, filters: Filters, selection: Selection) -> FilterAction:
     match select(group, selection):
-        case Selected(pattern=pattern):
-            return _link(group, pattern, filters, selection.settings.shipper_arn)
+        case Selected() as selected:
+            return _link(group, selected, filters, selection.settings.shipper_arn)
         case Covered():
             return _unlink(group, filters, Reason.ACCOUNT_POLICY)
         case NotSelected(reason=reason):
@@ -78,12 +79,14 @@ def _unlink(group: LogGroup, filters: Filters, reason: Reason) -> FilterAction:
     )
 
 
-def _link(group: LogGroup, pattern: str, filters: Filters, destination: str) -> FilterAction:
-    ours = filters.ours
+def _link(group: LogGroup, selected: Selected, filters: Filters, destination: str) -> FilterAction:
+    ours, pattern = filters.ours, selected.pattern
     if ours is None:
         if filters.full:
             return SkipGroup(group.name, Reason.FULL, ", ".join(filters.foreign))
-        return PutFilter(group.name, pattern, "new")
-    if (ours.pattern, ours.destination) != (pattern, destination):
-        return PutFilter(group.name, pattern, "changed")
+        return PutFilter(group.name, pattern, "new", selected.system_fields)
+    # A filter keeps the fields that it has: somebody may have set them by hand.
+    fields = ours.system_fields or selected.system_fields
+    if (ours.pattern, ours.destination, ours.system_fields) != (pattern, destination, fields):
+        return PutFilter(group.name, pattern, "changed", fields)
     return SkipGroup(group.name, Reason.LINKED)

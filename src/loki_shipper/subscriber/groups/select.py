@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from functools import cache
+from typing import Final
 
 from msgspec import Struct, structs
 
@@ -12,6 +13,9 @@ from loki_shipper.subscriber.model import LogGroup, Reason
 from loki_shipper.subscriber.settings import Condition, SubscriberSettings
 
 _STANDARD = "STANDARD"
+
+SYSTEM_FIELDS: Final = ("@aws.account", "@aws.region", "@source.log")
+"""The fields by which a log event of a centralized log group names its source."""
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -27,9 +31,10 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 class Selected(Struct, frozen=True):
-    """The log group gets a filter of its own, with this filter pattern."""
+    """The log group gets a filter of its own, with this pattern and these system fields."""
 
     pattern: str
+    system_fields: tuple[str, ...] = ()
 
 
 class Covered(Struct, frozen=True):
@@ -59,7 +64,14 @@ def select(group: LogGroup, selection: Selection) -> SelectionVerdict:
     if reason is not None:
         return NotSelected(reason)
     pattern = filter_pattern(group, settings)
-    return Covered(pattern) if settings.link_mode == "account" else Selected(pattern)
+    if settings.link_mode == "account":
+        return Covered(pattern)
+    return Selected(pattern, SYSTEM_FIELDS if is_centralized(group, settings) else ())
+
+
+def is_centralized(group: LogGroup, settings: SubscriberSettings) -> bool:
+    """Tell whether a log group holds lines that centralization copies from other accounts."""
+    return _matches(group.name, settings.centralized)
 
 
 def is_selected(group: LogGroup, selection: Selection) -> bool:

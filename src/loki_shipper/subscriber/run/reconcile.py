@@ -13,7 +13,13 @@ from loki_shipper.subscriber.filters.apply import (
 )
 from loki_shipper.subscriber.filters.confirm import FreshTags, confirm
 from loki_shipper.subscriber.filters.observe import FilterReader, RecheckPolicy, observe
-from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, SkipGroup, plan
+from loki_shipper.subscriber.filters.plan import (
+    DeleteFilter,
+    FilterAction,
+    PutFilter,
+    SkipGroup,
+    plan,
+)
 from loki_shipper.subscriber.groups.inventory import Inventory
 from loki_shipper.subscriber.groups.select import Selection, is_selected
 from loki_shipper.subscriber.memory import Memory
@@ -162,8 +168,11 @@ class _LinkRun:
         self._state.add(observed, outcome, self._deps.clock.now())
         self._deps.tell(outcome)
 
-    def _put_filter(self, group: str, pattern: str) -> None:
-        self._deps.aws.put_filter(group, pattern, self._check_stop)
+    def _put_filter(self, action: PutFilter) -> None:
+        aws, group = self._deps.aws, action.group
+        # The memory may be older than an option that somebody has set by hand.
+        kept = aws.filter_options(group) if action.why == "changed" else {}
+        aws.put_filter(group, action.pattern, action.system_fields, kept, self._check_stop)
 
     def _put_policy(self, policy: Policy) -> None:
         self._deps.aws.put_account_policy(*policy_texts(policy), self._check_stop)

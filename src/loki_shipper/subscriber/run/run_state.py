@@ -196,9 +196,9 @@ class RunState:
 def _filters_after(filters: Filters, outcome: ActionOutcome, destination: str, now: int) -> Filters:
     """Give a log group's filters after an outcome."""
     match outcome:
-        case Done(action=PutFilter(pattern=pattern)):
+        case Done(action=PutFilter(pattern=pattern, system_fields=system_fields)):
             since = now if filters.ours is None else filters.ours.since
-            return structs.replace(filters, ours=Filter(pattern, destination, since))
+            return structs.replace(filters, ours=Filter(pattern, destination, since, system_fields))
         case Done(action=DeleteFilter()):
             return structs.replace(filters, ours=None)
         case Skipped(skip=skip) if skip.reason is Reason.FULL:

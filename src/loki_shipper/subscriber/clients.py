@@ -1,0 +1,36 @@
+"""Makes the boto3 clients that the subscriber calls AWS with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from loki_shipper.aws.boto import Bounds, make_client
+
+if TYPE_CHECKING:
+    from loki_shipper.aws.boto import AwsSession
+
+# PacedCalls makes the retries.
+_BOUNDS = Bounds(connect=5, read=30, attempts=1)
+# A function may run for 15 minutes.
+_INVOKE_BOUNDS = Bounds(connect=5, read=910, attempts=1)
+
+
+class SubscriberClients(NamedTuple):
+    """The boto3 clients of the services that the subscriber calls."""
+
+    logs: Any
+    tagging: Any
+    s3: Any
+    functions: Any
+    queues: Any
+
+
+def connect(session: AwsSession | None = None) -> SubscriberClients:
+    """Give the clients, with the Region and the credentials of the session."""
+    return SubscriberClients(
+        make_client("logs", _BOUNDS, session),
+        make_client("resourcegroupstaggingapi", _BOUNDS, session),
+        make_client("s3", _BOUNDS, session),
+        make_client("lambda", _INVOKE_BOUNDS, session),
+        make_client("sqs", _BOUNDS, session),
+    )
