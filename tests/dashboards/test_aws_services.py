@@ -1,0 +1,112 @@
+"""Each query of the dashboard "AWS services" finds lines of the sample events, on a real Loki."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from loki_shipper.local.find_loki import Running
+from loki_shipper.local.invoke import invoke, loki_connection
+from loki_shipper.local.loki import Loki
+from loki_shipper.local.sample import retimed
+from loki_shipper.settings import settings
+from loki_shipper.shipper.rules.aws_presets import AWS_PRESETS
+from loki_shipper.shipper.rules.parse import default_rules
+from loki_shipper.shipper.sources.event import records
+
+ROOT = Path(__file__).resolve().parents[2]
+HOUR = 3_600_000_000_000
+DASHBOARD = json.loads(
+    (ROOT / "compose" / "grafana" / "dashboards" / "aws-services.json").read_text("utf-8")
+)
+PANELS = [
+    pytest.param(target["expr"], id=panel["title"])
+    for panel in DASHBOARD["panels"]
+    for target in panel["targets"]
+]
+
+type Tenant = tuple[str, str]
+"""The URL of a Loki, and a tenant."""
+
+
+def is_of_aws_service(event: Any) -> bool:
+    found = records(event)
+    names = {rule.name for data in found for rule in default_rules().of(data.log_group)}
+    return bool(names & AWS_PRESETS.keys())
+
+
+def shipped(loki: Loki | Running, **variables: str) -> Tenant:
+    """Return a new tenant that holds the sample events of AWS services, as of now."""
+    name = f"aws-services-{time.time_ns()}"
+    configured = settings({"LOKI_URL": loki.url, "LOKI_TENANT": name, **variables})
+    connection = loki_connection(configured)
+    for path in sorted((ROOT / "events").glob("*.json")):
+        event = json.loads(path.read_text("utf-8"))
+        if is_of_aws_service(event):
+            now = retimed(event, time.time_ns() // 1_000_000)
+            report = invoke(now, configured, tags={}, region="eu-central-1", loki=connection).report
+            assert report.delivered == report.received
+    return loki.url, name
+
+
+@pytest.fixture(scope="module")
+def tenant(loki: Loki | Running) -> Tenant:
+    return shipped(loki)
+
+
+@pytest.fixture(scope="module")
+def without_presets(loki: Loki | Running) -> Tenant:
+    return shipped(loki, RULES="none")
+
+
+def found(tenant: Tenant, expr: str, service: str = ".*") -> list[Any]:
+    url, name = tenant
+    values = {"account": ".*", "region": ".*", "service": service, "__auto": "1m"}
+    now = time.time_ns()
+    query = re.sub(r"\$(\w+)", lambda match: values[match[1]], expr)
+    answer = requests.get(
+        f"{url}/loki/api/v1/query_range",
+        params={"query": query, "start": str(now - HOUR), "end": str(now), "step": "60"},
+        headers={"X-Scope-OrgID": name},
+        timeout=30,
+    )
+    assert answer.ok, answer.text
+    result: list[Any] = answer.json()["data"]["result"]
+    return result
+
+
+@pytest.mark.parametrize("expr", PANELS)
+def test_a_panel_shows_what_loki_holds(tenant: Tenant, expr: str) -> None:
+    assert found(tenant, expr)
+
+
+@pytest.mark.parametrize("expr", PANELS)
+def test_a_panel_obeys_the_choice_of_a_service(tenant: Tenant, expr: str) -> None:
+    assert found(tenant, expr, service="nobody") == []
+
+
+def test_each_preset_for_an_aws_service_has_a_panel() -> None:
+    said = "\n".join(panel["description"] for panel in DASHBOARD["panels"])
+    assert [name for name in AWS_PRESETS if f"the preset {name}." not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "level", "guess"),
+    [
+        ('{log_group=~"/aws/vendedlogs/s3/.+"} |= `"http_status":200`', "info", "unknown"),
+        ('{log_group=~"/aws/vendedlogs/s3/.+"} |= `"http_status":503`', "error", "unknown"),
+        ('{log_group="aws-waf-logs-shop"} |= `"action":"BLOCK"`', "warn", "unknown"),
+        ('{log_group="/aws/route53/example.com"} |= `SERVFAIL`', "warn", "unknown"),
+    ],
+)
+def test_a_preset_gives_a_level_that_loki_would_not_know(
+    tenant: Tenant, without_presets: Tenant, query: str, level: str, guess: str
+) -> None:
+    [line] = found(tenant, query)
+    assert line["stream"]["detected_level"] == level
+    [line] = found(without_presets, query)
+    assert line["stream"]["detected_level"] == guess
