@@ -151,6 +151,22 @@ def test_log_events_of_several_accounts_come_apart_again_when_they_are_read_back
     assert records(invocation_event(data)) == [data]
 
 
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "/ecs/shop",
+        "210987654321:/ecs/shop",
+        "arn:aws:logs:eu-west-1:210987654321:log-group:/ecs/shop",
+        "arn:aws:logs:eu-west-1:210987654321:log-group:/ecs/shop:*",
+    ],
+)
+def test_a_source_is_named_by_any_identifier_of_its_log_group(identifier: str) -> None:
+    fields = {"@aws.account": "210987654321", "@source.log": identifier}
+    event = replace(DATA.log_events[0], extracted_fields=fields)
+    [data] = records(invocation_event(replace(DATA, log_events=[event])))
+    assert log_source(data, "us-east-1") == LogSource("210987654321", "us-east-1", "/ecs/shop")
+
+
 def test_fields_of_a_filter_pattern_keep_a_payload_whole() -> None:
     event = replace(DATA.log_events[0], extracted_fields={"ip": "1.2.3.4", "status": "200"})
     data = replace(DATA, log_events=[event])

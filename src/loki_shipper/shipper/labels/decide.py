@@ -108,15 +108,17 @@ def takes_tenant(
 ) -> bool:
     """Tell whether the payload's lines may go to this tenant, by ACCOUNT_TENANTS.
 
-    `account` is that of the function: its own payloads may go to any tenant. The account of another
-    payload is its owner, as only CloudWatch Logs writes that: tags, and the fields of log events,
-    are what the other account makes them.
+    `account` is that of the function: its own lines may go to any tenant. Each other account that
+    the lines come from must have the tenant in its list: the owner, which only CloudWatch Logs
+    writes, and the source that centralized lines name, as the tags are the source's.
     """
-    if account is None or data.owner == account:
+    if account is None:
         return True
+    others = {data.owner, log_source(data, "").account} - {account}
     if not settings.account_tenants:
-        return tenant == settings.loki_tenant
-    return tenant in dict(settings.account_tenants).get(data.owner, ())
+        return not others or tenant == settings.loki_tenant
+    listed = dict(settings.account_tenants)
+    return all(tenant in listed.get(other, ()) for other in others)
 
 
 def label_candidates(

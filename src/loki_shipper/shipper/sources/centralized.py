@@ -39,5 +39,13 @@ def _source(event: LogEvent) -> _Source:
     return (
         str(fields.get("@aws.account") or ""),
         str(fields.get("@aws.region") or ""),
-        str(fields.get("@source.log") or ""),
+        _name(str(fields.get("@source.log") or "")),
     )
+
+
+def _name(log_group: str) -> str:
+    """Give the name in an identifier of a log group: a name, `account:name`, or an ARN.
+
+    AWS does not say which of them `@source.log` is. A name holds no colon.
+    """
+    return log_group.removesuffix(":*").rpartition(":")[2]
