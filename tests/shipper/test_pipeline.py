@@ -1,7 +1,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -447,13 +447,76 @@ def test_a_poison_record_of_kinesis_is_kept_and_not_sent_again() -> None:
     assert json.loads(body)["requestPayload"]["Records"][0]["kinesis"]["data"] == "?"
 
 
-def test_records_of_kinesis_that_failed_come_again() -> None:
+def test_records_of_kinesis_come_again_from_the_first_that_failed() -> None:
     world = World(refusing("b", NoAnswer("timeout")))
-    one_a_batch(world)
-    report = world.ship(of_kinesis(packed("a"), packed("b"), packed("c", log_group="other")))
-    assert (report.delivered, report.errored, report.retry) == (2, {"timeout": 1}, ("2",))
+    report = world.ship(of_kinesis(packed("a"), packed("b", log_group="other")))
+    assert (report.delivered, report.errored, report.retry) == (1, {"timeout": 1}, ("2",))
     assert report.failure == "not delivered: timeout"
     assert world.bucket == {}
+
+
+def test_a_record_of_kinesis_that_failed_before_a_delivered_one_is_saved() -> None:
+    """Else lines that Loki holds would come again."""
+    world = World(refusing("b", NoAnswer("timeout")))
+    batch = of_kinesis(packed("a"), packed("b", log_group="other"), packed("c", log_group="third"))
+    report = world.ship(batch)
+    assert (report.delivered, report.errored, report.retry) == (2, {"timeout": 1}, ())
+    assert report.failure is None
+    assert world.kept("failed/") == ["b"]
+    [body] = (world.bucket or {}).values()
+    assert json.loads(body)["requestPayload"] == {"Records": [batch["Records"][1]]}
+
+
+def test_a_tenant_that_loki_refuses_does_not_delay_the_shard_of_others() -> None:
+    world = World(refusing("b", Answer(403)))
+    report = world.ship(of_kinesis(packed("a"), packed("b", log_group="other")))
+    assert (report.delivered, report.errored, report.retry) == (1, {"denied": 1}, ())
+    assert world.kept("failed/") == ["b"]
+
+
+def test_a_shard_waits_while_loki_refuses_everything() -> None:
+    world = World(lambda _: Answer(403))
+    report = world.ship(of_kinesis(packed("a"), packed("b", log_group="other")))
+    assert (report.errored, report.retry) == ({"denied": 2}, ("1", "2"))
+    assert world.bucket == {}
+
+
+def test_records_of_kinesis_that_there_was_no_time_for_come_again() -> None:
+    world = World()
+    world.seconds = chain(repeat(60.0, 3), repeat(0.0))
+    report = world.ship(of_kinesis(*(packed("a", log_group=f"g{n}") for n in range(4))))
+    assert report.delivered
+    assert report.errored == {"out_of_time": 4 - report.delivered}
+    assert report.retry == tuple(str(n + 1) for n in range(report.delivered, 4))
+    assert world.bucket == {}
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["the bucket is down", "no bucket"])
+def test_what_cannot_be_saved_comes_again(*, is_there: bool) -> None:
+    world = World(refusing("b", NoAnswer("timeout")))
+    world.bucket_is_down = True
+    world.bucket = world.bucket if is_there else None
+    batch = of_kinesis(packed("a"), packed("b", log_group="other"), packed("c", log_group="third"))
+    assert world.ship(batch).retry == ("2",)
+
+
+def test_nothing_is_saved_that_comes_again_anyway() -> None:
+    """Loki fails for b, and refuses the tenant of d; everything from b on comes again."""
+    answers: dict[str, Answer | NoAnswer] = {"b": NoAnswer("timeout"), "d": Answer(403)}
+    world = World(lambda batch: answers.get(batch.entries[0].line, Answer(204)))
+    groups = (packed(line, log_group=line) for line in "abd")
+    assert world.ship(of_kinesis(*groups)).retry == ("2", "3")
+    assert world.bucket == {}
+
+
+def test_a_batch_that_unpacks_to_much_text_is_shipped_in_parts() -> None:
+    world = World()
+    world.settings = Settings(loki_url="http://loki", max_batch_bytes=4_000_000)
+    lines = ["x" * 200_000] * 15
+    report = world.ship(of_kinesis(*[packed(*lines)] * 5))
+    assert (report.received, report.delivered) == (75, 75)
+    # Three records are one part, two are another. As one part, they would fill four batches.
+    assert [len(batch.entries) for batch in world.batches] == [19, 19, 7, 19, 11]
 
 
 def test_a_poison_record_of_kinesis_comes_again_without_a_bucket() -> None:

@@ -1,6 +1,6 @@
 """Calls the stages of shipping, one after the other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
@@ -13,6 +13,7 @@ from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.batch import batch
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject, write_undecodable
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects, deliver
+from loki_shipper.shipper.delivery.failed_records import ReportedRecord, report_records
 from loki_shipper.shipper.delivery.outcome import (
     Deferred,
     Errored,
@@ -32,6 +33,9 @@ from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.sources.event import Record, read_records
 
 _timestamp = attrgetter("timestamp")
+
+_MAX_TEXT_BYTES = 8 * 1024 * 1024
+"""The most text in memory, in addition to one record."""
 
 
 class ShipperDependencies(Struct, frozen=True):
@@ -62,11 +66,32 @@ class _Prepared(Struct, frozen=True):
 
 def pipeline(event: Any, deps: ShipperDependencies) -> Report:
     """Ship the records of an event, and report what became of them."""
-    found = [*read_records(event)]
-    shipped = iter(ship([data for record in found for data in record.payloads], deps))
-    return total(
-        [_save(record, [*islice(shipped, len(record.payloads))], deps.put) for record in found]
-    )
+    reported = [each for part in _parts(read_records(event)) for each in _ship_part(part, deps)]
+    return report_records(reported, deps.put)
+
+
+def _parts(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Divide the records of a batch, in their order, so that the text of a part fits into memory.
+
+    A batch has at most 6 MB, but may unpack to much more.
+    """
+    part: list[Record] = []
+    size = 0
+    for record in records:
+        if size > _MAX_TEXT_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(record)
+        if record.item_identifier is not None:
+            size += sum(len(event.message) for data in record.payloads for event in data.log_events)
+    yield part
+
+
+def _ship_part(records: list[Record], deps: ShipperDependencies) -> Iterator[ReportedRecord]:
+    shipped = iter(ship([data for record in records for data in record.payloads], deps))
+    for record in records:
+        report = _save(record, [*islice(shipped, len(record.payloads))], deps.put)
+        yield ReportedRecord(record.event, record.item_identifier, report)
 
 
 def ship(payloads: Sequence[LogData], deps: ShipperDependencies) -> list[Shipped]:
@@ -88,12 +113,8 @@ def ship(payloads: Sequence[LogData], deps: ShipperDependencies) -> list[Shipped
 def _save(record: Record, shipped: list[Shipped], put: PutObject | None) -> Report:
     """Save the undelivered log events of a record in the bucket, and report on the record."""
     if record.fault is not None:
-        report = _save_undecodable(record.event, record.fault, put)
-    else:
-        report = total([_save_payload(each, put) for each in shipped])
-    if report.failure is None or record.item_identifier is None:
-        return report
-    return replace(report, retry=(record.item_identifier,))
+        return _save_undecodable(record.event, record.fault, put)
+    return total([_save_payload(each, put) for each in shipped])
 
 
 def _save_payload(shipped: Shipped, put: PutObject | None) -> Report:

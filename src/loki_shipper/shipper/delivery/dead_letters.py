@@ -47,6 +47,16 @@ def write_undecodable(event: Any, *, reason: str, put: PutObject) -> None:
     _write(event, 0, folder="rejected", reason=reason, put=put)
 
 
+def write_records(events: list[Any], *, newest: int, reason: str, put: PutObject) -> None:
+    """Write failed records of a batch in one object, each unchanged.
+
+    Each event holds one record in `Records`. `newest` is the time of the newest log event, in ms
+    since 1970.
+    """
+    batch = {"Records": [record for event in events for record in event["Records"]]}
+    _write(batch, newest, folder="failed", reason=reason, put=put)
+
+
 def _write(payload: Any, date: int, *, folder: str, reason: str, put: PutObject) -> None:
     when = datetime.fromtimestamp(date / 1000, UTC)
     # An undecodable event may hold lone surrogates. json escapes them; msgspec would fail.
