@@ -1,15 +1,15 @@
-# What `sam build` runs, in a copy of the resource's folder; the why is in
-# docs/decisions/makefile-build.md. People run `sam build`, not this.
+# `sam build` runs this Makefile in a copy of the resource's folder. docs/decisions/makefile-build.md has
+# the reasons. Run `sam build`, not this.
 
 .SILENT:
 
 define help
-SAM runs this Makefile: people run one of these instead.
+SAM runs this Makefile. Run one of these instead:
 
   ./scripts/deploy     build, deploy, link log groups, show them
   ./scripts/sam build  build only, into .aws-sam/
   ./scripts/test       run the tests
-  ./scripts/release    write what is published of a version into dist/
+  ./scripts/release    write the files of a release to dist/
 endef
 export help
 
@@ -22,8 +22,8 @@ ifeq ($(ARTIFACTS_DIR),)
 $(error $(MAKECMDGOALS) is a target for SAM, which sets ARTIFACTS_DIR: run ./scripts/sam build)
 endif
 
-# A version manager finds its .python-version here, not in the copy. The first Python on PATH may be
-# that of a virtual environment without pip, so all are tried.
+# A version manager finds .python-version here, not in the copy. The first Python on PATH may be in a
+# virtual environment without pip, so this tries all of them.
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 PYTHON := $(shell cd '$(ROOT)' && IFS=: && for folder in $$PATH; do \
 	for python in "$$folder/python3.13" "$$folder/python3"; do \
@@ -35,14 +35,15 @@ $(error sam build needs Python 3.13 with pip on PATH)
 endif
 endif
 
-# Lambda cannot write bytecode beside the code, and a zip's times make ordinary bytecode look stale.
+# Lambda cannot write bytecode to the code's folder, and the times in a zip make ordinary bytecode look
+# stale.
 define compile
 '$(PYTHON)' -I -m compileall -q --invalidation-mode unchecked-hash \
 	-s '$(ARTIFACTS_DIR)' -p $(1) '$(ARTIFACTS_DIR)'
 endef
 
-# The folder is layers/dependencies/<architecture>; its platforms.txt names the wheels that Amazon
-# Linux 2023 can load there. pip checks every wheel's hash, whatever machine this one is.
+# The folder is layers/dependencies/<architecture>. Its platforms.txt lists the platforms of wheels that
+# Amazon Linux 2023 can load there. pip checks the hash of every wheel, on any machine.
 build-DependenciesLayerArm64 build-DependenciesLayerX8664:
 	'$(PYTHON)' -I -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
 		--require-hashes --no-deps --no-compile --only-binary :all: \
@@ -52,7 +53,7 @@ build-DependenciesLayerArm64 build-DependenciesLayerX8664:
 	rm -rf '$(ARTIFACTS_DIR)/python/bin'
 	$(call compile,/opt)
 
-# The rooms that only people's machines need stay at home.
+# The zip leaves out the rooms that run only on your machine.
 build-ShipperFunction build-RedriverFunction build-SubscriberFunction build-KinesisFunction:
 	mkdir -p '$(ARTIFACTS_DIR)'
 	cp -R loki_shipper '$(ARTIFACTS_DIR)'
