@@ -1,6 +1,7 @@
 """What becomes of objects, and of a run, when Loki takes, refuses or does not answer."""
 
 import json
+import random
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -487,6 +488,32 @@ def test_a_bad_record_of_a_batch_is_set_aside_and_the_others_are_shipped() -> No
     [(kept, (body, _))] = redriver.memory.objects.items()
     assert kept.startswith("rejected/")
     assert json.loads(body)["requestPayload"] == {"Records": records[1:2]}
+
+
+def test_a_large_batch_of_kinesis_is_divided_and_then_shipped() -> None:
+    """Six megabytes of it may unpack to more text than fits into the redriver's memory."""
+    noise = random.Random(1)
+    records = [
+        {
+            "kinesis": {
+                "sequenceNumber": str(number),
+                "data": timed(f"/ecs/{number}", (AN_HOUR_AGO, noise.randbytes(200_000).hex()))[
+                    "awslogs"
+                ]["data"],
+            }
+        }
+        for number in range(20)
+    ]
+    body = json.dumps({"payload": json.dumps({"Records": records})}).encode()
+    assert 5_000_000 < len(body) < 8_000_000
+    key = "aws/lambda/0f1d6c0a/shardId-000000000001/2026/11/20/2026-11-20T09.00.00-x"
+    redriver = RedriverInMemory((key, body))
+    redriver.run()
+    assert redriver.memory.objects
+    assert {kept.partition("/")[0] for kept in redriver.memory.objects} == {"failed"}
+    assert all(len(body) < 2_000_000 for body, _ in redriver.memory.objects.values())
+    report = redriver.run(now=NOW + timedelta(minutes=5))
+    assert (report.lines, report.left, redriver.memory.objects) == (20, 0, {})
 
 
 def test_what_is_far_too_large_is_set_aside_unread() -> None:

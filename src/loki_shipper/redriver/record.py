@@ -1,11 +1,20 @@
 """Reads the records in the body of an object."""
 
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
 
 from msgspec import DecodeError
 from msgspec.json import decode as from_json
+from msgspec.json import encode
 
+from loki_shipper.shipper.delivery.dead_letters import PutObject, write_records
 from loki_shipper.shipper.sources.event import Record, read_records
+
+_LARGE: Final = 2 * 1024 * 1024
+_PART: Final = 1024 * 1024
+"""Bytes of a body that is divided, and of each part: 6 MB of a Kinesis batch may unpack to more
+text than fits into memory."""
 
 
 class NotARecordError(Exception):
@@ -20,17 +29,50 @@ def read_stored_records(body: bytes) -> list[Record]:
     (https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html). At least one
     of the records can be decoded. Raises NotARecordError.
     """
-    match _from_json(body):
-        case {"requestPayload": event}:
-            pass
-        case {"payload": str(text)}:
-            event = _from_json(text)
-        case _:
-            raise NotARecordError("no_record")
-    found = [*read_records(event)]
+    found = [*read_records(_event(body))]
     if all(record.fault is not None for record in found):
         raise NotARecordError("undecodable")
     return found
+
+
+def write_in_parts(body: bytes, written: datetime, put: PutObject) -> bool:
+    """Write the records of a large batch again, in several objects; False if it is not large.
+
+    `written` is the time of its object. Raises NotARecordError, and DeadLetterError.
+    """
+    if len(body) <= _LARGE:
+        return False
+    match _event(body):
+        case {"Records": [_, _, *_] as records}:
+            newest = int(written.timestamp() * 1000)
+            for part in _parts(records):
+                write_records(part, newest=newest, reason="divided", put=put)
+            return True
+        case _:
+            return False
+
+
+def _parts(records: list[Any]) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    size = 0
+    for record in records:
+        record_size = len(encode(record))
+        if part and size + record_size > _PART:
+            yield part
+            part, size = [], 0
+        part.append({"Records": [record]})
+        size += record_size
+    yield part
+
+
+def _event(body: bytes) -> Any:
+    match _from_json(body):
+        case {"requestPayload": event}:
+            return event
+        case {"payload": str(text)}:
+            return _from_json(text)
+        case _:
+            raise NotARecordError("no_record")
 
 
 def _from_json(text: bytes | str) -> Any:

@@ -39,7 +39,7 @@ from loki_shipper.redriver.bucket import FAILED, REJECTED, Fault, StoredObject, 
 from loki_shipper.redriver.chunks import by_log_group, chunks
 from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import RedriveEffects
-from loki_shipper.redriver.record import NotARecordError, read_stored_records
+from loki_shipper.redriver.record import NotARecordError, read_stored_records, write_in_parts
 from loki_shipper.redriver.report import Ending, RedriveReport
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, write_undecodable
 
@@ -228,6 +228,10 @@ class _RedriveRun:
 
     def _decoded(self, stored: StoredObject, body: bytes) -> Iterator[DeadLetter]:
         try:
+            if write_in_parts(body, stored.written, self._effects.put):
+                # A later run ships the parts.
+                self._to_delete.append(stored)
+                return
             records = read_stored_records(body)
             for record in records:
                 if record.fault is not None:
