@@ -39,8 +39,9 @@ def request(
 
 
 def post(
-    url: str, body: bytes, headers: dict[str, str] = PROTOBUF, timeout: float = 10
+    url: str, body: bytes, headers: dict[str, str] = PROTOBUF, read_timeout: float = 10
 ) -> requests.Response:
+    timeout = 10, read_timeout
     return requests.post(f"{url}/loki/api/v1/push", data=body, headers=headers, timeout=timeout)
 
 
@@ -216,7 +217,7 @@ def test_a_connection_is_reset(receiver: Receiver, stores: bool, count: int) -> 
 def test_a_late_answer_may_have_stored(receiver: Receiver) -> None:
     receiver.script([ScriptedAnswer(delay=60)])
     with pytest.raises(requests.ReadTimeout):
-        post(receiver.url, WELL_FORMED, timeout=0.2)
+        post(receiver.url, WELL_FORMED, read_timeout=0.2)
     receiver.wait_for_attempts(1)
     assert len(receiver.pushes) == 1
 

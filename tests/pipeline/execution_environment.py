@@ -24,7 +24,7 @@ from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
 from loki_shipper.shipper.rules.parse import default_rules
 from loki_shipper.shipper.sources.event import records
 
-RESERVE = 5.0
+RESERVE = 8.0
 """Seconds that the handler keeps back; a busy machine may use some, never all of them."""
 
 STEP = 10_000

@@ -409,7 +409,7 @@ def test_a_hang(receiver: Receiver) -> None:
 def test_a_hang_after_others_were_delivered(receiver: Receiver) -> None:
     receiver.script(only_the_bad_line(ScriptedAnswer(delay=60.0, stores=False)))
     environment = ExecutionEnvironment(
-        receiver.url, receiver=receiver, one_line_a_batch=True, seconds=1.0
+        receiver.url, receiver=receiver, one_line_a_batch=True, seconds=3.0
     )
     report = environment.ship(PAYLOAD)
     assert (report.delivered, report.failure) == (1, None)

@@ -122,7 +122,7 @@ def test_nothing_that_is_not_ours_to_tell_is_told(
     with playing(scene, receiver, aws, bucket) as environment:
         for answer in scene.answers:
             receiver.script([answer] * 20)
-            # The handler keeps five seconds of it.
+            # The handler keeps eight seconds of it.
             results.append(environment.invoke(EVENTS[0], deadline_ms=9_500))
         results += [environment.invoke(event, deadline_ms=9_500) for event in EVENTS[1:]]
         told = "\n".join([*environment.log_lines, *map(repr, results)])
