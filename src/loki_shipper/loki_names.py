@@ -8,6 +8,9 @@ BUILTINS = ("service_name", "log_group", "account_id", "region", "source")
 LATE = "late"
 """Label of the streams for late entries. Its value is the time that the stream covers."""
 
+DETECTED_LEVEL = "detected_level"
+"""Structured metadata with the level of a line. Loki 3.0 and later add it if it is absent."""
+
 FACTS = ("log_group", "account_id")
 """Labels that always tell the origin of a line: no tag, setting or rule can set them."""
 

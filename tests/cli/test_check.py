@@ -61,7 +61,7 @@ def test_a_line_is_shown_before_and_after_with_what_each_rule_did(run: Run, rule
     ]
     basket = next(place for place, line in enumerate(lines) if "[DEBUG]" in line)
     assert lines[basket + 1] == "              noise: drops the line"
-    assert '              lambda: metadata level="info"' in lines
+    assert '              lambda: metadata detected_level="info"' in lines
     assert lines[-1] == "kept 13 in 1 stream, dropped 2 (1 empty, 1 noise)"
     assert max(map(len, lines)) <= 80
 

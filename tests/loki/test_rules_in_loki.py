@@ -14,7 +14,7 @@ from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.rules.model import Rules
 from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 from loki_shipper.shipper.sources.event import records
-from tests.loki.asking import held, now, open_environment
+from tests.loki.asking import ALL, held, now, open_environment
 from tests.pipeline.execution_environment import lines
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
@@ -95,9 +95,6 @@ def test_level_and_service_of_a_sample_are_where_grafana_looks(
         said = [line for line in found if words in line.line]
         assert said
         assert {line.metadata["detected_level"] for line in said} == {level}
-        if PRESETS[name] in {"lambda", "watchtower"}:
-            # Stated, and not only guessed by Loki.
-            assert {line.metadata["level"] for line in said} == {level}
 
 
 def test_a_level_that_is_stated_counts_for_more_than_a_word_of_the_message(
@@ -107,8 +104,18 @@ def test_a_level_that_is_stated_counts_for_more_than_a_word_of_the_message(
     data = lines(f"[INFO]{prefix}no error", f"[WARNING]{prefix}all is well", newest=now())
     informed, warned = shipped(loki, tenant, data, default_rules())
     assert "request_id" not in informed.metadata
-    assert informed.metadata["detected_level"] == informed.metadata["level"] == "info"
-    assert warned.metadata["detected_level"] == warned.metadata["level"] == "warn"
+    assert informed.metadata["detected_level"] == "info"
+    assert warned.metadata["detected_level"] == "warn"
+
+
+def test_a_json_line_keeps_its_own_level_beside_the_one_that_it_states(
+    loki: Loki | Running, tenant: str
+) -> None:
+    line = '{"level":30,"msg":"no error"}'
+    [found] = shipped(loki, tenant, lines(line, newest=now()), default_rules())
+    assert found.metadata.keys() == {"detected_level", "log_stream"}
+    same = f'{ALL} | json | detected_level="info" | level="30" | level_extracted=""'
+    assert [each.line for each in held(loki, tenant, same)] == [line]
 
 
 def test_a_request_can_be_asked_for(loki: Loki | Running, tenant: str) -> None:

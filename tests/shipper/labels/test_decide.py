@@ -202,7 +202,7 @@ def test_a_tag_cannot_be_the_late_label() -> None:
     assert labels({"late": "yes"}, TAG_LABELS="late", **NO_BUILTINS) == {}
 
 
-@pytest.mark.parametrize("name", ["part", "log_stream", "level", "request_id"])
+@pytest.mark.parametrize("name", ["part", "log_stream", "detected_level", "level", "request_id"])
 def test_a_tag_does_not_take_our_names_in_metadata(name: str) -> None:
     tags = {"a": "1", name: "tag"}
     given_ = metadata(tags, MAX_LABELS="2", **NO_BUILTINS)
@@ -304,7 +304,9 @@ def test_a_tag_may_still_replace_region_and_source() -> None:
 KEYS = st.one_of(
     st.text(max_size=20),
     st.text("aA1_.:/ -@+=ß", max_size=8),
-    st.sampled_from(["late", "part", "level", "__name__", "aws:x", "log_stream", "service", "_"]),
+    st.sampled_from(
+        ["late", "part", "detected_level", "__name__", "aws:x", "log_stream", "service", "_"]
+    ),
 )
 TAGS = st.dictionaries(KEYS, st.text(max_size=20), max_size=30)
 CHOSEN = st.sampled_from(

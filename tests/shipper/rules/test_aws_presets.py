@@ -124,12 +124,12 @@ def test_the_general_preset_of_vended_logs_takes_any_line(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("alb", {"client_ip": "2001:db8::7", "status": "404", "level": "warn"}),
-        ("nlb", {"client_ip": "2001:db8::7", "level": "warn"}),
-        ("cloudfront", {"client_ip": "2001:db8::7", "status": "404", "level": "warn"}),
+        ("alb", {"client_ip": "2001:db8::7", "status": "404", "detected_level": "warn"}),
+        ("nlb", {"client_ip": "2001:db8::7", "detected_level": "warn"}),
+        ("cloudfront", {"client_ip": "2001:db8::7", "status": "404", "detected_level": "warn"}),
         ("route53-public", {"client_ip": "2001:db8::1234", "rcode": "NXDOMAIN"}),
-        ("s3access", {"client_ip": "2001:db8::7", "status": "403", "level": "warn"}),
-        ("vpcflow", {"level": "info", "action": "ACCEPT"}),
+        ("s3access", {"client_ip": "2001:db8::7", "status": "403", "detected_level": "warn"}),
+        ("vpcflow", {"detected_level": "info", "action": "ACCEPT"}),
     ],
 )
 def test_the_general_preset_of_vended_logs_reads_each_format(
@@ -227,7 +227,7 @@ def test_a_custom_format_of_flow_logs_gives_fields_by_their_position(written_for
     assert found == {
         "action": "REJECT",
         "destination_ip": "172.31.16.21",
-        "level": "warn",
+        "detected_level": "warn",
         "source_ip": "2001:db8::7",
     }
 
@@ -243,17 +243,17 @@ def test_a_custom_format_without_known_fields_gives_nothing() -> None:
         # PostgreSQL's other prefixes, and a socket.
         (
             f"{AT[:10]} {AT[11:]}.390 UTC:[local]:u@d:[7]:1:57P01:sess:2:0:x:app:WARNING:  x",
-            {"user": "u", "database": "d", "level": "warn"},
+            {"user": "u", "database": "d", "detected_level": "warn"},
         ),
         # The error log of MariaDB and of MySQL 5.7.
-        (f"{AT[:10]} {AT[11:]} 0 [Note] InnoDB: ready", {"level": "info"}),
-        (f"{AT}.123456Z 5 [Warning] x", {"level": "warn"}),
+        (f"{AT[:10]} {AT[11:]} 0 [Note] InnoDB: ready", {"detected_level": "info"}),
+        (f"{AT}.123456Z 5 [Warning] x", {"detected_level": "warn"}),
         # A slow query without a time, which is left out if it is that of the query before.
         (
             "# User@Host: u[u] @ h [2001:db8::7]\n# Query_time: 1.5  Rows_examined: 2\nselect 1;",
             {
                 "client_ip": "2001:db8::7",
-                "level": "warn",
+                "detected_level": "warn",
                 "query_time": "1.5",
                 "rows_examined": "2",
                 "user": "u",

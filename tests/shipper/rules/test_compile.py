@@ -150,7 +150,12 @@ def test_metadata_copies_fields_and_does_not_change_the_line() -> None:
         "[[rule]]\nmetadata = {user = 'user.id', trace = ['trace_id', 'trace'], level = 'level'}"
     )
     assert rules.lines(line) == [line]
-    assert rules.metadata(line) == {"level": "warn", "log_stream": "s", "trace": "t", "user": "7"}
+    assert rules.metadata(line) == {
+        "detected_level": "warn",
+        "log_stream": "s",
+        "trace": "t",
+        "user": "7",
+    }
 
 
 def test_metadata_copies_the_named_groups_of_a_pattern() -> None:
@@ -160,7 +165,7 @@ metadata = '^(?P<level>[A-Z]+): +\S+ "(?P<method>[A-Z]+) (\S+)(?: (?P<proto>HTTP
         "log_stream": "s"
     }
     assert rules.metadata('INFO:  10.0.3.17:51234 "GET /x"') == {
-        "level": "info",
+        "detected_level": "info",
         "log_stream": "s",
         "method": "GET",
     }
@@ -182,7 +187,7 @@ metadata = '^(?P<level>[A-Z]+): +\S+ "(?P<method>[A-Z]+) (\S+)(?: (?P<proto>HTTP
 )
 def test_a_level_becomes_the_word_that_loki_has_for_it(value: Any, level: str | None) -> None:
     rules = RulesUnderTest("[[rule]]\nmetadata = {level = 'level'}")
-    assert rules.metadata(json_line(level=value)).get("level") == level
+    assert rules.metadata(json_line(level=value)).get("detected_level") == level
 
 
 def test_the_first_value_of_a_name_counts_and_a_taken_name_gets_a_prefix() -> None:
@@ -426,7 +431,10 @@ def test_a_rule_sees_the_line_that_the_rules_before_it_left() -> None:
         drop = "debug"
         field = "level"
     """)
-    assert rules.metadata(json_line(log=json_line(level="info"), level="error"))["level"] == "info"
+    assert (
+        rules.metadata(json_line(log=json_line(level="info"), level="error"))["detected_level"]
+        == "info"
+    )
     assert rules.lines(json_line(log=json_line(level="debug"))) == []
 
 

@@ -22,7 +22,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from loki_shipper.loki_names import FACTS, LATE, is_logql_word, is_tenant
+from loki_shipper.loki_names import DETECTED_LEVEL, FACTS, LATE, is_logql_word, is_tenant
 from loki_shipper.model import LogData, Pairs, Stream, log_source
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.labels.service import service_of_group
@@ -33,8 +33,8 @@ MAX_VALUE_BYTES = 2048
 
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_]+")
 _UNDERSCORES = re.compile(r"__+")
-_METADATA = ("level", "log_stream", "part", "request_id")
-"""Names in structured metadata that the shipper uses itself."""
+_METADATA = (DETECTED_LEVEL, "level", "log_stream", "part", "request_id")
+"""Names in structured metadata that the shipper uses itself, or that Loki takes for a level."""
 
 
 type MissingTenant = Literal["no_tenant", "tenant_unknown", "tenant_invalid"]

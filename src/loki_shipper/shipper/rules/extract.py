@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from loki_shipper.loki_names import DETECTED_LEVEL
 from loki_shipper.model import Pairs
 from loki_shipper.shipper.rules.fields import FieldReader, Values, as_text, clean
 from loki_shipper.shipper.rules.model import Extract, Levels, Metadata
@@ -24,7 +25,9 @@ LEVELS = {
 """Loki's levels, with the spellings of loggers: words, klog's letters, bunyan's numbers."""
 
 _LEVELS = {
-    spelling: ("level", level) for level, spellings in LEVELS.items() for spelling in spellings
+    spelling: (DETECTED_LEVEL, level)
+    for level, spellings in LEVELS.items()
+    for spelling in spellings
 }
 
 HEAD = 8
@@ -143,14 +146,15 @@ type _ToPair = Callable[[str], tuple[str, str] | None]
 
 
 def _to_pair(name: str | None, levels: Levels) -> _ToPair:
-    """Return a function that makes a value a pair; a value of `level` that is no level is none."""
+    """Return a function that makes a value a pair.
+
+    `level` becomes Loki's `detected_level`. A value that is no level becomes no pair.
+    """
     match name:
         case None:
             return lambda _: None
-        case "level" if levels:
-            return _level_by_pattern(levels)
-        case "level":
-            return _level
+        case "level" | "detected_level":
+            return _level_by_pattern(levels) if levels else _level
         case _:
             return lambda value: (name, clean(value)) if value else None
 
@@ -161,7 +165,9 @@ def _level(value: str) -> tuple[str, str] | None:
 
 def _level_by_pattern(levels: Levels) -> _ToPair:
     def to_level(value: str) -> tuple[str, str] | None:
-        matching = (("level", level) for pattern, level in levels if fnmatchcase(value, pattern))
+        matching = (
+            (DETECTED_LEVEL, level) for pattern, level in levels if fnmatchcase(value, pattern)
+        )
         return _level(value) or next(matching, None)
 
     return to_level
