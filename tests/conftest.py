@@ -90,7 +90,7 @@ def _run(found: Found, directory: Path, profile: Profile, tell: Tell) -> Iterato
 
 
 def not_here(why: str) -> None:
-    """Skip what cannot run here; where everything has to run, fail."""
+    """Skip a test that cannot run here, or fail if every test is required."""
     if os.environ.get("CI") or os.environ.get("REQUIRE_LOKI"):
         pytest.fail(why)
     pytest.skip(why)

@@ -12,7 +12,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[Any]:
     return [*map(json.loads, capsys.readouterr().out.splitlines())]
 
 
-def test_a_line_is_what_is_said_and_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_has_the_fields_and_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     log = FunctionLog("subscriber", "ours")
     log.write("linked", {"put": 2}, [*ONE, ("Lag", "Seconds", 0.5)], level="WARNING")
     [line] = said(capsys)
@@ -44,7 +44,7 @@ def test_metrics_have_the_time_of_the_line_in_ms(capsys: pytest.CaptureFixture[s
     assert 1_700_000_000_000 < line["_aws"]["Timestamp"] < 10_000_000_000_000
 
 
-def test_each_stack_measures_for_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_stack_has_metrics_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     for stack in ("one", "other"):
         log = FunctionLog("loki-shipper", stack)
         for _ in range(2):  # as a sandbox does, invocation after invocation
@@ -61,7 +61,7 @@ def test_a_function_without_a_stack_measures_by_service_alone(
     assert "stack" not in line
 
 
-def test_below_the_level_there_are_metrics_only(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_below_the_level_has_metrics_only(capsys: pytest.CaptureFixture[str]) -> None:
     log = FunctionLog("loki-shipper", None, "WARNING")
     log.write("shipped", {"received": 1}, ONE)
     log.write("debugged", {}, level="DEBUG")
@@ -69,7 +69,9 @@ def test_below_the_level_there_are_metrics_only(capsys: pytest.CaptureFixture[st
     assert {*line} == {"_aws", "service", "LinesRejected"}
 
 
-def test_what_is_no_metric_is_no_member_of_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_field_that_is_no_metric_is_not_declared_as_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     FunctionLog("loki-shipper", None).write("warned", {"why": "http"}, level="ERROR")
     assert said(capsys) == [
         {"level": "ERROR", "message": "warned", "service": "loki-shipper", "why": "http"}

@@ -198,7 +198,7 @@ def test_unknown_or_colliding_builtin_labels_are_a_fault(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "x", "٣", "101"])
-def test_a_text_that_is_no_number_in_range_is_a_fault(text: str) -> None:
+def test_a_number_that_is_out_of_range_or_no_number_is_a_fault(text: str) -> None:
     assert "MAX_LABELS" in fault(MAX_LABELS=text)
 
 
@@ -224,7 +224,7 @@ def test_another_word_is_a_fault(name: str) -> None:
         {"LOKI_TOKEN": "t", "LOKI_USERNAME": "u", "LOKI_PASSWORD": "p"},
     ],
 )
-def test_two_ways_to_log_in_are_a_fault(environ: dict[str, str]) -> None:
+def test_two_kinds_of_credentials_are_a_fault(environ: dict[str, str]) -> None:
     assert "only one of" in fault(**environ)
 
 
@@ -249,7 +249,7 @@ def test_every_field_says_what_it_is_for() -> None:
 
 
 @pytest.mark.parametrize("minutes", ["5", "15", "30", "120"])
-def test_a_late_stream_may_be_of_another_length(minutes: str) -> None:
+def test_late_streams_can_have_another_length(minutes: str) -> None:
     assert read(LATE_STREAM_MINUTES=minutes).late_stream_minutes == int(minutes)
 
 

@@ -1,4 +1,4 @@
-"""The function as it is deployed: built by `sam build`, run as Lambda runs it."""
+"""Provides the function as it is deployed: built by `sam build`, run by Lambda's runtime."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ type Start = Callable[[Mapping[str, str]], AbstractContextManager[ExecutionEnvir
 
 @pytest.fixture(scope="session")
 def artifact(tell: Tell) -> SamArtifact:
-    """What `sam build` makes of this clone, for this machine's processor."""
+    """Return the output of `sam build` for this clone and this machine's processor."""
     if sys.platform != "linux":
         pytest.skip("what is deployed holds Linux programs, and this is none")
     return build_artifact(os.environ, tell)
@@ -28,7 +28,7 @@ def artifact(tell: Tell) -> SamArtifact:
 
 @pytest.fixture(scope="session")
 def start(artifact: SamArtifact) -> Start:
-    """Run the built function with these settings, and nothing of the clone within its reach."""
+    """Run the built function with these settings, without access to the clone."""
 
     def start(env: Mapping[str, str]) -> AbstractContextManager[ExecutionEnvironment]:
         return run_execution_environment(

@@ -1,4 +1,4 @@
-"""Whatever is invoked with, the built function says what is wrong with it, and lives."""
+"""The built function reports what is wrong with an event, and goes on working."""
 
 import base64
 import gzip
@@ -75,7 +75,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def environment(start: Start, receiver: Receiver) -> Iterator[ExecutionEnvironment]:
-    """One for all of them, as it must live through all of them."""
+    """One function gets all of the events, because it must survive all of them."""
     with start({"LOKI_URL": receiver.url, "TAG_LABELS": "none"}) as environment:
         yield environment
 
@@ -97,7 +97,7 @@ def test_without_a_bucket_it_fails_with_a_reason_and_serves_the_next(
     assert environment.peak_rss < 256 * MEGABYTE
 
 
-def test_with_a_bucket_it_is_kept_as_it_came(
+def test_with_a_bucket_the_event_is_kept_unchanged(
     start: Start, aws: LocalAws, receiver: Receiver
 ) -> None:
     receiver.reset()

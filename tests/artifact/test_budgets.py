@@ -1,4 +1,4 @@
-"""What costs money and can be counted: imports, pushes, bytes. Times are for `scripts/bench`."""
+"""Imports, pushes and bytes cost money and stay below limits. `scripts/bench` measures times."""
 
 import os
 import subprocess
@@ -46,13 +46,13 @@ def test_init_imports_no_more_than_its_budget(imported: set[str]) -> None:
     assert len(imported) <= MODULES, sorted(imported)
 
 
-def test_init_imports_nothing_that_is_slow_and_seldom_needed(imported: set[str]) -> None:
+def test_init_imports_no_slow_module_that_is_rarely_needed(imported: set[str]) -> None:
     slow = {"boto3", "botocore", "charset_normalizer", "google.protobuf", "re2"}
     assert not imported & slow
 
 
 def test_init_imports_nothing_slow_of_the_standard_library(loaded: set[str]) -> None:
-    """Of what requests, urllib3 and certifi import, this is for cases that do not arise here."""
+    """requests, urllib3 and certifi import these modules for cases that do not occur here."""
     assert not loaded & {"importlib.metadata", "importlib.resources", "inspect", "tomllib"}
 
 

@@ -1,4 +1,4 @@
-"""What `sam build` puts into the function and the layer, and what it leaves at home."""
+"""`sam build` puts the right files into the function and the layer, and leaves out the others."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def modules(folder: Path) -> Iterator[Path]:
     return folder.rglob("*.py")
 
 
-def test_the_function_is_its_own_code_without_the_rooms_of_peoples_machines(
+def test_the_function_has_its_own_code_without_the_local_rooms(
     artifact: SamArtifact,
 ) -> None:
     assert names(artifact.function) == {"loki_shipper"}
@@ -47,7 +47,7 @@ def test_a_build_has_a_layer_for_each_processor_with_its_own_wheels(
 
 
 @pytest.mark.parametrize("part", ["function", "layer"])
-def test_every_module_has_bytecode_that_no_copy_makes_stale(
+def test_every_module_has_bytecode_that_stays_valid_in_a_copy(
     artifact: SamArtifact, part: str
 ) -> None:
     folder: Path = getattr(artifact, part)
@@ -62,7 +62,7 @@ def test_every_module_has_bytecode_that_no_copy_makes_stale(
 
 
 def test_bytecode_names_the_places_where_lambda_unpacks_it(artifact: SamArtifact) -> None:
-    """So that the same sources give the same bytes, whoever builds them where."""
+    """So the same sources give the same bytes on every machine."""
     settings = artifact.function / "loki_shipper/settings.py"
     requests = artifact.layer / "python/requests/api.py"
     for module, place in (

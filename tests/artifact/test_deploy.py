@@ -1,4 +1,4 @@
-"""`loki-shipper deploy` makes of the installed package what `sam build` makes of a clone."""
+"""`loki-shipper deploy` makes the same files from the package as `sam build` from a clone."""
 
 import os
 from pathlib import Path

@@ -44,7 +44,7 @@ def log_group(aws: LocalAws) -> str:
 
 @pytest.fixture
 def everything_on(aws: LocalAws, receiver: Receiver) -> dict[str, str]:
-    """Settings that need all of AWS that there is: tags, a bucket and a secret."""
+    """Return settings that need tags, a bucket and a secret of AWS."""
     name = f"loki-{uuid.uuid4().hex}"
     location = {"LocationConstraint": aws.region}
     aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=location)
@@ -107,7 +107,7 @@ def test_an_invocation_fails_when_loki_takes_nothing(
     assert receiver.attempts
 
 
-def test_warm_it_asks_nothing_of_aws(
+def test_a_warm_invocation_does_not_call_aws(
     start: Start,
     everything_on: dict[str, str],
     log_group: str,
@@ -131,7 +131,7 @@ def test_warm_it_asks_nothing_of_aws(
         assert push.headers["authorization"] == "Bearer glc_1234"
 
 
-def test_warm_it_keeps_its_connection_to_loki(
+def test_a_warm_invocation_uses_the_same_connection_to_loki(
     environment: ExecutionEnvironment, receiver: Receiver
 ) -> None:
     for number in range(3):
@@ -140,7 +140,7 @@ def test_warm_it_keeps_its_connection_to_loki(
     assert receiver.connections == 1
 
 
-def test_boto3_is_not_loaded_where_aws_is_not_asked(
+def test_boto3_is_not_loaded_without_calls_to_aws(
     artifact_without_boto3: Start, receiver: Receiver
 ) -> None:
     env = {"LOKI_URL": receiver.url, "TAG_LABELS": "none", "BUCKET": "a-bucket"}
@@ -177,7 +177,7 @@ def test_its_log_and_metrics_are_json(environment: ExecutionEnvironment) -> None
     assert (one["level"], one["message"], one["received"]) == ("INFO", "shipped", 3)
 
 
-def test_an_invocation_that_went_well_is_one_line(environment: ExecutionEnvironment) -> None:
+def test_a_successful_invocation_logs_one_line(environment: ExecutionEnvironment) -> None:
     """CloudWatch Logs charges for each byte."""
     environment.invoke(payload())
     before = environment.log_lines

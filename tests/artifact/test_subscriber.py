@@ -1,4 +1,4 @@
-"""The built subscriber works with nothing of the clone within its reach."""
+"""The built subscriber works without access to the clone."""
 
 import shutil
 import subprocess
@@ -96,7 +96,7 @@ def test_wheels_for_another_processor_leave_no_stack_without_an_answer(
 
 
 def test_the_entry_imports_nothing_but_the_standard_library(artifact: SamArtifact) -> None:
-    """What it imports later it has to catch, or CloudFormation waits for an hour."""
+    """The function must catch errors of later imports, or CloudFormation waits for an hour."""
     code = "import sys; import loki_shipper.subscriber.handler; print(*sys.modules)"
     command = [sys.executable, "-S", "-c", code]
     env = {"PYTHONPATH": str(artifact.function)}

@@ -1,4 +1,4 @@
-"""One parser of ARNs, and the ARNs that are written."""
+"""ARNs are parsed and written."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The shipper's own calls of AWS, against moto and against servers that fail."""
+"""The shipper's own calls to AWS work with moto, and report errors of servers that fail."""
 
 import uuid
 from collections.abc import Iterator
@@ -103,7 +103,7 @@ def test_tags_that_cannot_be_read_say_why(
         assert asked == [f"Logs_20140328.{operation}"]
 
 
-def test_secrets_are_read_from_either_store_and_kept_unless_asked_afresh(here: LocalAws) -> None:
+def test_secrets_of_both_stores_are_cached_unless_fresh_ones_are_wanted(here: LocalAws) -> None:
     name = f"/loki/{uuid.uuid4().hex}"
     ssm, manager = here.client("ssm"), here.client("secretsmanager")
     ssm.put_parameter(Name=name, Value="one", Type="SecureString")
@@ -114,7 +114,7 @@ def test_secrets_are_read_from_either_store_and_kept_unless_asked_afresh(here: L
 
 
 @pytest.mark.usefixtures("here")
-def test_what_cannot_be_read_or_written_says_so_without_its_name() -> None:
+def test_a_failed_read_or_write_is_an_error_without_the_name_of_the_object() -> None:
     with pytest.raises(SettingsError, match="cannot be read") as read:
         fetch_secret("/hunter2")
     assert "hunter2" not in str(read.value)
@@ -163,7 +163,7 @@ DENIED = b'{"__type":"com.amazonaws#AccessDeniedException","message":"hunter2"}'
         ([(400, b"[]")], "400", 1),
     ],
 )
-def test_an_error_has_a_code_and_what_may_go_better_is_tried_again(
+def test_an_error_has_a_code_and_a_call_that_may_succeed_later_is_retried(
     monkeypatch: pytest.MonkeyPatch,
     answers: list[tuple[int, bytes]],
     code: str,
@@ -186,7 +186,7 @@ def test_a_second_attempt_may_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", closed())
     assert fetch_tags("/g", HERE) == TagsUnavailable()
     assert IndexReader("bucket")("1", "eu-central-1") == IndexUnchanged()
@@ -196,7 +196,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("service", ["s3", "ssm", "secretsmanager", "logs"])
-def test_endpoints_are_botocores(service: str, region: str) -> None:
+def test_endpoints_are_equal_to_those_of_botocore(service: str, region: str) -> None:
     client = boto3.client(
         service,  # type: ignore[call-overload] # of a name not known here
         region_name=region,
@@ -210,7 +210,7 @@ def test_endpoints_are_botocores(service: str, region: str) -> None:
     assert endpoint(service, region) == expected
 
 
-def test_a_bucket_is_a_host_of_its_own_where_a_certificate_covers_it() -> None:
+def test_a_bucket_is_in_the_host_name_if_the_certificate_covers_it() -> None:
     base = "s3.eu-central-1.amazonaws.com"
     assert object_url("b", "a b", "eu-central-1") == f"https://b.{base}/a%20b"
     assert object_url("b.c", "k", "eu-central-1") == f"https://{base}/b.c/k"

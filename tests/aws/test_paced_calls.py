@@ -1,4 +1,4 @@
-"""Calls keep under the limits, and try again what may go better."""
+"""Calls stay below AWS's limits, and are retried if they may succeed later."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from loki_shipper.aws.paced_calls import PacedCalls
 
 
 class World:
-    """A clock that moves only while somebody sleeps."""
+    """A clock that moves only during sleeps."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -74,14 +74,14 @@ def test_gives_up_after_eight_tries(world: World, kind: ErrorKind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gone", "full", "denied", "refused", "expired"])
-def test_does_not_repeat_what_will_not_change(world: World, kind: ErrorKind) -> None:
+def test_does_not_retry_an_error_that_will_not_change(world: World, kind: ErrorKind) -> None:
     with pytest.raises(AwsError) as raised:
         world.pace()("PutSubscriptionFilter", world.failing(kind, 100))
     assert raised.value.kind == kind
     assert len(world.called) == 1
 
 
-def test_waits_for_a_permission_a_minute_in_all(world: World) -> None:
+def test_waits_up_to_a_minute_for_a_permission(world: World) -> None:
     pace = world.pace()
     for _ in range(20):
         with pytest.raises(AwsError):

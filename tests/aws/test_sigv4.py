@@ -1,4 +1,4 @@
-"""Our signatures are those of botocore, whatever is signed."""
+"""Our signatures are equal to those of botocore for any request."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -41,7 +41,7 @@ def botocores(request: HttpRequest, caller: AwsCredentials, service: str, region
     st.binary(max_size=100),
     st.none() | st.text("abc/+=", min_size=1, max_size=30),
 )
-def test_signatures_are_botocores(
+def test_signatures_are_equal_to_those_of_botocore(
     method: str, path: str, headers: dict[str, str], body: bytes, token: str | None
 ) -> None:
     request = HttpRequest(

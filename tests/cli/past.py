@@ -17,7 +17,7 @@ GROUP = "/aws/lambda/a"
 
 
 class Shipper:
-    """Takes what is shipped, and says what it is told to."""
+    """Takes shipped lines, and answers as the test says."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -50,6 +50,6 @@ def log(here: Deployment, log_stream: str, *ages: timedelta) -> list[str]:
 
 
 def rest(result: Result) -> list[str]:
-    """Give the words of the command with which a command said it is to be continued."""
+    """Return the words of the command that the output gives for continuing."""
     [command] = re.findall(r"go on with: loki-shipper (.*)$", result.stderr, re.MULTILINE)
     return shlex.split(command)

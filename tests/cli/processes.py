@@ -42,7 +42,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def in_closed_pipe(words: Sequence[str], environ: Mapping[str, str]) -> Ended:
-    """Run a command whose reader goes before it prints anything."""
+    """Run a command with a pipe that is closed before the command prints."""
     reading, writing = os.pipe()
     with subprocess.Popen(
         [*COMMAND, *words],
@@ -136,7 +136,7 @@ class Silent:
                 self.asked.set()
 
     def close(self) -> None:
-        """Take no more connections, and end those that there are."""
+        """Stop the server and close its connections."""
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         for each in self._taken:

@@ -1,4 +1,4 @@
-"""Whatever is wrong with AWS, each command says it in one line, with what to do about it."""
+"""Each command reports a fault of AWS in one line, with what to do about it."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +48,7 @@ ANSWERS = {
 
 @pytest.fixture(autouse=True)
 def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's AWS configuration: none of this machine counts."""
+    """An empty AWS configuration: that of this machine is not used."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", *CREDENTIALS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -79,7 +79,7 @@ def answering(
         do_GET = do_HEAD = do_PUT = do_POST = answer  # noqa: N815 - http.server calls them so
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
@@ -135,7 +135,7 @@ def test_an_endpoint_that_is_no_url(run: Run, endpoint: str) -> None:
     is_one_line(run("plan", AWS_ENDPOINT_URL=endpoint, **HERE), "AWS_ENDPOINT_URL")
 
 
-def test_an_endpoint_at_which_nobody_listens(run: Run, words: list[str]) -> None:
+def test_an_endpoint_without_a_server(run: Run, words: list[str]) -> None:
     result = run(*words, AWS_ENDPOINT_URL="http://127.0.0.1:9", **HERE)
     is_one_line(result, "AWS cannot be reached", "AWS_ENDPOINT_URL", "--region")
 
@@ -161,12 +161,12 @@ def test_a_missing_region(run: Run, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [["plan"], COMMANDS["redrive from a bucket"]])
-def test_a_region_that_is_none(run: Run, words: list[str]) -> None:
+def test_a_region_that_does_not_exist(run: Run, words: list[str]) -> None:
     result = run(*words, **HERE | {"AWS_REGION": "eu west"})
     is_one_line(result, "eu west", "--region", "AWS_REGION")
 
 
-def test_a_profile_that_is_not_there(run: Run, words: list[str]) -> None:
+def test_a_profile_that_does_not_exist(run: Run, words: list[str]) -> None:
     is_one_line(run(*words, "--profile", "nobody", **HERE), "nobody", "--profile", "AWS_PROFILE")
 
 
@@ -201,7 +201,7 @@ def test_a_bucket_whose_region_s3_does_not_say(run: Run) -> None:
         is_one_line(run(*words, AWS_ENDPOINT_URL=url, **CREDENTIALS), "--region")
 
 
-def test_what_cannot_be_read_is_not_aws_either(run: Run) -> None:
+def test_an_answer_that_cannot_be_read_is_not_from_aws(run: Run) -> None:
     with answering(200, "text/xml", PAGE, {"x-amzn-RequestId": "1"}) as url:
         is_one_line(run("plan", AWS_ENDPOINT_URL=url, **HERE), "AWS_ENDPOINT_URL")
 
@@ -219,7 +219,7 @@ def test_what_cannot_be_read_is_not_aws_either(run: Run) -> None:
         pytest.param(["invoke", "lambda"], {"RULES": "s3://b/rules.toml"}, id="invoke with rules"),
     ],
 )
-def test_what_a_setting_names_in_aws(
+def test_errors_of_objects_that_settings_name(
     run: Run, words: list[str], setting: dict[str, str], endpoint: str
 ) -> None:
     result = run(*words, AWS_ENDPOINT_URL=endpoint, **HERE, **setting)

@@ -1,4 +1,4 @@
-"""`loki-shipper backfill` ships the past, says what it did not, and goes on."""
+"""`loki-shipper backfill` ships the past, reports lines that it did not ship, and can continue."""
 
 import json
 import re
@@ -57,7 +57,9 @@ def test_warns_before_it_starts_about_lines_that_loki_would_refuse(
     assert shipper.lines == lines
 
 
-def test_ends_where_the_filter_began(here: Deployment, shipper: Shipper) -> None:
+def test_ends_at_the_time_from_which_the_filter_delivers(
+    here: Deployment, shipper: Shipper
+) -> None:
     before = log(here, "a", HOUR * 3, HOUR * 2)
     here.run("link", GROUP)
     here.aws.put_lines(GROUP, "a", ["delivered by the filter"])

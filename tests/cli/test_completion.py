@@ -77,7 +77,7 @@ def test_log_groups_are_completed(command: str, aws: LocalAws, groups: list[str]
     assert names(complete(command, groups[1][:-2], **aws.environ)) == [groups[1]]
 
 
-def test_the_region_that_stands_before_counts(aws: LocalAws, groups: list[str]) -> None:
+def test_a_region_before_the_word_is_used(aws: LocalAws, groups: list[str]) -> None:
     elsewhere = complete("link", "--region", "us-west-2", groups[0][:30], **aws.environ)
     assert names(elsewhere) == []
 
@@ -91,13 +91,13 @@ def test_the_region_that_stands_before_counts(aws: LocalAws, groups: list[str]) 
         pytest.param({"AWS_REGION": "no region at all"}, id="region"),
     ],
 )
-def test_without_aws_there_is_silence(environ: dict[str, str]) -> None:
+def test_without_aws_completion_prints_nothing(environ: dict[str, str]) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     given = environ if "HOME" in environ else keys | environ
     assert names(complete("link", "/aws/", **given)) == []
 
 
-def test_an_aws_that_does_not_answer_is_not_waited_for() -> None:
+def test_completion_does_not_wait_for_an_aws_that_does_not_answer() -> None:
     with silent_server() as server:
         environ = {
             "AWS_ENDPOINT_URL": server.url,
@@ -109,7 +109,7 @@ def test_an_aws_that_does_not_answer_is_not_waited_for() -> None:
         assert server.asked.is_set()
 
 
-def test_credentials_that_somebody_has_to_type_do_not_hold_up_the_shell(tmp_path: Path) -> None:
+def test_credentials_that_must_be_typed_do_not_block_the_shell(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text('[default]\nregion = eu-west-1\ncredential_process = sh -c "sleep 20"\n')
     environ = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(config)}

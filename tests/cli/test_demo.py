@@ -1,4 +1,4 @@
-"""`loki-shipper demo` goes all the way, with any Loki there is, and leaves nothing behind."""
+"""`loki-shipper demo` ships lines to any Loki that it finds, and leaves nothing behind."""
 
 import os
 import re
@@ -50,13 +50,13 @@ def test_without_a_loki_a_stand_in_shows_the_lines_and_says_so(tmp_path: Path) -
     assert "10 lines logged, 10 lines held" in shown.stdout
 
 
-def test_a_loki_that_does_not_answer_is_said_at_once() -> None:
+def test_a_loki_that_does_not_answer_is_reported_at_once() -> None:
     shown = demo("--loki", "http://127.0.0.1:1")
     assert (shown.returncode, shown.stdout) == (1, "")
     assert shown.stderr == "Error: Loki does not answer: ConnectionError\n"
 
 
-def test_a_loki_that_wants_a_tenant_says_so(loki: Loki | Running) -> None:
+def test_a_loki_that_requires_a_tenant_is_reported(loki: Loki | Running) -> None:
     shown = demo("--loki", loki.url)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert "401: no org id" in shown.stderr

@@ -51,7 +51,7 @@ def test_commands_without_a_deployment_name_the_account_alike(run: Run, command:
 
 
 @pytest.mark.parametrize("words", FINDING, ids=" ".join)
-def test_a_stack_that_is_not_there_is_named_with_its_region(
+def test_a_stack_that_does_not_exist_is_named_with_its_region(
     run: Run, words: list[str], aws: LocalAws
 ) -> None:
     given = {"link": ["/a"], "unlink": ["/a"], "explain": ["/a"], "tail": ["/a"]}
@@ -70,13 +70,13 @@ def test_stack_and_function_exclude_each_other(run: Run, words: list[str]) -> No
     assert "give --stack or --function, not both" in result.stderr
 
 
-def test_a_function_that_is_not_there_is_named(run: Run, aws: LocalAws) -> None:
+def test_a_function_that_does_not_exist_is_named(run: Run, aws: LocalAws) -> None:
     result = run("plan", "--function", "nobody", **aws.environ)
     assert result.exit_code == 2
     assert "there is no function nobody here" in result.stderr
 
 
-def test_a_function_of_somebody_else_is_refused(here: Deployment) -> None:
+def test_a_function_that_is_not_of_loki_shipper_is_refused(here: Deployment) -> None:
     here.group("/aws/lambda/a")
     result = here.run("link", "--all", "--function", here.foreign)
     assert result.exit_code == 2
@@ -120,7 +120,7 @@ def test_a_region_in_an_arn_counts(here: Deployment) -> None:
         pytest.param([], "", REGION, id="AWS_DEFAULT_REGION"),
     ],
 )
-def test_a_region_is_the_options_then_the_environments(
+def test_the_region_option_wins_over_the_environment(
     here: Deployment, words: list[str], region: str, default: str
 ) -> None:
     here.group("/aws/lambda/a")
@@ -128,7 +128,7 @@ def test_a_region_is_the_options_then_the_environments(
     assert [each["log_group"] for each in listed(result)] == ["/aws/lambda/a"]
 
 
-def test_a_stack_of_something_else_is_refused(run: Run, aws: LocalAws) -> None:
+def test_a_stack_that_is_not_of_loki_shipper_is_refused(run: Run, aws: LocalAws) -> None:
     name = f"stack-{uuid4().hex[:8]}"
     bucket = {"Resources": {"Bucket": {"Type": "AWS::SQS::Queue"}}}
     aws.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(bucket))

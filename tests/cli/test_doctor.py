@@ -59,7 +59,7 @@ def told(result: Result, check: str) -> str:
 
 @contextmanager
 def gateway(loki: str, *, reads: bool = True) -> Iterator[str]:
-    """A gateway with basic auth before a Loki, which may let nobody read."""
+    """A gateway with basic auth in front of a Loki, which can refuse reads."""
 
     class Gateway(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -88,7 +88,7 @@ def gateway(loki: str, *, reads: bool = True) -> Iterator[str]:
             self.wfile.write(answer)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     thread = threading.Thread(target=server.serve_forever)
@@ -115,7 +115,7 @@ def test_a_healthy_loki_is_green(run: Run, stock_loki: Loki, tenant: str) -> Non
     assert [*found] == checks.split()
 
 
-def test_nothing_listens_at_a_wrong_port(run: Run) -> None:
+def test_a_wrong_port_is_named(run: Run) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -131,7 +131,9 @@ def test_a_wrong_path_is_named_with_the_right_one(run: Run, stock_loki: Loki, te
     assert f"set LOKI_URL to {stock_loki.url}" in told(result, "path")
 
 
-def test_what_takes_no_pushes_anywhere_may_be_no_loki(run: Run, receiver: Receiver) -> None:
+def test_a_server_that_takes_no_pushes_at_any_path_may_not_be_loki(
+    run: Run, receiver: Receiver
+) -> None:
     receiver.script(lambda _: ScriptedAnswer(status=404))
     result = run("doctor", "--json", "--loki", f"{receiver.url}/loki")
     assert (result.exit_code, faults(result)) == (1, ["path"])
@@ -144,7 +146,7 @@ def test_a_missing_tenant_is_named(run: Run, stock_loki: Loki) -> None:
     assert "set LOKI_TENANT" in told(result, "tenant")
 
 
-def test_a_tenant_that_may_be_mistyped_is_worth_a_look(
+def test_a_tenant_that_may_be_mistyped_is_a_warning(
     run: Run, stock_loki: Loki, tenant: str
 ) -> None:
     result = run("doctor", "--json", "--loki", stock_loki.url, LOKI_TENANT=tenant)
@@ -175,7 +177,7 @@ def test_credentials_that_may_only_write_are_fine(run: Run, stock_loki: Loki, te
     assert levels(result)["write"] == "ok"
 
 
-def test_structured_metadata_disallowed_is_worth_a_look(run: Run, stock_loki: Loki) -> None:
+def test_disallowed_structured_metadata_is_a_warning(run: Run, stock_loki: Loki) -> None:
     result = run("doctor", "--json", "--loki", stock_loki.url, LOKI_TENANT="nosm")
     assert (result.exit_code, faults(result)) == (0, [])
     assert levels(result)["metadata"] == "warn"
@@ -203,7 +205,7 @@ def test_a_label_limit_below_ours_is_named(run: Run, stock_loki: Loki, tenant: s
     assert "set MAX_LABELS=15" in told(result, "labels")
 
 
-def test_labels_that_loki_asks_for_come_from_the_settings(run: Run, stock_loki: Loki) -> None:
+def test_labels_that_loki_requires_come_from_the_settings(run: Run, stock_loki: Loki) -> None:
     alone = run("doctor", "--json", "--loki", stock_loki.url, LOKI_TENANT="enforced")
     assert faults(alone) == ["write"]
     labels = {"LOKI_TENANT": "enforced", "STATIC_LABELS": "app=shop,region=eu"}
@@ -211,31 +213,31 @@ def test_labels_that_loki_asks_for_come_from_the_settings(run: Run, stock_loki: 
     assert faults(result) == []
 
 
-def test_tls_where_there_is_none_is_named(run: Run, stock_loki: Loki) -> None:
+def test_an_https_url_of_an_http_server_is_named(run: Run, stock_loki: Loki) -> None:
     url = stock_loki.url.replace("http:", "https:")
     result = run("doctor", "--json", "--loki", url)
     assert (result.exit_code, faults(result)) == (1, ["tls"])
     assert "write http://" in told(result, "tls")
 
 
-def test_a_name_that_nobody_knows_is_named(run: Run) -> None:
+def test_an_unknown_host_name_is_named(run: Run) -> None:
     result = run("doctor", "--json", "--loki", "http://loki.invalid:3100")
     assert (result.exit_code, faults(result)) == (1, ["dns"])
 
 
-def test_queries_that_are_not_found_are_worth_a_look(run: Run, receiver: Receiver) -> None:
+def test_a_query_path_that_is_not_found_is_a_warning(run: Run, receiver: Receiver) -> None:
     result = run("doctor", "--json", "--loki", receiver.url)
     assert (result.exit_code, levels(result)["read"]) == (0, "warn")
 
 
-def test_bad_settings_are_all_that_is_said(run: Run) -> None:
+def test_with_bad_settings_it_reports_only_them(run: Run) -> None:
     result = run("doctor", "--json", "--loki", "ftp://x", MAX_LABELS="zero")
     assert (result.exit_code, levels(result)) == (1, {"settings": "wrong"})
     assert "LOKI_URL must start with" in told(result, "settings")
     assert "MAX_LABELS must be" in told(result, "settings")
 
 
-def test_without_a_deployment_it_says_how_to_look_at_a_loki(run: Run, aws: LocalAws) -> None:
+def test_without_a_deployment_it_says_how_to_check_a_loki(run: Run, aws: LocalAws) -> None:
     result = run("doctor", **aws.environ)
     assert result.exit_code == 2
     assert "there is no stack loki-shipper here (eu-central-1)" in result.stderr
@@ -243,7 +245,7 @@ def test_without_a_deployment_it_says_how_to_look_at_a_loki(run: Run, aws: Local
 
 
 @pytest.mark.usefixtures("allowed")
-def test_without_arguments_it_looks_at_the_default_stack(stock_loki: Loki, tenant: str) -> None:
+def test_without_arguments_it_checks_the_default_stack(stock_loki: Loki, tenant: str) -> None:
     with deployed() as here:
         here.name = "loki-shipper"
         here.make_stack()
@@ -265,7 +267,7 @@ def test_a_loki_that_is_named_needs_no_deployment_and_no_aws(run: Run, receiver:
     assert "shipper" not in levels(result)
 
 
-def test_a_loki_that_is_named_with_a_function_takes_the_place_of_its_own(
+def test_a_loki_url_replaces_that_of_the_function(
     run: Run, aws: LocalAws, function: str, receiver: Receiver
 ) -> None:
     words = ["--function", function, "--loki", receiver.url]
@@ -301,7 +303,7 @@ def test_no_color_is_obeyed_on_a_terminal(stock_loki: Loki) -> None:
 
 
 def on_a_terminal(url: str, **environ: str) -> str:
-    """Run it on a terminal of 80 columns and give what that shows."""
+    """Run it on a terminal of 80 columns and return the screen."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", "from loki_shipper.cli import main; main()"]
     kept = {name: value for name, value in os.environ.items() if name not in variables()}
@@ -359,7 +361,7 @@ def test_a_deployed_shippers_missing_bucket_is_named(
     assert found["iam"] == "ok"
 
 
-def test_what_is_checked_of_a_function_is_with_its_own_settings(
+def test_a_function_is_checked_with_its_own_settings(
     run: Run, aws: LocalAws, function: str, stock_loki: Loki, tenant: str
 ) -> None:
     elsewhere = {"LOKI_URL": "http://127.0.0.1:1", "LOKI_TENANT": "other"}
@@ -369,7 +371,7 @@ def test_what_is_checked_of_a_function_is_with_its_own_settings(
 
 
 @pytest.mark.parametrize("words", [("--function", "nobody"), ("--stack", "nothing")])
-def test_what_is_not_deployed_cannot_be_checked(
+def test_a_missing_function_cannot_be_checked(
     run: Run, aws: LocalAws, words: tuple[str, str]
 ) -> None:
     result = run("doctor", *words, **aws.environ)
@@ -399,7 +401,7 @@ def test_no_next_step_needs_the_clone(name: str) -> None:
 
 
 @pytest.mark.parametrize("make", [warning, failure])
-def test_what_is_not_fine_has_a_next_step(make: Callable[[str, str, str], Finding]) -> None:
+def test_each_fault_and_warning_has_a_next_step(make: Callable[[str, str, str], Finding]) -> None:
     assert make("check", "it is broken", "mend it").advice == "mend it"
     with pytest.raises(ValueError, match="no advice"):
         make("check", "it is broken", "")

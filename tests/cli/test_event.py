@@ -32,7 +32,7 @@ def test_lines_of_stdin_become_log_events_that_end_now(run: Run) -> None:
     assert one == two - 1
 
 
-def test_lines_of_a_file_are_kept_but_for_line_ends(run: Run, tmp_path: Path) -> None:
+def test_lines_of_a_file_are_kept_without_their_line_ends(run: Run, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_bytes("größer\r\n\x85 two\u2028\tparts\n".encode())
     words = ["--log-group", "g", "--log-stream", "s", "--from-file", str(tmp_path / "app.log")]
     data = read(run("event", *words).stdout)
@@ -58,7 +58,7 @@ def test_a_file_without_lines_is_refused_in_one_sentence(
     assert result.stderr == f"Error: {path} has no lines: name another file\n"
 
 
-def test_its_output_is_invokes_input(run: Run) -> None:
+def test_invoke_takes_its_output_as_input(run: Run) -> None:
     made = run("event", "--log-group", "/ecs/shop", "--from-file", "-", stdin="hello\n")
     result = run("invoke", "--json", "-", stdin=made.stdout)
     assert [value[1] for value in json.loads(result.stdout)[0]["pushes"][0]["values"]] == ["hello"]

@@ -123,7 +123,7 @@ def test_every_command_is_run() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_does_its_work_when_its_reader_goes(
+def test_a_command_does_its_work_when_the_pipe_is_closed(
     command: str, here: Deployment, environ: dict[str, str]
 ) -> None:
     ended = in_closed_pipe(words(command, here, environ), without_loki(command, environ))

@@ -1,4 +1,4 @@
-"""`loki-shipper explain` says what becomes of each tag, and what a setting would change."""
+"""`loki-shipper explain` shows the result for each tag, and what a setting would change."""
 
 import json
 from collections.abc import Callable
@@ -114,13 +114,13 @@ def test_a_tenant_by_tag_is_a_change(run: Run) -> None:
         pytest.param(["/aws/lambda/x"], "name a log group, or give --event", id="both"),
     ],
 )
-def test_a_wrong_call_is_said_in_one_sentence(run: Run, words: list[str], said: str) -> None:
+def test_a_wrong_call_is_reported_in_one_sentence(run: Run, words: list[str], said: str) -> None:
     result = run("explain", "--event", LAMBDA, *words)
     assert result.exit_code == 2
     assert said in result.stderr
 
 
-def test_a_log_group_is_explained_by_what_aws_knows(
+def test_a_log_group_is_explained_with_its_tags_in_aws(
     run: Run, aws: LocalAws, log_group: str, shipper: str
 ) -> None:
     result = run("explain", log_group, "--function", shipper, **aws.environ)
@@ -131,7 +131,7 @@ def test_a_log_group_is_explained_by_what_aws_knows(
     assert f'builtin  account_id="{ACCOUNT}"  label account_id' in lines
 
 
-def test_a_tag_that_is_given_counts_as_if_the_log_group_had_it(
+def test_a_tag_option_counts_as_a_tag_of_the_log_group(
     run: Run, aws: LocalAws, log_group: str, shipper: str
 ) -> None:
     words = ["explain", log_group, "--function", shipper, "--tag", "team=search", "--tag", "x=1"]
@@ -141,7 +141,7 @@ def test_a_tag_that_is_given_counts_as_if_the_log_group_had_it(
     assert 'tag      a.b="1"  label a_b' in lines
 
 
-def test_a_linked_log_group_says_since_when_and_beside_whom(
+def test_a_linked_log_group_shows_since_when_and_other_filters(
     run: Run, aws: LocalAws, log_group: str, shipper: str
 ) -> None:
     other = aws.create_function(f"other-{uuid4().hex}", lambda _event: None)

@@ -59,7 +59,7 @@ def test_shows_what_is_linked_and_what_should_be(here: Deployment) -> None:
     assert full["note"] == "all its places are taken by other filters: foreign-0, foreign-1"
 
 
-def test_fits_a_table_for_people(here: Deployment) -> None:
+def test_its_table_fits_the_terminal(here: Deployment) -> None:
     here.run("link", "--all")
     lines = here.run("status").stdout.splitlines()
     assert lines[0].split() == ["log", "group", "linked", "last", "lines", "errors", "labels"]

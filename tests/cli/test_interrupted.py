@@ -1,4 +1,4 @@
-"""Whatever stops a command in the middle, nothing is lost and it can be continued."""
+"""A command that is stopped in the middle loses nothing and can be continued."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

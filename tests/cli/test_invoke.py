@@ -1,4 +1,4 @@
-"""`loki-shipper invoke` runs the deployed pipeline and says what became of the event."""
+"""`loki-shipper invoke` runs the deployed pipeline on an event and shows the result."""
 
 import json
 import time
@@ -51,14 +51,14 @@ def test_a_line_of_several_lines_stays_in_its_column(run: Run) -> None:
     assert second == " " * first.index("first") + "second"
 
 
-def test_what_would_steer_a_terminal_is_spelled_out(run: Run) -> None:
+def test_control_characters_are_escaped(run: Run) -> None:
     result = run("invoke", "-", stdin=event("\x1b[31mred\x00\x9b\r", "[bold]not markup[/bold]"))
     assert r"  \x1b[31mred\x00\x9b\r" in result.stdout
     assert "  [bold]not markup[/bold]" in result.stdout
     assert "\x1b" not in result.stdout
 
 
-def test_colours_are_for_terminals_that_want_them(run: Run) -> None:
+def test_only_terminals_with_colours_get_colours(run: Run) -> None:
     assert "\x1b[" in run("invoke", LAMBDA, FORCE_COLOR="1", TERM="xterm").stdout
     assert "\x1b[3" not in run("invoke", LAMBDA, FORCE_COLOR="1", TERM="xterm", NO_COLOR="1").stdout
     assert "\x1b[" not in run("invoke", LAMBDA).stdout
@@ -69,7 +69,7 @@ def test_a_long_line_is_one_line_in_a_pipe(run: Run) -> None:
     assert "x" * 500 in result.stdout
 
 
-def test_prints_so_many_entries_of_a_push_and_says_how_many_more(run: Run) -> None:
+def test_prints_a_limited_number_of_entries_and_says_how_many_more_there_are(run: Run) -> None:
     shown = run("invoke", "--limit", "2", "-", stdin=event("one", "two", "three")).stdout
     assert "  two\n  … and 1 more; --limit 0 shows all\n" in shown
     everything = run("invoke", "--limit", "0", "-", stdin=event(*map(str, range(100)))).stdout
@@ -99,7 +99,7 @@ def test_json_has_everything_in_the_shape_of_lokis_own(run: Run) -> None:
     assert line == "a"
 
 
-def test_the_region_is_the_environments_unless_said(run: Run) -> None:
+def test_the_region_comes_from_the_environment_unless_an_option_names_it(run: Run) -> None:
     def region(*words: str, **environ: str) -> Any:
         result = run("invoke", "--json", *words, LAMBDA, **environ)
         return json.loads(result.stdout)[0]["pushes"][0]["labels"]["region"]
@@ -150,7 +150,7 @@ def test_pushes_what_it_shows_without_pushing(run: Run, receiver: Receiver) -> N
     ]
 
 
-def test_now_makes_the_newest_line_of_now(run: Run) -> None:
+def test_now_gives_the_newest_line_the_present_time(run: Run) -> None:
     before = time.time_ns() // 1_000_000
     result = run("invoke", "--now", "--json", LAMBDA)
     after = time.time_ns() // 1_000_000
@@ -159,7 +159,7 @@ def test_now_makes_the_newest_line_of_now(run: Run) -> None:
     assert (int(values[-1][0]) - int(values[0][0])) // 1_000_000_000 == 5
 
 
-def test_what_loki_rejects_is_an_exit_code_of_1_and_advice(run: Run, receiver: Receiver) -> None:
+def test_lines_that_loki_rejects_give_exit_code_1_and_advice(run: Run, receiver: Receiver) -> None:
     body = (
         b"entry for stream '{}' has timestamp too old: 2025-11-13T02:13:20Z, "
         b"oldest acceptable timestamp is: 2026-11-14T00:00:00Z"
@@ -174,7 +174,7 @@ def test_what_loki_rejects_is_an_exit_code_of_1_and_advice(run: Run, receiver: R
     )
 
 
-def test_a_page_is_no_loki_whatever_its_status(run: Run, receiver: Receiver) -> None:
+def test_an_html_page_is_not_loki_at_any_status(run: Run, receiver: Receiver) -> None:
     page = ScriptedAnswer(
         200, b"<!DOCTYPE html><title>Sign in</title>", {"Content-Type": "text/html"}
     )
@@ -187,7 +187,7 @@ def test_a_page_is_no_loki_whatever_its_status(run: Run, receiver: Receiver) -> 
     )
 
 
-def test_what_loki_takes_later_is_not_delivered_yet(run: Run, receiver: Receiver) -> None:
+def test_deferred_lines_do_not_count_as_delivered(run: Run, receiver: Receiver) -> None:
     body = b"entry for stream '{}' has timestamp too new: 2025-11-13T00:00:00Z"
     receiver.script([ScriptedAnswer(400, body)])
     result = run("invoke", "--now", "--loki", receiver.url, "-", stdin=event("a", "b"))
@@ -196,9 +196,7 @@ def test_what_loki_takes_later_is_not_delivered_yet(run: Run, receiver: Receiver
     assert result.stderr.startswith("Error: Loki did not take 2 of 2: too_new; ")
 
 
-def test_what_cannot_be_delivered_is_an_exit_code_of_1_also_with_json(
-    run: Run, receiver: Receiver
-) -> None:
+def test_undelivered_lines_give_exit_code_1_also_with_json(run: Run, receiver: Receiver) -> None:
     receiver.script(lambda _: ScriptedAnswer(404, b"no such page"))
     result = run("invoke", "--json", "--loki", receiver.url, "-", stdin=event("a"))
     assert result.exit_code == 1
@@ -245,14 +243,14 @@ def test_a_repeated_push_does_not_print_its_entries_again(run: Run, receiver: Re
     ids=["not JSON", "nested too deep", "another event", "not base64"],
 )
 @pytest.mark.parametrize("options", [[], ["--now"]], ids=["as it is", "now"])
-def test_what_is_not_an_event_is_an_exit_code_of_2_and_one_sentence(
+def test_a_file_that_is_not_an_event_gives_exit_code_2_and_one_sentence(
     run: Run, stdin: str, sentence: str, options: list[str]
 ) -> None:
     result = run("invoke", *options, "-", stdin=stdin)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", sentence)
 
 
-def test_a_profile_reads_what_settings_name_in_aws(run: Run) -> None:
+def test_a_profile_reads_secrets_and_rules_that_settings_name(run: Run) -> None:
     rules = {"RULES": "s3://bucket/rules.toml"}
     result = run("invoke", LAMBDA, "--profile", "nobody", **rules)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -286,7 +284,7 @@ def test_a_token_is_sent_and_never_printed(run: Run, receiver: Receiver) -> None
     assert result.exit_code == 1
 
 
-def test_a_sample_is_named_where_there_is_no_such_file(run: Run, tmp_path: Path) -> None:
+def test_a_name_without_a_file_means_the_sample_event(run: Run, tmp_path: Path) -> None:
     result = run("invoke", str(tmp_path / "lambda.json"))
     assert result.exit_code == 2
     assert "there is no file" in result.stderr
@@ -295,7 +293,7 @@ def test_a_sample_is_named_where_there_is_no_such_file(run: Run, tmp_path: Path)
     assert named.stdout == run("invoke", LAMBDA).stdout
 
 
-def test_a_file_comes_before_the_sample_of_its_name(
+def test_a_file_wins_over_the_sample_event_of_the_same_name(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

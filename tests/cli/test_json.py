@@ -130,7 +130,7 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
 
 
 def fields(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Walk an object's fields; those of an object whose keys are names of the user's are none."""
+    """Walk an object's fields. An object with the user's own names as keys has no fields."""
     for name, each in value.items():
         at = f"{path}{name}"
         yield at, each
@@ -155,7 +155,7 @@ def test_every_command_with_json_is_described() -> None:
     assert set(with_json()) <= words | named
 
 
-def test_what_is_printed_is_what_is_documented(shown: dict[str, list[Any]]) -> None:
+def test_the_printed_fields_are_those_of_the_document(shown: dict[str, list[Any]]) -> None:
     assert shown.keys() == TABLES.keys()
     for heading, objects in shown.items():
         table = TABLES[heading]

@@ -58,7 +58,7 @@ def test_an_arn_leads_to_its_log_group(here: Deployment, end: str) -> None:
         ),
     ],
 )
-def test_a_word_that_leads_nowhere_says_why(here: Deployment, word: str, said: str) -> None:
+def test_a_name_without_a_log_group_says_why(here: Deployment, word: str, said: str) -> None:
     result = here.run("link", word)
     assert result.exit_code == 2
     assert said in result.stderr
@@ -66,13 +66,13 @@ def test_a_word_that_leads_nowhere_says_why(here: Deployment, word: str, said: s
 
 
 @pytest.mark.parametrize("words", [["explain"], ["backfill", "--since", "1d"]])
-def test_what_takes_one_log_group_takes_no_pattern(here: Deployment, words: list[str]) -> None:
+def test_commands_for_one_log_group_take_no_pattern(here: Deployment, words: list[str]) -> None:
     result = here.run(*words, "/ecs/shop-*")
     assert result.exit_code == 2
     assert "/ecs/shop-* is a pattern: name one log group" in result.stderr
 
 
-def test_sums_are_in_words(here: Deployment) -> None:
+def test_totals_are_in_words(here: Deployment) -> None:
     for name in ("shipper", "subscriber", "redriver"):
         here.group(f"/aws/lambda/loki-shipper-{name}")
     here.group("/aws/lambda/g")

@@ -69,7 +69,7 @@ def test_help_fits_80_columns(run: Run, name: list[str]) -> None:
     assert max(map(len, run(*name, "--help").stdout.splitlines())) <= 80
 
 
-def test_what_an_encoding_lacks_is_spelled_out() -> None:
+def test_characters_that_the_encoding_lacks_are_escaped() -> None:
     command = [sys.executable, "-c", "from loki_shipper.cli import main; main()"]
     result = subprocess.run(
         [*command, "invoke", str(EVENTS / "odd-text.json")],

@@ -49,9 +49,7 @@ def test_changes_nothing(run: Run, account: LocalAws) -> None:
 
 
 @pytest.mark.parametrize("words", [["--stack", "mine"], ["--function", "mine"]])
-def test_a_deployment_that_is_named_has_to_be_there(
-    run: Run, account: LocalAws, words: list[str]
-) -> None:
+def test_a_named_deployment_must_exist(run: Run, account: LocalAws, words: list[str]) -> None:
     result = run("plan", *words, **account.environ)
     assert result.exit_code == 2
     assert "there is no" in result.stderr

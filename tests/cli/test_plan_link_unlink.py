@@ -75,7 +75,7 @@ def read(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
-def test_plan_equals_what_link_does_and_unlink_leaves_only_foreign_filters(
+def test_plan_shows_what_link_does_and_unlink_keeps_only_other_tools_filters(
     two_hundred: Deployment,
 ) -> None:
     here = two_hundred

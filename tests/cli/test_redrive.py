@@ -23,7 +23,7 @@ DENIED = [ScriptedAnswer(status=401, body=b"no")] * 100
 
 
 class Asked(Struct):
-    """What a person answers or says before, and what becomes of one rejected line."""
+    """The answer or the option of a user, and the place of one rejected line after it."""
 
     answer: str
     words: tuple[str, ...]
@@ -130,7 +130,7 @@ def test_says_what_is_left_and_why_and_exits_with_1(
     assert len(keys()) == 3
 
 
-def test_a_dry_run_changes_nothing_and_asks_nothing_of_loki(
+def test_a_dry_run_changes_nothing_and_sends_nothing_to_loki(
     redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
 ) -> None:
     put("failed/a", b"12345")
@@ -166,7 +166,7 @@ def test_limit_takes_the_oldest(redrive: Run, put: Put, keys: Callable[[], list[
     assert keys() == [failed("09.00.01", "b")[0]]
 
 
-def test_since_leaves_older_ones_alone(redrive: Run, put: Put) -> None:
+def test_since_does_not_ship_older_objects(redrive: Run, put: Put) -> None:
     put(*failed("09.00.00"))
     assert redrive("--since", "2d", "--dry-run").stdout.startswith("1 object,")
     assert redrive("--since", "0m", "--dry-run").stdout == "nothing waits\n"
@@ -179,7 +179,7 @@ def test_since_says_how_to_write_a_time(redrive: Run, age: str) -> None:
     assert f"'{age}' is not a time: write it like 90m, 12h or 2d" in result.stderr
 
 
-def test_rejected_come_back_only_when_asked_for(
+def test_rejected_objects_are_shipped_only_with_the_option(
     redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
 ) -> None:
     put(REJECTED, record("/ecs/shop", "too old then"))
@@ -194,7 +194,7 @@ def test_rejected_come_back_only_when_asked_for(
     [Asked("n\n", (), 1, 0), Asked("y\n", (), 0, 1), Asked("", ("--yes",), 0, 1)],
     ids=["no", "yes", "--yes"],
 )
-def test_rejected_ones_are_asked_about_on_a_terminal(
+def test_on_a_terminal_rejected_objects_are_confirmed_first(
     bucket: str, put: Put, aws: LocalAws, receiver: Receiver, case: Asked
 ) -> None:
     put(REJECTED, record("/ecs/shop", "too old then"))
@@ -206,7 +206,7 @@ def test_rejected_ones_are_asked_about_on_a_terminal(
     assert len(lines(receiver)) == case.shipped
 
 
-def test_what_is_refused_again_is_kept_again(
+def test_lines_refused_again_are_rejected_again(
     redrive: Run, put: Put, keys: Callable[[], list[str]], receiver: Receiver
 ) -> None:
     put(REJECTED, record("/ecs/shop"))
@@ -226,7 +226,7 @@ def test_wrong_settings_are_named(redrive: Run) -> None:
     assert "LOKI_URL is not set" in result.stderr
 
 
-def test_a_bucket_that_is_not_there_is_a_wrong_call(run: Run, aws: LocalAws) -> None:
+def test_a_bucket_that_does_not_exist_is_a_wrong_call(run: Run, aws: LocalAws) -> None:
     result = run("redrive", "--bucket", "nobody-has-this", "--dry-run", **aws.environ)
     assert result.exit_code == 2
     assert "there is no bucket nobody-has-this: correct --bucket" in result.stderr
@@ -240,7 +240,7 @@ def test_the_bar_is_for_terminals(redrive: Run, put: Put) -> None:
 
 
 @pytest.mark.parametrize("name", ["s3://bucket", "Bucket!"])
-def test_a_name_that_no_bucket_has_is_a_wrong_call(run: Run, aws: LocalAws, name: str) -> None:
+def test_an_impossible_bucket_name_is_a_wrong_call(run: Run, aws: LocalAws, name: str) -> None:
     result = run("redrive", "--bucket", name, "--dry-run", **aws.environ)
     assert result.exit_code == 2
     assert f"{name!r} is not the name of a bucket" in result.stderr
@@ -276,7 +276,7 @@ def test_a_stack_is_enough(receiver: Receiver) -> None:
     assert [stream.labels["env"] for stream in push.streams] == ["prod"]
 
 
-def test_lines_are_redacted_by_the_functions_rules_and_not_by_those_of_here(
+def test_the_rules_of_the_function_redact_lines_and_not_the_local_ones(
     by_function: Run, put: Put, receiver: Receiver, bucket: str
 ) -> None:
     rules = "[[rule]]\nname = 'secrets'\nreplace = 'glc_[a-z]+'\nwith = '[gone]'\n"
@@ -286,7 +286,7 @@ def test_lines_are_redacted_by_the_functions_rules_and_not_by_those_of_here(
     assert (result.exit_code, lines(receiver)) == (0, ["token [gone]"]), result.output
 
 
-def test_a_rules_file_of_the_function_is_not_replaced_by_one_of_here(
+def test_a_rules_file_of_the_function_is_not_replaced_by_a_local_one(
     by_function: Run, put: Put, receiver: Receiver
 ) -> None:
     put(*failed("09.00.02", "/ecs/shop", "token glc_secret"))
@@ -296,7 +296,7 @@ def test_a_rules_file_of_the_function_is_not_replaced_by_one_of_here(
     assert receiver.attempts == []
 
 
-def test_settings_of_here_only_when_asked_for(
+def test_local_settings_count_only_with_the_option(
     by_function: Run, put: Put, receiver: Receiver
 ) -> None:
     put(*failed("09.00.02", "/ecs/shop", "one"))
@@ -307,7 +307,7 @@ def test_settings_of_here_only_when_asked_for(
     assert [stream.labels["env"] for stream in push.streams] == ["here"]
 
 
-def test_another_bucket_is_emptied_with_the_functions_settings(
+def test_another_bucket_is_shipped_with_the_functions_settings(
     by_function: Run, put: Put, keys: Callable[[], list[str]], bucket: str
 ) -> None:
     put(*failed("09.00.02", "/ecs/shop", "one"))
@@ -315,13 +315,13 @@ def test_another_bucket_is_emptied_with_the_functions_settings(
     assert (result.exit_code, result.stderr, keys()) == (0, "", [])
 
 
-def test_a_function_without_a_bucket_is_said(by_function: Run) -> None:
+def test_a_function_without_a_bucket_is_reported(by_function: Run) -> None:
     result = by_function({"BUCKET": ""})
     assert result.exit_code == 2
     assert "has no bucket: name one with --bucket" in result.stderr
 
 
-def test_a_function_that_is_not_there_is_said(run: Run, aws: LocalAws) -> None:
+def test_a_function_that_does_not_exist_is_reported(run: Run, aws: LocalAws) -> None:
     result = run("redrive", "--function", "nobody", **aws.environ)
     assert result.exit_code == 2
     assert "there is no function nobody here" in result.stderr

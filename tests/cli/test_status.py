@@ -76,7 +76,7 @@ def test_on_a_terminal_no_name_and_no_label_is_broken(width: int) -> None:
     assert [line for line in lines if len(line) > width] in ([], [LONG])
 
 
-def test_what_waits_and_what_was_redriven_is_said() -> None:
+def test_waiting_and_redriven_objects_are_shown() -> None:
     backlog = Backlog(objects=2, oldest=NOW - 3 * 60 * MINUTE, rejected=4)
     status = Status([], stopped=False, backlog=backlog, redrives=Redrives(NOW - MINUTE, 12, 3))
     waiting, redriven = texts(status, None)[1:]
@@ -95,7 +95,7 @@ def test_what_waits_and_what_was_redriven_is_said() -> None:
     assert "bucket: it could not be listed (AccessDenied)" in texts(denied, None)
 
 
-def test_the_bucket_and_the_redrivers_metrics_are_looked_at(here: Deployment) -> None:
+def test_the_bucket_and_the_redrivers_metrics_are_read(here: Deployment) -> None:
     key, body = failed("09.00.00")
     here.aws.client("s3").put_object(Bucket=here.bucket, Key=key, Body=body)
     here.aws.client("cloudwatch").put_metric_data(
@@ -115,12 +115,12 @@ def test_the_bucket_and_the_redrivers_metrics_are_looked_at(here: Deployment) ->
     assert lines[-1].endswith("m ago, 5 objects shipped, 1 left")
 
 
-def test_without_a_bucket_nothing_is_said_of_one(here: Deployment) -> None:
+def test_without_a_bucket_no_bucket_is_shown(here: Deployment) -> None:
     here.make_stack_again(BUCKET="")
     assert "bucket:" not in here.run("status").stdout
 
 
-def test_after_everything_was_unlinked_it_says_how_to_go_on(here: Deployment) -> None:
+def test_after_unlink_all_it_says_how_to_link_again(here: Deployment) -> None:
     here.run("link", "--all")
     assert "stopped" not in here.run("status").stdout
     here.run("unlink", "--all")
@@ -128,7 +128,7 @@ def test_after_everything_was_unlinked_it_says_how_to_go_on(here: Deployment) ->
     assert first == "stopped: `unlink --all` unlinked everything; run `loki-shipper link --all`"
 
 
-def test_watching_writes_every_look_into_a_file(here: Deployment) -> None:
+def test_watching_writes_every_table_into_a_file(here: Deployment) -> None:
     looks = []
 
     def stop() -> None:

@@ -55,7 +55,7 @@ def test_every_log_group_is_in_the_index_with_its_tags(
     assert groups[plain].tags == {}
 
 
-def test_what_another_writer_knows_later_stays(run: Run, aws: LocalAws, bucket: str) -> None:
+def test_newer_tags_of_another_writer_stay(run: Run, aws: LocalAws, bucket: str) -> None:
     later = TagIndex({"/ecs/later": Tagged(2**42, {"team": "search"})})
     aws.client("s3").put_object(
         Bucket=bucket, Key=index_key(ACCOUNT, aws.region), Body=encode_index(later)
@@ -72,7 +72,7 @@ def test_a_dry_run_writes_nothing(run: Run, aws: LocalAws, bucket: str) -> None:
     assert "Contents" not in aws.client("s3").list_objects_v2(Bucket=bucket)
 
 
-def test_a_function_without_a_bucket_is_said(run: Run, aws: LocalAws) -> None:
+def test_a_function_without_a_bucket_is_reported(run: Run, aws: LocalAws) -> None:
     result = run("tags", "sync", "--function", shipper(aws), **aws.environ)
     assert result.exit_code == 2
     assert "has no BUCKET" in result.stderr

@@ -29,7 +29,7 @@ OTHER = "/ecs/shop"
 
 
 class Shipping:
-    """The shipper's function: it keeps what it gets while it is `down`, and ships it then."""
+    """The shipper's function. It keeps payloads while it is `down`, and ships them afterwards."""
 
     def __init__(self, **environ: str) -> None:
         self.environ = environ
@@ -152,7 +152,7 @@ def test_lines_of_another_account_are_not_mixed_in(
         assert [line for _, line in rows(result)] == ["checkout  ours"]
 
 
-def test_looks_back_for_what_is_minutes_late(here: Deployment, shipping: Shipping) -> None:
+def test_shows_lines_that_arrive_minutes_late(here: Deployment, shipping: Shipping) -> None:
     shipping.down = True
     here.aws.put_lines(GROUP, "a", ["held up for long"])
     clock = Skipping()
@@ -180,7 +180,7 @@ def test_more_lines_than_one_answer_of_loki_holds(here: Deployment) -> None:
     assert [line.removeprefix("checkout  ") for _, line in rows(result)] == lines
 
 
-def test_what_would_steer_a_terminal_is_spelled_out(here: Deployment) -> None:
+def test_control_characters_are_escaped(here: Deployment) -> None:
     here.aws.put_lines(GROUP, "a", ["\x1b[2J gone\nnext\tcolumn"])
     [[_, line]] = rows(here.run("tail", GROUP, "--for", "1s"))
     assert line == r"checkout  \x1b[2J gone\nnext" + "     column"
@@ -250,7 +250,9 @@ def test_lines_that_rules_change_are_compared_as_they_are_shipped(
     assert result.stderr == "3 lines in both, 0 not in Loki, 1 dropped by rules\n"
 
 
-def test_a_loki_of_the_environment_needs_no_aws(run: Run, here: Deployment, tenant: str) -> None:
+def test_a_loki_url_in_the_environment_needs_no_aws(
+    run: Run, here: Deployment, tenant: str
+) -> None:
     here.aws.put_lines(GROUP, "a", ["hello"])
     url = str(
         here.aws.client("lambda").get_function_configuration(FunctionName=here.shipper)[
@@ -278,14 +280,14 @@ def test_the_tenant_is_that_of_the_log_groups_tag(here: Deployment, tenant: str)
     assert "checkout  hello" in here.run("tail", GROUP, "--for", "1s").stdout
 
 
-def test_ends_when_its_reader_goes() -> None:
+def test_ends_when_the_pipe_is_closed() -> None:
     line = found({"log_group": GROUP}, (time.time_ns(), "a line"))
     with queried([line]) as url:
         ended = in_closed_pipe(["tail", GROUP, "--loki", url], {})
     assert (ended.exit_code, ended.stderr) == (0, "")
 
 
-def test_asks_as_the_function_pushes(here: Deployment) -> None:
+def test_queries_with_the_credentials_of_the_function(here: Deployment) -> None:
     secret = here.aws.client("secretsmanager").create_secret(
         Name=here.name, SecretString='{"token": "glc_of-the-function"}'
     )
@@ -305,7 +307,7 @@ def test_asks_as_the_function_pushes(here: Deployment) -> None:
 # What goes wrong
 
 
-def test_a_secret_that_cannot_be_read_is_said(here: Deployment) -> None:
+def test_a_secret_that_cannot_be_read_is_reported(here: Deployment) -> None:
     environ = {"LOKI_URL": "http://127.0.0.1:9", "LOKI_SECRET": "arn:aws:secretsmanager:a:b:c:d"}
     here.aws.client("lambda").update_function_configuration(
         FunctionName=here.shipper, Environment={"Variables": environ}
@@ -327,13 +329,13 @@ def test_a_secret_that_cannot_be_read_is_said(here: Deployment) -> None:
         ((GROUP, "--loki", "ftp://x"), "correct --loki or the settings"),
     ],
 )
-def test_a_wrong_call_is_said(run: Run, words: tuple[str, ...], said: str) -> None:
+def test_a_wrong_call_is_reported(run: Run, words: tuple[str, ...], said: str) -> None:
     result = run("tail", *words)
     assert result.exit_code == 2
     assert said in result.stderr
 
 
-def test_a_tag_that_is_no_label_is_said(here: Deployment, shipping: Shipping) -> None:
+def test_a_tag_that_is_no_label_is_reported(here: Deployment, shipping: Shipping) -> None:
     shipping.environ["TAG_LABELS"] = "env"
     here.aws.client("lambda").update_function_configuration(
         FunctionName=here.shipper, Environment={"Variables": shipping.environ}
@@ -363,7 +365,7 @@ def test_a_log_group_that_is_not_linked_cannot_be_compared(here: Deployment) -> 
     ],
     ids=["401", "404", "login page", "other JSON", "503"],
 )
-def test_what_loki_answers_is_said_in_a_sentence(
+def test_an_error_of_loki_is_reported_in_one_sentence(
     run: Run, answer: ScriptedAnswer, exit_code: int, said: str
 ) -> None:
     with queried([answer]) as url:
@@ -374,13 +376,13 @@ def test_what_loki_answers_is_said_in_a_sentence(
     assert "glc_secret" not in result.output
 
 
-def test_a_loki_that_is_not_there_is_said(run: Run) -> None:
+def test_a_missing_loki_is_reported(run: Run) -> None:
     result = run("tail", GROUP, "--loki", "http://127.0.0.1:9")
     assert result.exit_code == 1
     assert "Loki does not answer (ConnectionError): check that 127.0.0.1:9 is" in result.stderr
 
 
-def test_a_loki_that_fails_later_is_waited_for(here: Deployment) -> None:
+def test_a_loki_that_fails_later_is_retried(here: Deployment) -> None:
     down = ScriptedAnswer(503, b"restarting")
     with queried([found({}), down, down, found({})]) as url:
         words = ("tail", GROUP, "--loki", url, "--stack", here.name, "--for", "3s")
@@ -389,7 +391,7 @@ def test_a_loki_that_fails_later_is_waited_for(here: Deployment) -> None:
     assert result.stderr == "Loki answers 503: restarting: trying again\n"
 
 
-def test_more_lines_than_are_read_at_once_are_said(here: Deployment) -> None:
+def test_more_lines_than_one_read_returns_are_reported(here: Deployment) -> None:
     began = time.time_ns()
     page = found({"log_group": GROUP}, *((began + n, f"line {n}") for n in range(1_000)))
     with queried([page]) as url:

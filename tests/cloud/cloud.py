@@ -1,4 +1,4 @@
-"""An AWS that is not ours, on loopback: LocalStack, and Lambda functions that really run.
+"""Runs LocalStack as an AWS on loopback, with Lambda functions that really run.
 
 It has as many accounts and Regions as are asked for: an access key of twelve digits is the
 account. It starts empty. `differences.py` lists what LocalStack does unlike AWS and mends it;

@@ -1,4 +1,4 @@
-"""An AWS that is not ours, for tests of the stack's whole life.
+"""Provides LocalStack as an AWS, for tests of a stack's life from creation to deletion.
 
 A test takes `cloud` and `built`, and makes a `Stack` in a Region that no other test uses. It need
 not clean up.
@@ -21,7 +21,7 @@ from tools.loki_with_outages import LokiWithOutages, run_loki_with_outages
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Cloud]:
-    """An AWS of this machine; where it cannot be had, skip, but fail where it is required."""
+    """Return an AWS on this machine. Without it, skip the test, or fail if REQUIRE_CLOUD is set."""
     directory = tmp_path_factory.mktemp("cloud")
     try:
         python = find_python(os.environ, tell)
@@ -33,7 +33,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, tell: Tell) -> Iterator[Clou
 
 @pytest.fixture(scope="session")
 def built(tell: Tell) -> SamArtifact:
-    """What `sam build` makes of this clone, for this machine's processor."""
+    """Return the output of `sam build` for this clone and this machine's processor."""
     try:
         return build_artifact(os.environ, tell)
     except SamBuildError as error:
@@ -56,7 +56,7 @@ def outages(tmp_path: Path, tell: Tell) -> Iterator[LokiWithOutages]:
 
 
 def no_cloud(why: str) -> NoReturn:
-    """Skip what cannot run here; where everything has to run, fail."""
+    """Skip a test that cannot run here, or fail if every test is required."""
     if os.environ.get("CI") or os.environ.get("REQUIRE_CLOUD"):
         pytest.fail(why)
     pytest.skip(why)

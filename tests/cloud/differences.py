@@ -1,4 +1,4 @@
-"""Mends what LocalStack 4.9.2 does unlike AWS, one function for each difference.
+"""Corrects differences of LocalStack 4.9.2 from AWS, one function for each difference.
 
 Runs in LocalStack's own Python. `original` is what LocalStack does. What cannot be mended here is
 in `docs/aws-assumptions.md`, with the command that shows it on a real account: IAM is not enforced,
@@ -61,7 +61,7 @@ _DEFAULT_TIMEOUT = 3600
 
 
 def mend() -> None:
-    """Mend every difference."""
+    """Correct every difference."""
     for difference in (
         event_settings_of_an_alias,
         events_during_an_update,

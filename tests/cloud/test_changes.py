@@ -24,7 +24,7 @@ def created(group: str) -> dict[str, Any]:
     }
 
 
-def test_changes_come_by_way_of_the_queue_and_the_deletion_leaves_no_filter(
+def test_changes_come_through_the_queue_and_the_deletion_leaves_no_filter(
     cloud: Cloud, built: SamArtifact
 ) -> None:
     stack = Stack(cloud, "loki-shipper", REGION)

@@ -11,7 +11,7 @@ from tests.cloud.conftest import no_cloud
 def silent(_: str) -> None: ...
 
 
-def test_an_aws_that_does_not_start_says_its_last_words(tmp_path: Path) -> None:
+def test_an_aws_that_does_not_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho no room left\nexit 3\n")
     python.chmod(0o755)
@@ -31,7 +31,7 @@ def test_without_the_network_it_says_what_cannot_be_installed(tmp_path: Path) ->
         find_python(environ, silent)
 
 
-def test_elsewhere_its_tests_are_skipped_and_in_ci_they_fail(
+def test_without_it_tests_are_skipped_and_in_ci_they_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("CI", "REQUIRE_CLOUD"):

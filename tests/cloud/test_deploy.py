@@ -9,7 +9,7 @@ from tests.cloud.stack import Stack
 from tools.artifact import SamArtifact
 
 
-def test_a_stack_is_made_proved_kept_changed_and_deleted(
+def test_a_stack_is_created_tested_kept_changed_and_deleted(
     cloud: Cloud, built: SamArtifact, loki: Loki | Running, tenant: str
 ) -> None:
     stack = Stack(cloud, "by-command", "eu-north-1")

@@ -80,7 +80,7 @@ def delivered(place: Stack, group: str) -> list[dict[str, Any]]:
     return [each for each in data if each["logGroup"] == group]
 
 
-def test_a_function_runs_and_is_told_how_it_was_invoked(place: Stack) -> None:
+def test_a_function_runs_and_knows_how_it_was_invoked(place: Stack) -> None:
     answer = invoke(place, {}, arn(place, "app:live"))
     assert answer["arn"] == arn(place, "app:live")
     assert 0 < answer["left"] <= 1000
@@ -94,7 +94,7 @@ def test_a_function_runs_and_is_told_how_it_was_invoked(place: Stack) -> None:
         ({"exit": 3}, ("Runtime.ExitError", "RequestId: ID Error: Runtime exited")),
     ],
 )
-def test_a_function_fails_as_on_lambda_and_the_next_event_finds_it_well(
+def test_a_function_fails_as_on_lambda_and_handles_the_next_event(
     place: Stack, event: dict[str, Any], error: tuple[str | None, str]
 ) -> None:
     answer = invoke(place, event)
@@ -105,7 +105,9 @@ def test_a_function_fails_as_on_lambda_and_the_next_event_finds_it_well(
     assert "arn" in invoke(place, {})
 
 
-def test_an_event_to_an_alias_is_tried_and_kept_as_the_alias_says(place: Stack) -> None:
+def test_an_event_to_an_alias_is_retried_and_kept_by_the_settings_of_the_alias(
+    place: Stack,
+) -> None:
     invoke(place, {"fail": "once more"}, arn(place, "app:live"), "Event")
     s3 = place.client("s3")
     [found] = awaited(lambda: s3.list_objects_v2(Bucket="failed").get("Contents", []))
@@ -169,7 +171,7 @@ def test_each_of_two_filters_sends_each_line_once_and_either_can_be_changed(plac
         assert all(len(event["id"]) == 56 for event in each["logEvents"])
 
 
-def test_lines_of_a_function_that_is_gone_are_lost_and_logging_goes_on(place: Stack) -> None:
+def test_lines_for_a_deleted_function_are_lost_and_logging_continues(place: Stack) -> None:
     place.create_foreign_function("gone", archive())
     place.create_log_group("/gone")
     put_filter(place, "/gone", "mine", arn(place, "gone"))
@@ -202,7 +204,7 @@ def test_an_account_policy_sends_all_but_what_it_excludes(place: Stack, policy: 
     assert delivered(place, OWN_LOG) == []
 
 
-def test_objects_are_deleted_only_as_they_were_seen(place: Stack) -> None:
+def test_an_object_is_deleted_only_with_the_etag_that_was_read(place: Stack) -> None:
     s3 = place.client("s3")
     tag = s3.put_object(Bucket="failed", Key="seen", Body=b"1")["ETag"]
     s3.put_object(Bucket="failed", Key="seen", Body=b"2")
@@ -226,7 +228,7 @@ def test_tags_are_kept_and_found(place: Stack) -> None:
     assert found[name] == [{"Key": "team", "Value": "shop"}]
 
 
-def test_accounts_and_regions_are_apart(cloud: Cloud, place: Stack) -> None:
+def test_accounts_and_regions_are_separate(cloud: Cloud, place: Stack) -> None:
     for other in (
         Stack(cloud, "none", place.region, "222222222222"),
         Stack(cloud, "none", "ap-south-2"),

@@ -33,7 +33,7 @@ def upload(stack: Stack, built: SamArtifact, folder: Path) -> str:
     return f"{s3.meta.endpoint_url}/{bucket}/template.json"
 
 
-def test_a_stack_of_it_links_and_ships(
+def test_a_stack_of_the_standalone_template_links_and_ships(
     cloud: Cloud, built: SamArtifact, loki: Loki | Running, tenant: str, tmp_path: Path
 ) -> None:
     stack = Stack(cloud, "standalone", REGION)

@@ -45,7 +45,9 @@ def own_log_groups(stack: Stack) -> list[str]:
     return [name for name in stack.log_groups() if name != SHOP]
 
 
-def test_each_links_what_is_there_and_not_the_other(stacks: tuple[Stack, Stack]) -> None:
+def test_each_stack_links_log_groups_but_not_those_of_the_other(
+    stacks: tuple[Stack, Stack],
+) -> None:
     for stack in stacks:
         stack.command("link", "--all")
     assert sorted(stacks[0].filters(SHOP)) == ["one", "two"]
@@ -54,7 +56,7 @@ def test_each_links_what_is_there_and_not_the_other(stacks: tuple[Stack, Stack])
     assert [name for name in own if stacks[0].filters(name)] == []
 
 
-def test_each_ships_a_line_once_and_nothing_of_the_other(
+def test_each_stack_ships_a_line_once_and_nothing_of_the_other(
     stacks: tuple[Stack, Stack], loki: Loki | Running, tenants: dict[str, str]
 ) -> None:
     stacks[0].log(SHOP, ["line"])

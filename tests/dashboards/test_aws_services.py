@@ -85,7 +85,7 @@ def test_a_panel_shows_what_loki_holds(tenant: Tenant, expr: str) -> None:
 
 
 @pytest.mark.parametrize("expr", PANELS)
-def test_a_panel_obeys_the_choice_of_a_service(tenant: Tenant, expr: str) -> None:
+def test_a_panel_follows_the_selected_service(tenant: Tenant, expr: str) -> None:
     assert found(tenant, expr, service="nobody") == []
 
 

@@ -16,7 +16,7 @@ TARGETS = [target for panel in DASHBOARD["panels"] for target in panel["targets"
 METRICS = [target for target in TARGETS if target["queryMode"] == "Metrics"]
 
 
-def test_every_metric_that_it_asks_for_is_measured(measured: set[tuple[str, str, str]]) -> None:
+def test_every_metric_that_it_queries_is_measured(measured: set[tuple[str, str, str]]) -> None:
     asked = {
         (each["namespace"], each["dimensions"]["service"], each["metricName"]) for each in METRICS
     }

@@ -102,7 +102,7 @@ def test_a_panel_shows_what_loki_holds(place: Place, target: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("target", QUERIES)
-def test_a_panel_obeys_the_choice_of_a_service(place: Place, target: dict[str, Any]) -> None:
+def test_a_panel_follows_the_selected_service(place: Place, target: dict[str, Any]) -> None:
     assert is_nothing(result(place, target, service="nobody"))
 
 

@@ -297,7 +297,7 @@ def run_cloudformation(aws: LocalAws) -> Iterator[CloudFormation]:
 
         @override
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Connection) as server:
         service.url = f"http://127.0.0.1:{server.server_port}"

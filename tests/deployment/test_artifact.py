@@ -21,7 +21,7 @@ from loki_shipper.deployment.artifact import (
 COMPILER = find_compiler(os.environ)
 
 
-def test_the_functions_code_has_bytecode_and_no_part_of_peoples_machines(tmp_path: Path) -> None:
+def test_the_functions_code_has_bytecode_and_no_local_rooms(tmp_path: Path) -> None:
     names = ZipFile(write_artifact(function_artifact(COMPILER, os.environ), tmp_path)).namelist()
     assert "loki_shipper/shipper/handler.py" in names
     assert "loki_shipper/shipper/__pycache__/handler.cpython-313.pyc" in names
@@ -46,7 +46,7 @@ def test_each_processor_has_a_layer_of_its_own_name() -> None:
     assert len(names) == 2
 
 
-def test_what_is_made_already_is_not_made_again(tmp_path: Path) -> None:
+def test_a_zip_that_exists_is_not_made_again(tmp_path: Path) -> None:
     filled: list[Path] = []
 
     def fill(folder: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_is_made_already_is_not_made_again(tmp_path: Path) -> None:
     assert len(filled) == 1
 
 
-def test_a_zip_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
+def test_a_failed_build_leaves_no_zip(tmp_path: Path) -> None:
     def fill(_: Path) -> None:
         raise ArtifactError("no network")
 
@@ -68,7 +68,7 @@ def test_a_zip_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
-def test_wheels_that_cannot_be_downloaded_are_said_with_what_to_do(tmp_path: Path) -> None:
+def test_a_failed_download_of_wheels_says_what_to_do(tmp_path: Path) -> None:
     nowhere = {**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_RETRIES": "0"}
     nowhere["PIP_NO_CACHE_DIR"] = "1"
     layer = layer_artifact("arm64", COMPILER, nowhere)
@@ -76,7 +76,7 @@ def test_wheels_that_cannot_be_downloaded_are_said_with_what_to_do(tmp_path: Pat
         layer.fill(tmp_path)
 
 
-def test_a_python_on_path_that_refuses_to_run_is_passed_over(tmp_path: Path) -> None:
+def test_a_python_on_path_that_refuses_to_run_is_skipped(tmp_path: Path) -> None:
     (tmp_path / f"python{RUNTIME}").write_text("#!/bin/sh\nexit 127\n")
     (tmp_path / f"python{RUNTIME}").chmod(0o755)
     found = find_compiler({"PATH": os.fspath(tmp_path)})

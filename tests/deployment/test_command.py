@@ -42,7 +42,7 @@ def test_makes_a_stack_links_and_proves_that_a_line_arrives(
     assert "https://grafana.example/explore?schemaVersion=1&panes=%7B" in done.stdout
 
 
-def test_its_code_lies_in_a_bucket_of_the_account_and_region(
+def test_its_code_is_in_a_bucket_of_the_account_and_region(
     account: Account, chosen: list[str]
 ) -> None:
     account.run(*chosen)
@@ -58,7 +58,7 @@ def test_its_code_lies_in_a_bucket_of_the_account_and_region(
         assert account.aws.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]
 
 
-def test_a_bucket_of_yours_is_used_where_it_is_named(account: Account, chosen: list[str]) -> None:
+def test_a_named_bucket_is_used(account: Account, chosen: list[str]) -> None:
     place = {"LocationConstraint": REGION}
     account.aws.client("s3").create_bucket(Bucket="mine", CreateBucketConfiguration=place)
     assert account.run(*chosen, "--bucket", "mine").exit_code == 0
@@ -88,9 +88,7 @@ def test_a_repeat_says_that_all_is_up_to_date(account: Account, chosen: list[str
     assert len(account.cloudformation.changes) == changes
 
 
-def test_an_upgrade_keeps_what_was_set_and_asks_nothing(
-    account: Account, chosen: list[str]
-) -> None:
+def test_an_upgrade_keeps_parameters_and_asks_nothing(account: Account, chosen: list[str]) -> None:
     account.run(*chosen, "--set", "MemorySize=512", "--set", "TagConditions=team=payments")
     before = dict(account.cloudformation.stacks["loki-shipper"].parameters)
     # What an older version left.
@@ -103,7 +101,7 @@ def test_an_upgrade_keeps_what_was_set_and_asks_nothing(
     assert stack.parameters == before
 
 
-def test_an_upgrade_of_the_template_alone_is_one(account: Account, chosen: list[str]) -> None:
+def test_a_change_of_only_the_template_is_an_upgrade(account: Account, chosen: list[str]) -> None:
     account.run(*chosen)
     stack = account.cloudformation.stacks["loki-shipper"]
     del stack.template["Resources"]["Dashboard"]
@@ -112,7 +110,7 @@ def test_an_upgrade_of_the_template_alone_is_one(account: Account, chosen: list[
     assert "Dashboard" in stack.template["Resources"]
 
 
-def test_a_change_says_what_was_and_what_will_be(account: Account, chosen: list[str]) -> None:
+def test_a_change_shows_the_old_and_the_new_value(account: Account, chosen: list[str]) -> None:
     account.run(*chosen)
     done = account.run("--yes", "--set", "IncludeLogGroups=/ecs/*")
     assert "IncludeLogGroups  /aws/lambda/* → /ecs/*" in done.stdout
@@ -121,7 +119,7 @@ def test_a_change_says_what_was_and_what_will_be(account: Account, chosen: list[
     assert account.linked("loki-shipper") == {"/ecs/shop"}
 
 
-def test_a_second_stack_leaves_the_first_one_as_it_is(account: Account, chosen: list[str]) -> None:
+def test_a_second_stack_does_not_change_the_first_one(account: Account, chosen: list[str]) -> None:
     account.run(*chosen, "--set", "IncludeLogGroups=/ecs/*", "--set", "MemorySize=512")
     first = dict(account.cloudformation.stacks["loki-shipper"].parameters)
     account.run(*chosen, "--stack", "second")
@@ -132,7 +130,7 @@ def test_a_second_stack_leaves_the_first_one_as_it_is(account: Account, chosen: 
     assert account.linked("loki-shipper") == {"/ecs/shop"}
 
 
-def test_a_failure_names_the_resource_and_a_repeat_goes_on(
+def test_a_failure_names_the_resource_and_a_second_run_continues(
     account: Account, chosen: list[str]
 ) -> None:
     account.cloudformation.fails = {"SubscriberRole": "not authorized to perform: iam:CreateRole"}
@@ -148,7 +146,7 @@ def test_a_failure_names_the_resource_and_a_repeat_goes_on(
     assert account.linked("loki-shipper")
 
 
-def test_the_url_is_asked_for_only_of_people(account: Account) -> None:
+def test_only_a_terminal_is_asked_for_the_url(account: Account) -> None:
     done = account.run()
     assert done.exit_code == 2
     assert done.stderr == ("Error: the stack needs LokiUrl: give --loki-url, or --set KEY=VALUE\n")
@@ -164,7 +162,7 @@ def test_the_url_is_asked_for_only_of_people(account: Account) -> None:
         (("--secret", "not a name"), "LokiSecret must be the ARN or name of a secret"),
     ],
 )
-def test_a_wrong_choice_is_said_before_anything_is_done(
+def test_a_wrong_choice_is_reported_before_anything_changes(
     account: Account, words: tuple[str, ...], said: str
 ) -> None:
     done = account.run("--yes", *words)
@@ -184,7 +182,7 @@ def test_deletes_the_stack_when_no_filter_is_left(account: Account, chosen: list
     assert "loki-shipper-bucket" in account.buckets()
 
 
-def test_a_deletion_that_is_only_tried_changes_nothing(account: Account, chosen: list[str]) -> None:
+def test_a_dry_run_of_a_deletion_changes_nothing(account: Account, chosen: list[str]) -> None:
     account.run(*chosen)
     before = [*account.cloudformation.changes]
     done = account.run("--delete", "--dry-run")
@@ -194,7 +192,7 @@ def test_a_deletion_that_is_only_tried_changes_nothing(account: Account, chosen:
     assert account.linked("loki-shipper")
 
 
-def test_a_function_that_cannot_unlink_any_more_keeps_no_stack(
+def test_a_stack_with_a_broken_subscriber_can_be_deleted(
     account: Account, chosen: list[str]
 ) -> None:
     account.run(*chosen)
@@ -221,7 +219,7 @@ def test_a_stack_whose_deletion_has_failed_is_unlinked_and_deleted(
     assert "loki-shipper" not in account.cloudformation.stacks
 
 
-def test_a_stack_of_which_something_else_cannot_be_deleted_stays(
+def test_a_stack_stays_if_another_resource_cannot_be_deleted(
     account: Account, chosen: list[str]
 ) -> None:
     account.run(*chosen)
@@ -232,7 +230,7 @@ def test_a_stack_of_which_something_else_cannot_be_deleted_stays(
     assert "loki-shipper" in account.cloudformation.stacks
 
 
-def test_there_is_nothing_to_delete_where_there_is_no_stack(account: Account) -> None:
+def test_deleting_a_stack_that_does_not_exist_does_nothing(account: Account) -> None:
     done = account.run("--delete", "--yes")
     assert done.exit_code == 0
     assert "There is no stack loki-shipper: nothing to delete." in done.stdout

@@ -41,14 +41,14 @@ class Recording:
         yield {"MetricDataResults": [{"Id": each["Id"], "Values": [1.0]} for each in queries]}
 
 
-def test_a_call_has_as_many_queries_as_aws_takes() -> None:
+def test_a_call_has_as_many_queries_as_aws_allows() -> None:
     cloudwatch = Recording()
     volume = read_volume(cloudwatch, [f"/{number}" for number in range(600)], NOW)
     assert volume == Volume(600, 600)
     assert cloudwatch.sizes == [500, 500, 200]
 
 
-def test_nothing_is_asked_about_no_log_group() -> None:
+def test_without_log_groups_aws_is_not_called() -> None:
     cloudwatch = Recording()
     assert read_volume(cloudwatch, [], NOW) == Volume(0, 0)
     assert not cloudwatch.sizes

@@ -37,13 +37,13 @@ def test_only_lokis_url_is_missing_at_first() -> None:
     assert missing(DECLARED, {}, LOKI) == []
 
 
-def test_a_choice_wins_over_what_was_set_and_that_over_the_default() -> None:
+def test_an_option_wins_over_the_stacks_value_and_that_over_the_default() -> None:
     values = effective(DECLARED, {**LOKI, "MemorySize": "512", "Timeout": "60"}, {"Timeout": "90"})
     assert (values["Timeout"], values["MemorySize"], values["LogLevel"]) == ("90", "512", "INFO")
     assert values.keys() == DECLARED.keys()
 
 
-def test_an_upgrade_keeps_what_was_set_and_drops_what_is_gone() -> None:
+def test_an_upgrade_keeps_parameters_and_drops_removed_ones() -> None:
     previous = {**LOKI, "LokiSecret": "/loki", "OneRedriver": "off"}
     assert for_cloudformation(DECLARED, previous, {"LokiTenant": "a"}) == [
         {"ParameterKey": "LokiUrl", "UsePreviousValue": True},

@@ -83,7 +83,7 @@ def secrets(account: Account) -> dict[str, Any]:
     }
 
 
-def test_asks_for_what_is_missing_stores_credentials_and_asks_once(
+def test_asks_for_missing_values_stores_credentials_and_asks_once(
     account: Account, loki: Loki | Running, tenant: str
 ) -> None:
     terminal = start(account, "--set", f"LokiTenant={tenant}")
@@ -103,7 +103,7 @@ def test_asks_for_what_is_missing_stores_credentials_and_asks_once(
     assert "Loki gave it back." in terminal.shown
 
 
-def test_a_no_changes_nothing(account: Account) -> None:
+def test_the_answer_no_changes_nothing(account: Account) -> None:
     before = account.buckets()
     terminal = start(account, "--loki-url", "http://loki.example")
     terminal.answer("Credentials (none, name, password, token)", "token")
@@ -116,7 +116,7 @@ def test_a_no_changes_nothing(account: Account) -> None:
     assert account.buckets() == before
 
 
-def test_a_secret_that_is_there_is_named(account: Account) -> None:
+def test_a_secret_can_be_given_by_name(account: Account) -> None:
     terminal = start(account, "--loki-url", "http://loki.example", "--dry-run")
     terminal.answer("Credentials (none, name, password, token)", "name")
     terminal.answer("ARN of the secret, or name of the SSM parameter", "/loki/shipper")
@@ -124,7 +124,7 @@ def test_a_secret_that_is_there_is_named(account: Account) -> None:
     assert re.search(r"LokiSecret +/loki/shipper", terminal.shown)
 
 
-def test_deleting_is_asked_for(account: Account, loki: Loki | Running, tenant: str) -> None:
+def test_a_deletion_is_confirmed_first(account: Account, loki: Loki | Running, tenant: str) -> None:
     account.run("--loki-url", loki.url, "--set", f"LokiTenant={tenant}", "--yes")
     terminal = start(account, "--delete")
     terminal.answer("Delete the stack loki-shipper? [y/N]", "n")

@@ -19,7 +19,7 @@ def client(aws: LocalAws) -> Any:
     ("stored", "header"),
     [(Password("12", "geheim"), "Basic MTI6Z2VoZWlt"), (Token("geheim"), "Bearer geheim")],
 )
-def test_the_shipper_reads_what_was_stored(client: Any, stored: Credentials, header: str) -> None:
+def test_the_shipper_reads_the_stored_secret(client: Any, stored: Credentials, header: str) -> None:
     arn = store(client, "ls", stored)
     configured = settings({"LOKI_URL": "https://loki.example", "LOKI_SECRET": arn})
     access = credentials(
@@ -29,14 +29,14 @@ def test_the_shipper_reads_what_was_stored(client: Any, stored: Credentials, hea
     assert "geheim" not in repr(stored)
 
 
-def test_storing_again_replaces_what_was_there(client: Any) -> None:
+def test_storing_again_replaces_the_secret(client: Any) -> None:
     first, again = store(client, "ls", Token("a")), store(client, "ls", Token("b"))
     assert first == again
     assert client.get_secret_value(SecretId=first)["SecretString"] == '{"token": "b"}'
     assert store(client, "other", Token("a")) != first
 
 
-def test_a_secret_that_is_to_be_deleted_comes_back(client: Any) -> None:
+def test_a_secret_scheduled_for_deletion_is_restored(client: Any) -> None:
     arn = store(client, "ls", Token("a"))
     client.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
     assert store(client, "ls", Token("b")) == arn

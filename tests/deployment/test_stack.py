@@ -72,12 +72,12 @@ def make(client: Any, url: str, *parameters: dict[str, Any]) -> list[str]:
     return [f"{event.resource} {event.status}" for event in events]
 
 
-def test_a_stack_that_is_not_there_is_absent(client: Any) -> None:
+def test_a_stack_that_does_not_exist_is_absent(client: Any) -> None:
     assert read_stack(client, "one") == Stack("one")
     assert read_stack(client, "one").phase == "absent"
 
 
-def test_each_resource_is_told_once_in_order(client: Any, url: str) -> None:
+def test_each_resource_is_reported_once_in_order(client: Any, url: str) -> None:
     told = make(client, url, value("Url", "http://loki"))
     assert [each for each in told if each.endswith("COMPLETE")] == [
         "Role CREATE_COMPLETE",
@@ -90,7 +90,7 @@ def test_each_resource_is_told_once_in_order(client: Any, url: str) -> None:
     assert (made.phase, made.parameters) == ("ready", {"Size": "1", "Url": "http://loki"})
 
 
-def test_an_update_tells_of_itself_only_and_keeps_what_is_not_given(client: Any, url: str) -> None:
+def test_an_update_reports_only_its_own_events_and_keeps_parameters(client: Any, url: str) -> None:
     make(client, url, value("Url", "http://loki"), value("Size", "2"))
     kept = {"ParameterKey": "Size", "UsePreviousValue": True}
     told = make(client, url, value("Url", "http://other"), kept)
@@ -98,7 +98,7 @@ def test_an_update_tells_of_itself_only_and_keeps_what_is_not_given(client: Any,
     assert read_stack(client, "one").parameters == {"Size": "2", "Url": "http://other"}
 
 
-def test_no_change_is_none_and_leaves_no_change_set(
+def test_an_update_without_changes_leaves_no_change_set(
     client: Any, url: str, service: CloudFormation
 ) -> None:
     make(client, url, value("Url", "http://loki"))
@@ -151,7 +151,7 @@ def test_a_deletion_is_followed_to_its_end(client: Any, url: str) -> None:
     assert read_stack(client, "one").phase == "absent"
 
 
-def test_what_somebody_else_does_is_waited_for(
+def test_an_operation_that_somebody_else_started_is_awaited(
     client: Any, url: str, service: CloudFormation
 ) -> None:
     make(client, url, value("Url", "http://loki"))

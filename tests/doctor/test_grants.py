@@ -100,13 +100,13 @@ def test_no_right_of_the_template_is_forgotten(role: str) -> None:
     assert all("${" not in each.resource for each in rights(role, **EVERYTHING))
 
 
-def test_what_was_forgotten_before_is_asked_for() -> None:
+def test_rights_that_were_forgotten_before_are_checked() -> None:
     assert ("s3:GetObject", "arn:aws:s3:::ours/rules.toml") in asked("ShipperRole", **EVERYTHING)
     subscriber = {action for action, _ in asked("SubscriberRole")}
     assert {"logs:FilterLogEvents", "lambda:InvokeFunction"} <= subscriber
 
 
-def test_a_statement_that_is_new_in_the_template_is_asked_for(tmp_path: Path) -> None:
+def test_a_new_statement_of_the_template_is_checked(tmp_path: Path) -> None:
     text = (ROOT / "template.yaml").read_text("utf-8")
     new = "- { Sid: New, Effect: Allow, Action: s3:GetBucketTagging, Resource: !GetAtt Bucket.Arn }"
     before, place, after = text.partition("              - Sid: TakeWhatWaits\n")
@@ -117,7 +117,7 @@ def test_a_statement_that_is_new_in_the_template_is_asked_for(tmp_path: Path) ->
     assert Right("s3:GetBucketTagging", "arn:aws:s3:::b") in [*found]
 
 
-def test_conditions_are_those_of_the_parameters() -> None:
+def test_conditions_follow_the_parameters() -> None:
     tags = "logs:ListTagsForResource"
     assert tags in {action for action, _ in asked("ShipperRole")}
     assert tags not in {action for action, _ in asked("ShipperRole", TagLabels="none")}
@@ -134,14 +134,14 @@ def test_conditions_are_those_of_the_parameters() -> None:
         ("arn:aws:ssm:x:1:parameter/a", "ssm:GetParameter", "arn:aws:ssm:x:1:parameter/a"),
     ],
 )
-def test_a_secret_is_asked_for_by_its_own_arn_only(
+def test_the_right_on_a_secret_is_checked_with_its_own_arn_only(
     reference: str, action: str, resource: str
 ) -> None:
     found = asked("ShipperRole", LokiSecret=reference) - asked("ShipperRole")
     assert {each for each in found if each[0] != "kms:Decrypt"} == {(action, resource)}
 
 
-def test_a_right_under_a_condition_is_asked_for_with_what_the_condition_wants() -> None:
+def test_a_right_with_a_condition_is_checked_with_values_that_meet_it() -> None:
     [decrypt] = [
         each for each in rights("ShipperRole", LokiSecret=SECRET) if each.action == "kms:Decrypt"
     ]
@@ -150,7 +150,7 @@ def test_a_right_under_a_condition_is_asked_for_with_what_the_condition_wants() 
     assert ("kms:ViaService", "secretsmanager.eu-central-1.amazonaws.com") in decrypt.context
 
 
-def test_what_is_not_known_of_a_deployment_is_left_out() -> None:
+def test_a_right_on_an_unknown_resource_is_not_checked() -> None:
     """Without its stack, a function tells of its own log group, its bucket and its settings."""
     known = TemplateValues({}, {"ShipperLogGroup": "/own"}, PSEUDO)
     found = [*granted(TEMPLATE, "ShipperRole", known)]

@@ -93,7 +93,9 @@ def test_a_late_stream_that_fits_is_fine() -> None:
         lambda *_: NoAnswer("ReadTimeout"),
     ],
 )
-def test_limits_that_are_not_shown_are_no_trouble(get: Callable[..., Reply | NoAnswer]) -> None:
+def test_a_loki_that_hides_its_limits_causes_no_warning(
+    get: Callable[..., Reply | NoAnswer],
+) -> None:
     real, given = at("http://loki")
     found = check_limits(settings(given), replace(real, get=get))
     assert (found.level, found.says) == (Level.OK, "Loki does not show its limits here")

@@ -89,14 +89,14 @@ def test_the_doctor_waits_for_its_line(stock_loki: Loki) -> None:
     assert found["read"].level is Level.OK
 
 
-def test_metadata_that_vanishes_is_that_of_an_old_loki(stock_loki: Loki) -> None:
+def test_a_loki_that_drops_metadata_is_reported_as_old(stock_loki: Loki) -> None:
     stream = '{"data": {"result": [{"stream": {"service_name": "x"}, "values": []}]}}'
     found = checked(of(stock_loki), get=lambda *_: Reply(200, stream, time.time()))
     assert found["metadata"].level is Level.WARN
     assert "before 2.9" in found["metadata"].says
 
 
-def test_where_log_groups_name_the_tenant_none_is_missed(stock_loki: Loki) -> None:
+def test_with_tenants_from_tags_a_missing_loki_tenant_is_a_warning(stock_loki: Loki) -> None:
     configured = settings({"LOKI_URL": stock_loki.url, "TENANT_TAG": "team"})
     found = checked(configured)
     assert found["tenant"].level is Level.WARN
@@ -153,7 +153,7 @@ class AcceptsPushes(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 def _certificate(ca: Path, key: Path, days: int) -> None:
@@ -198,7 +198,7 @@ def https(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Https]:
         thread.join()
 
 
-def test_an_authority_of_its_own_is_named_by_a_setting(https: Https) -> None:
+def test_an_untrusted_certificate_names_the_setting_for_its_authority(https: Https) -> None:
     found = checked(settings({"LOKI_URL": https.url}))
     assert faults(found) == ["tls"]
     assert "LOKI_CA_CERT" in found["tls"].advice

@@ -252,8 +252,8 @@ def test_a_function_that_does_not_deliver_says_why(
     assert says in found["ship"].says
 
 
-def test_a_function_whose_log_groups_name_the_tenant_is_given_no_line(stack: Stack) -> None:
-    """No tag says whose the doctor's line is, so it would wait in the bucket for ever."""
+def test_a_function_with_tenants_from_tags_gets_no_test_line(stack: Stack) -> None:
+    """No tag gives the doctor's line a tenant, so it would wait in the bucket for ever."""
     found = stack.check(tenant_tag="team", loki_tenant="all")
     assert found["ship"].level is Level.WARN
     assert "TENANT_TAG" in found["ship"].says
@@ -261,12 +261,12 @@ def test_a_function_whose_log_groups_name_the_tenant_is_given_no_line(stack: Sta
     assert stack.clients.functions.invoked == []
 
 
-def test_events_that_are_not_kept_are_a_fault(stack: Stack) -> None:
+def test_a_failure_destination_other_than_the_bucket_is_a_fault(stack: Stack) -> None:
     stack.clients.functions.kept = "arn:aws:sqs:eu-central-1:123456789012:other"
     assert faults(stack.check()) == ["kept"]
 
 
-def test_a_log_service_that_may_not_invoke_is_named(stack: Stack) -> None:
+def test_a_missing_permission_of_cloudwatch_logs_is_named(stack: Stack) -> None:
     stack.clients.functions.remove_permission(FunctionName=stack.bucket, StatementId="logs")
     assert faults(stack.check()) == ["permission"]
 
@@ -284,7 +284,7 @@ def test_objects_that_have_waited_long_are_a_warning(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("hours", "level"), [(1, "ok"), (4, "warn"), (30, "wrong")], ids=["fresh", "old", "stale"]
 )
-def test_the_tag_index_ages(stack: Stack, hours: int, level: str) -> None:
+def test_an_old_tag_index_is_a_warning(stack: Stack, hours: int, level: str) -> None:
     where = stack.function.origin
     swept = int((NOW - timedelta(hours=hours)).timestamp() * 1000)
     index = TagIndex({"/a": Tagged(swept, {"team": "x"})}, swept)
@@ -292,7 +292,7 @@ def test_the_tag_index_ages(stack: Stack, hours: int, level: str) -> None:
     assert stack.check()["index"].level == level
 
 
-def test_linked_log_groups_are_counted_and_one_is_looked_at(stack: Stack, aws: LocalAws) -> None:
+def test_linked_log_groups_are_counted_and_one_is_checked(stack: Stack, aws: LocalAws) -> None:
     group = f"/aws/lambda/{stack.bucket}"
     aws.create_log_group(group, {})
     ours = Filters(Filter("", stack.function.arn, 0))

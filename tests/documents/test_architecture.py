@@ -27,7 +27,7 @@ NOT_A_STAGE = {
     "shipper/rules/model.py",
     "shipper/rules/regex.py",
 }
-"""What stages share: types and small functions without a place of their own in the order."""
+"""Types and small functions that stages share. They have no place of their own in the order."""
 
 
 def test_the_picture_shows_the_rooms_that_exist() -> None:

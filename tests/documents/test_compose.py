@@ -1,4 +1,4 @@
-"""docker-compose.yaml names what is there, and keeps it to this machine."""
+"""docker-compose.yaml names files that exist, and listens on loopback only."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def test_loki_is_the_one_that_the_tests_run() -> None:
     assert SERVICES["loki"]["image"] == IMAGE
 
 
-def test_the_old_way_is_a_profile_of_its_own() -> None:
+def test_the_old_loki_has_a_profile_of_its_own() -> None:
     assert {name for name, each in SERVICES.items() if each.get("profiles") == ["old"]} == OLD
     assert "9090:9090" in SERVICES["loki-old"]["ports"][0]
 
@@ -35,13 +35,13 @@ def test_every_port_is_on_loopback() -> None:
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_what_is_mounted_is_there(mount: str) -> None:
+def test_each_mounted_path_exists(mount: str) -> None:
     source = mount.partition(":")[0]
     assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
 
 
 @pytest.mark.parametrize("name", ["loki", "loki-old"])
-def test_its_loki_reads_a_file_that_is_mounted(name: str) -> None:
+def test_each_loki_reads_a_mounted_configuration(name: str) -> None:
     [config] = [word for word in SERVICES[name]["command"] if word.startswith("-config.file=")]
     source = config.replace("-config.file=/etc/loki/", "compose/loki/")
     server = yaml.safe_load((ROOT / source).read_text("utf-8"))["server"]
@@ -50,7 +50,7 @@ def test_its_loki_reads_a_file_that_is_mounted(name: str) -> None:
     ]
 
 
-def test_its_traffic_is_the_demos(loki: Loki | Running, tenant: str, tmp_path: Path) -> None:
+def test_its_traffic_comes_from_the_demo(loki: Loki | Running, tenant: str, tmp_path: Path) -> None:
     assert SERVICES["demo"]["entrypoint"][-1] == "/work/compose/demo"
     # As the container after its first start: uv and the environment are there.
     home = tmp_path / "home"

@@ -18,7 +18,7 @@ def words(name: str) -> str:
     return " ".join(re.findall(r">([^<>]+)</text>", svg)).replace("&#160;", " ")
 
 
-def test_every_picture_is_shown_and_there() -> None:
+def test_every_picture_exists_and_is_shown() -> None:
     shown = {
         (document.parent / link).resolve()
         for document in DOCUMENTS

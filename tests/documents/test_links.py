@@ -1,4 +1,4 @@
-"""No document has a link that leads nowhere within the project."""
+"""Each link between documents has a target."""
 
 import re
 from collections.abc import Iterator

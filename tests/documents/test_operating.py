@@ -1,4 +1,4 @@
-"""docs/operating.md says what each alarm means, and nothing of alarms that there are not."""
+"""docs/operating.md explains each alarm of the template, and no other."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_the_files_that_it_names_exist() -> None:
     assert [name for name in scripts if not (ROOT / name).is_file()] == []
 
 
-def test_the_words_to_replace_in_the_permissions_are_all_there() -> None:
+def test_the_page_replaces_every_word_of_the_permissions() -> None:
     permissions = (ROOT / "docs/deploy-permissions.json").read_text("utf-8")
     words = {"ACCOUNT", "BUCKET", "PARTITION", "REGION", "STACK"}
     assert {*re.findall(r"\b[A-Z]{5,}\b", permissions)} == words

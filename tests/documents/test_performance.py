@@ -31,7 +31,7 @@ def test_the_published_run_compares_with_lambda_promtail_in_the_same_turns() -> 
         assert {OURS, THEIRS} <= by_name.keys()
 
 
-def test_no_other_run_is_quoted() -> None:
+def test_no_figure_of_another_run_is_quoted() -> None:
     """Figures beside the tables say of themselves when and how they were measured."""
     text = (CLONE / "docs/performance.md").read_text()
     prose = re.sub(r"<!-- benchmark.*?/benchmark -->", "", text, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Every example of docs/rules.md does what stands above it."""
+"""Every example of docs/rules.md does what the comment above it says."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md says of each answer what the shipper makes of it."""
+"""docs/troubleshooting.md gives the reason of each answer as the shipper does."""
 
 import inspect
 import re

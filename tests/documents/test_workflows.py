@@ -1,4 +1,4 @@
-"""The workflows do what `.ci/run` does, with actions that nobody can change under us."""
+"""The workflows run `.ci/run`, with actions that are pinned by commit."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def workflow(name: str) -> dict[Any, Any]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_actions_are_named_by_commit_with_their_version_beside(name: str) -> None:
+def test_actions_are_pinned_by_commit_with_their_version(name: str) -> None:
     used = re.findall(r"uses: (.*)", FILES[name].read_text("utf-8"))
     foreign = [action for action in used if not action.startswith("./")]
     pinned = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")

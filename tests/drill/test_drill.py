@@ -1,4 +1,4 @@
-"""The drill of docs/operating.md: Loki is down for two hours, and nobody has to do anything.
+"""The drill of docs/operating.md: Loki is down for two hours, and recovery needs no action.
 
 The time is simulated, Loki is real: it decides what is too far behind, and what it holds counts.
 """
@@ -99,7 +99,7 @@ def held(loki: Loki, tenant: str, drill: Drill) -> Counter[tuple[str, str]]:
     return Counter((line.labels["log_group"], line.line) for line in lines)
 
 
-def test_after_two_hours_without_loki_every_line_is_there_once_and_somebody_was_told(
+def test_after_two_hours_without_loki_every_line_is_there_once_and_alarms_were_raised(
     stock_loki: Loki, tenant: str, alarms: dict[str, dict[str, Any]]
 ) -> None:
     drill = Drill(stock_loki, tenant)
@@ -119,7 +119,7 @@ def test_after_two_hours_without_loki_every_line_is_there_once_and_somebody_was_
     assert late > 0, "Loki was not down for long enough to need the late stream"
 
 
-def test_without_an_outage_nobody_is_told(
+def test_without_an_outage_no_alarm_is_raised(
     stock_loki: Loki, tenant: str, alarms: dict[str, dict[str, Any]]
 ) -> None:
     drill = Drill(stock_loki, tenant)

@@ -59,7 +59,7 @@ def test_the_readme_has_one_line_for_each_event() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_event_is_just_what_lambda_hands_over(name: str) -> None:
+def test_an_event_is_exactly_what_lambda_passes_to_the_function(name: str) -> None:
     assert [*event(name)] == ["awslogs"]
     assert [*event(name)["awslogs"]] == ["data"]
     assert len(json.dumps(event(name))) < FULL
@@ -115,7 +115,7 @@ def test_lambda_json_has_records_of_the_platform_and_of_the_application() -> Non
     ]
 
 
-def test_control_has_nothing_to_ship() -> None:
+def test_control_has_no_lines_to_ship() -> None:
     assert json.loads(unpacked(event("control")))["messageType"] == "CONTROL_MESSAGE"
     assert records(event("control")) == []
 
@@ -138,7 +138,9 @@ def test_account_policy_says_its_level_and_origin() -> None:
         ("skypilot-2", partial(json.dumps, separators=(",", ":"))),
     ],
 )
-def test_json_is_spelled_as_its_writer_spells_it(name: str, dumped: Callable[[Any], str]) -> None:
+def test_json_has_the_format_of_the_program_that_writes_it(
+    name: str, dumped: Callable[[Any], str]
+) -> None:
     application = [text for text in messages(name) if '"type":"platform.' not in text]
     assert application
     for text in application:
@@ -178,11 +180,11 @@ def test_later_skypilot_also_parses_the_prefix() -> None:
 @pytest.mark.parametrize(
     "oddity", ["\t", "\n", "\0", "\x1b", "🐧", "\ufffd", '"', "'", "\\", "\r\n", "\u2028", "\u0301"]
 )
-def test_odd_text_has_each_oddity(oddity: str) -> None:
+def test_odd_text_has_each_odd_character(oddity: str) -> None:
     assert any(oddity in message for message in messages("odd-text"))
 
 
-def test_same_millisecond_has_fifty_twins_and_two_hundred_in_order() -> None:
+def test_same_millisecond_has_fifty_equal_lines_and_two_hundred_in_order() -> None:
     events = data("same-millisecond").log_events
     assert len({each.timestamp for each in events}) == 1
     twins, *others = Counter(each.message for each in events).values()

@@ -36,7 +36,7 @@ def command(
     return install(wheel, tmp_path_factory.mktemp(f"python-{request.param}"), request.param)
 
 
-def test_tells_its_version_and_commands(command: Path, tmp_path: Path) -> None:
+def test_shows_its_version_and_commands(command: Path, tmp_path: Path) -> None:
     assert run(command, "--version", cwd=tmp_path).stdout == f"loki-shipper {VERSION}\n"
     assert "Show it all on this machine" in run(command, "--help", cwd=tmp_path).stdout
 
@@ -82,7 +82,7 @@ def test_says_what_a_deployment_would_do(command: Path, tmp_path: Path) -> None:
     assert "Nothing was changed." in shown
 
 
-def test_makes_the_functions_and_the_layer_of_what_the_wheel_has(
+def test_makes_the_functions_and_the_layer_from_the_files_of_the_wheel(
     command: Path, tmp_path: Path
 ) -> None:
     """Whatever Python runs the command, and where the clone is not: the same bytes everywhere."""
@@ -119,7 +119,7 @@ def test_the_doctor_reads_the_rights_out_of_the_template(command: Path, tmp_path
     assert "s3:DeleteObject" in read.stdout.split()
 
 
-def test_the_wheel_brings_what_commands_read(wheel: Path) -> None:
+def test_the_wheel_has_the_files_that_commands_read(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     brought = {name.removeprefix("loki_shipper/bundled/") for name in names}
     assert names >= {
@@ -167,7 +167,7 @@ def test_pip_installs_a_clone(copy: Path, tmp_path: Path) -> None:
     assert (tmp_path / "venv/bin/loki-shipper").is_file()
 
 
-def test_the_functions_import_a_part_of_what_the_wheel_asks_for() -> None:
+def test_the_functions_import_a_part_of_the_dependencies_of_the_wheel() -> None:
     project = tomllib.loads((CLONE / "pyproject.toml").read_text("utf-8"))
     assert set(project["dependency-groups"]["functions"]) < set(project["project"]["dependencies"])
 

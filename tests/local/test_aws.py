@@ -28,7 +28,7 @@ def payload(event: dict[str, Any]) -> dict[str, Any]:
     return decoded
 
 
-def test_what_is_logged_is_delivered_as_a_real_payload(aws: LocalAws, name: str) -> None:
+def test_logged_lines_are_delivered_as_a_real_payload(aws: LocalAws, name: str) -> None:
     delivered: list[dict[str, Any]] = []
     aws.create_log_group(name, {})
     aws.subscribe(name, aws.create_function(name, delivered.append))
@@ -55,7 +55,7 @@ def test_functions_get_their_own_groups_only(aws: LocalAws, name: str) -> None:
     assert [len(events) for events in delivered.values()] == [0, 2]
 
 
-def test_a_function_answers_or_fails_as_lambda_says_it(aws: LocalAws, name: str) -> None:
+def test_a_function_answers_or_fails_in_lambdas_format(aws: LocalAws, name: str) -> None:
     def deliver(event: dict[str, Any]) -> dict[str, Any]:
         if "fail" in event:
             raise FunctionFailure("not today")
@@ -79,7 +79,7 @@ def test_tags_are_listed(aws: LocalAws, name: str) -> None:
     }
 
 
-def test_its_variables_lead_another_process_here(aws: LocalAws, name: str) -> None:
+def test_another_process_reaches_it_with_its_variables(aws: LocalAws, name: str) -> None:
     aws.create_log_group(name, {})
     script = "import boto3; print(boto3.client('logs').describe_log_groups()['logGroups'])"
     answer = subprocess.run(
@@ -92,7 +92,7 @@ def test_its_variables_lead_another_process_here(aws: LocalAws, name: str) -> No
     assert name in answer.stdout
 
 
-def test_a_delivery_that_fails_is_not_the_writers_problem(aws: LocalAws, name: str) -> None:
+def test_a_failed_delivery_does_not_fail_the_writer(aws: LocalAws, name: str) -> None:
     def fail(_: object) -> None:
         raise LookupError(name)
 
@@ -130,7 +130,7 @@ def fill(aws: LocalAws, name: str) -> None:
     aws.client("ssm").put_parameter(Name=name, Value="x", Type="String")
 
 
-def test_it_is_empty_whatever_ran_before(name: str) -> None:
+def test_it_starts_empty(name: str) -> None:
     with run_aws() as aws:
         fill(aws, name)
         assert all(contents(aws))
@@ -138,7 +138,7 @@ def test_it_is_empty_whatever_ran_before(name: str) -> None:
         assert not any(contents(aws))
 
 
-def test_one_inside_another_has_what_the_other_has(name: str) -> None:
+def test_an_inner_aws_shares_the_data_of_the_outer_one(name: str) -> None:
     with run_aws() as aws:
         fill(aws, name)
         with run_aws() as inner:

@@ -69,19 +69,19 @@ def ignore(_: str) -> None:
     """Take a progress line and say nothing."""
 
 
-def test_a_loki_that_runs_goes_before_all_others(install: Install, environ: dict[str, str]) -> None:
+def test_a_running_loki_is_chosen_first(install: Install, environ: dict[str, str]) -> None:
     install("loki", "")
     install("docker", "exit 0")
     environ["LOKI_URL"] = "http://loki.example:3100/"
     assert find_loki(environ, ignore) == Running("http://loki.example:3100")
 
 
-def test_a_push_url_leads_to_its_loki(environ: dict[str, str]) -> None:
+def test_a_push_url_gives_the_url_of_its_loki(environ: dict[str, str]) -> None:
     environ["LOKI_URL"] = "https://loki.example/loki/api/v1/push"
     assert find_loki(environ, ignore) == Running("https://loki.example")
 
 
-def test_an_executable_on_path_goes_before_docker(
+def test_an_executable_on_path_is_chosen_before_docker(
     install: Install, environ: dict[str, str]
 ) -> None:
     path = install("loki", "")
@@ -89,12 +89,16 @@ def test_an_executable_on_path_goes_before_docker(
     assert find_loki(environ, ignore) == Executable(path)
 
 
-def test_docker_goes_before_go_when_it_answers(install: Install, environ: dict[str, str]) -> None:
+def test_docker_is_chosen_before_go_if_it_answers(
+    install: Install, environ: dict[str, str]
+) -> None:
     install("docker", '[ "$1" = info ]')
     assert find_loki(environ, ignore) == Image(IMAGE)
 
 
-def test_a_docker_that_does_not_answer_is_none(install: Install, environ: dict[str, str]) -> None:
+def test_a_docker_that_does_not_answer_is_not_used(
+    install: Install, environ: dict[str, str]
+) -> None:
     install("docker", "exit 1")
     assert isinstance(find_loki(environ, ignore), NotFound)
 
@@ -172,7 +176,7 @@ def test_a_failed_build_says_why_and_leaves_no_executable(
     assert not cached(environ, module).exists()
 
 
-def test_a_long_build_is_not_silent(
+def test_a_long_build_shows_its_progress(
     install: Install, environ: dict[str, str], module: Path
 ) -> None:
     wait = module / "wait"
@@ -191,7 +195,9 @@ def test_a_long_build_is_not_silent(
     assert told[-1] == ""
 
 
-def test_a_loki_that_ends_at_once_shows_its_last_words(install: Install, tmp_path: Path) -> None:
+def test_a_loki_that_ends_at_once_shows_the_end_of_its_log(
+    install: Install, tmp_path: Path
+) -> None:
     loki = install("loki", "echo reading; echo no such key; exit 3")
     with (
         pytest.raises(LokiError, match=r"exit code 3.*\n.*reading\nno such key"),
@@ -200,7 +206,7 @@ def test_a_loki_that_ends_at_once_shows_its_last_words(install: Install, tmp_pat
         pass
 
 
-def test_a_real_loki_gives_back_what_was_pushed(loki: Loki | Running, exact_tenant: str) -> None:
+def test_a_real_loki_returns_the_pushed_lines(loki: Loki | Running, exact_tenant: str) -> None:
     now = time.time_ns()
     push(loki.url, exact_tenant, '{app="a"}', [(now, "first"), (now + 1, "second")])
     lines = query_range(
@@ -222,7 +228,7 @@ def test_a_tenant_gets_limits_of_its_own(loki: Loki | Running, tenant: str) -> N
         push(loki.url, tenant, '{app="a"}', [(time.time_ns(), "longer than five")])
 
 
-def test_an_unknown_limit_is_refused_and_forgotten(loki: Loki | Running, tenant: str) -> None:
+def test_an_unknown_limit_is_refused_and_not_kept(loki: Loki | Running, tenant: str) -> None:
     if isinstance(loki, Running):
         pytest.skip("limits are given to a Loki of our own only")
     with pytest.raises(LokiError, match="rejects these limits"):
@@ -235,7 +241,7 @@ def test_the_stock_loki_has_its_faulty_tenants(stock_loki: Loki) -> None:
         push(stock_loki.url, "block429", '{app="a"}', [(time.time_ns(), "line")])
 
 
-def test_a_bad_query_is_an_error_with_lokis_words(loki: Loki | Running, tenant: str) -> None:
+def test_a_bad_query_is_an_error_with_lokis_message(loki: Loki | Running, tenant: str) -> None:
     with pytest.raises(LokiError, match="Loki answered 400: parse error"):
         query_range(loki.url, "{", tenant=tenant, start_ns=0, end_ns=1)
 

@@ -15,7 +15,7 @@ def ticking(*times: float) -> Iterator[float]:
     yield from times
 
 
-def test_durations_read_as_people_write_them() -> None:
+def test_durations_have_units() -> None:
     assert [clock_face(s) for s in (0, 59.9, 60, 80, 3605)] == [
         "0s",
         "59s",
@@ -25,7 +25,7 @@ def test_durations_read_as_people_write_them() -> None:
     ]
 
 
-def test_what_is_over_at_once_is_not_told() -> None:
+def test_a_short_step_shows_no_progress() -> None:
     out = io.StringIO()
     tell = on_stream(out, clock=ticking(0, 0.5, 0.9).__next__)
     for text in ("starting: 0s", "starting: 0s", ""):
@@ -33,7 +33,7 @@ def test_what_is_over_at_once_is_not_told() -> None:
     assert out.getvalue() == ""
 
 
-def test_a_pipe_gets_a_line_now_and_then() -> None:
+def test_a_pipe_gets_a_line_at_intervals() -> None:
     out = io.StringIO()
     tell = on_stream(out, clock=iter(range(100)).__next__)
     for second in range(30):
@@ -41,7 +41,7 @@ def test_a_pipe_gets_a_line_now_and_then() -> None:
     assert out.getvalue() == "building: 1s\nbuilding: 16s\n"
 
 
-def test_a_terminal_gets_one_line_that_goes_away() -> None:
+def test_a_terminal_gets_one_line_that_is_erased() -> None:
     out = Terminal()
     tell = on_stream(out, clock=iter(range(100)).__next__)
     for text in ("building: 0s", "building: 1s", "building: 2s", ""):

@@ -155,7 +155,7 @@ def test_broken_labels_are_refused(text: str) -> None:
         parse_labels(text)
 
 
-def test_what_came_is_kept_in_its_order(receiver: Receiver) -> None:
+def test_pushes_are_kept_in_their_order(receiver: Receiver) -> None:
     assert push(receiver, "two", "one", tenant="t") == 204
     [kept] = receiver.pushes
     assert (kept.tenant, kept.streams[0].labels) == ("t", {"app": "a"})
@@ -166,7 +166,7 @@ def test_what_came_is_kept_in_its_order(receiver: Receiver) -> None:
     assert kept.headers["content-type"] == "application/x-protobuf"
 
 
-def test_repeats_fold_and_tenants_are_apart(receiver: Receiver) -> None:
+def test_duplicates_are_stored_once_and_tenants_are_separate(receiver: Receiver) -> None:
     push(receiver, "line", tenant="t")
     push(receiver, "line", tenant="t")
     push(receiver, "line", tenant="t", at=NOW + 1)
@@ -222,7 +222,7 @@ def test_a_late_answer_may_have_stored(receiver: Receiver) -> None:
     assert len(receiver.pushes) == 1
 
 
-def test_a_body_trickles(receiver: Receiver) -> None:
+def test_a_body_can_be_sent_very_slowly(receiver: Receiver) -> None:
     receiver.script([ScriptedAnswer(status=500, body=b"slow words", trickle=0.01)])
     with requests.post(
         f"{receiver.url}/loki/api/v1/push",

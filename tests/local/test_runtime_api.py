@@ -68,14 +68,14 @@ def test_a_warm_process_answers_again(environment: ExecutionEnvironment) -> None
     assert environment.invoke({"a": 2}) == Response({"got": {"a": 2}, "calls": 2})
 
 
-def test_bytes_are_sent_as_they_are(environment: ExecutionEnvironment) -> None:
+def test_bytes_are_sent_unchanged(environment: ExecutionEnvironment) -> None:
     assert environment.invoke(b'{"a":\n1}') == Response({"got": {"a": 1}, "calls": 1})
     broken = environment.invoke(b"{")
     assert isinstance(broken, FunctionError)
     assert broken.error_type == "Runtime.UnmarshalError"
 
 
-def test_what_a_handler_raises_is_a_function_error_and_the_process_lives(
+def test_an_error_of_the_handler_is_a_function_error_and_the_process_continues(
     environment: ExecutionEnvironment,
 ) -> None:
     error = environment.invoke({"raise": "no such thing"})
@@ -85,7 +85,7 @@ def test_what_a_handler_raises_is_a_function_error_and_the_process_lives(
     assert isinstance(environment.invoke({}), Response)
 
 
-def test_a_process_that_ends_died_and_stays_dead(environment: ExecutionEnvironment) -> None:
+def test_a_process_that_ends_is_dead_and_stays_dead(environment: ExecutionEnvironment) -> None:
     assert environment.invoke({"exit": 3}) == Died(3)
     assert environment.invoke({}) == Died(3)
     assert environment.peak_rss is None
@@ -109,13 +109,15 @@ def test_the_handler_knows_its_arn_and_settings(environment: ExecutionEnvironmen
     assert environment.invoke({"env": "MY_SETTING"}) == Response("on")
 
 
-def test_nothing_of_our_environment_leaks_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handler_gets_no_variable_of_our_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
     with run_execution_environment("app.handle", paths=[folder]) as environment:
         assert environment.invoke({"env": "HTTPS_PROXY"}) == Response(None)
 
 
-def test_what_was_printed_is_there_with_the_answer(environment: ExecutionEnvironment) -> None:
+def test_printed_text_is_returned_with_the_answer(environment: ExecutionEnvironment) -> None:
     environment.invoke({"print": "hello"})
     assert environment.log_lines == ["hello", "HELLO"]
 
@@ -148,7 +150,7 @@ def test_a_handler_that_cannot_be_loaded_is_an_init_error(
         assert environment.init_error.error_type == error_type
 
 
-def test_alone_it_sees_its_paths_only(folder: Path) -> None:
+def test_an_isolated_process_imports_only_from_its_own_paths(folder: Path) -> None:
     with run_execution_environment("app.handle", paths=[folder], alone=True) as environment:
         for absent in ("msgspec", "boto3", "loki_shipper"):
             error = environment.invoke({"import": absent})

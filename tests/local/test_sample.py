@@ -55,7 +55,7 @@ def test_the_same_calls_give_the_same_bytes() -> None:
     )
 
 
-def test_a_packed_payload_carries_no_time_of_its_packing() -> None:
+def test_a_packed_payload_has_no_time_of_packing() -> None:
     packed = b64decode(invocation_event(log_data("g", "s", []))["awslogs"]["data"])
     assert packed[4:8] == bytes(4)
 
@@ -123,7 +123,7 @@ def test_an_event_without_log_events_stays(kind: str) -> None:
     assert retimed(event, NOW) is event
 
 
-def test_what_is_not_an_event_is_named_as_such() -> None:
+def test_an_input_that_is_not_an_event_is_named() -> None:
     with pytest.raises(UndecodableError):
         retimed({"detail": {}}, NOW)
 

@@ -86,7 +86,7 @@ def test_lines_too_new_are_kept_for_later_and_their_neighbours_are_held(
     assert found(stock_loki, tenant, group) == ["a", "b"]
 
 
-def test_many_refusals_of_many_kinds_are_told_apart_though_the_answer_is_cut_short(
+def test_many_kinds_of_refusals_are_distinguished_although_the_answer_is_truncated(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
     environment = open_environment(stock_loki, tenant, {"MAX_LINE_BYTES": "1048576"})
@@ -147,7 +147,7 @@ def test_a_line_that_its_stream_takes_no_longer_goes_to_the_late_stream(
     assert discarded(stock_loki, tenant) == {"too_far_behind": 2}
 
 
-def test_what_is_too_far_behind_even_there_is_rejected(
+def test_lines_too_far_behind_for_the_late_stream_are_rejected(
     stock_loki: Loki, tenant: str, group: str
 ) -> None:
     """So it is where a late stream is longer than half of Loki's `max_chunk_age`."""
@@ -197,7 +197,9 @@ def test_lines_too_long_are_rejected_and_their_neighbours_are_held(
     assert found(stock_loki, tenant, group) == ["a", "x" * 262_144, "b"]
 
 
-def test_more_than_grpc_takes_is_halved(stock_loki: Loki, tenant: str, group: str) -> None:
+def test_a_push_above_the_limit_of_grpc_is_halved(
+    stock_loki: Loki, tenant: str, group: str
+) -> None:
     environment = open_environment(stock_loki, tenant, real_sleep=True)
     environment.settings = replace(environment.settings, max_batch_bytes=10_000_000)
     payload = big(group, 24, 200_000)
@@ -236,20 +238,20 @@ def test_a_blocked_tenant_is_errored_at_once(stock_loki: Loki, tenant: str, grou
     assert (environment.session.pushes, environment.slept) == (1, [])
 
 
-def test_a_tenant_that_is_blocked_with_200_nobody_can_see(stock_loki: Loki, group: str) -> None:
+def test_a_tenant_that_is_blocked_with_200_looks_delivered(stock_loki: Loki, group: str) -> None:
     report = open_environment(stock_loki, "block200").ship(aged(group, (0, "a")))
     assert decision(report) == (1, 0, {}, {})
     assert found(stock_loki, "block200", group) == []
 
 
-def test_a_rate_limit_is_waited_for(stock_loki: Loki, group: str) -> None:
+def test_a_rate_limited_push_is_retried(stock_loki: Loki, group: str) -> None:
     environment = open_environment(stock_loki, "ratel", real_sleep=True)
     payload = big(group, 32, 5_000)
     assert decision(environment.ship(payload)) == (32, 0, {}, {})
     accounted(stock_loki, "ratel", environment, payload)
 
 
-def test_what_a_rate_limit_does_not_let_through_in_time_is_kept(
+def test_lines_that_a_rate_limit_refuses_to_the_end_are_kept_in_the_bucket(
     stock_loki: Loki, group: str
 ) -> None:
     environment = open_environment(stock_loki, "ratel", seconds=20.0)
@@ -261,14 +263,16 @@ def test_what_a_rate_limit_does_not_let_through_in_time_is_kept(
 
 
 @pytest.mark.parametrize("tenant", ["psr", "psr-noshard"])
-def test_a_limit_for_each_stream_is_waited_for(stock_loki: Loki, tenant: str, group: str) -> None:
+def test_a_push_above_the_limit_of_a_stream_is_retried(
+    stock_loki: Loki, tenant: str, group: str
+) -> None:
     environment = open_environment(stock_loki, tenant, real_sleep=True)
     payload = big(group, 6, 5_000)
     assert decision(environment.ship(payload)) == (6, 0, {}, {})
     accounted(stock_loki, tenant, environment, payload)
 
 
-def test_one_stream_too_many_is_kept_for_another_day(stock_loki: Loki, group: str) -> None:
+def test_lines_of_one_stream_too_many_are_kept_in_the_bucket(stock_loki: Loki, group: str) -> None:
     groups = [f"{group}/{n}" for n in range(3)]
     sandboxes = [open_environment(stock_loki, "streamlim") for _ in groups]
     reports = [
@@ -279,7 +283,9 @@ def test_one_stream_too_many_is_kept_for_another_day(stock_loki: Loki, group: st
     assert reports[2].failure == "not delivered: stream_limit"
 
 
-def test_a_late_stream_too_many_is_kept_for_another_day(stock_loki: Loki, group: str) -> None:
+def test_lines_of_a_late_stream_too_many_are_kept_in_the_bucket(
+    stock_loki: Loki, group: str
+) -> None:
     tenant = f"streamlim-{uuid.uuid4().hex}"
     stock_loki.override(tenant, {"max_global_streams_per_user": 1})
     environment = open_environment(stock_loki, tenant)
@@ -290,7 +296,7 @@ def test_a_late_stream_too_many_is_kept_for_another_day(stock_loki: Loki, group:
     assert sorted(found(stock_loki, tenant, group)) == ["b", "now"]
 
 
-def test_where_metadata_is_disallowed_lines_are_held_without(stock_loki: Loki, group: str) -> None:
+def test_if_metadata_is_disallowed_lines_are_held_without_it(stock_loki: Loki, group: str) -> None:
     environment = open_environment(stock_loki, "nosm")
     assert decision(environment.ship(aged(group, (1, "a"), (0, "b" * 300_000)))) == (2, 0, {}, {})
     assert environment.session.pushes == 2
@@ -329,9 +335,7 @@ def test_other_settings_of_an_operator_cost_no_line(
     accounted(stock_loki, tenant, environment, payload)
 
 
-def test_what_is_stored_though_the_answer_is_late_is_held_once(
-    stock_loki: Loki, group: str
-) -> None:
+def test_lines_stored_before_a_late_answer_are_held_once(stock_loki: Loki, group: str) -> None:
     environment = open_environment(stock_loki, "lat", seconds=1.0)
     payload = aged(group, (0, "a"))
     assert decision(environment.ship(payload)) == (0, 0, {}, {"read_timeout": 1})

@@ -75,7 +75,7 @@ def test_ten_thousand_lines_are_held(loki: Loki | Running, tenant: str) -> None:
     assert discarded(loki, tenant) == {}
 
 
-def test_a_mebibyte_of_long_characters_is_held_whole_in_parts(
+def test_a_mebibyte_of_long_characters_is_held_complete_in_parts(
     loki: Loki | Running, tenant: str
 ) -> None:
     long = "€" * 349_525 + "!"
@@ -100,7 +100,9 @@ def test_many_identical_parts_without_metadata_are_all_held(
 
 
 @pytest.mark.parametrize("size", [262_143, 262_144, 262_145])
-def test_a_line_about_the_limit_is_held_whole(loki: Loki | Running, tenant: str, size: int) -> None:
+def test_a_line_near_the_limit_is_held_complete(
+    loki: Loki | Running, tenant: str, size: int
+) -> None:
     long = "x" * (size - 1) + "!"
     assert open_environment(loki, tenant).ship(lines(long, newest=now())).delivered == 1
     assert "".join(texts(held(loki, tenant))) == long

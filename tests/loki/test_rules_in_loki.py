@@ -118,7 +118,7 @@ def test_a_json_line_keeps_its_own_level_beside_the_one_that_it_states(
     assert [each.line for each in held(loki, tenant, same)] == [line]
 
 
-def test_a_request_can_be_asked_for(loki: Loki | Running, tenant: str) -> None:
+def test_lines_of_one_request_can_be_queried(loki: Loki | Running, tenant: str) -> None:
     made = open_environment(loki, tenant)
     made.rule_state = RuleState(parse_rules("[[rule]]\npreset = 'lambda'"), {})
     made.ship(payload("lambda"))
@@ -149,7 +149,7 @@ def test_clusters_of_one_log_group_are_streams_of_their_own(
     assert line.metadata["node_ip"] == "10.0.173.214"
 
 
-def test_what_rules_take_out_of_hostile_lines_never_costs_a_line(
+def test_labels_and_metadata_from_hostile_lines_never_cost_a_line(
     loki: Loki | Running, tenant: str
 ) -> None:
     body = """

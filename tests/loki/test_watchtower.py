@@ -1,4 +1,4 @@
-"""The whole way: watchtower, CloudWatch, a subscription filter, the handler, Loki."""
+"""Lines go from watchtower through CloudWatch Logs, a filter and the handler to Loki."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from tests.loki.asking import held
 
 
 class Context(Struct):
-    """What Lambda tells the handler."""
+    """The context that Lambda passes to the handler."""
 
     invoked_function_arn: str
 

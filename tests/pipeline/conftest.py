@@ -1,4 +1,4 @@
-"""What the tests on real sockets share."""
+"""Fixtures for tests on real sockets."""
 
 import pytest
 

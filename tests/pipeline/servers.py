@@ -1,4 +1,4 @@
-"""What may stand between us and Loki: TLS, a proxy, and servers that do not behave."""
+"""Servers between us and Loki: TLS, a proxy, and servers that break the rules."""
 
 import datetime as dt
 import socket
@@ -66,7 +66,7 @@ def deaf() -> Iterator[str]:
 
 
 def closed() -> str:
-    """Give a URL at which nobody listens."""
+    """Return a URL without a server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -215,7 +215,7 @@ def run_proxy(receiver: Receiver) -> Iterator[Proxy]:
 
         @override
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Connection) as server:
         server.daemon_threads = True

@@ -190,13 +190,13 @@ def test_an_answer_where_there_is_no_bucket(receiver: Receiver, row: Row) -> Non
     ],
     ids=["429", "503", "408", "reset", "413"],
 )
-def test_what_passes_is_waited_for(receiver: Receiver, answer: ScriptedAnswer) -> None:
+def test_a_temporary_failure_is_retried(receiver: Receiver, answer: ScriptedAnswer) -> None:
     receiver.script([answer])
     environment = ExecutionEnvironment(receiver.url, receiver=receiver)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
 
 
-def test_what_was_stored_before_a_reset_is_held_once(receiver: Receiver) -> None:
+def test_lines_stored_before_a_connection_reset_are_in_loki_once(receiver: Receiver) -> None:
     receiver.script([ScriptedAnswer(hangs_up=True, stores=True)] * 2)
     environment = ExecutionEnvironment(receiver.url, receiver=receiver)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
@@ -205,21 +205,23 @@ def test_what_was_stored_before_a_reset_is_held_once(receiver: Receiver) -> None
     assert [entry.line for _, entry in receiver.held()] == ["first", "bad", "last"]
 
 
-def test_retry_after_is_waited_for(receiver: Receiver) -> None:
+def test_the_shipper_waits_as_long_as_retry_after_says(receiver: Receiver) -> None:
     receiver.script([ScriptedAnswer(503, headers={"Retry-After": "7"})])
     environment = ExecutionEnvironment(receiver.url, receiver=receiver)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(3)
     assert environment.slept == [7.0]
 
 
-def test_a_retry_after_beyond_the_invocation_is_not(receiver: Receiver) -> None:
+def test_the_shipper_does_not_wait_for_a_retry_after_beyond_the_invocation(
+    receiver: Receiver,
+) -> None:
     receiver.script(lambda _: ScriptedAnswer(429, headers={"Retry-After": "3600"}))
     environment = ExecutionEnvironment(receiver.url, receiver=receiver)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"rate_limited": 3})
     assert (environment.slept, len(receiver.attempts)) == ([], 1)
 
 
-def test_a_limit_that_lets_through_one_line_at_a_time_lets_all_through(receiver: Receiver) -> None:
+def test_a_limit_of_one_line_a_push_lets_all_lines_through_in_the_end(receiver: Receiver) -> None:
     receiver.script(lambda push: ScriptedAnswer(429 if len(push.entries) > 1 else 204))
     environment = ExecutionEnvironment(receiver.url, receiver=receiver, seconds=120.0)
     assert decision(environment.ship(lines(*(f"line {n}" for n in range(40))))) == Outcomes(40)
@@ -260,7 +262,7 @@ def late_lines(receiver: Receiver) -> list[str]:
     return [entry.line for labels, entry in receiver.held() if "late" in labels]
 
 
-def test_what_is_too_far_behind_goes_to_the_late_stream(receiver: Receiver) -> None:
+def test_lines_too_far_behind_go_to_the_late_stream(receiver: Receiver) -> None:
     receiver.script(
         lambda push: (
             ScriptedAnswer()
@@ -276,7 +278,7 @@ def test_what_is_too_far_behind_goes_to_the_late_stream(receiver: Receiver) -> N
     assert late == labels | {"late": "Fri 19:30"}
 
 
-def test_of_many_batches_each_goes_where_it_belongs(receiver: Receiver) -> None:
+def test_each_of_many_batches_gets_its_own_outcome(receiver: Receiver) -> None:
     bad = has("bad")
     receiver.script(
         lambda push: behind(1, 1) if bad(push) and not is_late(push) else ScriptedAnswer()
@@ -286,13 +288,13 @@ def test_of_many_batches_each_goes_where_it_belongs(receiver: Receiver) -> None:
     assert late_lines(receiver) == ["bad"]
 
 
-def test_what_is_too_far_behind_even_there_is_rejected(receiver: Receiver) -> None:
+def test_lines_too_far_behind_for_the_late_stream_are_rejected(receiver: Receiver) -> None:
     receiver.script(lambda push: behind(len(push.entries), len(push.entries)))
     environment = ExecutionEnvironment(receiver.url, receiver=receiver)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(rejected={"too_far_behind": 3})
 
 
-def test_losses_behind_those_that_are_named_come_out_too(receiver: Receiver) -> None:
+def test_refused_lines_that_the_answer_does_not_name_are_found_too(receiver: Receiver) -> None:
     def decide(push: Push) -> ScriptedAnswer:
         if is_late(push):
             return ScriptedAnswer()
@@ -307,7 +309,9 @@ def test_losses_behind_those_that_are_named_come_out_too(receiver: Receiver) -> 
     assert decision(environment.ship(PAYLOAD)) == Outcomes(1, late=1, deferred={"too_new": 2})
 
 
-def test_a_late_stream_that_is_limited_is_waited_for_and_then_kept(receiver: Receiver) -> None:
+def test_a_rate_limited_late_stream_is_retried_and_then_kept_in_the_bucket(
+    receiver: Receiver,
+) -> None:
     partly = ScriptedAnswer(400, behind(2, 3).body, stores=True)
     receiver.script(lambda push: ScriptedAnswer(429) if is_late(push) else partly)
     environment = ExecutionEnvironment(receiver.url, receiver=receiver)
@@ -365,7 +369,7 @@ def test_a_secret_that_was_changed_is_read_again(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("second", ["wrong", "also wrong", ""])
-def test_a_secret_is_read_again_once_an_invocation(receiver: Receiver, second: str) -> None:
+def test_a_secret_is_read_again_at_most_once_an_invocation(receiver: Receiver, second: str) -> None:
     receiver.script(guarded)
     store = Store("wrong", second)
     environment = ExecutionEnvironment(
@@ -383,30 +387,30 @@ def test_a_secret_is_read_again_once_an_invocation(receiver: Receiver, second: s
 # No answer
 
 
-def test_nobody_listens() -> None:
+def test_a_port_without_a_server() -> None:
     environment = ExecutionEnvironment(closed(), receiver=None)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"no_connection": 3})
     assert environment.slept == [1.0, 2.0, 4.0]
 
 
-def test_a_name_that_nobody_knows() -> None:
+def test_an_unknown_host_name() -> None:
     environment = ExecutionEnvironment("http://loki.invalid", receiver=None)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"no_connection": 3})
 
 
-def test_a_connection_that_is_never_taken() -> None:
+def test_a_connection_that_is_never_accepted() -> None:
     with deaf() as url:
         environment = ExecutionEnvironment(url, receiver=None, seconds=1.5)
         assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"connect_timeout": 3})
 
 
-def test_a_hang(receiver: Receiver) -> None:
+def test_a_server_that_hangs(receiver: Receiver) -> None:
     receiver.script(lambda _: ScriptedAnswer(delay=60.0, stores=False))
     environment = ExecutionEnvironment(receiver.url, receiver=receiver, seconds=1.0)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"read_timeout": 3})
 
 
-def test_a_hang_after_others_were_delivered(receiver: Receiver) -> None:
+def test_a_server_that_hangs_after_other_batches_were_delivered(receiver: Receiver) -> None:
     receiver.script(only_the_bad_line(ScriptedAnswer(delay=60.0, stores=False)))
     environment = ExecutionEnvironment(
         receiver.url, receiver=receiver, one_line_a_batch=True, seconds=3.0
@@ -418,7 +422,7 @@ def test_a_hang_after_others_were_delivered(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 400, 503])
-def test_an_answer_that_trickles(receiver: Receiver, status: int) -> None:
+def test_a_very_slow_answer(receiver: Receiver, status: int) -> None:
     def trickle(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(b"HTTP/1.1 %d \r\nContent-Length: 9999\r\nX: " % status)
@@ -432,7 +436,7 @@ def test_an_answer_that_trickles(receiver: Receiver, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 429, 500])
-def test_a_body_that_trickles(receiver: Receiver, status: int) -> None:
+def test_a_very_slow_body(receiver: Receiver, status: int) -> None:
     receiver.script(lambda _: ScriptedAnswer(status, b"x" * 9999, trickle=0.05, stores=False))
     environment = ExecutionEnvironment(receiver.url, receiver=receiver, seconds=1.0)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(errored={"read_timeout": 3})
@@ -474,7 +478,7 @@ def test_a_proxy_of_the_environment(receiver: Receiver, monkeypatch: pytest.Monk
 # What is delivered is not delivered again
 
 
-def test_only_the_rest_of_a_payload_is_kept_and_comes_back(receiver: Receiver) -> None:
+def test_only_the_rest_of_a_payload_is_kept_and_redriven(receiver: Receiver) -> None:
     receiver.script(only_the_bad_line(ScriptedAnswer(404)))
     environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
     assert decision(environment.ship(PAYLOAD)) == Outcomes(2, errored={"status_404": 1})
@@ -488,14 +492,16 @@ def test_only_the_rest_of_a_payload_is_kept_and_comes_back(receiver: Receiver) -
     assert sorted(sent) == ["bad", "first", "last"]
 
 
-def test_when_the_bucket_is_down_lambda_keeps_all(receiver: Receiver) -> None:
+def test_when_the_bucket_is_down_the_invocation_fails_and_lambda_keeps_the_event(
+    receiver: Receiver,
+) -> None:
     receiver.script(only_the_bad_line(ScriptedAnswer(404)))
     environment = ExecutionEnvironment(receiver.url, receiver=receiver, one_line_a_batch=True)
     environment.bucket_is_down = True
     assert environment.ship(PAYLOAD).failure == "the bucket cannot be written: ClientError"
 
 
-def test_a_long_line_of_which_one_part_fails_is_one_line(receiver: Receiver) -> None:
+def test_a_long_line_with_one_failed_part_counts_as_one_line(receiver: Receiver) -> None:
     long = "x" * 2000 + "y" * 2000
     parts = [long[start : start + 1024] for start in range(0, 4000, 1024)]
     receiver.script(lambda push: ScriptedAnswer(404) if has(parts[2])(push) else ScriptedAnswer())
@@ -509,13 +515,13 @@ def test_a_long_line_of_which_one_part_fails_is_one_line(receiver: Receiver) -> 
     assert len(receiver.pushes) == 5
 
 
-def test_identical_lines_stay_as_many_as_they_were(receiver: Receiver) -> None:
+def test_the_number_of_identical_lines_stays(receiver: Receiver) -> None:
     environment = ExecutionEnvironment(receiver.url, receiver=receiver)
     assert decision(environment.ship(lines(*["same"] * 50, step=0))) == Outcomes(50)
     assert len(receiver.held()) == 50
 
 
-def test_a_repeat_is_the_same_bytes(receiver: Receiver) -> None:
+def test_a_repeated_payload_is_pushed_as_the_same_bytes(receiver: Receiver) -> None:
     for _ in range(3):
         ExecutionEnvironment(receiver.url, receiver=receiver).ship(PAYLOAD)
     assert len({push.body for push in receiver.pushes}) == 1

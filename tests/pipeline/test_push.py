@@ -77,14 +77,14 @@ def test_a_push_arrives_and_its_answer_comes_back(receiver: Receiver, pusher: Pu
     assert "authorization" not in stored.headers
 
 
-def test_the_tenant_goes_along(receiver: Receiver, pusher: Pusher) -> None:
+def test_a_push_carries_the_tenant(receiver: Receiver, pusher: Pusher) -> None:
     pusher(tenant="team-a")
     pusher(tenant="team-b")
     pusher()
     assert [stored.tenant for stored in receiver.pushes] == ["team-a", "team-b", None]
 
 
-def test_headers_of_the_access_go_along(receiver: Receiver) -> None:
+def test_a_push_carries_the_headers_of_the_credentials(receiver: Receiver) -> None:
     with pushing(receiver.url, headers={"Authorization": "Bearer t", "X-Key": "k"}) as pusher:
         pusher()
     [stored] = receiver.pushes
@@ -130,14 +130,14 @@ def test_an_answer_is_its_status_and_its_words(
         ("Fri, 20 Nov 2026 20:00:00 GMT", None),
     ],
 )
-def test_retry_after_is_read_where_it_is_seconds(
+def test_retry_after_in_seconds_is_read(
     receiver: Receiver, pusher: Pusher, said: str, seconds: float | None
 ) -> None:
     receiver.script([Scripted(status=429, headers={"Retry-After": said})])
     assert pusher() == Answer(429, "", seconds)
 
 
-def test_of_a_long_answer_the_beginning_is_read(receiver: Receiver, pusher: Pusher) -> None:
+def test_only_the_beginning_of_a_long_answer_is_read(receiver: Receiver, pusher: Pusher) -> None:
     receiver.script([Scripted(status=400, body=b"x" * 10_000_000)])
     assert pusher() == Answer(400, "x" * MAX_BODY)
     assert pusher() == Answer(204)
@@ -151,7 +151,7 @@ def test_a_redirect_is_an_answer(receiver: Receiver, pusher: Pusher, location: s
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_compressed_answer_is_read_though_nobody_asked_for_it(
+def test_a_compressed_answer_is_read_although_the_push_does_not_request_it(
     receiver: Receiver, pusher: Pusher, encoding: str
 ) -> None:
     pack = gzip.compress if encoding == "gzip" else zlib.compress
@@ -162,7 +162,7 @@ def test_a_compressed_answer_is_read_though_nobody_asked_for_it(
     assert receiver.connections == 1
 
 
-def test_a_compressed_answer_that_unpacks_to_a_gigabyte_is_read_in_its_beginning(
+def test_only_the_beginning_of_a_compressed_answer_of_a_gigabyte_is_read(
     receiver: Receiver, pusher: Pusher
 ) -> None:
     bomb = gzip.compress(b"x" * 1_000_000_000, compresslevel=1)
@@ -185,7 +185,7 @@ def test_a_200_that_cannot_be_unpacked_is_no_success(receiver: Receiver, pusher:
 
 
 @pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8", "application/xhtml+xml"])
-def test_an_answer_may_be_a_page(receiver: Receiver, pusher: Pusher, kind: str) -> None:
+def test_an_html_page_is_read_as_an_answer(receiver: Receiver, pusher: Pusher, kind: str) -> None:
     receiver.script([Scripted(200, b"Sign in", {"Content-Type": kind})])
     assert pusher() == Answer(200, "Sign in", is_page=True)
 
@@ -198,7 +198,7 @@ INTERIM = [
 
 
 @pytest.mark.parametrize("interim", [*INTERIM, b"".join(INTERIM)])
-def test_interim_answers_are_read_past(interim: bytes) -> None:
+def test_interim_answers_are_skipped(interim: bytes) -> None:
     """Else the next push would take this one's answer for its own."""
     answers = [b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\nslow"]
     answers += [b"HTTP/1.1 204 No Content\r\n\r\n"]
@@ -254,7 +254,7 @@ def test_a_connection_that_died_while_it_was_idle_is_replaced() -> None:
         assert pusher() == Answer(204)
 
 
-def test_after_an_answer_that_did_not_come_the_connection_is_not_used_again(
+def test_a_connection_without_an_answer_is_not_used_again(
     receiver: Receiver, pusher: Pusher
 ) -> None:
     receiver.script([Scripted(delay=60.0)])
@@ -266,17 +266,17 @@ def test_after_an_answer_that_did_not_come_the_connection_is_not_used_again(
 # No answer
 
 
-def test_nobody_listens() -> None:
+def test_a_port_without_a_server() -> None:
     with pushing(closed()) as pusher:
         assert pusher() == NoAnswer("no_connection")
 
 
-def test_a_connection_that_is_never_taken() -> None:
+def test_a_connection_that_is_never_accepted() -> None:
     with deaf() as url, pushing(url) as pusher:
         assert pusher(seconds=1.0) == NoAnswer("connect_timeout")
 
 
-def test_a_name_that_nobody_knows() -> None:
+def test_an_unknown_host_name() -> None:
     with pushing("http://loki.invalid") as pusher:
         assert pusher() == NoAnswer("no_connection")
 
@@ -288,12 +288,12 @@ def test_a_connection_that_is_reset(receiver: Receiver, pusher: Pusher, *, store
     assert len(receiver.pushes) == stores
 
 
-def test_a_hang(receiver: Receiver, pusher: Pusher) -> None:
+def test_a_server_that_hangs(receiver: Receiver, pusher: Pusher) -> None:
     receiver.script([Scripted(delay=60.0)])
     assert pusher(seconds=0.5) == NoAnswer("read_timeout")
 
 
-def test_a_body_that_trickles(receiver: Receiver, pusher: Pusher) -> None:
+def test_a_very_slow_body(receiver: Receiver, pusher: Pusher) -> None:
     receiver.script([Scripted(status=400, body=b"x" * 10_000, trickle=0.05)])
     assert pusher(seconds=0.5) == NoAnswer("read_timeout")
 
@@ -303,7 +303,7 @@ def test_a_body_that_trickles(receiver: Receiver, pusher: Pusher) -> None:
     [b"", b"HTTP/1.1 204 No Content\r\n", b"HTTP/1.1 204 No Content\r\nX: y\r\nX: "],
     ids=["status", "headers", "header"],
 )
-def test_a_head_that_trickles(begin: bytes) -> None:
+def test_a_very_slow_head(begin: bytes) -> None:
     def trickle(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(begin)
@@ -345,7 +345,7 @@ def test_a_server_that_does_not_read(*, used: bool) -> None:
     ],
     ids=range(10),
 )
-def test_an_answer_that_is_not_http_is_an_answer_or_none(said: bytes) -> None:
+def test_an_answer_that_is_not_http_raises_no_error(said: bytes) -> None:
     def talk(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(said)
@@ -363,7 +363,7 @@ def test_without_time_nothing_is_sent(receiver: Receiver, pusher: Pusher, second
 # TLS
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
+def test_a_certificate_of_an_unknown_authority_is_refused(
     receiver: Receiver, certificates: Certificates
 ) -> None:
     with tls(receiver, certificates.context()) as url, pushing(url) as pusher:
@@ -371,7 +371,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert receiver.attempts == []
 
 
-def test_a_private_authority_is_trusted_where_it_is_named(
+def test_a_private_authority_is_trusted_if_a_setting_names_it(
     receiver: Receiver, certificates: Certificates
 ) -> None:
     with (
@@ -391,7 +391,7 @@ def test_a_certificate_of_another_host_is_refused(
             assert pusher() == NoAnswer("tls")
 
 
-def test_a_client_certificate_is_shown(receiver: Receiver, certificates: Certificates) -> None:
+def test_a_client_certificate_is_presented(receiver: Receiver, certificates: Certificates) -> None:
     cert, key = (str(path) for path in certificates.client)
     with tls(receiver, certificates.context(ask_client=True)) as url:
         with pushing(url, ca=str(certificates.ca)) as nobody:
@@ -409,7 +409,7 @@ def test_an_environment_cannot_switch_verification_off(
         assert pusher() == NoAnswer("tls")
 
 
-def test_tls_that_hangs_or_is_none(receiver: Receiver) -> None:
+def test_a_tls_handshake_that_hangs_or_fails(receiver: Receiver) -> None:
     with serve(lambda _: time.sleep(60)) as url:
         secure = url.replace("http:", "https:")
         with pushing(secure) as pusher:
@@ -441,14 +441,16 @@ def test_tls_goes_through_a_tunnel(
         assert proxy.asked == [url.removeprefix("https://")]
 
 
-def test_no_proxy_is_heeded(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_of_the_environment_is_respected(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", closed())
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pushing(receiver.url) as pusher:
         assert pusher() == Answer(204)
 
 
-def test_a_proxy_that_is_not_there(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_does_not_exist(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", closed())
     with pushing(receiver.url) as pusher:
         assert pusher() == NoAnswer("proxy")

@@ -31,9 +31,7 @@ def bucket(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-def test_an_object_is_read_with_its_etag_and_not_again_while_it_has_that(
-    aws: LocalAws, bucket: str
-) -> None:
+def test_an_object_is_not_read_again_while_its_etag_stays(aws: LocalAws, bucket: str) -> None:
     reference = f"s3://{bucket}/a/rules.toml"
     put = aws.client("s3").put_object
     put(Bucket=bucket, Key="a/rules.toml", Body=RULES.encode())
@@ -47,7 +45,7 @@ def test_an_object_is_read_with_its_etag_and_not_again_while_it_has_that(
     assert second.text == ""
 
 
-def test_what_cannot_be_read_has_a_reason(aws: LocalAws, bucket: str) -> None:
+def test_a_file_that_cannot_be_read_gives_a_reason(aws: LocalAws, bucket: str) -> None:
     assert rules_file(f"s3://{bucket}/none", None) == FileUnreadable("NoSuchKey")
     assert rules_file(f"s3://{bucket}x/none", None) == FileUnreadable("NoSuchBucket")
     aws.client("s3").put_object(Bucket=bucket, Key="latin", Body=b"\xff")

@@ -1,4 +1,4 @@
-"""Redacted text is nowhere any more, and rules keep tenants and streams separate."""
+"""Redacted text appears nowhere, and rules keep tenants and streams separate."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, no secret, no log line and no label's value shows in what we say."""
+"""No secret, log line or label value appears in our output after any failure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ KEY = f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----"
 
 
 class Scene(Struct, frozen=True):
-    """What the handler is started with, and what Loki says to it, one answer an invocation."""
+    """The environment of the handler, and Loki's answers, one for each invocation."""
 
     name: str
     environ: dict[str, str]
@@ -115,7 +115,7 @@ def playing(
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_nothing_that_is_not_ours_to_tell_is_told(
+def test_no_secret_line_or_label_value_is_in_any_output(
     scene: Scene, receiver: Receiver, aws: LocalAws, bucket: str
 ) -> None:
     results = []
@@ -132,7 +132,9 @@ def test_nothing_that_is_not_ours_to_tell_is_told(
         assert word not in told, told[max(0, told.index(word) - 200) :][:400]
 
 
-def test_the_scenes_hold_what_is_looked_for(receiver: Receiver, aws: LocalAws, bucket: str) -> None:
+def test_each_case_contains_the_texts_that_must_not_appear(
+    receiver: Receiver, aws: LocalAws, bucket: str
+) -> None:
     seen: list[Push] = []
 
     def note(push: Push) -> ScriptedAnswer:

@@ -13,7 +13,7 @@ from loki_shipper.shipper.delivery.session import LokiSession
 BATCH = Batch(Stream(None, (("app", "a"),)), [Entry(5, "hello", (), LogEvent("", 0, ""))])
 
 
-def test_what_another_thread_has_renewed_is_new_for_a_thread_that_was_refused(
+def test_a_refused_thread_uses_credentials_that_another_thread_renewed(
     receiver: Receiver,
 ) -> None:
     tokens = ["old", "new", "new"]

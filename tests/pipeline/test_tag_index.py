@@ -1,4 +1,4 @@
-"""The tag index in a bucket, on S3's own protocol: what is not there is not "no tags"."""
+"""The tag index in a bucket, on S3's own protocol: a missing index does not mean "no tags"."""
 
 import uuid
 
@@ -36,14 +36,14 @@ def test_an_index_is_sent_once_while_it_has_not_changed(aws: LocalAws, bucket: s
     assert [read(ACCOUNT, aws.region), read(ACCOUNT, aws.region)] == [INDEX, IndexUnchanged()]
 
 
-def test_an_index_that_is_not_there_may_come(aws: LocalAws, bucket: str) -> None:
+def test_a_missing_index_is_read_again_later(aws: LocalAws, bucket: str) -> None:
     read = IndexReader(bucket)
     assert read(ACCOUNT, aws.region) == IndexUnchanged()
     put(aws, bucket, encode_index(INDEX))
     assert read(ACCOUNT, aws.region) == INDEX
 
 
-def test_a_bucket_that_is_not_there_is_no_answer(aws: LocalAws, bucket: str) -> None:
+def test_a_missing_bucket_is_not_an_empty_index(aws: LocalAws, bucket: str) -> None:
     assert IndexReader(f"{bucket}x")(ACCOUNT, aws.region) == IndexUnchanged()
 
 
@@ -55,5 +55,5 @@ def test_an_index_that_is_broken_is_read_again(aws: LocalAws, bucket: str) -> No
     assert read(ACCOUNT, aws.region) == INDEX
 
 
-def test_without_a_bucket_nobody_keeps_an_index() -> None:
+def test_without_a_bucket_there_is_no_index() -> None:
     assert IndexReader(None)(ACCOUNT, "eu-central-1") is None

@@ -1,4 +1,4 @@
-"""What is published: the same bytes from the same sources, and all that a deployment needs."""
+"""A release has the same bytes for the same sources, and all files that a deployment needs."""
 
 import hashlib
 import io
@@ -37,7 +37,7 @@ WHEEL = f"loki_shipper-{VERSION}-py3-none-any.whl"
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources as they are now: who edits meanwhile does not edit these."""
+    """Return a copy of the sources, so that edits during the test do not change them."""
     folder = tmp_path_factory.mktemp("sources")
     copy_sources(folder)
     return folder
@@ -76,12 +76,12 @@ def template(released: Path) -> dict[str, Any]:
     return content
 
 
-def test_the_version_is_one() -> None:
+def test_the_project_and_the_package_have_the_same_version() -> None:
     project = tomllib.loads((CLONE / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["version"] == VERSION
 
 
-def test_another_day_in_another_place_gives_the_same_bytes(
+def test_another_day_and_another_folder_give_the_same_bytes(
     sources: Path, released: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -110,7 +110,7 @@ def test_a_release_has_zips_templates_wheel_and_sbom(released: Path) -> None:
     }
 
 
-def test_the_sbom_names_what_the_layer_holds(released: Path) -> None:
+def test_the_sbom_lists_the_packages_of_the_layer(released: Path) -> None:
     sbom = json.loads((released / f"{NAME}-sbom.cdx.json").read_text("utf-8"))
     named = {component["name"]: component["version"] for component in sbom["components"]}
     layer = ZipFile(released / layer_zip("arm64")).namelist()
@@ -141,7 +141,7 @@ def test_checksums_are_those_of_the_files(released: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ZIPS)
-def test_a_zip_tells_nothing_of_when_and_by_whom_it_was_made(released: Path, name: str) -> None:
+def test_a_zip_has_no_times_and_no_owner(released: Path, name: str) -> None:
     entries = ZipFile(released / name).infolist()
     assert [entry.filename for entry in entries] == sorted(entry.filename for entry in entries)
     assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
@@ -150,9 +150,7 @@ def test_a_zip_tells_nothing_of_when_and_by_whom_it_was_made(released: Path, nam
 
 
 @pytest.mark.parametrize("name", ZIPS)
-def test_a_zip_brings_bytecode_that_unpacking_does_not_make_stale(
-    released: Path, name: str
-) -> None:
+def test_a_zip_has_bytecode_that_stays_valid_when_it_is_unpacked(released: Path, name: str) -> None:
     archive = ZipFile(released / name)
     modules = {entry for entry in archive.namelist() if entry.endswith(".py")}
     bytecode = {entry for entry in archive.namelist() if entry.endswith(".pyc")}
@@ -183,7 +181,7 @@ def test_cfn_lint_finds_nothing_in_a_template(released: Path, name: str) -> None
     assert (lint.returncode, lint.stdout, lint.stderr) == (0, "", "")
 
 
-def test_sam_deploys_the_zips_as_they_are(released: Path, aws: LocalAws, tmp_path: Path) -> None:
+def test_sam_deploys_the_zips_unchanged(released: Path, aws: LocalAws, tmp_path: Path) -> None:
     """Up to CloudFormation itself: `sam deploy` packages first, and that is what runs here."""
     s3 = aws.client("s3")
     bucket = f"release-{os.getpid()}"
@@ -214,14 +212,14 @@ def test_sam_deploys_the_zips_as_they_are(released: Path, aws: LocalAws, tmp_pat
         assert body == (released / expected[name]).read_bytes()
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, tell: Tell) -> None:
+def test_a_folder_that_is_not_empty_is_not_changed(tmp_path: Path, tell: Tell) -> None:
     (tmp_path / "loki-shipper-0.0.1.yaml").touch()
     with pytest.raises(ReleaseError, match="not empty"):
         release(tmp_path, os.environ, tell)
     assert [path.name for path in tmp_path.iterdir()] == ["loki-shipper-0.0.1.yaml"]
 
 
-def test_names_and_contents_are_all_that_matters_in_a_zip(tmp_path: Path) -> None:
+def test_a_zip_depends_only_on_names_and_contents(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for folder, order in ((one, "ab"), (other, "ba")):
         for name in order:

@@ -25,13 +25,13 @@ def test_it_has_no_transform_and_no_resource_of_sam(template: dict[str, Any]) ->
     assert "AWS::Serverless::" not in json.dumps(template)
 
 
-def test_nothing_of_a_region_partition_or_account_is_in_it(template: dict[str, Any]) -> None:
+def test_it_names_no_region_partition_or_account(template: dict[str, Any]) -> None:
     text = json.dumps(template["Resources"])
     for place in ("us-east-1", "arn:aws:", "arn:aws-"):
         assert place not in text
 
 
-def test_code_lies_in_a_bucket_of_the_stacks_own_region(template: dict[str, Any]) -> None:
+def test_the_code_is_in_a_bucket_of_the_stacks_own_region(template: dict[str, Any]) -> None:
     bucket = {"Fn::Sub": "${CodeBucket}-${AWS::Region}"}
     for name in FUNCTIONS:
         code = template["Resources"][name]["Properties"]["Code"]
@@ -58,12 +58,12 @@ def test_a_function_has_the_layer_of_its_processor(template: dict[str, Any]) -> 
 
 
 def test_resources_have_the_names_that_sam_gives_them(template: dict[str, Any]) -> None:
-    """So that a stack may change from one way of deploying to another, and nothing is replaced."""
+    """So a stack can change from one way of deploying to another without replacing resources."""
     sams = read_template()["Resources"].keys() - {*LAYERS.values()}
     assert sams <= template["Resources"].keys()
 
 
-def test_the_console_asks_for_every_parameter_in_its_place(template: dict[str, Any]) -> None:
+def test_the_form_of_the_console_has_every_parameter_in_its_place(template: dict[str, Any]) -> None:
     form = template["Metadata"]["AWS::CloudFormation::Interface"]
     placed = [name for group in form["ParameterGroups"] for name in group["Parameters"]]
     assert sorted(placed) == sorted(template["Parameters"])

@@ -1,4 +1,4 @@
-"""The scripts and the Makefile say what people need, and nothing else."""
+"""The scripts and the Makefile print only what a user needs."""
 
 import os
 import shutil

@@ -127,7 +127,7 @@ class Clock(Struct):
 
 
 class Payload(Struct, frozen=True):
-    """A payload of one line: whose it is, when it was logged (seconds since the start)."""
+    """A payload of one line, with its log group, tenant and time (seconds since the start)."""
 
     number: int
     tenant: str
@@ -311,7 +311,7 @@ def _number(line: str) -> int:
 
 
 class Simulation:
-    """The schedule: redrivers every five minutes, and what happens meanwhile."""
+    """The schedule: redrivers every five minutes, and the failures in between."""
 
     def __init__(self, loki: Loki, workers: int) -> None:
         self.s3 = S3()

@@ -24,7 +24,7 @@ POISON = 5
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """When what happens. The second outage is longer than a day, and the key changes in it."""
+    """The times of events. The second outage is longer than a day, and the key changes in it."""
 
     payloads: int
     days: int
@@ -59,7 +59,7 @@ A_SHORT_MONTH = Plan(
 
 
 def payloads(plan: Plan) -> list[Payload]:
-    """Give what the shipper could not deliver: in outages of all tenants, else of those refused."""
+    """Return the undelivered payloads: of all tenants in outages, else of refused tenants."""
     dice = random.Random(1)
     found = []
     for number in range(plan.payloads):
@@ -75,7 +75,7 @@ def payloads(plan: Plan) -> list[Payload]:
     return found
 
 
-def test_after_a_month_every_healthy_line_is_in_loki_and_the_rest_is_in_the_bucket(
+def test_after_a_month_each_line_is_in_loki_or_in_the_bucket(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = MONTH if IS_FULL else A_SHORT_MONTH

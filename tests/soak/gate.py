@@ -1,4 +1,4 @@
-"""S3 behind a gate that refuses some objects, as KMS does for a key that may not be used."""
+"""Puts a gate before S3 that refuses some objects, as KMS does for a key without permission."""
 
 import http.client
 import threading
@@ -73,7 +73,7 @@ def run_gate(upstream: str, bucket: str) -> Iterator[Gate]:
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""The soak in which things change: how log groups are linked, the bucket's key, and Loki's health.
+"""A soak test during changes of LinkMode, of the bucket's key and of Loki's health.
 
 The functions are what `sam build` made, Loki is a real one with stock sharding, S3 is moto behind a
 gate that knows keys. CloudWatch Logs is the tests' fake, on a clock of its own that begins a while
@@ -110,7 +110,7 @@ def body(payload: Any) -> BytesIO:
 
 
 class Soak:
-    """The functions, the bucket and Loki, and what happens to them."""
+    """The functions, the bucket and Loki, with the changes that the test makes."""
 
     def __init__(
         self, stack: ExitStack, aws: LocalAws, found: Executable, artifact: SamArtifact, path: Path
@@ -226,7 +226,7 @@ def deployed(kind: str) -> StackChanged:
     return StackChanged(kind, "https://answer", {})  # type: ignore[arg-type] # one of the three
 
 
-def test_every_line_is_in_loki_exactly_once_whatever_changes(soak: Soak) -> None:
+def test_every_line_is_in_loki_exactly_once_during_changes(soak: Soak) -> None:
     cloud = Cloud(soak.function, soak.kill_at_next_push, random.Random(1))
     by_group = configured(include=("*",), function_tags=False)
     by_policy = configured(include=("*",), function_tags=False, link_mode="account")

@@ -9,7 +9,7 @@ from tests.soak.gate import run_gate
 REQUEST = b"PUT /bucket/key HTTP/1.1\r\nHost: s3\r\nContent-Length: 9\r\n\r\n"
 
 
-def test_a_request_that_is_cut_short_is_not_passed_on(receiver: Receiver) -> None:
+def test_an_incomplete_request_is_not_passed_on(receiver: Receiver) -> None:
     with run_gate(receiver.url, "bucket") as gate:
         address = urlsplit(gate.url)
         with socket.create_connection((address.hostname or "", address.port or 0)) as connection:

@@ -1,4 +1,4 @@
-"""The short version of scripts/soak: no line is lost, and none is there twice."""
+"""The short version of scripts/soak: no line is lost, and no line is in Loki twice."""
 
 import os
 

@@ -255,7 +255,7 @@ def test_only_reading_is_allowed_by_pattern() -> None:
     assert [a for a in ALLOWED if "*" in a and not re.match(r"\w+:Get", a)] == []
 
 
-def test_what_writes_is_bound_to_the_stack() -> None:
+def test_rights_to_write_are_limited_to_the_stack() -> None:
     for statement in POLICY["Statement"]:
         resources = statement["Resource"]
         if statement["Sid"] == "Linking":

@@ -1,4 +1,4 @@
-"""What the functions may do, as CloudFormation works it out from the parameters (here: moto)."""
+"""The permissions of the functions, as CloudFormation (here: moto) evaluates the template."""
 
 import ast
 import copy
@@ -134,7 +134,9 @@ def test_lambda_takes_a_bucket_under_a_key_as_a_destination(template: dict[str, 
     assert "Condition" not in grant
 
 
-def test_the_shipper_leaves_the_folders_of_others_alone(template: dict[str, Any]) -> None:
+def test_the_shipper_may_not_write_to_the_folders_of_other_functions(
+    template: dict[str, Any],
+) -> None:
     policy = template["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]
     [denied] = [s for s in policy["Statement"] if s["Sid"] == "ShipperLeavesFoldersOfOthers"]
     assert (denied["Effect"], denied["Principal"], denied["Action"]) == (
@@ -288,7 +290,7 @@ def test_a_secret_under_any_key_is_decrypted_and_no_other(
 
 
 @pytest.mark.parametrize("parameter", ["LokiCaCert", "LokiClientCert"])
-def test_a_certificate_that_is_given_as_text_is_not_looked_up(
+def test_a_certificate_in_text_form_needs_no_right(
     template: dict[str, Any], always: set[Grant], parameter: str
 ) -> None:
     assert grants(template, TagLabels="none", **{parameter: PEM}) == always

@@ -14,7 +14,7 @@ def requirements() -> list[str]:
     return [line for line in text.splitlines() if not line.lstrip().startswith("#")]
 
 
-def test_they_are_what_the_lock_says_now() -> None:
+def test_they_match_the_lock_file() -> None:
     command = [str(CLONE / "scripts/requirements"), "/dev/stdout"]
     locked = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert locked == REQUIREMENTS.read_text(), "run scripts/requirements"
@@ -26,5 +26,5 @@ def test_each_is_one_version_with_hashes() -> None:
     assert [line for line in requirements() if not pinned.fullmatch(line)] == []
 
 
-def test_they_name_no_place_to_download_from() -> None:
+def test_they_name_no_package_index() -> None:
     assert "//" not in REQUIREMENTS.read_text()

@@ -1,4 +1,4 @@
-"""What the stack gives the subscriber: its settings, its rights, and its place in time."""
+"""The stack gives the subscriber its settings and rights, in the right order of resources."""
 
 import ast
 import re
@@ -90,7 +90,7 @@ def test_it_may_do_what_its_code_calls_and_nothing_else(template: dict[str, Any]
     assert granted == called() | UNCALLED
 
 
-def test_it_may_touch_only_log_groups_its_objects_and_the_shipper(
+def test_it_has_rights_only_on_log_groups_its_objects_and_the_shipper(
     template: dict[str, Any],
 ) -> None:
     everything = {
@@ -152,7 +152,7 @@ def if_kinesis(value: dict[str, Any]) -> Any:
             return value
 
 
-def test_every_log_group_and_function_is_marked_as_a_loki_shippers(
+def test_every_log_group_and_function_has_the_tag_of_a_loki_shipper(
     template: dict[str, Any],
 ) -> None:
     stack = {"Ref": "AWS::StackName"}
@@ -166,7 +166,7 @@ def test_every_log_group_and_function_is_marked_as_a_loki_shippers(
     assert re.fullmatch(r"(?!aws:)[\w .:/=+@-]{1,128}", OWN_TAG)
 
 
-def test_no_policy_lets_it_link_what_is_marked(template: dict[str, Any]) -> None:
+def test_no_policy_lets_it_link_log_groups_with_the_tag(template: dict[str, Any]) -> None:
     [denied] = [s for s in statements(template) if s["Sid"] == "NeverThatOfAnotherStack"]
     assert (denied["Effect"], denied["Action"]) == ("Deny", "logs:PutSubscriptionFilter")
     assert denied["Resource"]["Fn::Sub"].endswith(":log-group:*")
@@ -211,8 +211,8 @@ def test_the_allowed_values_are_all_values_of_the_setting(
     assert {variables()[name].format.parse(word) for word in offered} == meant
 
 
-def test_links_go_before_anything_that_a_filter_needs(template: dict[str, Any]) -> None:
-    """CloudFormation deletes in the opposite order of what depends on what."""
+def test_links_are_deleted_before_everything_that_a_filter_needs(template: dict[str, Any]) -> None:
+    """CloudFormation deletes resources in the opposite order of their dependencies."""
     links = template["Resources"]["Links"]
     assert {"ShipperPermission", "ShipperInvocation"} <= set(links["DependsOn"])
     # A deletion goes on by way of the queue.
@@ -233,7 +233,7 @@ def test_a_deployment_with_another_layer_has_the_function_say_that_it_works(
     assert properties(template, "Links")["Layer"] == layer
 
 
-def test_it_may_look_at_its_own_stack_only(template: dict[str, Any]) -> None:
+def test_it_may_read_only_its_own_stack(template: dict[str, Any]) -> None:
     [looks] = [s for s in statements(template) if s["Action"] == "cloudformation:DescribeStacks"]
     assert looks["Resource"] == {"Ref": "AWS::StackId"}
 

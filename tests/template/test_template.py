@@ -1,4 +1,4 @@
-"""What the stack promises, read from the template itself."""
+"""The template makes the stack that the documents describe."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The Terraform module hands over what the template asks for, and deploys this version's files."""
+"""The Terraform module passes every parameter to the stack and deploys this version's files."""
 
 import re
 from pathlib import Path

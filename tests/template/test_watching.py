@@ -1,4 +1,4 @@
-"""Alarms and the dashboard look at what is really measured, under its real names."""
+"""Alarms and the dashboard use metrics that the functions and AWS write, by their names."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def measured(measured: set[tuple[str, str, str]]) -> set[Metric]:
     return {(service, name) for space, service, name in measured if space == "LokiShipper"}
 
 
-def test_without_a_topic_there_are_no_alarms_and_with_one_it_hears_of_all(
+def test_without_a_topic_there_are_no_alarms_and_with_one_it_gets_all(
     template: dict[str, Any],
 ) -> None:
     topic = [{"Ref": "AlarmTopicArn"}]
@@ -70,7 +70,7 @@ def test_without_a_topic_there_are_no_alarms_and_with_one_it_hears_of_all(
             assert {"Condition": "Alarms"} in condition["Fn::And"]
 
 
-def test_an_alarm_says_what_it_means_and_decides_what_silence_means(
+def test_an_alarm_has_a_description_and_treats_missing_data(
     template: dict[str, Any],
 ) -> None:
     for alarm in alarms(template).values():
@@ -78,7 +78,7 @@ def test_an_alarm_says_what_it_means_and_decides_what_silence_means(
         assert alarm["Properties"]["TreatMissingData"] in {"notBreaching", "breaching", "ignore"}
 
 
-def test_every_alarm_watches_a_metric_that_there_is(
+def test_every_alarm_watches_a_metric_that_exists(
     template: dict[str, Any], measured: set[Metric]
 ) -> None:
     for alarm in alarms(template).values():
@@ -110,7 +110,7 @@ def test_every_alarm_lasts_no_longer_than_cloudwatch_looks_back(template: dict[s
         assert period * watched["EvaluationPeriods"] <= 24 * 3600
 
 
-def test_the_dashboard_shows_metrics_that_there_are(
+def test_the_dashboard_shows_metrics_that_exist(
     widgets: list[dict[str, Any]], measured: set[Metric]
 ) -> None:
     shown = [metric for widget in widgets for metric in widget["metrics"]]
@@ -131,7 +131,7 @@ def test_the_dashboard_shows_metrics_that_there_are(
                 pytest.fail(f"nobody measures {other}")
 
 
-def test_the_dashboard_shows_whatever_wakes_somebody(
+def test_the_dashboard_shows_the_metric_of_every_alarm(
     template: dict[str, Any], widgets: list[dict[str, Any]]
 ) -> None:
     shown = {

@@ -1,4 +1,4 @@
-"""What was built is kept for as long as its sources stay as they are."""
+"""An artifact is kept as long as its sources do not change."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,7 +59,9 @@ def test_the_same_sources_are_built_once(clone: Path, environ: dict[str, str]) -
 @pytest.mark.parametrize(
     "name", ["src/app.py", "src/new.py", "layers/requirements.txt", "Makefile", "template.yaml"]
 )
-def test_whatever_changes_is_built_again(clone: Path, environ: dict[str, str], name: str) -> None:
+def test_a_change_of_any_source_is_built_again(
+    clone: Path, environ: dict[str, str], name: str
+) -> None:
     first = build_artifact(environ, silent, clone)
     (clone / name).write_text("changed")
     second = build_artifact(environ, silent, clone)
@@ -68,7 +70,7 @@ def test_whatever_changes_is_built_again(clone: Path, environ: dict[str, str], n
     assert (second.function / "app.py").read_text() == (clone / "src/app.py").read_text()
 
 
-def test_two_at_once_build_once(clone: Path, environ: dict[str, str]) -> None:
+def test_two_processes_build_once(clone: Path, environ: dict[str, str]) -> None:
     with ThreadPoolExecutor(2) as pool:
         built = [*pool.map(lambda _: build_artifact(environ, silent, clone), range(2))]
     assert built[0] == built[1]

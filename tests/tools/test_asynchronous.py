@@ -63,7 +63,7 @@ def test_tries_three_times(
     assert (function.tries, function.kept, kept) == (3, 0, [])
 
 
-def test_then_keeps_the_event(
+def test_keeps_the_event_after_three_tries(
     function: AsynchronousFunction, kept: list[tuple[str, bytes]]
 ) -> None:
     event = {"file": "", "how": "raise"}
@@ -81,7 +81,7 @@ def test_an_execution_environment_that_hangs_is_killed_and_replaced(
     assert function.tries == 3
 
 
-def test_the_record_is_lambdas() -> None:
+def test_the_record_has_the_shape_of_lambdas_record() -> None:
     key, body = on_failure(
         {"awslogs": {"data": "H4sI"}}, FunctionError("no", "ValueError", []), NOW
     )

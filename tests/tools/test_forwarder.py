@@ -1,4 +1,4 @@
-"""A forwarder keeps its port while the server behind it comes, goes and comes back elsewhere."""
+"""A forwarder keeps its port while its server stops and starts on another port."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def test_without_a_server_connections_are_closed_and_then_there_is_one(
         ask(forwarder, session)
 
 
-def test_a_server_that_ended_and_one_elsewhere(forwarder: Forwarder) -> None:
+def test_a_server_that_ended_is_replaced_by_one_on_another_port(forwarder: Forwarder) -> None:
     with requests.Session() as session:
         with run_receiver() as one:
             forwarder.port = port(one)
@@ -45,7 +45,7 @@ def test_a_server_that_ended_and_one_elsewhere(forwarder: Forwarder) -> None:
             ask(forwarder, session)
 
 
-def test_what_is_to_happen_before_an_answer_happens_then(
+def test_an_action_before_an_answer_happens_before_it(
     forwarder: Forwarder, receiver: Receiver
 ) -> None:
     happened: list[str] = []

@@ -15,7 +15,7 @@ def visible(text: str) -> str:
     return re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
 
 
-def test_without_a_release_nothing_of_it_shows() -> None:
+def test_without_a_release_its_lines_are_hidden() -> None:
     assert "uv tool install loki-shipper" not in visible(README)
     assert "console.aws.amazon.com" not in visible(README)
 
@@ -27,6 +27,6 @@ def test_a_release_shows_how_to_install_it_and_where_its_template_is() -> None:
     assert "TEMPLATE_URL" not in shown
 
 
-def test_a_second_time_there_is_nothing_left_to_show() -> None:
+def test_a_second_run_finds_nothing_to_show() -> None:
     with pytest.raises(NothingKeptError):
         released(released(README, URL), URL)

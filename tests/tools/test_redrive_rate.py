@@ -9,9 +9,7 @@ from tests.conftest import not_here
 from tools.redrive_rate import run
 
 
-def test_two_workers_bring_every_line_back_into_a_real_loki_once(
-    tell: Tell, tmp_path: Path
-) -> None:
+def test_two_workers_ship_every_line_to_a_real_loki_once(tell: Tell, tmp_path: Path) -> None:
     found = find_executable(os.environ, tell)
     if isinstance(found, NotFound):
         not_here(found.why)

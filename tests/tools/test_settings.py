@@ -1,4 +1,4 @@
-"""Everything that repeats the settings is as `scripts/settings` writes it."""
+"""All files that repeat the settings are equal to the output of `scripts/settings`."""
 
 import subprocess
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_a_stale_part_of_the_template_is_written_anew() -> None:
     assert with_parts(stale) == TEMPLATE
 
 
-def test_lines_outside_the_parts_stay_as_they_are() -> None:
+def test_lines_outside_the_marked_parts_stay() -> None:
     edited = TEMPLATE.replace("Globals:\n", "# By hand.\nGlobals:\n")
     assert edited != TEMPLATE
     assert with_parts(edited) == edited
@@ -75,7 +75,7 @@ def test_a_part_that_is_missing_or_unknown_is_an_error(lines: str, changed: str)
         with_parts(TEMPLATE.replace(lines, changed))
 
 
-def test_a_setting_is_described_alike_wherever_it_is() -> None:
+def test_a_setting_has_the_same_description_everywhere() -> None:
     for name, setting in setting_parameters().items():
         plain = setting.description.replace("`", "")
         assert " ".join(PARAMETERS[name]["Description"].split()) == plain
