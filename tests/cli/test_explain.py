@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from click.testing import Result
+from moto.logs.models import SubscriptionFilter as FilterOfMoto
 
 from loki_shipper.local.aws import ACCOUNT, LocalAws
 
@@ -156,6 +157,65 @@ def test_a_linked_log_group_shows_since_when_and_other_filters(
     assert shown["linking"].startswith("linked since 2")
     assert shown["linking"].endswith(", beside theirs; as the selection wants it")
     assert shown["labels"]["a_b"] == "1"
+
+
+def test_the_streams_of_a_day_are_predicted_with_the_rules_of_the_function(
+    run: Run, aws: LocalAws, log_group: str, shipper: str, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[[rule]]\nname = 'pods'\nlabel = {pod = 'pod'}\nat_most = 2\n")
+    aws.client("lambda").update_function_configuration(
+        FunctionName=shipper,
+        Environment={"Variables": {"LOKI_URL": "http://loki:3100", "RULES": str(rules)}},
+    )
+    aws.put_lines(log_group, "s", [f'{{"pod": "{number}"}}' for number in range(4)])
+    result = run("explain", log_group, "--function", shipper, **aws.environ)
+    assert result.exit_code == 0, result.stderr
+    [streams, rule] = result.stdout.splitlines()[-2:]
+    assert streams.startswith("streams   3 from 4 lines of ")
+    assert streams.endswith("; no more in a day")
+    label, full = rule.split("; ")
+    assert label == "rule      pods: label pod has 2 of at most 2 values"
+    assert full == "full after 0 minutes, so other values become structured metadata"
+
+
+def test_a_log_group_without_lines_has_no_streams(
+    run: Run, aws: LocalAws, log_group: str, shipper: str
+) -> None:
+    result = run("explain", log_group, "--function", shipper, **aws.environ)
+    assert "streams   none, as there are no lines in " in result.stdout
+
+
+def test_rules_that_cannot_be_read_leave_the_rest_explained(
+    run: Run, aws: LocalAws, log_group: str, shipper: str
+) -> None:
+    aws.client("lambda").update_function_configuration(
+        FunctionName=shipper,
+        Environment={"Variables": {"LOKI_URL": "http://loki:3100", "RULES": "s3://none/rules"}},
+    )
+    result = run("explain", log_group, "--function", shipper, "--json", **aws.environ)
+    assert result.exit_code == 0
+    assert "the streams of a day are not predicted: your AWS credentials cannot" in result.stderr
+    [shown] = json.loads(result.stdout)
+    assert shown["streams"] is None
+
+
+def test_a_centralized_log_group_says_that_lines_have_the_labels_of_their_source(
+    run: Run, aws: LocalAws, log_group: str, shipper: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moto forgets the option, so this adds it to what moto says."""
+    described = FilterOfMoto.to_json
+    fields = ["@aws.account"]
+    monkeypatch.setattr(
+        FilterOfMoto, "to_json", lambda self: described(self) | {"emitSystemFields": fields}
+    )
+    aws.client("logs").put_subscription_filter(
+        logGroupName=log_group, filterName="loki-shipper", filterPattern="", destinationArn=shipper
+    )
+    result = run("explain", log_group, "--function", shipper, **aws.environ)
+    linking = result.stdout.splitlines()[1]
+    assert ", with @aws.account; as the selection wants it; " in linking
+    assert linking.endswith("; a line that names its source has the labels of the source")
 
 
 def test_a_log_group_outside_the_selection_says_why(run: Run, aws: LocalAws, shipper: str) -> None:

@@ -32,7 +32,9 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "number": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "boolean": lambda value: isinstance(value, bool),
     "list": lambda value: isinstance(value, list),
-    "list of text": lambda value: all(isinstance(each, str) for each in value),
+    "list of text": lambda value: (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    ),
     "list of lists": lambda value: all(isinstance(each, list) for each in value),
     "object": lambda value: isinstance(value, dict),
     "object of text": lambda value: all(isinstance(each, str) for each in value.values()),
@@ -65,8 +67,14 @@ def with_json() -> Iterator[str]:
 
 
 @pytest.fixture
-def here() -> Iterator[Deployment]:
+def here(tmp_path: Path) -> Iterator[Deployment]:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[[rule]]\nlabel = {pod = 'pod'}\nat_most = 2\n")
     with real_event_ids(), deployed(Shipper()) as here:
+        variables = {"LOKI_URL": "http://loki:3100", "BUCKET": here.bucket, "RULES": str(rules)}
+        here.aws.client("lambda").update_function_configuration(
+            FunctionName=here.shipper, Environment={"Variables": variables}
+        )
         here.make_stack()
         here.group(GROUP, team="größe")
         here.group("/aws/lambda/full", foreign=2)

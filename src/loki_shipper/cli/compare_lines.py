@@ -1,8 +1,6 @@
 """Compares the lines in CloudWatch Logs with the lines in Loki, while both arrive."""
 
-import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import click
@@ -11,6 +9,7 @@ from rich.text import Text
 
 from loki_shipper.cli.arrivals import Arrival, ComparedLine, Comparison, ExpectedLine
 from loki_shipper.cli.console import line_console
+from loki_shipper.cli.deployed_rules import deployed_rules
 from loki_shipper.cli.deployment import Deployment
 from loki_shipper.cli.errors import InputError, NotDeliveredError, stoppable
 from loki_shipper.cli.follow_loki import AHEAD_MS, LokiQuery, PollSchedule, follow_loki
@@ -20,9 +19,6 @@ from loki_shipper.model import LogData
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.entries.transform import RuleState, transform
 from loki_shipper.shipper.labels.decide import label_stream
-from loki_shipper.shipper.rules.cache import RulesCache
-from loki_shipper.shipper.rules.file import rules_file
-from loki_shipper.shipper.rules.model import Rules, RulesError
 from loki_shipper.subscriber.first_lines.payloads import FilteredGroup, payloads
 from loki_shipper.subscriber.groups.select import filter_pattern
 from loki_shipper.subscriber.model import LogGroup
@@ -62,7 +58,7 @@ class CloudWatchLines:
         self._group = group
         self._seen: set[Any] = set()
         self._begin = max(begin, _linked_since(deployment, group))
-        self._rule_state = RuleState(_rules(inputs.settings, deployment), {})
+        self._rule_state = RuleState(deployed_rules(inputs.settings, deployment.session), {})
 
     def new(self, start: int, end: int) -> Iterator[ExpectedLine]:
         """Return the lines of log events that are new, from `start` to before `end`."""
@@ -104,14 +100,6 @@ def _linked_since(deployment: Deployment, group: LogGroup) -> int:
             f"{group.name}"
         )
     return ours.since
-
-
-def _rules(settings: Settings, deployment: Deployment) -> Rules:
-    try:
-        read = partial(rules_file, session=deployment.session)
-        return RulesCache(settings.rules, read, clock=time.monotonic, jitter=float)()
-    except RulesError as error:
-        raise InputError(f"your AWS credentials cannot read the rules: {error}") from None
 
 
 def compare_lines(query: LokiQuery, schedule: PollSchedule, cloudwatch: CloudWatchLines) -> None:

@@ -11,11 +11,15 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 from rich.text import Text
 
+from loki_shipper.aws.errors import AwsError
+from loki_shipper.cli.compare_lines import LabelInputs
 from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.console import line_console
+from loki_shipper.cli.deployed_rules import deployed_rules
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, did_you_mean, settings_errors
 from loki_shipper.cli.event_file import EventFile
+from loki_shipper.cli.formatting import count_text, delay_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.label_decisions import (
     DecisionRow,
@@ -27,15 +31,18 @@ from loki_shipper.cli.label_decisions import (
 from loki_shipper.cli.link_output import filter_text
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.parameter_types import TAG, KeyValue
+from loki_shipper.cli.predict_streams import StreamForecast, predict_streams, read_sample
 from loki_shipper.model import LogData, log_source
-from loki_shipper.settings import settings, variables
+from loki_shipper.settings import Settings, settings, variables
 from loki_shipper.shipper.sources.decode import UndecodableError
 from loki_shipper.shipper.sources.event import records
+from loki_shipper.subscriber.first_lines.payloads import FilteredGroup
 from loki_shipper.subscriber.groups.select import (
     Covered,
     NotSelected,
     Selected,
     SelectionVerdict,
+    filter_pattern,
     select,
 )
 from loki_shipper.subscriber.model import Filters, LogGroup, Reason
@@ -44,13 +51,17 @@ from loki_shipper.subscriber.run.reconcile import current_selection
 
 _NOT_PUSHED = "http://not-pushed.invalid"
 _LEFT_OUT = "left out"
+_HOUR = 60
+_MINUTE_MS = 60_000
+_HOUR_MS = _HOUR * _MINUTE_MS
 _STYLES = {"label": "green", "metadata": "yellow", "nowhere": "dim"}
 
 
 class _LogGroupFacts(Struct, frozen=True):
     """The facts about a log group that explain its labels.
 
-    `linking` says whether and why it is linked, and is None for an event.
+    `linking` says whether and why it is linked, and is None for an event. `streams` is None if
+    they are not predicted.
     """
 
     data: LogData
@@ -58,6 +69,7 @@ class _LogGroupFacts(Struct, frozen=True):
     region: str
     environ: Mapping[str, str]
     linking: str | None
+    streams: StreamForecast | None = None
 
 
 @click.command()
@@ -93,6 +105,9 @@ def explain(
     **which: Any,
 ) -> None:
     """Explain a log GROUP: why it is linked or not, and what became of each of its tags.
+
+    The command also counts the streams that the lines of the last hour make, at most some 10,000
+    lines, and predicts those of a day.
 
     With --event the command calls no AWS API. It then explains the log group of the event, with the
     tags that --tag gives and the settings of the environment.
@@ -150,7 +165,28 @@ def _of_group(deployment: Deployment, name: str, tags: Mapping[str, str]) -> _Lo
     origin = deps.settings.origin
     environ = deployment.shipper.environ
     data = log_group_data(origin.account, group.name)
-    return _LogGroupFacts(data, group.tags, origin.region, environ, _linking(deployment, group))
+    linking = _linking(deployment, group)
+    return _LogGroupFacts(
+        data, group.tags, origin.region, environ, linking, _forecast(deployment, group)
+    )
+
+
+def _forecast(deployment: Deployment, group: LogGroup) -> StreamForecast | None:
+    """Predict the streams of a log group, or say on stderr why that is not possible."""
+    deps = deployment.deps
+    origin, now = deps.settings.origin, deps.clock.now()
+    start = max(now - _HOUR_MS, min(group.created, now - _MINUTE_MS))
+    inputs = LabelInputs(
+        _settings(deployment.shipper.environ), origin.account, origin.region, group.tags
+    )
+    pattern = filter_pattern(group, deps.settings)
+    try:
+        rules = deployed_rules(inputs.settings, deployment.session)
+        sample = read_sample(deployment.client("logs"), group.name, pattern, start, now)
+    except (AwsError, InputError) as error:
+        click.echo(f"the streams of a day are not predicted: {error}", err=True)
+        return None
+    return predict_streams(sample, FilteredGroup(origin.account, group.name, ""), inputs, rules)
 
 
 def _linking(deployment: Deployment, group: LogGroup) -> str:
@@ -158,7 +194,17 @@ def _linking(deployment: Deployment, group: LogGroup) -> str:
     filters = deps.aws.filters(group.name)
     verdict = select(group, current_selection(deps.settings, read_memory(deps)))
     unwanted = _unwanted(verdict)
-    return f"{_filter(filters)}; {_next(filters, unwanted, sweeps=deployment.sweeps)}"
+    return (
+        f"{_filter(filters)}; {_next(filters, unwanted, sweeps=deployment.sweeps)}"
+        f"{_source(filters, verdict)}"
+    )
+
+
+def _source(filters: Filters, verdict: SelectionVerdict) -> str:
+    fields = () if filters.ours is None else filters.ours.system_fields
+    if isinstance(verdict, Selected):
+        fields = fields or verdict.system_fields
+    return "; a line that names its source has the labels of the source" if fields else ""
 
 
 def _unwanted(verdict: SelectionVerdict) -> str | None:
@@ -195,11 +241,14 @@ def _next(filters: Filters, unwanted: str | None, *, sweeps: bool) -> str:
 def _explained(known: _LogGroupFacts, overrides: dict[str, str]) -> Explained:
     for name in sorted(overrides.keys() - variables().keys()):
         raise InputError(f"there is no setting {name}{did_you_mean(name.upper(), variables())}")
-    # The settings require LOKI_URL, which does not change labels.
-    environ = {**known.environ, **overrides, "LOKI_URL": _NOT_PUSHED}
-    with settings_errors("the settings"):
-        configured = settings(environ)
+    configured = _settings({**known.environ, **overrides})
     return explained(known.data, known.tags, region=known.region, settings=configured)
+
+
+def _settings(environ: Mapping[str, str]) -> Settings:
+    with settings_errors("the settings"):
+        # The settings require LOKI_URL, which does not change labels.
+        return settings({**environ, "LOKI_URL": _NOT_PUSHED})
 
 
 def _lines(known: _LogGroupFacts, now: Explained) -> Iterator[Text]:
@@ -210,6 +259,34 @@ def _lines(known: _LogGroupFacts, now: Explained) -> Iterator[Text]:
         yield _line(row)
     if now.tenant is not None:
         yield Text(f"tenant    {now.tenant}")
+    if known.streams is not None:
+        yield from _forecast_lines(known.streams)
+
+
+def _forecast_lines(streams: StreamForecast) -> Iterator[Text]:
+    """Say how many streams there are, what is extrapolated from that, and when labels are full."""
+    span = "the last hour" if streams.minutes == _HOUR else f"{streams.minutes} minutes"
+    if not streams.lines:
+        yield Text(f"streams   none, as there are no lines in {span}")
+        return
+    late = f" ({streams.late:,} late)" if streams.late else ""
+    seen = f"{streams.seen:,}{late} from {count_text(streams.lines, 'line')} of {span}"
+    as_before = "if new ones keep coming as in the second half of these lines"
+    a_day = f"about {streams.a_day:,} a day, {as_before}"
+    yield Text(f"streams   {seen}; {a_day if streams.a_day > streams.seen else 'no more in a day'}")
+    for label in streams.labels:
+        full = _full_text(label.full_after_minutes, streams.minutes)
+        counts = f"{label.values:,} of at most {label.at_most:,} values"
+        yield Text(f"rule      {label.rule}: label {label.label} has {counts}; {full}")
+
+
+def _full_text(minutes: int | None, sample: int) -> str:
+    then = "other values become structured metadata"
+    if minutes is None:
+        return "not full within a day"
+    if minutes <= sample:
+        return f"full after {count_text(minutes, 'minute')}, so {then}"
+    return f"full after about {delay_text(minutes * _MINUTE_MS)}, then {then}"
 
 
 def _line(row: DecisionRow) -> Text:
@@ -242,6 +319,7 @@ def _as_object(known: _LogGroupFacts, now: Explained, then: Explained | None) ->
         "metadata": dict(now.metadata),
         "rows": [_row_as_object(row) for row in now.rows],
         "changes": None if then is None else to_builtins(list(changes(now, then))),
+        "streams": to_builtins(known.streams),
     }
 
 
