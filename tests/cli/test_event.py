@@ -62,3 +62,13 @@ def test_invoke_takes_its_output_as_input(run: Run) -> None:
     made = run("event", "--log-group", "/ecs/shop", "--from-file", "-", stdin="hello\n")
     result = run("invoke", "--json", "-", stdin=made.stdout)
     assert [value[1] for value in json.loads(result.stdout)[0]["pushes"][0]["values"]] == ["hello"]
+
+
+def test_lines_become_records_of_a_kinesis_stream(run: Run) -> None:
+    lines = [f"line {number}" for number in range(2_500)]
+    result = run(
+        "event", "--kinesis", "--log-group", "g", "--from-file", "-", stdin="\n".join(lines)
+    )
+    batch = json.loads(result.stdout)
+    assert [each["eventSource"] for each in batch["Records"]] == ["aws:kinesis"] * 3
+    assert [event.message for data in records(batch) for event in data.log_events] == lines

@@ -19,7 +19,7 @@ from loki_shipper.shipper.sources.event import records
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"
 NAMES = sorted(path.stem for path in EVENTS.glob("*.json"))
-DATA = [name for name in NAMES if name != "control"]
+DATA = [name for name in NAMES if name not in {"control", "kinesis"}]
 FULL = 1_000_000
 """Most bytes of an asynchronous invocation's payload."""
 
@@ -28,8 +28,9 @@ def event(name: str) -> Any:
     return json.loads((EVENTS / f"{name}.json").read_bytes())
 
 
-def unpacked(event: Any) -> bytes:
-    return gzip.decompress(b64decode(event["awslogs"]["data"]))
+def unpacked(event: Any) -> list[bytes]:
+    found = [each["kinesis"] for each in event.get("Records", ())] or [event["awslogs"]]
+    return [gzip.decompress(b64decode(each["data"])) for each in found]
 
 
 def data(name: str) -> LogData:
@@ -58,7 +59,7 @@ def test_the_readme_has_one_line_for_each_event() -> None:
     assert sorted(named) == sorted(f"{name}.json" for name in NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"kinesis"}))
 def test_an_event_is_exactly_what_lambda_passes_to_the_function(name: str) -> None:
     assert [*event(name)] == ["awslogs"]
     assert [*event(name)["awslogs"]] == ["data"]
@@ -116,8 +117,23 @@ def test_lambda_json_has_records_of_the_platform_and_of_the_application() -> Non
 
 
 def test_control_has_no_lines_to_ship() -> None:
-    assert json.loads(unpacked(event("control")))["messageType"] == "CONTROL_MESSAGE"
+    [text] = unpacked(event("control"))
+    assert json.loads(text)["messageType"] == "CONTROL_MESSAGE"
     assert records(event("control")) == []
+
+
+def test_kinesis_has_records_of_several_log_groups_and_accounts() -> None:
+    batch = event("kinesis")
+    numbers = [int(each["kinesis"]["sequenceNumber"]) for each in batch["Records"]]
+    assert numbers == sorted(set(numbers))
+    assert {len(str(number)) for number in numbers} == {56}
+    kinds = [json.loads(text)["messageType"] for text in unpacked(batch)]
+    assert kinds == ["CONTROL_MESSAGE", *["DATA_MESSAGE"] * 5]
+    found = records(batch)
+    assert len({each.log_group for each in found}) == 4
+    assert {each.owner for each in found} == {"123456789012", "210987654321"}
+    lines = [line.message for each in (found[0], found[-1]) for line in each.log_events]
+    assert lines == messages("lambda")
 
 
 def test_account_policy_says_its_level_and_origin() -> None:

@@ -2,12 +2,17 @@
 
 import json
 import time
-from typing import TextIO
+from itertools import batched
+from typing import Any, TextIO
 
 import click
+from msgspec.structs import replace
 
 from loki_shipper.cli.errors import InputError
-from loki_shipper.local.sample import from_lines, invocation_event
+from loki_shipper.local.sample import from_lines, invocation_event, kinesis_event
+from loki_shipper.model import LogData
+
+_RECORD_LINES = 1_000
 
 
 @click.command()
@@ -23,7 +28,10 @@ from loki_shipper.local.sample import from_lines, invocation_event
     metavar="FILE",
     help="File in UTF-8, each line a log event; - reads stdin.",
 )
-def event(log_group: str, log_stream: str, file: TextIO) -> None:
+@click.option(
+    "--kinesis", is_flag=True, help="Make an event of a Kinesis stream: 1,000 lines a record."
+)
+def event(log_group: str, log_stream: str, file: TextIO, *, kinesis: bool) -> None:
     """Make a sample event of a log file's lines, and print it.
 
     The lines are a millisecond apart, and the last one is of now. Empty lines are left out, because
@@ -42,4 +50,9 @@ def event(log_group: str, log_stream: str, file: TextIO) -> None:
     )
     if not data.log_events:
         raise InputError(f"{file.name} has no lines: name another file")
-    click.echo(json.dumps(invocation_event(data)))
+    click.echo(json.dumps(_kinesis_event(data) if kinesis else invocation_event(data)))
+
+
+def _kinesis_event(data: LogData) -> dict[str, Any]:
+    parts = batched(data.log_events, _RECORD_LINES)
+    return kinesis_event(replace(data, log_events=[*part]) for part in parts)

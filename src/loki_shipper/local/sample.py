@@ -17,6 +17,8 @@ _CALL_EVENTS = 10_000
 """AWS's quota for the log events of one PutLogEvents call."""
 
 _INGESTION_MS = 400
+_SHARD = "shardId-000000000000"
+_FIRST_SEQUENCE_NUMBER = 49_668_214_730_152_608_559_692_538_361_571_095_921_575_989_136_588_898_000
 _ID_DIGITS = 56
 _64_BITS = (1 << 64) - 1
 
@@ -85,16 +87,35 @@ def retimed(event: Any, newest: int) -> Any:
         structs.replace(data, log_events=[_moved(each, shift) for each in data.log_events])
         for data in payloads
     ]
-    return invocation_event(moved[0]) if len(moved) == 1 else _batch(moved)
+    return invocation_event(moved[0]) if len(moved) == 1 else kinesis_event(moved)
 
 
-def _batch(payloads: Iterable[LogData]) -> dict[str, Any]:
-    """Return the event with which Kinesis invokes the function for several payloads."""
+def kinesis_event(payloads: Iterable[LogData]) -> dict[str, Any]:
+    """Return the event with which Lambda invokes the function for a batch of a Kinesis stream.
+
+    Each payload is one record. The newest log event says when it arrived.
+    """
+    return {"Records": [_record(number, data) for number, data in enumerate(payloads)]}
+
+
+def _record(number: int, data: LogData) -> dict[str, Any]:
+    sequence_number = str(_FIRST_SEQUENCE_NUMBER + number)
+    arrived = max((event.timestamp for event in data.log_events), default=0)
     return {
-        "Records": [
-            {"kinesis": {"data": pack(data), "sequenceNumber": str(number)}}
-            for number, data in enumerate(payloads)
-        ]
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": sha256(f"{data.log_group} {data.log_stream}".encode()).hexdigest()[:32],
+            "sequenceNumber": sequence_number,
+            "data": pack(data),
+            "approximateArrivalTimestamp": (arrived + _INGESTION_MS) / 1000,
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": f"{_SHARD}:{sequence_number}",
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": f"arn:aws:iam::{OWNER}:role/loki-shipper-KinesisRole",
+        "awsRegion": "eu-central-1",
+        "eventSourceARN": f"arn:aws:kinesis:eu-central-1:{OWNER}:stream/logs",
     }
 
 
