@@ -147,10 +147,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         AccountTenants,
         Setting(
             ACCOUNT_TENANTS,
-            "Tenants of each other account whose lines this stack ships, such as "
-            "`111111111111=team-a|team-b,222222222222=team-c`. Lines of an account for a tenant "
-            "that its entry does not name are rejected. If the list is empty, lines of other "
-            "accounts go to `LokiTenant` only.",
+            "The tenants that lines of each other account may go to, such as "
+            "`111111111111=team-a|team-b,222222222222=team-c`. Loki-Shipper rejects lines of an "
+            "account for a tenant that its entry does not name. If the list is empty, lines of "
+            "other accounts go to `LokiTenant` only.",
             Parameter("AccountTenants", "Other accounts", "Tenants of other accounts"),
         ),
     ] = ()
