@@ -29,10 +29,13 @@ locals {
     StructuredMetadata   = var.structured_metadata
     LogLevel             = var.log_level
     AccountTenants       = var.account_tenants
+    DestinationArn       = var.destination_arn
+    HubBucket            = var.hub_bucket
     Architecture         = var.architecture
     MemorySize           = var.memory_size
     Timeout              = var.timeout
     KinesisStreamArn     = var.kinesis_stream_arn
+    OrganizationId       = var.organization_id
     KinesisMemorySize    = var.kinesis_memory_size
     KinesisTimeout       = var.kinesis_timeout
     LogRetentionDays     = var.log_retention_days
@@ -50,8 +53,9 @@ locals {
 }
 
 variable "loki_url" {
-  description = "Base URL or full push URL of Loki, such as https://logs-prod-012.grafana.net. The functions must be able to reach it."
+  description = "Base URL or full push URL of Loki, such as https://logs-prod-012.grafana.net. The functions must be able to reach it. Only a member of a hub goes without it (DestinationArn)."
   type        = string
+  default     = ""
 }
 
 variable "loki_tenant" {
@@ -210,6 +214,18 @@ variable "account_tenants" {
   default     = ""
 }
 
+variable "destination_arn" {
+  description = "ARN of the destination of CloudWatch Logs in a hub's account (DestinationArn of its outputs). Then this stack has no shipper: its filters send to the hub. docs/many-accounts.md has the recipe."
+  type        = string
+  default     = ""
+}
+
+variable "hub_bucket" {
+  description = "Bucket of the hub's stack (BucketName of its outputs). The subscriber writes the tags of log groups there, and the first lines of new log groups."
+  type        = string
+  default     = ""
+}
+
 variable "architecture" {
   description = "Processor of the functions."
   type        = string
@@ -230,6 +246,12 @@ variable "timeout" {
 
 variable "kinesis_stream_arn" {
   description = "ARN of a Kinesis data stream that carries subscription records, such as arn:aws:kinesis:eu-central-1:123456789012:stream/logs. Leave it empty to read no stream."
+  type        = string
+  default     = ""
+}
+
+variable "organization_id" {
+  description = "Organization whose accounts may send to this stack, such as o-abc1234567. It makes the stack a hub: the stream of KinesisStreamArn gets a destination of CloudWatch Logs."
   type        = string
   default     = ""
 }

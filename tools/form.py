@@ -27,8 +27,8 @@ _GROUPS: Final = (
         "The functions",
         ("Architecture", "MemorySize", "Timeout", "ReservedConcurrency", "LogRetentionDays"),
     ),
-    Group("Other accounts"),
     Group("Kinesis", ("KinesisStreamArn", "KinesisMemorySize", "KinesisTimeout")),
+    Group("Other accounts", ("OrganizationId",)),
     Group("Network, if Loki is in a VPC", ("SubnetIds", "SecurityGroupIds")),
     Group(
         "The bucket",

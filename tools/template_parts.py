@@ -80,7 +80,8 @@ def _defaults(kind: type[Struct]) -> dict[str, Any]:
     return {
         names[variable]: _default(settings[variable], field.default)
         for field in structs.fields(kind)
-        if (variable := field.name.upper()) in names and field.default is not NODEFAULT
+        if (variable := field.name.upper()) in names
+        and (field.default is not NODEFAULT or settings[variable].default is not None)
     }
 
 

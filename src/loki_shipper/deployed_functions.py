@@ -18,7 +18,11 @@ _HANDLERS: dict[str, FunctionKind] = {
 _OF_KINESIS = "KINESIS_STREAM_ARN"
 """Variable of the function that reads a Kinesis stream; it has the shipper's handler."""
 
-_VARIABLES: dict[str, FunctionKind] = {"SHIPPER_ARN": "subscriber", "LOKI_URL": "shipper"}
+_VARIABLES: dict[str, FunctionKind] = {
+    "SHIPPER_ARN": "subscriber",
+    "DESTINATION_ARN": "subscriber",
+    "LOKI_URL": "shipper",
+}
 """Variables that show the kind of a function with a wrapped handler."""
 
 

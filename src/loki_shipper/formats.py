@@ -195,7 +195,7 @@ PEM_OR_SECRET_NAME = Format(str, names_secret=True)
 URL = Format(
     _url,
     _pattern(
-        r"^https?://[^\s?#@]+$",
+        r"^$|^https?://[^\s?#@]+$",
         "must start with http:// or https://, without user, query or fragment.",
     ),
 )

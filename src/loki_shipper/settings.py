@@ -63,8 +63,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         Setting(
             URL,
             "Base URL or full push URL of Loki, such as `https://logs-prod-012.grafana.net`. The "
-            "functions must be able to reach it.",
+            "functions must be able to reach it. Only a member of a hub goes without it "
+            "(`DestinationArn`).",
             Parameter("LokiUrl", "Loki", "URL of Loki"),
+            default="",
         ),
     ]
     loki_tenant: Annotated[str | None, LOKI_TENANT] = None

@@ -35,6 +35,7 @@ def test_only_lokis_url_is_missing_at_first() -> None:
     assert missing(DECLARED, {}, {}) == ["LokiUrl"]
     assert missing(DECLARED, LOKI, {}) == []
     assert missing(DECLARED, {}, LOKI) == []
+    assert missing(DECLARED, {}, {"DestinationArn": "arn:aws:logs:r:1:destination:hub"}) == []
 
 
 def test_an_option_wins_over_the_stacks_value_and_that_over_the_default() -> None:

@@ -4,12 +4,15 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from loki_shipper.local.sample import invocation_event
-from loki_shipper.model import LogData
+from loki_shipper.model import LogData, LogSource, log_source
 from loki_shipper.redriver.record import NotARecordError, read_stored_records
+from loki_shipper.shipper.sources.event import records
 from tests.redriver.memory import of, timed
 
+KEY = "failed/2026/11/20/2026-11-20T12.00.00-1.json"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -21,7 +24,7 @@ def test_takes_the_log_data_out_of_lambdas_record() -> None:
         "requestPayload": timed("/ecs/shop", (NOON, "a line")),
         "responsePayload": {"errorMessage": "no", "errorType": "DeliveryError"},
     }
-    [record] = read_stored_records(json.dumps(body).encode())
+    [record] = read_stored_records(KEY, json.dumps(body).encode())
     [data] = record.payloads
     assert (data.log_group, [event.message for event in data.log_events]) == (
         "/ecs/shop",
@@ -31,7 +34,7 @@ def test_takes_the_log_data_out_of_lambdas_record() -> None:
 
 def test_a_control_message_has_no_log_data() -> None:
     control = LogData("CONTROL_MESSAGE", "CloudwatchLogs", "", "", [])
-    [record] = read_stored_records(of(invocation_event(control)))
+    [record] = read_stored_records(KEY, of(invocation_event(control)))
     assert record.payloads == []
 
 
@@ -66,7 +69,7 @@ def test_a_control_message_has_no_log_data() -> None:
 )
 def test_says_why_a_body_is_no_record(body: bytes, reason: str) -> None:
     with pytest.raises(NotARecordError, match=f"^{reason}$"):
-        read_stored_records(body)
+        read_stored_records(KEY, body)
 
 
 def test_takes_each_record_out_of_lambdas_record_of_a_batch() -> None:
@@ -88,6 +91,34 @@ def test_takes_each_record_out_of_lambdas_record_of_a_batch() -> None:
         "KinesisBatchInfo": {"shardId": "shardId-000000000001", "batchSize": 2},
         "payload": json.dumps(batch),
     }
-    good, bad = read_stored_records(json.dumps(body).encode())
+    good, bad = read_stored_records(KEY, json.dumps(body).encode())
     assert [data.log_group for data in good.payloads] == ["/ecs/a"]
     assert (bad.event, bad.fault) == ({"Records": batch["Records"][1:]}, "the record is not base64")
+
+
+THEIRS = "first-lines/111111111111/2026/11/20/2026-11-20T12.00.00-1.json"
+
+
+@pytest.mark.parametrize("folder", ["first-lines", "rejected", "failed"])
+def test_payloads_that_another_account_wrote_are_its_own_whatever_they_say(folder: str) -> None:
+    event = timed("/ecs/shop", (NOON, "a line"))
+    [data] = records(event)
+    fields = {"@aws.account": "222222222222", "@aws.region": "us-east-1"}
+    forged = [replace(each, extracted_fields=fields) for each in data.log_events]
+    body = of(invocation_event(replace(data, owner="222222222222", log_events=forged)))
+    [record] = read_stored_records(THEIRS.replace("first-lines", folder), body)
+    [found] = record.payloads
+    assert log_source(found, "eu-central-1") == LogSource(
+        "111111111111", "eu-central-1", "/ecs/shop"
+    )
+    assert found.owner == "111111111111"
+
+
+def test_an_object_of_another_account_is_not_taken_apart() -> None:
+    """A part that was set aside alone would not say any more who wrote it."""
+    good = timed("/ecs/shop", (NOON, "a line"))["awslogs"]["data"]
+    parts = [{"kinesis": {"data": each, "sequenceNumber": "1"}} for each in (good, "?")]
+    body = json.dumps({"requestPayload": {"Records": parts}}).encode()
+    assert len(read_stored_records(KEY, body)) == 2
+    with pytest.raises(NotARecordError, match="undecodable"):
+        read_stored_records(THEIRS, body)

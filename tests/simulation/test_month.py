@@ -140,6 +140,6 @@ def _numbers(simulation: Simulation, folder: str) -> list[int]:
         if isinstance(body, Payload):
             numbers.append(body.number)
         else:
-            [[data]] = [record.payloads for record in read_stored_records(body)]
+            [[data]] = [record.payloads for record in read_stored_records(folder, body)]
             numbers += [int(event.message.partition(" ")[0]) for event in data.log_events]
     return numbers

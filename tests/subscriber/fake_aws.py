@@ -34,6 +34,7 @@ ACCOUNT, REGION = "123456789012", "eu-central-1"
 SHIPPER = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:loki-shipper-shipper"
 OTHERS = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:somebody-elses"
 BUCKET = "loki-shipper-bucket"
+HUB_BUCKET = "hub-bucket"
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/loki-shipper-changes"
 NAME = "loki-shipper"
 BEGIN = 1_790_000_000.0
@@ -82,6 +83,8 @@ class FakeAws:
         """What GetResources says of log groups in place of the truth."""
         self.policy: dict[str, Any] | None = None
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.hub_objects: dict[str, tuple[bytes, str]] = {}
+        """What the bucket of a hub holds, which a member may not list."""
         self.queue: list[str] = []
         """Messages that were put on the queue."""
         self.shipped: list[dict[str, Any]] = []
@@ -452,22 +455,30 @@ class FakeAws:
         return {"StatusCode": 200, "Payload": BytesIO(json.dumps(self.report).encode())}
 
     def _get_object(self, Bucket: str, Key: str) -> Any:
-        assert Bucket == BUCKET
-        if Key not in self.objects:
+        objects = self._objects(Bucket)
+        if Key not in objects and Bucket == HUB_BUCKET:
+            raise error("AccessDenied", "not authorized to perform: s3:ListBucket", 403)
+        if Key not in objects:
             raise error("NoSuchKey", "The specified key does not exist.", 404)
-        body, etag = self.objects[Key]
+        body, etag = objects[Key]
         return {"Body": BytesIO(body), "ETag": etag}
 
     def _put_object(
         self, Bucket: str, Key: str, Body: bytes, IfNoneMatch: str = "", IfMatch: str = ""
     ) -> Any:
-        assert Bucket == BUCKET
-        _, etag = self.objects.get(Key, (b"", ""))
+        objects = self._objects(Bucket)
+        _, etag = objects.get(Key, (b"", ""))
         if (IfNoneMatch and etag) or (IfMatch and IfMatch != etag):
             self.conflicts += 1
             raise error("PreconditionFailed", "", 412)
-        self.objects[Key] = Body, f'"{self.calls["PutObject"]}"'
-        return {"ETag": self.objects[Key][1]}
+        objects[Key] = Body, f'"{self.calls["PutObject"]}"'
+        return {"ETag": objects[Key][1]}
+
+    def _objects(self, bucket: str) -> dict[str, tuple[bytes, str]]:
+        if bucket == HUB_BUCKET:
+            return self.hub_objects
+        assert bucket == BUCKET
+        return self.objects
 
     def _send_message(self, QueueUrl: str, MessageBody: str) -> Any:
         assert QueueUrl == QUEUE

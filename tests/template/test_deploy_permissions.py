@@ -277,9 +277,10 @@ def test_rights_to_write_are_limited_to_the_stack() -> None:
             assert re.search(BOUND, resource)
 
 
-def test_roles_are_passed_to_lambda_only() -> None:
+def test_roles_are_passed_to_lambda_and_to_the_destination_of_a_hub_only() -> None:
     (passing,) = [s for s in POLICY["Statement"] if "iam:PassRole" in s["Action"]]
-    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    services = ["lambda.amazonaws.com", "logs.amazonaws.com"]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": services}}
 
 
 def test_its_names_are_those_that_the_template_gives(template: dict[str, Any]) -> None:

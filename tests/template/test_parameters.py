@@ -9,6 +9,7 @@ from msgspec.structs import fields
 
 from loki_shipper.environment import parameter_names
 from loki_shipper.settings import Settings, settings, variables
+from tests.template.conftest import holds
 
 PARAMETERS = parameter_names(Settings)
 TYPES = {name.upper(): hint for name, hint in get_type_hints(Settings).items()}
@@ -36,14 +37,37 @@ def test_the_function_gets_every_setting_from_its_parameter_and_nothing_else(
     }
 
 
-def test_only_required_settings_have_no_default(template: dict[str, Any]) -> None:
+def test_a_required_setting_is_required_by_a_rule(template: dict[str, Any]) -> None:
+    """A member of a hub has no shipper, so no parameter is required of every stack."""
     required = {field.name.upper() for field in fields(Settings) if field.default is NODEFAULT}
-    undecided = {
-        name
-        for name, parameter in PARAMETERS.items()
-        if "Default" not in template["Parameters"][parameter]
-    }
-    assert undecided == required
+    assert {PARAMETERS[name] for name in required} == {"LokiUrl"}
+    assert rule_holds(template, "LokiOrHub") is False
+    assert rule_holds(template, "LokiOrHub", LokiUrl="https://loki")
+    assert rule_holds(template, "LokiOrHub", DestinationArn=DESTINATION)
+
+
+DESTINATION = "arn:aws:logs:eu-central-1:999999999999:destination:loki-shipper"
+
+
+def rule_holds(template: dict[str, Any], name: str, **parameters: str) -> bool:
+    """Tell whether CloudFormation takes these parameters."""
+    [assertion] = template["Rules"][name]["Assertions"]
+    assert assertion["AssertDescription"]
+    return holds(template, assertion["Assert"], parameters)
+
+
+def test_a_member_names_the_bucket_of_its_hub_and_a_hub_its_stream(
+    template: dict[str, Any],
+) -> None:
+    assert rule_holds(template, "BucketOfHub")
+    assert not rule_holds(template, "BucketOfHub", DestinationArn=DESTINATION)
+    assert rule_holds(template, "BucketOfHub", DestinationArn=DESTINATION, HubBucket="b")
+    assert rule_holds(template, "StreamOfHub")
+    assert not rule_holds(template, "StreamOfHub", OrganizationId="o-abc1234567")
+    stream = "arn:aws:kinesis:eu-central-1:999999999999:stream/logs"
+    assert rule_holds(
+        template, "StreamOfHub", OrganizationId="o-abc1234567", KinesisStreamArn=stream
+    )
 
 
 def test_a_stack_of_defaults_has_the_settings_of_an_empty_environment(
@@ -115,6 +139,12 @@ def test_a_number_has_the_bounds_of_its_setting(template: dict[str, Any], name: 
         ("AlarmTopicArn", "on-call", False),
         ("PermissionsBoundary", "arn:aws:iam::123456789012:policy/team/boundary", True),
         ("PermissionsBoundary", "boundary", False),
+        ("OrganizationId", "", True),
+        ("OrganizationId", "o-abc1234567", True),
+        ("OrganizationId", "abc1234567", False),
+        ("DestinationArn", "", True),
+        ("DestinationArn", "arn:aws:logs:eu-central-1:999999999999:destination:hub", True),
+        ("DestinationArn", "arn:aws:kinesis:eu-central-1:999999999999:stream/hub", False),
         ("AccountTenants", "", True),
         ("AccountTenants", "111111111111=team-a|team-b,222222222222=team-c", True),
         ("AccountTenants", "team-a", False),

@@ -9,6 +9,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from loki_shipper.doctor.grants import TemplateValues, granted
+from loki_shipper.template import read_template
+from tests.template.conftest import holds
+
 REGION = "eu-central-1"
 HERE = f"{REGION}:123456789012"
 SECRET = f"arn:aws:secretsmanager:{HERE}:secret:loki-a1b2c3"
@@ -138,7 +142,11 @@ def test_the_shipper_may_not_write_to_the_folders_of_other_functions(
     template: dict[str, Any],
 ) -> None:
     policy = template["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]
-    [denied] = [s for s in policy["Statement"] if s["Sid"] == "ShipperLeavesFoldersOfOthers"]
+    [denied] = [
+        s["Fn::If"][1]
+        for s in policy["Statement"]
+        if "Fn::If" in s and s["Fn::If"][1]["Sid"] == "ShipperLeavesFoldersOfOthers"
+    ]
     assert (denied["Effect"], denied["Principal"], denied["Action"]) == (
         "Deny",
         "*",
@@ -158,7 +166,7 @@ def test_the_shipper_may_not_write_to_the_folders_of_other_functions(
         if "s3:PutObject" in _listed(statement.get("Action", []))
         for resource in _listed(statement["Resource"])
     }
-    assert closed == others - written
+    assert closed == (others - written) | {"first-lines/*"}
 
 
 def test_the_redriver_may_empty_the_bucket_but_for_what_loki_refused(
@@ -172,7 +180,7 @@ def test_the_redriver_may_empty_the_bucket_but_for_what_loki_refused(
     assert redrivers - always - cursor == {
         (action, f"arn:aws:s3:::BUCKET/{folder}/*")
         for action in ("s3:GetObject", "s3:DeleteObject")
-        for folder in ("failed", "later", "aws/lambda")
+        for folder in ("failed", "first-lines", "later", "aws/lambda")
     }
     assert cursor <= redrivers
 
@@ -330,10 +338,11 @@ def test_in_a_vpc_lambda_may_give_it_network_interfaces_and_its_own_code_may_not
     }
 
 
-def test_only_lambda_may_take_a_role(template: dict[str, Any]) -> None:
-    roles = [r for r in template["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
+def test_only_lambda_may_take_a_role_of_a_function(template: dict[str, Any]) -> None:
+    roles = {n: r for n, r in template["Resources"].items() if r["Type"] == "AWS::IAM::Role"}
+    del roles["HubDestinationRole"]
     assert roles
-    for role in roles:
+    for role in roles.values():
         assert role["Properties"]["AssumeRolePolicyDocument"]["Statement"] == [
             {
                 "Effect": "Allow",
@@ -356,3 +365,124 @@ def test_it_may_read_only_the_rules_that_are_named(
         assert grants(template, TagLabels="none", Rules=rules) == always
     granted = grants(template, TagLabels="none", Rules="s3://ours/a/rules.toml") - always
     assert granted == {("s3:GetObject", "arn:aws:s3:::ours/a/rules.toml")}
+
+
+ORGANIZATION = "o-abc1234567"
+HUB = {"LokiUrl": "https://loki", "KinesisStreamArn": STREAM, "OrganizationId": ORGANIZATION}
+HUB_ACCOUNT = "999999999999"
+MEMBER = {
+    "LokiUrl": "",
+    "DestinationArn": f"arn:aws:logs:{REGION}:{HUB_ACCOUNT}:destination:loki-shipper",
+    "HubBucket": "hub-bucket",
+}
+PSEUDO = {
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::AccountId": "123456789012",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+
+
+def of_subscriber(**parameters: str) -> set[Grant]:
+    """Return the rights of the subscriber's role outside of its own account."""
+    values = TemplateValues(parameters, {}, PSEUDO)
+    granted_rights = granted(read_template(), "SubscriberRole", values)
+    return {
+        (right.action, right.resource)
+        for right in granted_rights
+        if HUB_ACCOUNT in right.resource or "hub-bucket" in right.resource
+    }
+
+
+def test_a_member_may_send_to_its_hub_and_write_below_its_own_account() -> None:
+    index, lines = (f"arn:aws:s3:::hub-bucket/{f}/123456789012/doctor" for f in FOLDERS)
+    key = f"arn:aws:kms:{REGION}:{HUB_ACCOUNT}:key/doctor"
+    assert of_subscriber(**MEMBER) == {
+        ("logs:PutSubscriptionFilter", MEMBER["DestinationArn"]),
+        ("s3:GetObject", index),
+        ("s3:PutObject", index),
+        ("s3:PutObject", lines),
+        ("kms:GenerateDataKey", key),
+        ("kms:Decrypt", key),
+    }
+    assert of_subscriber(LokiUrl="https://loki") == set()
+
+
+FOLDERS = ("tags", "first-lines")
+
+
+def test_a_hub_lets_members_write_below_their_own_account_and_nothing_else(
+    template: dict[str, Any],
+) -> None:
+    policy = template["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]
+    allowed = [
+        (each["Fn::If"][0], each["Fn::If"][1])
+        for each in policy["Statement"]
+        if "Fn::If" in each and each["Fn::If"][1]["Effect"] == "Allow"
+    ]
+    assert not [s for s in policy["Statement"] if s.get("Effect") == "Allow"]
+    assert [(name, s["Action"], s["Resource"]["Fn::Sub"]) for name, s in allowed] == [
+        (
+            "IsHub",
+            ["s3:GetObject", "s3:PutObject"],
+            "${Bucket.Arn}/tags/${!aws:PrincipalAccount}/*",
+        ),
+        ("IsHub", "s3:PutObject", "${Bucket.Arn}/first-lines/${!aws:PrincipalAccount}/*"),
+    ]
+    # S3 takes a policy for everybody as a public one, unless it names the organization.
+    for _, statement in allowed:
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:PrincipalOrgID": {"Ref": "OrganizationId"}}
+        }
+
+
+def test_a_hub_lets_its_organization_subscribe_to_its_stream(template: dict[str, Any]) -> None:
+    destination = template["Resources"]["HubDestination"]
+    assert destination["Condition"] == "IsHub"
+    assert destination["Properties"]["TargetArn"] == {"Ref": "KinesisStreamArn"}
+    text = destination["Properties"]["DestinationPolicy"]["Fn::Sub"]
+    [statement] = json.loads(text)["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": "${OrganizationId}"}}
+    assert statement["Resource"].endswith(":${AWS::AccountId}:destination:${AWS::StackName}")
+    assert destination["Properties"]["DestinationName"] == {"Ref": "AWS::StackName"}
+
+
+def test_cloudwatch_logs_may_only_put_into_the_stream_of_a_hub(template: dict[str, Any]) -> None:
+    role = template["Resources"]["HubDestinationRole"]["Properties"]
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"]["Service"]["Fn::If"][1:] == [
+        "logs.amazonaws.com.cn",
+        "logs.amazonaws.com",
+    ]
+    [policy] = role["Policies"]
+    puts, encrypts = policy["PolicyDocument"]["Statement"]
+    assert puts["Action"] == ["kinesis:PutRecord", "kinesis:PutRecords"]
+    assert puts["Resource"] == {"Ref": "KinesisStreamArn"}
+    assert encrypts["Condition"]["StringEquals"]["kms:EncryptionContext:aws:kinesis:arn"] == {
+        "Ref": "KinesisStreamArn"
+    }
+
+
+def test_a_member_has_a_subscriber_and_nothing_that_delivers_to_loki(
+    template: dict[str, Any],
+) -> None:
+    there = {
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] != "AWS::CloudWatch::Alarm"
+        and ("Condition" not in resource or holds(template, resource["Condition"], MEMBER))
+    }
+    assert there == {
+        "DependenciesLayerArm64",
+        *("SubscriberFunction", "SubscriberLogGroup", "SubscriberRole", "Links"),
+        *("ChangesRule", "ChangesQueue", "DeadChangesQueue"),
+        *("ChangesQueuePolicy", "ChangesMapping", "Bucket", "BucketPolicy"),
+    }
+    everything = {n for n, r in template["Resources"].items() if "Alarm" not in r["Type"]}
+    hub = {
+        name
+        for name in everything
+        if "Condition" not in template["Resources"][name]
+        or holds(template, template["Resources"][name]["Condition"], HUB)
+    }
+    assert everything - hub == {"DependenciesLayerX8664"}

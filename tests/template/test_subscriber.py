@@ -60,7 +60,7 @@ def listed(value: Any) -> list[Any]:
 
 def called() -> set[str]:
     """The actions that the calls in the code need."""
-    names = ("aws/boto", "subscriber/aws", "subscriber/stack/answer")
+    names = ("aws/boto", "subscriber/aws", "subscriber/ship", "subscriber/stack/answer")
     files = [ROOT / f"src/loki_shipper/{name}.py" for name in names]
     actions = set()
     for node in chain.from_iterable(ast.walk(ast.parse(f.read_text("utf-8"))) for f in files):
@@ -127,12 +127,12 @@ def test_no_policy_lets_it_link_our_own_log_groups(template: dict[str, Any]) -> 
     }
     [denied] = [s for s in statements(template) if s["Sid"] == "NeverOurOwn"]
     assert denied["Action"] == "logs:PutSubscriptionFilter"
-    resources = [if_kinesis(each) for each in denied["Resource"]]
+    resources = [if_all(each) for each in denied["Resource"]]
     named = {re.search(r"log-group:\${(\w+)}:\*$", each["Fn::Sub"]) for each in resources}
     assert {match[1] for match in named if match} == ours
     environ = properties(template, "SubscriberFunction")["Environment"]["Variables"]
     comma, listed = environ["OWN_LOG_GROUPS"]["Fn::Join"]
-    own = [if_kinesis(each) for each in listed]
+    own = [if_all(each) for each in listed]
     assert comma == ","
     assert {each["Ref"] for each in own if "Ref" in each} == ours
     # Lambda's own names for them; the subscriber cannot name itself here, and adds its own.
@@ -143,10 +143,10 @@ def test_no_policy_lets_it_link_our_own_log_groups(template: dict[str, Any]) -> 
     ]
 
 
-def if_kinesis(value: dict[str, Any]) -> Any:
-    """Return a value as it is in a stack that reads a Kinesis stream."""
+def if_all(value: dict[str, Any]) -> Any:
+    """Return a value as it is in a stack that ships and reads a Kinesis stream."""
     match value:
-        case {"Fn::If": ["ReadsKinesis", then, {"Ref": "AWS::NoValue"}]}:
+        case {"Fn::If": ["Ships" | "ReadsKinesis", then, {"Ref": "AWS::NoValue"}]}:
             return then
         case _:
             return value
@@ -177,9 +177,10 @@ def test_no_policy_lets_it_link_log_groups_with_the_tag(template: dict[str, Any]
 def test_it_gets_every_setting_from_its_parameter_or_the_stack(template: dict[str, Any]) -> None:
     environ = properties(template, "SubscriberFunction")["Environment"]["Variables"]
     assert environ.keys() == variables().keys()
-    given = {name: {"Ref": parameter} for name, parameter in PARAMETERS.items()}
+    given: dict[str, Any] = {name: {"Ref": p} for name, p in PARAMETERS.items()}
     given |= {
-        "SHIPPER_ARN": {"Ref": "ShipperAlias"},
+        "SHIPPER_ARN": {"Fn::If": ["Ships", {"Ref": "ShipperAlias"}, {"Ref": "AWS::NoValue"}]},
+        "ACCOUNT": {"Ref": "AWS::AccountId"},
         "BUCKET": {"Ref": "Bucket"},
         "QUEUE_URL": {"Ref": "ChangesQueue"},
         "STACK": {"Ref": "AWS::StackName"},
@@ -214,10 +215,13 @@ def test_the_allowed_values_are_all_values_of_the_setting(
 def test_links_are_deleted_before_everything_that_a_filter_needs(template: dict[str, Any]) -> None:
     """CloudFormation deletes resources in the opposite order of their dependencies."""
     links = template["Resources"]["Links"]
-    assert {"ShipperPermission", "ShipperInvocation"} <= set(links["DependsOn"])
+    needed = [{"Ref": "ShipperPermission"}, {"Ref": "ShipperInvocation"}]
+    assert links["Properties"]["After"] == {"Fn::If": ["Ships", needed, {"Ref": "AWS::NoValue"}]}
     # A deletion goes on by way of the queue.
     assert "ChangesMapping" in links["DependsOn"]
-    assert links["Properties"]["Destination"] == {"Ref": "ShipperAlias"}
+    assert links["Properties"]["Destination"] == {
+        "Fn::If": ["Ships", {"Ref": "ShipperAlias"}, {"Ref": "DestinationArn"}]
+    }
     assert links["Properties"]["ServiceToken"] == {"Fn::GetAtt": ["SubscriberFunction", "Arn"]}
 
 

@@ -62,7 +62,8 @@ def test_without_a_topic_there_are_no_alarms_and_with_one_it_gets_all(
     assert template["Parameters"]["AlarmTopicArn"]["Default"] == ""
     assert alarms(template)
     for alarm in alarms(template).values():
-        assert alarm["Condition"] in {"Alarms", "AlarmsOfRedriver", "AlarmsOfKinesis"}
+        of = {"AlarmsOfShipper", "AlarmsOfRedriver", "AlarmsOfKinesis"}
+        assert alarm["Condition"] in {"Alarms", *of}
         assert alarm["Properties"]["AlarmActions"] == topic
         assert alarm["Properties"]["OKActions"] == topic
     for name, condition in template["Conditions"].items():

@@ -93,6 +93,8 @@ def backfill(  # noqa: PLR0913 - each is an option
         print_objects([_as_object(group, span.start, progress)])
     else:
         click.echo(f"{progress.lines:,} lines to ship" if dry_run else _counts(progress))
+        if deployment.is_member and not dry_run:
+            click.echo("They are in the hub's bucket. Its redriver sends them to Loki.")
     if faults := "; ".join(_faults(progress)):
         raise NotDeliveredError(faults)
 

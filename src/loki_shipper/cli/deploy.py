@@ -256,6 +256,9 @@ def _after(place: dict[str, Any], grafana: str | None, console: Console) -> None
 
 
 def _prove(deployment: Deployment, grafana: str | None, console: Console) -> None:
+    if deployment.is_member:
+        console.print("No test line was shipped: the hub ships the lines of this account.")
+        return
     with settings_errors(f"the settings of {deployment.name}"):
         configured = settings(deployment.shipper.environ)
     if configured.tenant_tag is not None and configured.loki_tenant is None:

@@ -181,7 +181,17 @@ class Deployment:
     def _of_kind(self, kind: FunctionKind) -> DeployedFunction | None:
         return next((function for function in self.functions if function.kind == kind), None)
 
+    @property
+    def is_member(self) -> bool:
+        """Whether its filters send to the hub of another account, which has the shipper."""
+        return self.own.destination_arn is not None
+
     def _shipper_of(self, subscriber: DeployedFunction) -> DeployedFunction:
+        if self.is_member:
+            raise InputError(
+                f"{self.name} has no shipper: it sends to {self.own.destination_arn}. Give this "
+                "command the stack of that hub, with credentials for its account"
+            )
         try:
             return function_named(subscriber.environ["SHIPPER_ARN"], self.client("lambda"))
         except NotDeployedError as error:

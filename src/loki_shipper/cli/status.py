@@ -18,7 +18,7 @@ from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.label_decisions import log_group_data
 from loki_shipper.cli.status_output import Backlog, Status, StatusRow, clock_line, status_text
 from loki_shipper.model import Pairs
-from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA, REJECTED
+from loki_shipper.redriver.bucket import REJECTED, WAITING_NOW
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.labels.decide import label_stream
 from loki_shipper.subscriber.filters.observe import FilterReader, never, observe
@@ -99,7 +99,7 @@ def _backlog(bucket: str, s3: Any) -> Backlog:
     """List the first thousand objects of each folder, which is enough to see a backlog."""
     try:
         *waiting, rejected = call_boto(
-            lambda: [_page(bucket, folder, s3) for folder in (FAILED, OF_LAMBDA, REJECTED)]
+            lambda: [_page(bucket, folder, s3) for folder in (*WAITING_NOW, REJECTED)]
         )
     except AwsError as error:
         return Backlog(fault=error.code)
@@ -188,7 +188,7 @@ def _policy(deployment: Deployment) -> StatusRow:
     note = "to be put" if policy is None else f"all but {len(policy.excluded):,} log groups"
     settings = deployment.deps.settings
     measured = policy_delivery(
-        function_name(settings.shipper_arn) or "",
+        function_name(settings.filter_destination) or "",
         settings.stack,
         deployment.deps.clock.now(),
         get_metric_data=deployment.client("cloudwatch").get_metric_data,
@@ -203,12 +203,17 @@ def _policy(deployment: Deployment) -> StatusRow:
     )
 
 
-def _shipper(deployment: Deployment) -> Settings:
+def _shipper(deployment: Deployment) -> Settings | None:
+    """Return the settings of the shipper; None if it is in the account of a hub."""
+    if deployment.is_member:
+        return None
     with settings_errors("the shipper's settings"):
         return settings(deployment.shipper.environ)
 
 
-def _labels(group: LogGroup, shipper: Settings, deployment: Deployment) -> Pairs:
+def _labels(group: LogGroup, shipper: Settings | None, deployment: Deployment) -> Pairs:
+    if shipper is None:
+        return ()
     origin = deployment.deps.settings.origin
     data = log_group_data(origin.account, group.name)
     labels = label_stream(data, group.tags, region=origin.region, settings=shipper).stream.labels

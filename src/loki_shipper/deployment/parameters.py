@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+_ONE_OF = ("LokiUrl", "DestinationArn")
+"""A stack sends to Loki or to a hub: the template has a rule for that."""
+
 type Declared = Mapping[str, Mapping[str, Any]]
 """The template's `Parameters`."""
 
@@ -43,11 +46,12 @@ def _in_range(parameter: Mapping[str, Any], value: str) -> bool:
 def missing(
     declared: Declared, previous: Mapping[str, str], chosen: Mapping[str, str]
 ) -> list[str]:
-    """List the parameters without a value and without a default."""
+    """List the parameters that need a value: LokiUrl, but not in a member of a hub."""
+    values = effective(declared, previous, chosen)
     return [
         name
-        for name, parameter in declared.items()
-        if "Default" not in parameter and name not in previous and name not in chosen
+        for name in declared
+        if name not in values or (name == "LokiUrl" and not any(map(values.get, _ONE_OF)))
     ]
 
 

@@ -49,6 +49,10 @@ _NAMES = {
 }
 
 
+_ALARMS = ("AlarmsOfShipper", "AlarmsOfRedriver", "AlarmsOfKinesis")
+"""Conditions of alarms on the functions that deliver to Loki."""
+
+
 class DeploymentClients(Struct, frozen=True):
     """The boto3 clients of a deployment."""
 
@@ -117,12 +121,16 @@ class DeploymentPlan(Struct, frozen=True):
         return Counter({name: kinds[name] for name in _NAMES.values() if kinds[name]})
 
     def _conditions_not_met(self) -> set[str]:
-        """Return the template's conditions for alarms and for Kinesis that do not hold."""
+        """Return the template's conditions that do not hold in this stack."""
         unmet: set[str] = set()
         if not self.values.get("AlarmTopicArn"):
-            unmet |= {"Alarms", "AlarmsOfRedriver", "AlarmsOfKinesis"}
+            unmet |= {"Alarms", *_ALARMS}
         if not self.values.get("KinesisStreamArn"):
             unmet |= {"ReadsKinesis", "AlarmsOfKinesis"}
+        if not self.values.get("OrganizationId"):
+            unmet |= {"IsHub"}
+        if self.values.get("DestinationArn"):
+            unmet |= {"Ships", "ReadsKinesis", "IsHub", *_ALARMS}
         return unmet
 
     @property

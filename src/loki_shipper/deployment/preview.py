@@ -42,8 +42,11 @@ def stack_settings(
     names = parameter_names(SubscriberSettings)
     environ = {variable: parameters[parameter] for variable, parameter in names.items()}
     own = ",".join(f"/aws/lambda/{stack}-{function}" for function in _FUNCTIONS)
-    shipper = function_arn(Origin("aws", region, account), f"{stack}-shipper")
-    return settings({**environ, "SHIPPER_ARN": f"{shipper}:live", "OWN_LOG_GROUPS": own})
+    environ |= {"OWN_LOG_GROUPS": own, "ACCOUNT": account}
+    if not environ["DESTINATION_ARN"]:
+        shipper = function_arn(Origin("aws", region, account), f"{stack}-shipper")
+        environ["SHIPPER_ARN"] = f"{shipper}:live"
+    return settings(environ)
 
 
 def preview(session: Any, chosen: SubscriberSettings, clock: Clock) -> Preview:

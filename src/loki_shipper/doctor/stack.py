@@ -22,7 +22,7 @@ from loki_shipper.doctor.finding import Finding, Level, duration_text, failure, 
 from loki_shipper.doctor.rights import check_rights
 from loki_shipper.doctor.round_trip import NotShippedError, ship
 from loki_shipper.local.sample import from_lines
-from loki_shipper.redriver.bucket import FAILED, OF_LAMBDA
+from loki_shipper.redriver.bucket import WAITING_NOW
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.labels.tag_index import decode_index, index_key
 from loki_shipper.subscriber.memory import decode_memory, memory_key
@@ -127,9 +127,7 @@ def _waiting(
     shipper: DeployedFunction, bucket: str, clients: DoctorClients, now: datetime
 ) -> Finding:
     """Check the age of the first thousand objects of each folder."""
-    pages = [
-        clients.s3.list_objects_v2(Bucket=bucket, Prefix=folder) for folder in (FAILED, OF_LAMBDA)
-    ]
+    pages = [clients.s3.list_objects_v2(Bucket=bucket, Prefix=folder) for folder in WAITING_NOW]
     written = [each["LastModified"] for page in pages for each in page.get("Contents", [])]
     if not written:
         return ok("waiting", "nothing waits in the bucket")

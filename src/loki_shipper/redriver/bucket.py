@@ -7,6 +7,8 @@ from itertools import chain, takewhile
 
 from msgspec import Struct
 
+from loki_shipper.shipper.delivery.dead_letters import FIRST_LINES
+
 FAILED = "failed/"
 LATER = "later/"
 REJECTED = "rejected/"
@@ -16,7 +18,12 @@ Kinesis `<event source mapping>/<shard>/YYYY/MM/DD/<time>-<uuid>`."""
 
 _DATED_PARTS = 4
 
-_WAITING = (OF_LAMBDA, FAILED, LATER)
+_ACCOUNT_DIGITS = 12
+
+WAITING_NOW = (OF_LAMBDA, FAILED, FIRST_LINES)
+"""Folders of objects that every run of the redriver tries."""
+
+_WAITING = (*WAITING_NOW, LATER)
 """In the order of keys, so that a key marks how far a run has come."""
 
 
@@ -101,8 +108,21 @@ def rejected(bucket: Bucket) -> Iterator[StoredObject]:
     return bucket.objects(REJECTED, "")
 
 
+def sender_of(key: str) -> str | None:
+    """Give the account in a key, if another account has written the object: `<folder>/<account>/…`.
+
+    The policy of the bucket lets an account write only below its own number. The number stays in
+    the key when the object is moved.
+    """
+    part = key.split("/")[1]
+    return part if part.isdigit() and len(part) == _ACCOUNT_DIGITS else None
+
+
 def key_without_folder(key: str) -> str:
-    """Give the end of a key that every folder has: `YYYY/MM/DD/<time>-<id>`."""
+    """Give the end of a key that every folder has: `YYYY/MM/DD/<time>-<id>`.
+
+    An object of another account has the account in front of it.
+    """
     if key.startswith(OF_LAMBDA):
         return "/".join(key.split("/")[-_DATED_PARTS:])
     return key.partition("/")[2]

@@ -1,13 +1,15 @@
 """Reads the records in the body of an object."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Final
 
 from msgspec import DecodeError
 from msgspec.json import decode as from_json
 from msgspec.json import encode
+from msgspec.structs import replace
 
+from loki_shipper.model import LogData
+from loki_shipper.redriver.bucket import StoredObject, sender_of
 from loki_shipper.shipper.delivery.dead_letters import PutObject, write_records
 from loki_shipper.shipper.sources.event import Record, read_records
 
@@ -21,30 +23,45 @@ class NotARecordError(Exception):
     """Raised when a body holds no log data; the message is a reason of one word."""
 
 
-def read_stored_records(body: bytes) -> list[Record]:
+def read_stored_records(key: str, body: bytes) -> list[Record]:
     """Read the records of an on-failure record, Lambda's or the shipper's.
 
     The shape is `{"requestPayload": <event>, …}`, and for Kinesis `{"payload": "<event>", …}` with
     the event as JSON text
     (https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html). At least one
     of the records can be decoded. Raises NotARecordError.
+
+    If another account has written the object, its payloads are of that account, whatever they say:
+    CloudWatch Logs vouches for nothing in them.
     """
     found = [*read_records(_event(body))]
-    if all(record.fault is not None for record in found):
+    sender, faults = sender_of(key), [record.fault for record in found if record.fault is not None]
+    # A part that cannot be decoded must keep the account in its key, so the object stays whole.
+    if len(faults) == len(found) or (faults and sender is not None):
         raise NotARecordError("undecodable")
-    return found
+    return found if sender is None else [_sent_by(sender, record) for record in found]
 
 
-def write_in_parts(body: bytes, written: datetime, put: PutObject) -> bool:
+def _sent_by(sender: str, record: Record) -> Record:
+    return replace(record, payloads=[_owned_by(sender, data) for data in record.payloads])
+
+
+def _owned_by(sender: str, data: LogData) -> LogData:
+    events = [replace(event, extracted_fields=None) for event in data.log_events]
+    return replace(data, owner=sender, log_events=events)
+
+
+def write_in_parts(stored: StoredObject, body: bytes, put: PutObject) -> bool:
     """Write the records of a large batch again, in several objects; False if it is not large.
 
-    `written` is the time of its object. Raises NotARecordError, and DeadLetterError.
+    An object of another account stays whole, as the account is in its key. Raises NotARecordError,
+    and DeadLetterError.
     """
-    if len(body) <= _LARGE:
+    if len(body) <= _LARGE or sender_of(stored.key) is not None:
         return False
     match _event(body):
         case {"Records": [_, _, *_] as records}:
-            newest = int(written.timestamp() * 1000)
+            newest = int(stored.written.timestamp() * 1000)
             for part in _parts(records):
                 write_records(part, newest=newest, reason="divided", put=put)
             return True

@@ -228,11 +228,11 @@ class _RedriveRun:
 
     def _decoded(self, stored: StoredObject, body: bytes) -> Iterator[DeadLetter]:
         try:
-            if write_in_parts(body, stored.written, self._effects.put):
+            if write_in_parts(stored, body, self._effects.put):
                 # A later run ships the parts.
                 self._to_delete.append(stored)
                 return
-            records = read_stored_records(body)
+            records = read_stored_records(stored.key, body)
             for record in records:
                 if record.fault is not None:
                     write_undecodable(record.event, reason=record.fault, put=self._effects.put)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loki_shipper.aws.arn import Arn, function_arn, parse_arn
 from loki_shipper.aws.boto import call_boto, get_object, put_object
 from loki_shipper.aws.errors import AwsError
-from loki_shipper.aws.objects import read_object, write_object
+from loki_shipper.aws.objects import ObjectMissing, read_object, write_object
 from loki_shipper.aws.tags import log_group_tags
 from loki_shipper.model import LogEvent
+from loki_shipper.shipper.labels.tag_index import INDEXES
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup
+from loki_shipper.subscriber.ship import invoke_shipper, write_for_hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -166,7 +167,7 @@ class SubscriberAws:
                 logGroupName=name,
                 filterName=self._settings.filter_name,
                 filterPattern=pattern,
-                destinationArn=self._settings.shipper_arn,
+                destinationArn=self._settings.filter_destination,
                 **{**options, **kept},
             )
 
@@ -258,49 +259,50 @@ class SubscriberAws:
                 if ingested_before is None or event["ingestionTime"] < ingested_before
             ]
 
-    def ship(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Invoke the shipper with a payload and give its report, empty if it returns none.
+    def ship(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Ship the payloads of an event, and give a report: that of the shipper, if there is one.
 
-        Lambda keeps no copy of the payload if the shipper fails, as the invocation is synchronous.
+        A member of a hub has none, and leaves the payloads in the hub's bucket.
         """
-        body = json.dumps(payload).encode()
+        settings = self._settings
+        if settings.hub_bucket is not None:
+            return write_for_hub(event, settings.origin.account, self._put_into_hub)
+        assert settings.shipper_arn is not None
+        call = partial(self._call, "Invoke")
+        return invoke_shipper(self._clients.functions, settings.shipper_arn, event, call)
 
-        def invoke() -> tuple[bytes, bool]:
-            answer = self._clients.functions.invoke(
-                FunctionName=self._settings.shipper_arn,
-                InvocationType="RequestResponse",
-                Payload=body,
-            )
-            return answer["Payload"].read(), "FunctionError" in answer
-
-        try:
-            answer, failed = self._call("Invoke", invoke)
-        except AwsError as error:
-            if error.kind != "gone":
-                raise
-            # `gone` would say that the log group does not exist. The function does not.
-            raise AwsError("refused", error.code, str(error)) from None
-        report = json.loads(answer or b"null") or {}
-        if failed:
-            raise AwsError("refused", str(report.get("errorType")), str(report.get("errorMessage")))
-        if report.get("failure"):
-            raise AwsError("refused", "DeliveryError", str(report["failure"]))
-        return dict(report)
+    def _put_into_hub(self, key: str, body: bytes) -> None:
+        # The key depends on the content, so an object that is there already is the same.
+        bucket = self._settings.hub_bucket
+        assert bucket is not None
+        self._write(bucket, key, body, None)
 
     def read_object(self, key: str) -> ObjectRead:
-        """Read an object of the bucket."""
-        get = partial(get_object, self._clients.s3, self._bucket, key)
-        return read_object(lambda: self._pace("GetObject", get))
+        """Read an object of our bucket, or of the hub's if its key is one of the tag index."""
+        bucket = self._bucket(key)
+        get = partial(get_object, self._clients.s3, bucket, key)
+        try:
+            return read_object(lambda: self._pace("GetObject", get))
+        except AwsError as error:
+            # We may not list the hub's bucket, so S3 answers 403 for a missing object. If the
+            # object exists, the write finds out.
+            if error.kind == "denied" and bucket == self._settings.hub_bucket:
+                return ObjectMissing()
+            raise
 
     def write_object(self, key: str, body: bytes, etag: str | None) -> ObjectWrite:
         """Write an object that still has this ETag; None: that does not exist."""
-        put = partial(put_object, self._clients.s3, self._bucket, key, body, etag)
+        return self._write(self._bucket(key), key, body, etag)
+
+    def _write(self, bucket: str, key: str, body: bytes, etag: str | None) -> ObjectWrite:
+        put = partial(put_object, self._clients.s3, bucket, key, body, etag)
         return write_object(lambda: self._pace("PutObject", put))
 
-    @property
-    def _bucket(self) -> str:
-        assert self._settings.bucket is not None
-        return self._settings.bucket
+    def _bucket(self, key: str) -> str:
+        hub = self._settings.hub_bucket
+        bucket = hub if hub is not None and key.startswith(INDEXES) else self._settings.bucket
+        assert bucket is not None
+        return bucket
 
     def put_on_queue(self, message: str) -> None:
         """Put a message on the queue of the subscriber, for another invocation."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct, structs
 
-from loki_shipper.aws.arn import Origin, function_name, function_origin
+from loki_shipper.aws.arn import Arn, Origin, function_name, parse_arn
 from loki_shipper.environment import Parameter, Setting, declared, read
 from loki_shipper.formats import SWITCH, TEXT, Format, one_of
 from loki_shipper.settings import BUCKET, LOG_LEVEL, LOKI_TENANT, STACK, TENANT_TAG
@@ -56,15 +56,50 @@ def _filter_name(text: str) -> str:
     return text
 
 
+def _destination_arn(text: str) -> str:
+    match parse_arn(text):
+        case Arn(service="logs", resource=("destination", name)) if name:
+            return text
+        case _:
+            raise ValueError("is not the ARN of a destination of CloudWatch Logs")
+
+
 _LIST = Format(_list)
+_HUB = "Other accounts"
+_DESTINATION_PATTERN = {
+    "AllowedPattern": r"^$|^arn:[^:\s]+:logs:[^:\s]+:\d{12}:destination:[^:*\s]+$",
+    "ConstraintDescription": "must be the ARN of a destination of CloudWatch Logs.",
+}
 
 
 class SubscriberSettings(Struct, frozen=True, kw_only=True):
     """The settings of the subscriber."""
 
     shipper_arn: Annotated[
-        str, Setting(Format(_function_arn), "ARN of the function that the filters send to.")
-    ]
+        str | None, Setting(Format(_function_arn), "ARN of the function that the filters send to.")
+    ] = None
+    destination_arn: Annotated[
+        str | None,
+        Setting(
+            Format(_destination_arn, _DESTINATION_PATTERN),
+            "ARN of the destination of CloudWatch Logs in a hub's account (`DestinationArn` of its "
+            "outputs). Then this stack has no shipper: its filters send to the hub. "
+            "`docs/many-accounts.md` has the recipe.",
+            Parameter("DestinationArn", _HUB, "Destination of the hub"),
+        ),
+    ] = None
+    hub_bucket: Annotated[
+        str | None,
+        Setting(
+            TEXT,
+            "Bucket of the hub's stack (`BucketName` of its outputs). The subscriber writes the "
+            "tags of log groups there, and the first lines of new log groups.",
+            Parameter("HubBucket", _HUB, "Bucket of the hub"),
+        ),
+    ] = None
+    account: Annotated[
+        str | None, Setting(TEXT, "Account of the log groups, if the filters send to a hub.")
+    ] = None
     link_mode: Annotated[
         Literal["groups", "account"],
         Setting(
@@ -158,11 +193,18 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LOG_LEVEL] = "INFO"
 
     @property
+    def filter_destination(self) -> str:
+        """The ARN that the filters send to: that of the shipper, or of a hub's destination."""
+        arn = self.shipper_arn or self.destination_arn
+        assert arn is not None
+        return arn
+
+    @property
     def origin(self) -> Origin:
-        """The place of the shipper and of the log groups: a filter sends within its Region."""
-        origin = function_origin(self.shipper_arn)
-        assert origin is not None
-        return origin
+        """The place of the log groups: a filter sends within its Region."""
+        arn = parse_arn(self.filter_destination)
+        assert arn is not None
+        return structs.replace(arn.origin, account=self.account or arn.origin.account)
 
 
 def variables() -> dict[str, Setting]:
@@ -176,9 +218,25 @@ def settings(environ: Mapping[str, str]) -> SubscriberSettings:
     Lambda sets `AWS_LAMBDA_FUNCTION_NAME`. It names one more log group of our own: Lambda creates
     that log group if the function's own one is missing.
     """
-    found = read(SubscriberSettings, environ)
+    found = read(SubscriberSettings, environ, lambda _: _contradictions(environ))
     function = environ.get("AWS_LAMBDA_FUNCTION_NAME")
     if function is None:
         return found
     own = (*found.own_log_groups, f"/aws/lambda/{function}")
     return structs.replace(found, own_log_groups=own)
+
+
+def _contradictions(environ: Mapping[str, str]) -> list[str]:
+    def is_set(name: str) -> bool:
+        return bool(environ.get(name, "").strip())
+
+    if not is_set("DESTINATION_ARN"):
+        return [] if is_set("SHIPPER_ARN") else ["SHIPPER_ARN is not set"]
+    faults = [
+        f"{name} is not set, which goes with DESTINATION_ARN"
+        for name in ("HUB_BUCKET", "ACCOUNT")
+        if not is_set(name)
+    ]
+    if is_set("SHIPPER_ARN"):
+        faults.append("only one of SHIPPER_ARN and DESTINATION_ARN may be set")
+    return faults

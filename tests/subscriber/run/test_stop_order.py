@@ -80,7 +80,7 @@ def test_a_delayed_filter_is_not_put_after_the_order(fake: FakeAws) -> None:
 
 def test_an_event_beside_the_deletion_leaves_no_filter(fake: FakeAws) -> None:
     for number in range(20):
-        fake.group(f"/app/{number}", filters={NAME: configured().shipper_arn})
+        fake.group(f"/app/{number}", filters={NAME: configured().filter_destination})
     respond(Sweep(), fake.dependencies(GROUPS))
     begin = fake.time
 
@@ -112,7 +112,7 @@ def test_a_sweep_beside_the_deletion_leaves_no_policy(fake: FakeAws) -> None:
 
 def test_a_run_with_nothing_to_link_ends_too(fake: FakeAws) -> None:
     for number in range(300):
-        fake.group(f"/app/{number}", filters={NAME: configured().shipper_arn})
+        fake.group(f"/app/{number}", filters={NAME: configured().filter_destination})
     began, ended = fake.time, []
 
     def sweep() -> RunReport:

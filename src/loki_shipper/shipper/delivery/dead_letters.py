@@ -14,6 +14,9 @@ from loki_shipper.shipper.sources.pack import pack
 type Folder = Literal["failed", "rejected", "later"]
 """The folder of an object: retry it, refused for good, or retry it from its date on."""
 
+FIRST_LINES = "first-lines/"
+"""Folder of first lines that other accounts write, with a folder for each account."""
+
 type PutObject = Callable[[str, bytes], None]
 """Writes an object: key and body. Raises DeadLetterError."""
 
@@ -22,11 +25,16 @@ class DeadLetterError(Exception):
     """Raised when the bucket cannot be written. The invocation must then fail."""
 
 
+def first_lines_folder(account: str) -> str:
+    """Give the folder for the first lines of an account, where the policy lets it write."""
+    return f"{FIRST_LINES}{account}"
+
+
 def write_dead_letter(  # noqa: PLR0913 - each is a part of the object
     data: LogData,
     events: list[LogEvent],
     *,
-    folder: Folder,
+    folder: str,
     reason: str,
     put: PutObject,
     due: int | None = None,
@@ -58,15 +66,16 @@ def write_records(events: list[Any], *, newest: int, reason: str, put: PutObject
 
 
 def _write(payload: Any, date: int, *, folder: str, reason: str, put: PutObject) -> None:
+    kind = folder.partition("/")[0].capitalize()
     when = datetime.fromtimestamp(date / 1000, UTC)
     # An undecodable event may hold lone surrogates. json escapes them; msgspec would fail.
     body = json.dumps(
         {
             "version": "1.0",
             "timestamp": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "requestContext": {"condition": folder.capitalize()},
+            "requestContext": {"condition": kind},
             "requestPayload": payload,
-            "responsePayload": {"errorType": folder.capitalize(), "errorMessage": reason},
+            "responsePayload": {"errorType": kind, "errorMessage": reason},
         },
         separators=(",", ":"),
     ).encode()

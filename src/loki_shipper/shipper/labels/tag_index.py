@@ -10,6 +10,9 @@ import zlib
 import msgspec
 from msgspec import Struct
 
+INDEXES = "tags/"
+"""Folder of the tag indexes in the bucket."""
+
 
 class Tagged(Struct, frozen=True, array_like=True):
     """The tags of one log group; `seen` is when AWS gave them, in ms since 1970."""
@@ -27,7 +30,7 @@ class TagIndex(Struct, frozen=True):
 
 def index_key(account: str, region: str) -> str:
     """Give the index's key in the bucket."""
-    return f"tags/{account}/{region}.json.gz"
+    return f"{INDEXES}{account}/{region}.json.gz"
 
 
 def encode_index(index: TagIndex) -> bytes:

@@ -64,7 +64,7 @@ def plan(groups: Iterable[ObservedGroup], selection: Selection) -> Iterator[Filt
 def _decide(group: LogGroup, filters: Filters, selection: Selection) -> FilterAction:
     match select(group, selection):
         case Selected() as selected:
-            return _link(group, selected, filters, selection.settings.shipper_arn)
+            return _link(group, selected, filters, selection.settings.filter_destination)
         case Covered():
             return _unlink(group, filters, Reason.ACCOUNT_POLICY)
         case NotSelected(reason=reason):

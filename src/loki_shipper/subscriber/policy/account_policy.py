@@ -48,7 +48,7 @@ def account_policy(groups: Iterable[LogGroup], selection: Selection) -> Policy:
     `groups` are all log groups of the account and Region.
     """
     settings = selection.settings
-    nothing = Policy(settings.shipper_arn, settings.filter_pattern, frozenset())
+    nothing = Policy(settings.filter_destination, settings.filter_pattern, frozenset())
     policy = exclude_also(nothing, groups, selection)
     return structs.replace(policy, excluded=policy.excluded.union(settings.own_log_groups))
 

@@ -150,7 +150,7 @@ def _in_force(planned: PolicyPlan, since: int, selection: Selection) -> PolicyIn
     """Give the policy that is there now; None if it delivers as earlier settings said."""
     policy, settings = planned.policy, selection.settings
     delivers = (policy.destination, policy.pattern)
-    if delivers != (settings.shipper_arn, settings.filter_pattern):
+    if delivers != (settings.filter_destination, settings.filter_pattern):
         return None
     newly = planned.excluded - policy.excluded
     return PolicyInForce(policy, planned.began or since, since, newly)

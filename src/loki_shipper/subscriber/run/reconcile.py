@@ -72,7 +72,7 @@ def reconcile(
     The results are remembered also if the run ends early. Raises AwsError, ConflictError.
     """
     fresh = FreshTags(deps.aws.tags, deps.clock.now)
-    state = RunState(inventory, memory, deps.settings.shipper_arn, fresh.tagged)
+    state = RunState(inventory, memory, deps.settings.filter_destination, fresh.tagged)
     groups = _observe(inventory, selection, memory, recheck, deps)
     try:
         _LinkRun(inventory, selection, fresh, state, deps).link(groups)
