@@ -28,8 +28,13 @@ from localstack.aws.api.logs import ResourceNotFoundException
 from localstack.aws.api.s3 import PreconditionFailed
 from localstack.aws.connect import connect_to
 from localstack.http import Response, route
+from localstack.services.cloudformation.engine.v2.change_set_model import is_nothing
 from localstack.services.cloudformation.engine.v2.change_set_model_executor import (
     ChangeSetModelExecutor,
+)
+from localstack.services.cloudformation.engine.v2.change_set_model_preproc import (
+    ChangeSetModelPreproc,
+    PreprocEntityDelta,
 )
 from localstack.services.cloudformation.resource_provider import (
     OperationStatus,
@@ -76,6 +81,7 @@ def mend() -> None:
         tags_of_log_groups,
         conditional_deletes,
         custom_resources,
+        resources_without_their_condition,
         deletion_policies,
         waiting_for_resources,
         request_ids,
@@ -393,6 +399,23 @@ def custom_resources() -> None:
         return CustomResource() if is_custom else load(resource_type)
 
     ResourceProviderExecutor.try_load_resource_provider = staticmethod(try_load)
+
+
+def resources_without_their_condition() -> None:
+    """Do not read a resource of which the condition is false.
+
+    LocalStack refuses the attributes of other such resources that it names.
+    """
+
+    @instead_of(ChangeSetModelPreproc, "visit_node_resource")
+    def visit(original: Any, self: Any, node_resource: Any) -> Any:
+        if not is_nothing(node_resource.condition_reference):
+            condition = self._resolve_resource_condition_reference(
+                node_resource.condition_reference
+            )
+            if condition.before is not True and condition.after is not True:
+                return PreprocEntityDelta()
+        return original(self, node_resource)
 
 
 def deletion_policies() -> None:

@@ -237,3 +237,31 @@ def test_accounts_and_regions_are_separate(cloud: Cloud, place: Stack) -> None:
         assert invoke(other, {})["arn"] == arn(other)
         other.create_log_group("/apart")
         assert set(other.log_groups()) <= {"/apart", "/aws/lambda/app"}
+
+
+def test_a_resource_without_its_condition_is_not_read(place: Stack) -> None:
+    template = {
+        "Parameters": {"Wanted": {"Type": "String", "Default": "no"}},
+        "Conditions": {"IsWanted": {"Fn::Equals": [{"Ref": "Wanted"}, "yes"]}},
+        "Resources": {
+            "Always": {"Type": "AWS::SQS::Queue"},
+            "First": {"Type": "AWS::SQS::Queue", "Condition": "IsWanted"},
+            "Second": {
+                "Type": "AWS::SQS::Queue",
+                "Condition": "IsWanted",
+                "Properties": {
+                    "RedrivePolicy": {
+                        "deadLetterTargetArn": {"Fn::GetAtt": ["First", "Arn"]},
+                        "maxReceiveCount": 1,
+                    }
+                },
+            },
+        },
+    }
+    formation = place.client("cloudformation")
+    formation.create_stack(StackName="conditions", TemplateBody=json.dumps(template))
+    formation.get_waiter("stack_create_complete").wait(
+        StackName="conditions", WaiterConfig={"Delay": 1}
+    )
+    found = formation.describe_stack_resources(StackName="conditions")["StackResources"]
+    assert [each["LogicalResourceId"] for each in found] == ["Always"]
