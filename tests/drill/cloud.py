@@ -18,6 +18,7 @@ from loki_shipper.redriver.redrive import redrive
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.delivery.outcome import Report
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.metrics import metrics as shipper_metrics
@@ -64,8 +65,7 @@ class Cloud:
 
     def invoke(self, event: Any, retries: tuple[timedelta, ...] = RETRIES) -> None:
         """Invoke the shipper as CloudWatch Logs does: it is tried three times, then kept."""
-        report = pipeline(event, self._around(seconds=115.0))
-        self._measure("LokiShipper", shipper_metrics(report, now=self.now.timestamp()))
+        report = self.ship(event)
         if report.failure is None:
             return
         if retries:
@@ -74,6 +74,12 @@ class Cloud:
         result = FunctionError(report.failure, "DeliveryError", [])
         self.bucket.put(*on_failure(event, result, self.now), written=self.now)
         self._measure("AWS/Lambda", [("AsyncEventsDropped", "Count", 1)])
+
+    def ship(self, event: Any) -> Report:
+        """Run one invocation of the shipper."""
+        report = pipeline(event, self._around(seconds=115.0))
+        self._measure("LokiShipper", shipper_metrics(report, now=self.now.timestamp()))
+        return report
 
     def redrive(self) -> None:
         """Run the redriver as its schedule does."""
