@@ -190,6 +190,15 @@ def test_a_level_becomes_the_word_that_loki_has_for_it(value: Any, level: str | 
     assert rules.metadata(json_line(level=value)).get("detected_level") == level
 
 
+def test_a_rule_can_name_the_level_as_loki_does() -> None:
+    rules = RulesUnderTest("[[rule]]\nmetadata = {detected_level = 'level', level = 'other'}")
+    assert rules.metadata(json_line(level="WARNING", other="error")) == {
+        "detected_level": "warn",
+        "log_stream": "s",
+    }
+    assert rules.metadata(json_line(level="gold")) == {"log_stream": "s"}
+
+
 def test_the_first_value_of_a_name_counts_and_a_taken_name_gets_a_prefix() -> None:
     rules = RulesUnderTest("""
         [[rule]]
