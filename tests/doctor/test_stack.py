@@ -53,6 +53,7 @@ class Functions:
         self.answer: dict[str, Any] = {"Payload": io.BytesIO(b'{"delivered": 1}')}
         self.invoked: list[bytes] = []
         self.kept: str | None = None
+        self.mappings: list[dict[str, Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -64,6 +65,9 @@ class Functions:
     def list_function_event_invoke_configs(self, **_: Any) -> dict[str, Any]:
         destination = {"OnFailure": {"Destination": self.kept}} if self.kept else {}
         return {"FunctionEventInvokeConfigs": [{"DestinationConfig": destination}]}
+
+    def list_event_source_mappings(self, **_: Any) -> dict[str, Any]:
+        return {"EventSourceMappings": self.mappings}
 
     def list_aliases(self, **_: Any) -> dict[str, Any]:
         return {"Aliases": []}
@@ -302,3 +306,46 @@ def test_linked_log_groups_are_counted_and_one_is_checked(stack: Stack, aws: Loc
     aws.subscribe(group, stack.function.arn)
     found = stack.check()["filters"]
     assert (found.level, found.says[:12]) == (Level.OK, "1 log groups")
+
+
+STREAM = "arn:aws:kinesis:eu-central-1:123456789012:stream/logs"
+
+
+def of_kinesis(stack: Stack, **mapping: Any) -> dict[str, Finding]:
+    """Check a stack with a second function, which reads a Kinesis stream by this mapping."""
+    variables = stack.function.environ | {"KINESIS_STREAM_ARN": STREAM}
+    stack.clients.functions.update_function_configuration(
+        FunctionName=stack.bucket, Environment={"Variables": variables}
+    )
+    reader = function_named(stack.function.arn, stack.clients.functions)
+    assert reader.kind == "kinesis"
+    destination = {"OnFailure": {"Destination": f"arn:aws:s3:::{stack.bucket}"}}
+    found = {"EventSourceArn": STREAM, "State": "Enabled", "DestinationConfig": destination}
+    stack.clients.functions.mappings = [found | mapping] if mapping.get("State") != "" else []
+    functions = [stack.function, reader]
+    checked = check_stack(functions, stack.configured, stack.clients, stack=None, now=NOW)
+    return {finding.check: finding for finding in checked}
+
+
+def test_a_stream_that_lambda_reads_is_named(stack: Stack) -> None:
+    found = of_kinesis(stack)
+    assert faults(found) == []
+    assert found["stream"].says == f"Lambda reads {STREAM}"
+    assert ("kinesis:GetRecords", STREAM) in {each[1:] for each in stack.clients.iam.asked}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "level", "said"),
+    [
+        ({"State": ""}, Level.WRONG, "no event source mapping reads the stream"),
+        ({"State": "Disabled"}, Level.WRONG, "the mapping is Disabled"),
+        ({"DestinationConfig": {}}, Level.WRONG, "are lost"),
+        ({"LastProcessingResult": "PROBLEM: denied"}, Level.WARN, "PROBLEM: denied"),
+    ],
+)
+def test_a_stream_that_is_not_read_or_loses_records_is_named(
+    stack: Stack, mapping: dict[str, Any], level: Level, said: str
+) -> None:
+    found = of_kinesis(stack, **mapping)["stream"]
+    assert found.level is level
+    assert said in found.says

@@ -19,6 +19,7 @@ from loki_shipper.doctor.deployed_stack import (
     run_check,
 )
 from loki_shipper.doctor.finding import Finding, Level, duration_text, failure, ok, warning
+from loki_shipper.doctor.kinesis import check_mapping
 from loki_shipper.doctor.rights import check_rights
 from loki_shipper.doctor.round_trip import NotShippedError, ship
 from loki_shipper.local.sample import from_lines
@@ -46,6 +47,8 @@ def check_stack(
     for function in functions:
         yield _state(function)
         yield run_check("iam", partial(check_rights, function, stack, clients))
+        if function.kind == "kinesis":
+            yield run_check("stream", partial(check_mapping, function, settings.bucket, clients))
     if settings.tenant_tag is None:
         yield run_check("ship", lambda: _ship(shipper, clients, now))
     else:
