@@ -10,6 +10,7 @@ from loki_shipper.local.invoke import invoke, loki_connection
 from loki_shipper.settings import settings
 from tests.deployment.cloudformation import CloudFormation, FakeStack
 from tests.local_deployment import Skipping
+from tests.template.conftest import holds
 
 REGION = "eu-west-1"
 HANDLERS = {
@@ -108,6 +109,9 @@ def _physical(stack: FakeStack, name: str) -> str:
 def _value(of: Any, stack: FakeStack, arns: dict[str, str], bucket: str) -> str:
     """Work out a variable of a function, as far as ours go."""
     match of:
+        case {"Fn::If": [str(condition), then, otherwise]}:
+            holding = holds(stack.template, condition, stack.parameters)
+            return _value(then if holding else otherwise, stack, arns, bucket)
         case {"Ref": "ShipperAlias"}:
             return arns["ShipperFunction"]
         case {"Ref": "Bucket"}:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from loki_shipper.cli import COMMANDS
+from loki_shipper.deployment.parameters import missing
 from loki_shipper.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,10 +23,8 @@ def test_the_scripts_that_it_names_exist(script: str) -> None:
     assert (ROOT / script).is_file()
 
 
-def test_it_names_every_parameter_that_has_no_default() -> None:
-    parameters = read_template()["Parameters"]
-    required = [name for name, each in parameters.items() if "Default" not in each]
-    assert required == ["LokiUrl"]
+def test_it_names_every_parameter_that_needs_a_value() -> None:
+    assert missing(read_template()["Parameters"], {}, {}) == ["LokiUrl"]
     assert "`LokiUrl` is the\nonly one that you must set" in README
 
 
