@@ -81,7 +81,7 @@ def mend() -> None:
         tags_of_log_groups,
         conditional_deletes,
         custom_resources,
-        resources_without_their_condition,
+        parts_without_their_condition,
         deletion_policies,
         waiting_for_resources,
         request_ids,
@@ -401,21 +401,21 @@ def custom_resources() -> None:
     ResourceProviderExecutor.try_load_resource_provider = staticmethod(try_load)
 
 
-def resources_without_their_condition() -> None:
-    """Do not read a resource of which the condition is false.
+def parts_without_their_condition() -> None:
+    """Do not read a resource or an output of which the condition is false.
 
     LocalStack refuses the attributes of other such resources that it names.
     """
+    for name in ("visit_node_resource", "visit_node_output"):
 
-    @instead_of(ChangeSetModelPreproc, "visit_node_resource")
-    def visit(original: Any, self: Any, node_resource: Any) -> Any:
-        if not is_nothing(node_resource.condition_reference):
-            condition = self._resolve_resource_condition_reference(
-                node_resource.condition_reference
-            )
-            if condition.before is not True and condition.after is not True:
-                return PreprocEntityDelta()
-        return original(self, node_resource)
+        @instead_of(ChangeSetModelPreproc, name)
+        def visit(original: Any, self: Any, *args: Any, **named: Any) -> Any:
+            [node] = (*args, *named.values())
+            if not is_nothing(node.condition_reference):
+                condition = self._resolve_resource_condition_reference(node.condition_reference)
+                if condition.before is not True and condition.after is not True:
+                    return PreprocEntityDelta()
+            return original(self, node)
 
 
 def deletion_policies() -> None:

@@ -239,8 +239,8 @@ def test_accounts_and_regions_are_separate(cloud: Cloud, place: Stack) -> None:
         assert set(other.log_groups()) <= {"/apart", "/aws/lambda/app"}
 
 
-def test_a_resource_without_its_condition_is_not_read(place: Stack) -> None:
-    template = {
+def test_a_resource_and_an_output_without_their_condition_are_not_read(place: Stack) -> None:
+    template: dict[str, Any] = {
         "Parameters": {"Wanted": {"Type": "String", "Default": "no"}},
         "Conditions": {"IsWanted": {"Fn::Equals": [{"Ref": "Wanted"}, "yes"]}},
         "Resources": {
@@ -258,6 +258,9 @@ def test_a_resource_without_its_condition_is_not_read(place: Stack) -> None:
             },
         },
     }
+    template["Outputs"] = {
+        "SecondArn": {"Condition": "IsWanted", "Value": {"Fn::GetAtt": ["Second", "Arn"]}}
+    }
     formation = place.client("cloudformation")
     formation.create_stack(StackName="conditions", TemplateBody=json.dumps(template))
     formation.get_waiter("stack_create_complete").wait(
@@ -265,3 +268,5 @@ def test_a_resource_without_its_condition_is_not_read(place: Stack) -> None:
     )
     found = formation.describe_stack_resources(StackName="conditions")["StackResources"]
     assert [each["LogicalResourceId"] for each in found] == ["Always"]
+    [stack] = formation.describe_stacks(StackName="conditions")["Stacks"]
+    assert stack.get("Outputs", []) == []
