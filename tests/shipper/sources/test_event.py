@@ -79,6 +79,11 @@ def test_each_record_of_kinesis_is_named_by_its_sequence_number() -> None:
     assert takes_item_failures(event)
 
 
+@pytest.mark.parametrize("event", [{}, {"Records": []}, {"Records": [{"eventSource": "aws:s3"}]}])
+def test_only_kinesis_takes_an_answer_for_each_record(event: Any) -> None:
+    assert not takes_item_failures(event)
+
+
 def test_one_bad_record_of_kinesis_does_not_hide_the_others() -> None:
     found = [*read_records(of_kinesis(pack(DATA), "?", pack(DATA)))]
     assert [(record.fault, record.item_identifier) for record in found] == [

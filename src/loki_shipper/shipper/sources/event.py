@@ -54,8 +54,16 @@ def records(event: Any) -> list[LogData]:
 
 
 def takes_item_failures(event: Any) -> bool:
-    """Tell whether Lambda takes an answer that names the records of this event that failed."""
-    return isinstance(event, dict) and "Records" in event
+    """Tell whether Lambda takes an answer that names the records of this event that failed.
+
+    The event source mapping of a Kinesis stream does. For an event of another service such an
+    answer would be a success, and the event would be lost.
+    """
+    match event:
+        case {"Records": [{"eventSource": "aws:kinesis"}, *_]}:
+            return True
+        case _:
+            return False
 
 
 def _of_kinesis(record: Any, event: Any) -> Iterator[Record]:
