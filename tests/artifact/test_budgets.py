@@ -11,8 +11,8 @@ from loki_shipper.local.runtime_api import ExecutionEnvironment, Response
 from tools.artifact import SamArtifact
 from tools.bench.payloads import payload
 
-MODULES = 152
-"""Of ours and of the layer, not of the standard library; 149 when this was written."""
+MODULES = 180
+"""Of ours and of the layer, not of the standard library. 177 since the shipper has inner rooms."""
 
 BYTES_AN_EVENT = {1: 500, 100: 90, 10_000: 62}
 """After compression, for lines of 200 bytes; measured 469, 81 and 59."""
