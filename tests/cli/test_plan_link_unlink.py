@@ -92,7 +92,7 @@ def test_plan_shows_what_link_does_and_unlink_keeps_only_other_tools_filters(
     assert here.linked == CHOSEN
     # Whether a log group is full shows only when it is tried.
     assert {each["log_group"] for each in plan if each["action"] == "link"} == CHOSEN | FULL
-    full = {"action": "cannot", "reason": "full", "pattern": None}
+    full = {"action": "cannot", "reason": "full", "pattern": None, "system_fields": None}
     assert without_first_lines(done) == [
         each | full if each["log_group"] in FULL else each for each in plan
     ]
