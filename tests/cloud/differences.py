@@ -48,6 +48,9 @@ from localstack.services.lambda_.invocation import event_manager
 from localstack.services.lambda_.invocation.event_manager import Poller, SQSInvocation
 from localstack.services.lambda_.invocation.execution_environment import ExecutionEnvironment
 from localstack.services.lambda_.provider import LambdaProvider
+from localstack.services.lambda_.resource_providers.aws_lambda_eventsourcemapping import (
+    LambdaEventSourceMappingProvider,
+)
 from localstack.services.logs.models import logs_stores
 from localstack.services.logs.provider import LogsProvider
 from localstack.services.logs.resource_providers.aws_logs_loggroup import LogsLogGroupProvider
@@ -81,6 +84,7 @@ def mend() -> None:
         tags_of_log_groups,
         conditional_deletes,
         custom_resources,
+        destinations,
         parts_without_their_condition,
         deletion_policies,
         waiting_for_resources,
@@ -418,6 +422,37 @@ def parts_without_their_condition() -> None:
             return original(self, node)
 
 
+def destinations() -> None:
+    """Have destinations of CloudWatch Logs, and functions that read a Kinesis stream.
+
+    LocalStack takes no filter that sends to a destination, and its Kinesis is a program of its own.
+    So log events for a destination go to the function that reads its stream, as a batch of one.
+    """
+    load = ResourceProviderExecutor.try_load_resource_provider
+
+    def try_load(resource_type: str) -> Any:
+        return Destination() if resource_type == "AWS::Logs::Destination" else load(resource_type)
+
+    ResourceProviderExecutor.try_load_resource_provider = staticmethod(try_load)
+
+    @instead_of(LambdaEventSourceMappingProvider, "create")
+    def create(original: Any, self: Any, request: Any) -> Any:
+        wanted = request.desired_state
+        if ":kinesis:" not in wanted["EventSourceArn"]:
+            return original(self, request)
+        _READERS[wanted["EventSourceArn"]] = wanted["FunctionName"]
+        model = {**wanted, "Id": f"of-{wanted['EventSourceArn']}"}
+        return ProgressEvent(OperationStatus.SUCCESS, resource_model=model)
+
+    @instead_of(LambdaEventSourceMappingProvider, "delete")
+    def delete(original: Any, self: Any, request: Any) -> Any:
+        gone = request.desired_state
+        if ":kinesis:" not in gone["EventSourceArn"]:
+            return original(self, request)
+        del _READERS[gone["EventSourceArn"]]
+        return ProgressEvent(OperationStatus.SUCCESS, resource_model=gone)
+
+
 def deletion_policies() -> None:
     """Leave resources whose DeletionPolicy retains them where a stack is deleted."""
 
@@ -467,6 +502,30 @@ class CustomResource(ResourceProvider):
     def delete(self, request: Any) -> Any:
         return _ask_function("Delete", request, request.desired_state)
 
+
+class Destination(ResourceProvider):
+    """A destination of CloudWatch Logs."""
+
+    SCHEMA = {"primaryIdentifier": ["/properties/DestinationName"]}  # noqa: RUF012 - LocalStack's
+
+    def create(self, request: Any) -> Any:
+        wanted = request.desired_state
+        json.loads(wanted["DestinationPolicy"])
+        place = f"{request.region_name}:{request.account_id}"
+        arn = f"arn:aws:logs:{place}:destination:{wanted['DestinationName']}"
+        _DESTINATIONS[arn] = wanted["TargetArn"]
+        return ProgressEvent(OperationStatus.SUCCESS, resource_model={**wanted, "Arn": arn})
+
+    def delete(self, request: Any) -> Any:
+        del _DESTINATIONS[request.desired_state["Arn"]]
+        return ProgressEvent(OperationStatus.SUCCESS, resource_model=request.desired_state)
+
+
+_DESTINATIONS: dict[str, str] = {}
+"""The stream of each destination."""
+
+_READERS: dict[str, str] = {}
+"""The function that reads each stream."""
 
 _ANSWERS: dict[str, queue.SimpleQueue[Any]] = {}
 _ACCOUNT_POLICIES: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
@@ -557,6 +616,10 @@ def _etag(provider: Any, context: Any, bucket: str, key: str) -> str | None:
 
 def _demand_permission(function_arn: str) -> None:
     """Refuse a function that CloudWatch Logs may not invoke, in the words of AWS."""
+    if ":destination:" in function_arn:
+        if function_arn not in _DESTINATIONS:
+            raise InvalidParameterException(msg="The specified destination does not exist.")
+        return
     _, _, _, region, account, *_ = function_arn.split(":")
     functions = _client("lambda", account, region)
     try:
@@ -580,6 +643,16 @@ def _policies_of(group: Any) -> list[dict[str, Any]]:
     return found
 
 
+def _batch_of_kinesis(packed: str) -> dict[str, Any]:
+    record = {
+        "sequenceNumber": str(time.time_ns()),
+        "partitionKey": "any",
+        "data": packed,
+        "approximateArrivalTimestamp": time.time(),
+    }
+    return {"Records": [{"eventSource": "aws:kinesis", "kinesis": record}]}
+
+
 def _send(stream: Any, events: list[Any], destination: str, more: dict[str, Any]) -> None:
     """Invoke a function on log events, as an event; what cannot be delivered is lost, as on AWS."""
     data = {
@@ -594,12 +667,17 @@ def _send(stream: Any, events: list[Any], destination: str, more: dict[str, Any]
         ],
     }
     packed = base64.b64encode(gzip.compress(json.dumps(data).encode())).decode()
+    event: Any = {"awslogs": {"data": packed}}
+    if ":destination:" in destination:
+        event = _batch_of_kinesis(packed)
     _, _, _, region, account, *_ = destination.split(":")
     try:
         _client("lambda", account, region).invoke(
-            FunctionName=destination,
+            FunctionName=_READERS[_DESTINATIONS[destination]]
+            if destination in _DESTINATIONS
+            else destination,
             InvocationType="Event",
-            Payload=json.dumps({"awslogs": {"data": packed}}),
+            Payload=json.dumps(event),
         )
     except ClientError as error:
         LOG.warning("log events of %s were not delivered: %s", stream.log_group.name, error)

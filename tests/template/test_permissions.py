@@ -421,13 +421,13 @@ def test_a_hub_lets_members_write_below_their_own_account_and_nothing_else(
         if "Fn::If" in each and each["Fn::If"][1]["Effect"] == "Allow"
     ]
     assert not [s for s in policy["Statement"] if s.get("Effect") == "Allow"]
-    assert [(name, s["Action"], s["Resource"]["Fn::Sub"]) for name, s in allowed] == [
-        (
-            "IsHub",
-            ["s3:GetObject", "s3:PutObject"],
-            "${Bucket.Arn}/tags/${!aws:PrincipalAccount}/*",
-        ),
-        ("IsHub", "s3:PutObject", "${Bucket.Arn}/first-lines/${!aws:PrincipalAccount}/*"),
+    bucket = {"Fn::GetAtt": ["Bucket", "Arn"]}
+    tags, lines = (
+        {"Fn::Join": ["", [bucket, f"/{folder}/${{aws:PrincipalAccount}}/*"]]} for folder in FOLDERS
+    )
+    assert [(name, s["Action"], s["Resource"]) for name, s in allowed] == [
+        ("IsHub", ["s3:GetObject", "s3:PutObject"], tags),
+        ("IsHub", "s3:PutObject", lines),
     ]
     # S3 takes a policy for everybody as a public one, unless it names the organization.
     for _, statement in allowed:
