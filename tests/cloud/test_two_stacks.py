@@ -14,7 +14,7 @@ from tests.loki.asking import held
 from tools.artifact import SamArtifact
 
 SHOP = "/aws/lambda/shop"
-REGION = "eu-west-3"
+REGION = "us-west-2"
 OF_A_STACK = '{log_group=~".*(one|two)-(shipper|redriver|subscriber).*"}'
 
 
