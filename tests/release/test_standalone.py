@@ -69,7 +69,7 @@ def test_the_form_of_the_console_has_every_parameter_in_its_place(template: dict
     assert sorted(placed) == sorted(template["Parameters"])
     assert form["ParameterLabels"].keys() == template["Parameters"].keys()
     required = {name for name, each in template["Parameters"].items() if "Default" not in each}
-    assert required == {"LokiUrl", "CodeBucket"}
+    assert required == {"CodeBucket"}
 
 
 def test_it_is_small_enough_for_cloudformation(template: dict[str, Any]) -> None:
