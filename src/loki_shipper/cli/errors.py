@@ -37,6 +37,8 @@ class InterruptedRunError(click.ClickException):
 
     @override
     def show(self, file: IO[Any] | None = None) -> None:
+        # An object that Ctrl-C interrupted in its __init__ may fail in __del__, with a traceback.
+        sys.unraisablehook = lambda _: None
         # The terminal has written ^C into the line.
         begin = "\n" if sys.stderr.isatty() else ""
         click.echo(f"{begin}{self.format_message()}", file=file, err=True)
