@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import click
@@ -14,7 +13,7 @@ from rich.text import Text
 from loki_shipper.cli.aws import aws_errors, open_session
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.formatting import time_text
+from loki_shipper.cli.formatting import clock_text, control_escapes, count_text, time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.environment import SettingsError
 from loki_shipper.formats import NO_RULES
@@ -31,8 +30,8 @@ from loki_shipper.shipper.trace import RuleTrace, TracedLine, trace_rules
 _PLACEHOLDER_URL = "http://not-pushed.invalid"
 _NO_URL = "LOKI_URL is not set: a deployment needs it"
 _TIME_WIDTH = 14
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-_CONTROLS |= {ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
+# A trace has one row for each line, so a tab is escaped too.
+_ESCAPES = control_escapes("\\n") | {ord("\t"): "\\t"}
 
 
 class FaultyError(click.ClickException):
@@ -222,22 +221,23 @@ def _listed(rules: Rules) -> list[ListedRule]:
 
 
 def _line(line: TracedLine) -> Iterator[Text]:
-    time = f"{datetime.fromtimestamp(line.timestamp / 1000, UTC):%H:%M:%S.%f}"[:-3]
-    yield Text.assemble((f"{time:<{_TIME_WIDTH}}", "cyan"), line.before.translate(_CONTROLS))
+    yield Text.assemble(
+        (f"{clock_text(line.timestamp):<{_TIME_WIDTH}}", "cyan"), line.before.translate(_ESCAPES)
+    )
     if not line.before:
         yield Text(" " * _TIME_WIDTH + "empty lines are dropped", style="red")
     for effect in line.effects:
-        what = f"{effect.rule}: {effect.what}".translate(_CONTROLS)
+        what = f"{effect.rule}: {effect.what}".translate(_ESCAPES)
         yield Text(" " * _TIME_WIDTH + what, style="red" if line.after is None else "yellow")
     if line.after is not None and line.after != line.before:
-        yield Text.assemble(" " * (_TIME_WIDTH - 2), "→ ", line.after.translate(_CONTROLS))
+        yield Text.assemble(" " * (_TIME_WIDTH - 2), "→ ", line.after.translate(_ESCAPES))
 
 
 def _summary(trace: RuleTrace) -> str:
     result = trace.result
     rejected = _rejected(result)
     kept = len(trace.lines) - sum(result.dropped.values()) - sum(rejected.values())
-    streams = f"{len(result.streams)} {'stream' if len(result.streams) == 1 else 'streams'}"
+    streams = count_text(len(result.streams), "stream")
     summary = f"kept {kept:,} in {streams}, dropped {_counted(result.dropped)}"
     return summary + (f", rejected {_counted(rejected)}" if rejected else "")
 
