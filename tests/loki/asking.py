@@ -29,7 +29,7 @@ def open_environment(
 ) -> ExecutionEnvironment:
     """Make a sandbox that ships to a tenant of a real Loki."""
     given = {"LOKI_TENANT": tenant, **(environ or {})}
-    return ExecutionEnvironment(loki.url, receiver=None, environ=given, now=now, **options)  # type: ignore[arg-type]
+    return ExecutionEnvironment(loki.url, receiver=None, environ=given, now=now, **options)  # type: ignore[arg-type] # any
 
 
 def held(

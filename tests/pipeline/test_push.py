@@ -42,7 +42,7 @@ class Pusher:
     def __init__(self, url: str, **access: object) -> None:
         self.url = url + PATH
         self.session: requests.Session = connect(
-            LokiAccess(self.url, **({"headers": {}} | access))  # type: ignore[arg-type]
+            LokiAccess(self.url, **({"headers": {}} | access))  # type: ignore[arg-type] # of any field
         )
 
     def __call__(

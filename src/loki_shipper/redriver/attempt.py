@@ -8,11 +8,10 @@ from msgspec import Struct
 from loki_shipper.model import LogData
 from loki_shipper.redriver.bucket import StoredObject
 from loki_shipper.redriver.tenants import CLOSED, is_of_tenant
+from loki_shipper.shipper.delivery.answer import OUT_OF_TIME
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject
 from loki_shipper.shipper.delivery.outcome import Shipped
 from loki_shipper.shipper.delivery.undelivered import save_undelivered
-
-OUT_OF_TIME = "out_of_time"
 
 type ShipTogether = Callable[[Sequence[LogData]], list[Shipped]]
 """Pushes payloads and gives the outcomes of each; it writes nothing to the bucket."""

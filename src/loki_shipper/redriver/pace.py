@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from loki_shipper.model import Batch, Entry, Stream
-from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.answer import OUT_OF_TIME, Answer, NoAnswer
 from loki_shipper.shipper.delivery.batch import size
 
 STREAM_RATE = 1_000_000
@@ -56,7 +56,7 @@ class PushPace:
         with self._lock:
             wait = self._take_turn(batch)
         if wait is None:
-            return NoAnswer("out_of_time")
+            return NoAnswer(OUT_OF_TIME)
         if wait > 0:
             self._sleep(wait)
         answer = self._send(batch)

@@ -27,7 +27,6 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from loki_shipper.redriver.attempt import (
-    OUT_OF_TIME,
     AttemptResult,
     Completed,
     DeadLetter,
@@ -41,6 +40,7 @@ from loki_shipper.redriver.cursor import BEGINNING, Cursor
 from loki_shipper.redriver.effects import RedriveEffects
 from loki_shipper.redriver.record import NotARecordError, read_stored_records, write_in_parts
 from loki_shipper.redriver.report import Ending, RedriveReport
+from loki_shipper.shipper.delivery.answer import OUT_OF_TIME
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, write_undecodable
 
 _MAX_BYTES = 16 * 1024 * 1024

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from loki_shipper.model import OWN_TAG, Batch, Entry, LogData, LogSource, Stream, log_source
 from loki_shipper.settings import Settings
+from loki_shipper.shipper.delivery.answer import OUT_OF_TIME
 from loki_shipper.shipper.delivery.batch import batch
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject, write_undecodable
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects, deliver
@@ -159,7 +160,7 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
         )
     except OutOfTimeError:
         unchanged = [Entry(0, event.message, (), event) for event in events]
-        return _Prepared(Shipped(data), not_pushed=[Errored(unchanged, "out_of_time")])
+        return _Prepared(Shipped(data), not_pushed=[Errored(unchanged, OUT_OF_TIME)])
     streams: list[tuple[Stream, Sequence[Entry]]] = []
     not_pushed: list[Outcome] = [
         Rejected(entries, reason) for reason, entries in transformed.rejected.items()

@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+OUT_OF_TIME = "out_of_time"
+"""The reason of a push, or of entries, for which the invocation had no time."""
+
 MAX_BODY = 16 * 1024
 """Bytes of an answer's body that are read."""
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from loki_shipper.model import Batch, Entry
-from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
+from loki_shipper.shipper.delivery.answer import OUT_OF_TIME, Answer, NoAnswer
 from loki_shipper.shipper.delivery.judge import (
     Accepted,
     Busy,
@@ -109,7 +109,7 @@ class _Delivery:
     def _step(self, piece: _Piece) -> _Step:
         effects, tenant = self._effects, piece.batch.stream.tenant
         if effects.remaining() < _SHORTEST_TRY:
-            return [Errored(piece.batch.entries, "out_of_time")], []
+            return [Errored(piece.batch.entries, OUT_OF_TIME)], []
         if (reason := effects.closed_reason(tenant)) is not None:
             return [Errored(piece.batch.entries, reason)], []
         # For each piece, as entries may become late during a wait.

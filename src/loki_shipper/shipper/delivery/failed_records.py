@@ -17,11 +17,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from loki_shipper.shipper.delivery.answer import OUT_OF_TIME
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, PutObject, write_records
 from loki_shipper.shipper.delivery.judge import cause
 from loki_shipper.shipper.delivery.outcome import Report, total
-
-_OUT_OF_TIME = "out_of_time"
 
 
 class ReportedRecord(Struct, frozen=True):
@@ -82,7 +81,7 @@ def _is_failed(record: ReportedRecord) -> bool:
 def _may_be_saved(record: ReportedRecord, *, later: bool) -> bool:
     """Tell whether a record may be saved; `later`: Loki took lines of a later one."""
     reasons = record.report.errored
-    if not reasons or _OUT_OF_TIME in reasons:
+    if not reasons or OUT_OF_TIME in reasons:
         return False
     return later or all(cause(reason) != "failure" for reason in reasons)
 

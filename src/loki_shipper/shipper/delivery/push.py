@@ -14,7 +14,7 @@ from urllib3.response import BaseHTTPResponse
 
 from loki_shipper import VERSION
 from loki_shipper.lean_requests import HTTPAdapter, get_environ_proxies, requests
-from loki_shipper.shipper.delivery.answer import MAX_BODY, Answer, NoAnswer
+from loki_shipper.shipper.delivery.answer import MAX_BODY, OUT_OF_TIME, Answer, NoAnswer
 
 _CONNECT_SECONDS = 5.0
 # Loki's distributor waits 5 s for its ingesters. After twice that time it hangs.
@@ -70,7 +70,7 @@ def push(
 ) -> Answer | NoAnswer:
     """Push once, within `seconds`; raises for no failure of the network or of Loki."""
     if seconds <= 0:
-        return NoAnswer("out_of_time")
+        return NoAnswer(OUT_OF_TIME)
     timeout = urllib3.Timeout(
         connect=min(_CONNECT_SECONDS, seconds * _CONNECT_SHARE), read=_READ_SECONDS, total=seconds
     )
