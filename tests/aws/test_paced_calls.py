@@ -8,7 +8,7 @@ from loki_shipper.aws.errors import AwsError, ErrorKind
 from loki_shipper.aws.paced_calls import PacedCalls
 
 
-class World:
+class SimulatedAws:
     """A clock that moves only during sleeps."""
 
     def __init__(self) -> None:
@@ -40,57 +40,62 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def simulated() -> SimulatedAws:
+    return SimulatedAws()
 
 
-def test_spaces_calls_of_one_operation_but_not_of_two(world: World) -> None:
-    pace = world.pace()
-    call = world.failing("busy", 0)
+def test_spaces_calls_of_one_operation_but_not_of_two(simulated: SimulatedAws) -> None:
+    pace = simulated.pace()
+    call = simulated.failing("busy", 0)
     for _ in range(5):
         pace("PutSubscriptionFilter", call)
         pace("DescribeSubscriptionFilters", call)
-    assert world.called == [0, 0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0, 1.0]
+    assert simulated.called == [0, 0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0, 1.0]
 
 
-def test_slows_down_when_throttled_and_recovers(world: World) -> None:
-    pace = world.pace()
-    assert pace("PutSubscriptionFilter", world.failing("throttled", 3)) == "done"
-    assert world.called == [0, 0.5, 1.5, 3.5]
-    world.called.clear()
+def test_slows_down_when_throttled_and_recovers(simulated: SimulatedAws) -> None:
+    pace = simulated.pace()
+    assert pace("PutSubscriptionFilter", simulated.failing("throttled", 3)) == "done"
+    assert simulated.called == [0, 0.5, 1.5, 3.5]
+    simulated.called.clear()
     for _ in range(40):
-        pace("PutSubscriptionFilter", world.failing("busy", 0))
-    gaps = [after - before for before, after in zip(world.called, world.called[1:], strict=False)]
+        pace("PutSubscriptionFilter", simulated.failing("busy", 0))
+    gaps = [
+        after - before
+        for before, after in zip(simulated.called, simulated.called[1:], strict=False)
+    ]
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[0] > 1.5
     assert gaps[-1] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("kind", ["throttled", "busy", "unreachable"])
-def test_gives_up_after_eight_tries(world: World, kind: ErrorKind) -> None:
+def test_gives_up_after_eight_tries(simulated: SimulatedAws, kind: ErrorKind) -> None:
     with pytest.raises(AwsError):
-        world.pace()("PutSubscriptionFilter", world.failing(kind, 100))
-    assert len(world.called) == 8
+        simulated.pace()("PutSubscriptionFilter", simulated.failing(kind, 100))
+    assert len(simulated.called) == 8
 
 
 @pytest.mark.parametrize("kind", ["gone", "full", "denied", "refused", "expired"])
-def test_does_not_retry_an_error_that_will_not_change(world: World, kind: ErrorKind) -> None:
+def test_does_not_retry_an_error_that_will_not_change(
+    simulated: SimulatedAws, kind: ErrorKind
+) -> None:
     with pytest.raises(AwsError) as raised:
-        world.pace()("PutSubscriptionFilter", world.failing(kind, 100))
+        simulated.pace()("PutSubscriptionFilter", simulated.failing(kind, 100))
     assert raised.value.kind == kind
-    assert len(world.called) == 1
+    assert len(simulated.called) == 1
 
 
-def test_waits_up_to_a_minute_for_a_permission(world: World) -> None:
-    pace = world.pace()
+def test_waits_up_to_a_minute_for_a_permission(simulated: SimulatedAws) -> None:
+    pace = simulated.pace()
     for _ in range(20):
         with pytest.raises(AwsError):
-            pace("PutSubscriptionFilter", world.failing("not_permitted_yet", 100))
-    assert 55 < world.time < 65
+            pace("PutSubscriptionFilter", simulated.failing("not_permitted_yet", 100))
+    assert 55 < simulated.time < 65
 
 
-def test_does_not_wait_beyond_the_end(world: World) -> None:
-    world.left = 1.0
+def test_does_not_wait_beyond_the_end(simulated: SimulatedAws) -> None:
+    simulated.left = 1.0
     with pytest.raises(AwsError):
-        world.pace()("PutSubscriptionFilter", world.failing("throttled", 100))
-    assert world.time <= 1.0
+        simulated.pace()("PutSubscriptionFilter", simulated.failing("throttled", 100))
+    assert simulated.time <= 1.0
