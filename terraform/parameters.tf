@@ -13,6 +13,7 @@ locals {
     FilterPatternTag     = var.filter_pattern_tag
     CentralizedLogGroups = var.centralized_log_groups
     FunctionTags         = var.function_tags
+    LogBuckets           = var.log_buckets
     LokiCaCert           = var.loki_ca_cert
     LokiClientCert       = var.loki_client_cert
     LokiClientKey        = var.loki_client_key
@@ -116,6 +117,12 @@ variable "function_tags" {
   description = "on: if the log group of a Lambda function lacks a tag that the function has, the function's tag counts."
   type        = string
   default     = "on"
+}
+
+variable "log_buckets" {
+  description = "Buckets with log files to ship, such as my-logs/AWSLogs/,my-waf-logs=waf,my-app-logs/web/. Each entry is bucket/prefix=type. Only keys that start with the prefix are shipped. Without a type, the key and the first line of a file decide what it is. A prefix must not hold a comma. Leave it empty to ship no log files."
+  type        = string
+  default     = ""
 }
 
 variable "loki_ca_cert" {

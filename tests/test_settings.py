@@ -1,7 +1,7 @@
 import pytest
 
 from loki_shipper.environment import SettingsError
-from loki_shipper.formats import Secret
+from loki_shipper.formats import LogBucket, Secret
 from loki_shipper.settings import Settings, settings, variables
 
 URL = {"LOKI_URL": "http://loki:3100"}
@@ -263,3 +263,28 @@ def test_the_faults_are_listed_one_by_one() -> None:
         read(LOKI_TENANT="a; b", MAX_LABELS="0")
     assert [each.split()[0] for each in raised.value.faults] == ["LOKI_TENANT", "MAX_LABELS"]
     assert str(raised.value) == "; ".join(raised.value.faults)
+
+
+def test_log_buckets_are_buckets_with_prefixes_and_types() -> None:
+    text = "my-logs/AWSLogs/=alb, my.other-logs,hive/day=1/,hive/account=1/=vpcflow,a-b=json,"
+    assert read(LOG_BUCKETS=text).log_buckets == (
+        LogBucket("my-logs", "AWSLogs/", "alb"),
+        LogBucket("my.other-logs"),
+        LogBucket("hive", "day=1/"),
+        LogBucket("hive", "account=1/", "vpcflow"),
+        LogBucket("a-b", "", "json"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("My_Logs", "names 'My_Logs', which is no name of a bucket"),
+        ("s3://my-logs", "names 's3:', which is no name of a bucket"),
+        ("my-logs=", "gives my-logs the type '': a type has letters a to z, digits and _"),
+        ("my-logs/a=ALB", "gives my-logs/a the type 'ALB'"),
+        ("my-logs/a,my-logs/a=alb", "names my-logs/a more than once"),
+    ],
+)
+def test_an_entry_of_log_buckets_that_cannot_be_read_is_a_fault(text: str, expected: str) -> None:
+    assert f"LOG_BUCKETS {expected}" in fault(LOG_BUCKETS=text)

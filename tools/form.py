@@ -20,6 +20,7 @@ class Group(Struct, frozen=True):
 _GROUPS: Final = (
     Group("Loki"),
     Group("Log groups to link"),
+    Group("Log files in S3"),
     Group("TLS"),
     Group("Labels"),
     Group("Lines and pushes"),

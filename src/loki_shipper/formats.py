@@ -1,5 +1,6 @@
 """The formats of settings: how each text is read, and which texts CloudFormation accepts."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +16,19 @@ NO_RULES = "none"
 
 _MAX_VALUE_BYTES = 2048
 _ACCOUNT_DIGITS = 12
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_LOG_FILE_TYPE = re.compile(r"[a-z][a-z0-9_]*")
 
 type AccountTenants = tuple[tuple[str, tuple[str, ...]], ...]
 """Accounts, each with its tenants."""
+
+
+class LogBucket(Struct, frozen=True):
+    """The log files of a bucket whose keys start with `prefix`; `type` None: decided by file."""
+
+    bucket: str
+    prefix: str = ""
+    type: str | None = None
 
 
 class Secret(Struct, frozen=True):
@@ -135,6 +146,25 @@ def _builtin_labels(text: str) -> Pairs:
     return tuple(sorted(pairs, key=lambda pair: BUILTINS.index(pair[0])))
 
 
+def _log_buckets(text: str) -> tuple[LogBucket, ...]:
+    found = tuple(_log_bucket(item.strip()) for item in text.split(",") if item.strip())
+    _unique([f"{each.bucket}/{each.prefix}" for each in found])
+    return found
+
+
+def _log_bucket(item: str) -> LogBucket:
+    """Read `bucket/prefix=type`. A prefix may hold `=`, but a type holds no `/`."""
+    path, equals, kind = item.rpartition("=")
+    if not equals or "/" in kind:
+        path, equals, kind = item, "", ""
+    elif not _LOG_FILE_TYPE.fullmatch(kind):
+        raise ValueError(f"gives {path} the type {kind!r}: a type has letters a to z, digits and _")
+    bucket, _, prefix = path.partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(f"names {bucket!r}, which is no name of a bucket")
+    return LogBucket(bucket, prefix, kind or None)
+
+
 def _rules(text: str) -> str:
     if text.lower() == NO_RULES:
         return NO_RULES
@@ -210,6 +240,13 @@ ACCOUNT_TENANTS = Format(
 TAG_LABELS = Format(_tag_labels)
 STATIC_LABELS = Format(_static_labels)
 BUILTIN_LABELS = Format(_builtin_labels)
+LOG_BUCKET_LIST = Format(
+    _log_buckets,
+    _pattern(
+        r"^( *[a-z0-9.-]+(/[^,]*)?(=[a-z0-9_]+)?(,|$))*$",
+        "must be such as my-logs/AWSLogs/=alb,my-other-logs.",
+    ),
+)
 RULES = Format(
     _rules, _pattern(r"^$|^s3://[^/\s]+/\S+$|^[^:\s]+$", "must be s3://bucket/key, a path or none.")
 )

@@ -29,10 +29,45 @@ class LogEvent(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True
     extracted_fields: dict[str, Any] | None = None
 
 
-class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One payload of a subscription filter: log events of one log stream of one log group.
+class S3Object(Struct, frozen=True):
+    """An object in S3.
 
-    `owner` is the account that has the filter: CloudWatch Logs vouches for it.
+    `written` is in ms since 1970; `region` is that of the bucket. Each is None if the notification
+    does not say it.
+    """
+
+    bucket: str
+    key: str
+    version: str | None = None
+    etag: str | None = None
+    size: int | None = None
+    written: Milliseconds | None = None
+    region: str | None = None
+
+
+class LogFile(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The log file in S3 that the lines of a payload come from.
+
+    `type` is such as `alb` or `text`. `account` and `region` are those in the key, as AWS's
+    delivery writes them. `resource` is the load balancer, distribution or web ACL by its name, and
+    `tagged_as` is its name in the tag index, such as `loadbalancer/app/NAME/ID`.
+    """
+
+    bucket: str
+    key: str
+    type: str
+    account: str | None = None
+    region: str | None = None
+    resource: str | None = None
+    tagged_as: str | None = None
+
+
+class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One payload: log events of one log stream of one log group, or of one log file.
+
+    `owner` is the account that has the subscription filter: CloudWatch Logs vouches for it. For a
+    log file, `owner` is the function's account, `log_group` is `s3://BUCKET/TYPE` and `log_stream`
+    is the key.
     """
 
     message_type: str
@@ -42,6 +77,7 @@ class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
     log_events: list[LogEvent]
     subscription_filters: list[str] = []
     policy_level: str | None = None
+    log_file: LogFile | None = None
 
 
 class LogSource(Struct, frozen=True):

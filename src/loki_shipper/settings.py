@@ -14,6 +14,7 @@ from loki_shipper.formats import (
     ACCOUNT_TENANTS,
     BUILTIN_LABELS,
     HIDDEN_TEXT,
+    LOG_BUCKET_LIST,
     PEM_OR_SECRET_NAME,
     RULES,
     STATIC_LABELS,
@@ -23,6 +24,7 @@ from loki_shipper.formats import (
     TEXT,
     URL,
     AccountTenants,
+    LogBucket,
     Secret,
     integer,
     one_of,
@@ -43,6 +45,14 @@ TENANT_TAG = Setting(
     "Tag that holds the tenant of a log group. A log group without the tag belongs to "
     "`LokiTenant`. If `LokiTenant` is empty, such a log group is not linked.",
     Parameter("TenantTag", "Labels", "Tag with the tenant"),
+)
+LOG_BUCKETS = Setting(
+    LOG_BUCKET_LIST,
+    "Buckets with log files to ship, such as `my-logs/AWSLogs/,my-waf-logs=waf,my-app-logs/web/`. "
+    "Each entry is `bucket/prefix=type`. Only keys that start with the prefix are shipped. Without "
+    "a type, the key and the first line of a file decide what it is. A prefix must not hold a "
+    "comma. Leave it empty to ship no log files.",
+    Parameter("LogBuckets", "Log files in S3", "Buckets with log files"),
 )
 BUCKET = Setting(
     TEXT, "The stack's bucket: dead letters, the tag index, and the subscriber's records of links."
@@ -219,6 +229,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             Parameter("StructuredMetadata", "Lines and pushes", "Structured metadata"),
         ),
     ] = True
+    log_buckets: Annotated[tuple[LogBucket, ...], LOG_BUCKETS] = ()
     bucket: Annotated[str | None, BUCKET] = None
     stack: Annotated[str | None, STACK] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LOG_LEVEL] = "INFO"

@@ -4,6 +4,7 @@ import pytest
 
 from loki_shipper.aws.arn import Origin
 from loki_shipper.environment import SettingsError
+from loki_shipper.formats import LogBucket
 from loki_shipper.subscriber.settings import Condition, SubscriberSettings, settings
 from tests.subscriber.fake_aws import SHIPPER
 
@@ -30,6 +31,7 @@ def test_reads_every_variable() -> None:
             "LOKI_TENANT": "rest",
             "FILTER_NAME": "mine",
             "OWN_LOG_GROUPS": "/a,/b",
+            "LOG_BUCKETS": "my-logs/AWSLogs/=alb",
             "BUCKET": "bucket",
             "LOG_LEVEL": "debug",
         }
@@ -52,6 +54,7 @@ def test_reads_every_variable() -> None:
         loki_tenant="rest",
         filter_name="mine",
         own_log_groups=("/a", "/b"),
+        log_buckets=(LogBucket("my-logs", "AWSLogs/", "alb"),),
         bucket="bucket",
         log_level="DEBUG",
     )

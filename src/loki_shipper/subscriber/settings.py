@@ -7,8 +7,8 @@ from msgspec import Struct, structs
 
 from loki_shipper.aws.arn import Arn, Origin, function_name, parse_arn
 from loki_shipper.environment import Parameter, Setting, declared, read
-from loki_shipper.formats import SWITCH, TEXT, Format, one_of
-from loki_shipper.settings import BUCKET, LOG_LEVEL, LOKI_TENANT, STACK, TENANT_TAG
+from loki_shipper.formats import SWITCH, TEXT, Format, LogBucket, one_of
+from loki_shipper.settings import BUCKET, LOG_BUCKETS, LOG_LEVEL, LOKI_TENANT, STACK, TENANT_TAG
 
 FILTER_NAME = "loki-shipper"
 _SELECTION = "Log groups to link"
@@ -188,6 +188,7 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
     queue_url: Annotated[
         str | None, Setting(TEXT, "URL of the queue with changes of log groups.")
     ] = None
+    log_buckets: Annotated[tuple[LogBucket, ...], LOG_BUCKETS] = ()
     bucket: Annotated[str | None, BUCKET] = None
     stack: Annotated[str | None, STACK] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LOG_LEVEL] = "INFO"

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_shipper.model import LogData, LogEvent
+from loki_shipper.model import LogData, LogEvent, LogFile
 from loki_shipper.shipper.sources.decode import decode, from_base64
 from loki_shipper.shipper.sources.pack import pack
 
@@ -17,6 +17,7 @@ EVENTS = st.builds(
     TEXT,
     st.none() | st.dictionaries(TEXT, st.none() | TEXT | st.integers(0, 9), max_size=2),
 )
+FILES = st.builds(LogFile, TEXT, TEXT, TEXT, st.none() | TEXT, tagged_as=st.none() | TEXT)
 DATA = st.builds(
     LogData,
     st.just("DATA_MESSAGE"),
@@ -26,6 +27,7 @@ DATA = st.builds(
     st.lists(EVENTS, max_size=5),
     st.lists(TEXT, max_size=2),
     st.none() | TEXT,
+    st.none() | FILES,
 )
 
 
