@@ -59,7 +59,7 @@ def test_a_month_costs_what_the_price_list_says() -> None:
     volume = Volume(taken_bytes=14 * 200e6, events=14e6)
     cost = monthly_cost(volume, architecture="arm64", memory_mb=256, metrics=38, secrets=1)
     assert cost.functions == pytest.approx(300_000 * (0.2e-6 + 0.031 * 0.25 * 0.0000133334))
-    assert cost.own_log == pytest.approx(0.3 * 0.75)
+    assert cost.own_log == pytest.approx(300_000 * 1_400 / 1e9 * 0.50)
     assert cost.metrics == pytest.approx(11.4)
     assert cost.secret == pytest.approx(0.4)
     assert cost.transfer == pytest.approx(6.0 * 0.3 * 0.09)

@@ -5,7 +5,7 @@ Nothing is measured on Lambda. The assumptions:
 - Lambda gives a whole processor at 1,769 MB and proportionally less below, so a duration is the
   processor time x 1,769 / memory, plus the time of pushes, rounded up to a millisecond.
 - Loki takes 10 ms for a push: one round trip and the write.
-- Prices are the list prices of us-east-1, first tier, without the free tier, as of 2026-11-21.
+- Prices are those of `loki_shipper.prices`.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from loki_shipper.deployment.cost import GB_SECOND, REQUEST
+from loki_shipper.prices import GB, LAMBDA_GB_SECOND, LAMBDA_REQUEST, LOGS_GB
 from tools.bench.measure import Warm
 from tools.bench.payloads import LINE_BYTES
 
@@ -21,7 +21,7 @@ MEMORIES: Final = (128, 256, 512, 1_024, 1_769)
 MEMORY: Final = 256
 _WHOLE_PROCESSOR = 1_769
 _PUSH_SECONDS = 0.010
-_PER_LOG_BYTE = 0.50 / 1e9
+_PER_LOG_BYTE = LOGS_GB.dollars / GB
 _PLATFORM_LOG_BYTES = 300
 """Bytes of START, END and REPORT, which Lambda writes for each invocation."""
 
@@ -43,7 +43,7 @@ def price(warm: Warm, memory: int = MEMORY, architecture: str = "arm64") -> Pric
     """Return the price of one invocation."""
     gb_seconds = seconds(warm, memory) * memory / 1024
     return Price(
-        REQUEST + gb_seconds * GB_SECOND[architecture],
+        LAMBDA_REQUEST.dollars + gb_seconds * LAMBDA_GB_SECOND[architecture].dollars,
         (warm.log_bytes + _PLATFORM_LOG_BYTES) * _PER_LOG_BYTE,
     )
 

@@ -1,6 +1,6 @@
 """Estimates the monthly cost of shipping from the last 14 days of the log groups.
 
-The list prices of us-east-1 and the time of an invocation are those of docs/cost.md.
+The time of an invocation is that of docs/cost.md.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from loki_shipper import prices
+
 DAYS: Final = 14
 _MONTH_DAYS: Final = 30
-_GB: Final = 1_000_000_000
 _QUERIES: Final = 500
 """Limit of queries in one GetMetricData call."""
 
@@ -22,21 +23,12 @@ METRICS: Final = 43
 EVENTS_OF_INVOCATION: Final = 100
 """Log events of one invocation: an assumption, as CloudWatch Logs decides it."""
 
-REQUEST: Final = 0.20 / 1e6
-GB_SECOND: Final = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
-"""Lambda's prices, in dollars: first tier, as of 2026-11-21."""
-
 _SECONDS_OF_INVOCATION: Final = 0.031
 """For 100 log events of 200 bytes with 256 MB."""
 
-_OWN_LOG: Final = 0.75 / 1e6
-"""Cost of the log that one invocation of the shipper writes."""
+_OWN_LOG_BYTES: Final = 1_400
+"""Bytes that one invocation of the shipper logs, with START, END and REPORT."""
 
-_METRIC: Final = 0.30
-_DASHBOARD: Final = 3.00
-_SECRET: Final = 0.40
-
-_TRANSFER_GB: Final = 0.09
 _COMPRESSED: Final = 0.30
 """Compressed size of a push of 100 lines, as a fraction of the lines' size."""
 
@@ -113,17 +105,17 @@ def monthly_cost(
     invocations = volume.events / EVENTS_OF_INVOCATION * _MONTH_DAYS / DAYS
     # With less memory, Lambda gives less processor time: the product hardly changes.
     seconds = _SECONDS_OF_INVOCATION * 256 / memory_mb
-    compute = seconds * memory_mb / 1024 * GB_SECOND[architecture]
+    compute = seconds * memory_mb / 1024 * prices.LAMBDA_GB_SECOND[architecture].dollars
     return Cost(
-        functions=invocations * (REQUEST + compute),
-        own_log=invocations * _OWN_LOG,
-        transfer=monthly_gb(volume) * _COMPRESSED * _TRANSFER_GB,
-        metrics=metrics * _METRIC,
-        dashboard=_DASHBOARD,
-        secret=secrets * _SECRET,
+        functions=invocations * (prices.LAMBDA_REQUEST.dollars + compute),
+        own_log=invocations * _OWN_LOG_BYTES / prices.GB * prices.LOGS_GB.dollars,
+        transfer=monthly_gb(volume) * _COMPRESSED * prices.TRANSFER_GB.dollars,
+        metrics=metrics * prices.METRIC.dollars,
+        dashboard=prices.DASHBOARD.dollars,
+        secret=secrets * prices.SECRET.dollars,
     )
 
 
 def monthly_gb(volume: Volume) -> float:
     """Return the gigabytes of a month."""
-    return volume.taken_bytes / _GB * _MONTH_DAYS / DAYS
+    return volume.taken_bytes / prices.GB * _MONTH_DAYS / DAYS
