@@ -11,6 +11,9 @@ LATE = "late"
 DETECTED_LEVEL = "detected_level"
 """Structured metadata with the level of a line. Loki 3.0 and later add it if it is absent."""
 
+SAMPLE_RATE = "sample_rate"
+"""Structured metadata of a line that a rule `sample` let pass: for how many lines it stands."""
+
 FACTS = ("log_group", "account_id")
 """Labels that always tell the origin of a line: no tag, setting or rule can set them."""
 

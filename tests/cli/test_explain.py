@@ -179,6 +179,31 @@ def test_the_streams_of_a_day_are_predicted_with_the_rules_of_the_function(
     assert full == "full after 0 minutes, so other values become structured metadata"
 
 
+def test_a_rule_that_samples_is_explained_with_what_it_drops(
+    run: Run, aws: LocalAws, log_group: str, shipper: str, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[[rule]]\nname = 'some'\nsample = 5000\n")
+    aws.client("lambda").update_function_configuration(
+        FunctionName=shipper,
+        Environment={"Variables": {"LOKI_URL": "http://loki:3100", "RULES": str(rules)}},
+    )
+    lines = [f"RequestId: {number}" for number in range(20)]
+    aws.put_lines(log_group, "s", [*lines, "RequestId: 7 Error: boom"])
+    result = run("explain", log_group, "--function", shipper, **aws.environ)
+    assert result.stdout.splitlines()[-2:] == [
+        "rule      some: keeps one of 5,000 requests, and every error",
+        "rule      some: drops 20 of 21 lines",
+    ]
+    result = run("explain", log_group, "--function", shipper, "--json", **aws.environ)
+    streams = json.loads(result.stdout)[0]["streams"]
+    assert (streams["dropped"], streams["sampled_by"], streams["one_of"]) == (
+        {"some": 20},
+        "some",
+        5000,
+    )
+
+
 def test_a_log_group_without_lines_has_no_streams(
     run: Run, aws: LocalAws, log_group: str, shipper: str
 ) -> None:

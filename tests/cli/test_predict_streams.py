@@ -88,6 +88,16 @@ def test_rules_that_name_the_tenant_have_no_bound() -> None:
     assert forecast(pods(6), rules).a_day == 144
 
 
+def test_lines_that_rules_drop_are_counted_by_rule() -> None:
+    rules = "[[rule]]\nname = 'no a'\ndrop = 'a'\n[[rule]]\nname = 'some'\nsample = 10\n"
+    lines = [(minute / 10, f"RequestId: {minute} b") for minute in range(500)]
+    found = forecast([(1, "a"), *lines], rules)
+    assert (found.sampled_by, found.one_of) == ("some", 10)
+    assert found.dropped["no a"] == 1
+    assert 400 < found.dropped["some"] < 490
+    assert found.seen == 1
+
+
 def test_late_lines_make_late_streams() -> None:
     found = forecast([(minute, "a") for minute in range(60)], late=HOUR)
     assert (found.seen, found.late) == (3, 3)

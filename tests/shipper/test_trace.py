@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loki_shipper.model import LogData, Pairs
+from loki_shipper.model import LogData, LogEvent, Pairs
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.entries.transform import Transformed
 from loki_shipper.shipper.rules.model import Rules
@@ -60,3 +60,17 @@ def test_columns_and_the_loop_over_lines_give_the_same_for_a_preset(preset: str,
     ).result
     assert stored(columns) == stored(line_by_line)
     assert (columns.dropped, columns.matched) == (line_by_line.dropped, line_by_line.matched)
+
+
+def test_the_trace_shows_the_rate_of_a_sampled_line_and_what_is_left_out() -> None:
+    events = [LogEvent(str(number), 0, f"line {number}") for number in range(60)]
+    events.append(LogEvent("60", 0, '{"level": "error", "a": "b"}'))
+    data = LogData("DATA_MESSAGE", "123456789012", "g", "s", events)
+    rules = parse_rules("[[rule]]\nmetadata = {a = 'a'}\n[[rule]]\nname = 'some'\nsample = 10\n")
+    lines = trace_rules(data, rules, SETTINGS).lines
+    told = {effect.what for line in lines[:60] for effect in line.effects}
+    assert told == {"drops the line", 'metadata sample_rate="10"'}
+    assert [effect.what for effect in lines[60].effects] == [
+        'metadata a="b"',
+        'metadata sample_rate="1"',
+    ]

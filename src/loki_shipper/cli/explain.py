@@ -278,6 +278,11 @@ def _forecast_lines(streams: StreamForecast) -> Iterator[Text]:
         full = _full_text(label.full_after_minutes, streams.minutes)
         counts = f"{label.values:,} of at most {label.at_most:,} values"
         yield Text(f"rule      {label.rule}: label {label.label} has {counts}; {full}")
+    if streams.sampled_by is not None:
+        keeps = f"keeps one of {streams.one_of:,} requests, and every error"
+        yield Text(f"rule      {streams.sampled_by}: {keeps}")
+    for rule, lines in streams.dropped.items():
+        yield Text(f"rule      {rule}: drops {lines:,} of {count_text(streams.lines, 'line')}")
 
 
 def _full_text(minutes: int | None, sample: int) -> str:

@@ -1,5 +1,6 @@
 """Predicts how many streams a day the lines of a log group make, from those of an hour."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import batched, groupby
 from math import prod
@@ -15,7 +16,7 @@ from loki_shipper.model import Batch, LogData, LogEvent, Stream
 from loki_shipper.shipper.delivery.late import is_late, split_late
 from loki_shipper.shipper.entries.transform import RuleState, transform
 from loki_shipper.shipper.labels.decide import label_stream
-from loki_shipper.shipper.rules.model import Label, Rule, Rules, Tenant
+from loki_shipper.shipper.rules.model import Label, Rule, Rules, Sampling, Tenant
 from loki_shipper.subscriber.first_lines.payloads import FilteredGroup, payloads
 
 MAX_LINES: Final = 10_000
@@ -66,7 +67,8 @@ class LabelForecast(Struct, frozen=True):
 class StreamForecast(Struct, frozen=True):
     """The streams that the `lines` of some `minutes` make, and about how many a day makes.
 
-    `late` of the `seen` streams are late streams.
+    `late` of the `seen` streams are late streams. `dropped` counts the lines that rules dropped, by
+    rule. With `one_of`, the rule `sampled_by` keeps the lines of one of so many requests.
     """
 
     lines: int
@@ -75,6 +77,9 @@ class StreamForecast(Struct, frozen=True):
     late: int
     a_day: int
     labels: list[LabelForecast]
+    dropped: dict[str, int] = {}
+    sampled_by: str | None = None
+    one_of: int | None = None
 
 
 def read_sample(logs: Any, log_group: str, pattern: str, start: int, end: int) -> Sample:
@@ -135,7 +140,16 @@ def predict_streams(
         late=whole.late,
         a_day=int(streams) + growth.a_day(growth.half.late, whole.late),
         labels=[_label(rule, label, counter, growth) for rule, label in _bounded(own)],
+        dropped=dict(counter.dropped),
+        **_sampling(own),
     )
+
+
+def _sampling(rules: tuple[Rule, ...]) -> dict[str, Any]:
+    sampling = ((rule.name, rule.action) for rule in rules if isinstance(rule.action, Sampling))
+    for name, action in sampling:
+        return {"sampled_by": name, "one_of": action.one_of}
+    return {}
 
 
 def _deliveries(events: list[LoggedEvent]) -> Iterator[tuple[LoggedEvent, ...]]:
@@ -187,6 +201,8 @@ class _StreamCounter:
         self._streams: set[Stream] = set()
         self.reached: dict[tuple[str, str, int], int] = {}
         """After how many minutes the label of a rule first had so many values."""
+        self.dropped: Counter[str] = Counter()
+        """Lines that were dropped, by rule."""
 
     def add(self, events: tuple[LoggedEvent, ...]) -> None:
         """Add log events that are delivered together."""
@@ -209,6 +225,7 @@ class _StreamCounter:
             rule_state=self._state,
             settings=settings,
         )
+        self.dropped.update(result.dropped)
         for stream, entries in result.streams:
             if labelled.missing_tenant is None or stream.tenant is not None:
                 batch = Batch(stream, entries)

@@ -108,5 +108,5 @@ def _changes(before: WorkingLine, after: WorkingLine) -> Iterator[str]:
 
 
 def _added(kind: str, before: Pairs, after: Pairs) -> Iterator[str]:
-    for pair in after[len(before) :]:
+    for pair in (each for each in after if each not in before):
         yield f"{kind} {label_set((pair,))[1:-1]}"

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.loki_names import is_tenant
+from loki_shipper.loki_names import SAMPLE_RATE, is_tenant
 from loki_shipper.model import LogEvent, Pairs
 from loki_shipper.shipper.rules.apply import CompiledRule, CompiledRules, WorkingLine
 from loki_shipper.shipper.rules.extract import (
@@ -35,12 +35,14 @@ from loki_shipper.shipper.rules.model import (
     Regex,
     Replace,
     Rule,
+    Sampling,
     Tenant,
     TextTimestamp,
     Timestamp,
     Unwrap,
 )
 from loki_shipper.shipper.rules.regex import searcher, substitute
+from loki_shipper.shipper.rules.sample import rate_finder
 
 _BUDGET = 1_000_000_000
 """Characters that the redaction of one payload may search: a few seconds."""
@@ -95,12 +97,18 @@ def _extractors(pattern: Extract, table: Metadata, merge: Merge) -> MetadataExtr
 def compile_rules(rules: Sequence[Rule], labels: StreamLabels) -> CompiledRules:
     """Return any rules, for `apply_rules`."""
     compiler = _Compiler(rules, labels)
-    compiled = [compiler.compile(rule) for rule in rules]
+    compiled = [compiler.compile(rule) for rule in _sampled_once(rules)]
     return CompiledRules(
         redaction=[rule for rule in compiled if rule.redacts],
         json=[rule for rule in compiled if not rule.redacts],
         text=[rule for rule in compiled if rule.on_text],
     )
+
+
+def _sampled_once(rules: Sequence[Rule]) -> list[Rule]:
+    """Leave out all rules `sample` but the first: two rates of one line cannot be told apart."""
+    first = next((rule for rule in rules if isinstance(rule.action, Sampling)), None)
+    return [rule for rule in rules if rule is first or not isinstance(rule.action, Sampling)]
 
 
 type _Apply = Callable[[WorkingLine], bool]
@@ -147,6 +155,8 @@ class _Compiler:
                 )
             case Tenant(fields=fields):
                 return CompiledRule(name, self._tenant(self._find(fields)))
+            case Sampling() as action:
+                return CompiledRule(name, self._sample(name, action), on_text=True)
             case action:
                 assert_never(action)
 
@@ -239,6 +249,20 @@ class _Compiler:
         return _timestamp(
             find_both if action.date else find, as_own_time if action.from_preset else as_time
         )
+
+    def _sample(self, rule: str, action: Sampling) -> _Apply:
+        rate_of = rate_finder(action, self._reader, self._values)
+
+        def apply(line: WorkingLine) -> bool:
+            rate = rate_of(line)
+            if rate is None:
+                line.dropped = rule
+            else:
+                # First, because an entry keeps only so many pairs.
+                line.metadata = ((SAMPLE_RATE, str(rate)), *line.metadata)
+            return True
+
+        return apply
 
     def _tenant(self, find: _Find) -> _Apply:
         def apply(line: WorkingLine) -> bool:

@@ -130,8 +130,29 @@ class Tenant(Struct, frozen=True):
     fields: Fields
 
 
+class Sampling(Struct, frozen=True):
+    """Keep the lines of one of `one_of` requests, and every error.
+
+    `by` are the fields with the id of a request; without them it is Lambda's request id.
+    """
+
+    kind: ClassVar = "sample"
+    one_of: int
+    by: Fields = ()
+
+
 type Action = (
-    Drop | Keep | Replace | Unwrap | Metadata | Extract | Label | Timestamp | TextTimestamp | Tenant
+    Drop
+    | Keep
+    | Replace
+    | Unwrap
+    | Metadata
+    | Extract
+    | Label
+    | Timestamp
+    | TextTimestamp
+    | Tenant
+    | Sampling
 )
 """What a rule does to a line; `kind` is the key that a rules file has for it."""
 

@@ -4,7 +4,7 @@ RulesError lists every fault, with its rule and line. A file with a fault gives 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,6 @@ from loki_shipper.shipper.rules.model import (
     Action,
     Drop,
     Extract,
-    Field,
     Fields,
     Keep,
     Label,
@@ -25,11 +24,13 @@ from loki_shipper.shipper.rules.model import (
     Rule,
     Rules,
     RulesError,
+    Sampling,
     Tenant,
     TextTimestamp,
     Timestamp,
     Unwrap,
 )
+from loki_shipper.shipper.rules.paths import TellFault, fields_of, is_text
 from loki_shipper.shipper.rules.preset import Preset
 from loki_shipper.shipper.rules.presets import DEFAULT_PRESETS, PRESETS
 from loki_shipper.shipper.rules.regex import compiled, substitute
@@ -43,6 +44,7 @@ ACTIONS = (
     "label",
     "timestamp",
     "tenant",
+    "sample",
     "preset",
 )
 RESERVED = ("empty", "own_log_group", "shipper_log_group")
@@ -50,9 +52,8 @@ RESERVED = ("empty", "own_log_group", "shipper_log_group")
 
 _MAX_RULES = 200
 _MAX_VALUES = 1000
-_MAX_LEVELS = 8
+_MAX_ONE_OF = 10_000
 _BUDGET = 1_000_000
-_PATH = re.compile(r'[^\x00-\x1f"\\]{1,256}')
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:-]{0,63}")
 _METADATA_NAME = re.compile(r"(?!.*__)[a-zA-Z][a-zA-Z0-9_]{0,127}")
 _HEADER = re.compile(r"\s*\[\[\s*(rule|\"rule\"|'rule')\s*\]\]")
@@ -61,10 +62,8 @@ _OPTIONS = {
     "keep": {"field"},
     "replace": {"with"},
     "label": {"values", "at_most"},
+    "sample": {"by"},
 }
-
-type _Fault = Callable[[str], None]
-"""Takes a fault's sentence. A rule with a fault is read to its end, to find its other faults."""
 
 
 def parse_rules(text: str) -> Rules:
@@ -124,7 +123,7 @@ def _parse_tables(
     return Rules(tuple(rules))
 
 
-def _parse_table(table: dict[str, Any], number: int, fault: _Fault) -> Iterator[Rule]:
+def _parse_table(table: dict[str, Any], number: int, fault: TellFault) -> Iterator[Rule]:
     actions = [action for action in ACTIONS if action in table]
     if len(actions) != 1:
         named = f", not {' and '.join(actions)}" if actions else ""
@@ -151,17 +150,17 @@ def _parse_table(table: dict[str, Any], number: int, fault: _Fault) -> Iterator[
 
 
 def _preset_tables(
-    preset: Preset, table: dict[str, Any], fault: _Fault
+    preset: Preset, table: dict[str, Any], fault: TellFault
 ) -> tuple[dict[str, Any], ...]:
     if preset.format_tables is None or "format" not in table:
         return preset.tables
-    if not _is_text(table["format"]):
+    if not is_text(table["format"]):
         fault('format must be the fields of a line, such as "${version} ${srcaddr}"')
         return ()
     return preset.format_tables(table["format"])
 
 
-def _name(name: Any, fault: _Fault) -> str:
+def _name(name: Any, fault: TellFault) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         fault("name must be 1 to 64 letters, digits, spaces and _ . : -")
         return ""
@@ -170,14 +169,14 @@ def _name(name: Any, fault: _Fault) -> str:
     return name
 
 
-def _groups(groups: Any, fault: _Fault) -> tuple[str, ...]:
-    if not isinstance(groups, list) or not groups or not all(_is_text(group) for group in groups):
+def _groups(groups: Any, fault: TellFault) -> tuple[str, ...]:
+    if not isinstance(groups, list) or not groups or not all(is_text(group) for group in groups):
         fault('groups must be a list of log groups, such as ["/aws/lambda/*"]')
         return ()
     return tuple(groups)
 
 
-def _option(option: str, table: dict[str, Any], words: tuple[str, ...], fault: _Fault) -> str:
+def _option(option: str, table: dict[str, Any], words: tuple[str, ...], fault: TellFault) -> str:
     word = table.get(option, words[0])
     if word not in words:
         fault(f"{option} must be one of {', '.join(words)}")
@@ -186,18 +185,18 @@ def _option(option: str, table: dict[str, Any], words: tuple[str, ...], fault: _
 
 
 def _action(
-    kind: str, table: dict[str, Any], fault: _Fault, *, from_preset: bool = False
+    kind: str, table: dict[str, Any], fault: TellFault, *, from_preset: bool = False
 ) -> Action:
     value = table[kind]
     match kind:
         case "drop" | "keep":
-            fields = _fields(table["field"], "field", fault) if "field" in table else None
+            fields = fields_of(table["field"], "field", fault) if "field" in table else None
             regex = _regex(value, kind, fault, from_preset=from_preset) or Regex("")
             return Drop(regex, fields) if kind == "drop" else Keep(regex, fields)
         case "replace":
             return _replace(value, table.get("with"), fault)
         case "unwrap":
-            return Unwrap(_fields(value, kind, fault))
+            return Unwrap(fields_of(value, kind, fault))
         case "metadata" if isinstance(value, dict):
             names = _metadata(value, fault)
             return Metadata(names, table.get("levels", ()) if from_preset else (), from_preset)
@@ -209,14 +208,18 @@ def _action(
         case "timestamp" if from_preset and isinstance(value, str):
             return TextTimestamp(Regex(value, from_preset))
         case "timestamp":
-            date = _fields(table["date"], "date", fault) if from_preset and "date" in table else ()
-            return Timestamp(_fields(value, kind, fault), date, from_preset)
+            date = (
+                fields_of(table["date"], "date", fault) if from_preset and "date" in table else ()
+            )
+            return Timestamp(fields_of(value, kind, fault), date, from_preset)
+        case "sample":
+            return _sample(table, fault)
         case _:
-            return Tenant(_fields(value, kind, fault))
+            return Tenant(fields_of(value, kind, fault))
 
 
-def _regex(pattern: Any, key: str, fault: _Fault, *, from_preset: bool = False) -> Regex | None:
-    if not _is_text(pattern):
+def _regex(pattern: Any, key: str, fault: TellFault, *, from_preset: bool = False) -> Regex | None:
+    if not is_text(pattern):
         or_fields = " or names and fields" if key == "metadata" else ""
         fault(f"{key} must be a regular expression{or_fields}")
         return None
@@ -224,7 +227,7 @@ def _regex(pattern: Any, key: str, fault: _Fault, *, from_preset: bool = False) 
     return regex if from_preset or _is_valid(regex, key, fault) else None
 
 
-def _is_valid(regex: Regex, key: str, fault: _Fault) -> bool:
+def _is_valid(regex: Regex, key: str, fault: TellFault) -> bool:
     import re2  # noqa: PLC0415 - slow to load, and only a rules file needs it
 
     try:
@@ -236,7 +239,7 @@ def _is_valid(regex: Regex, key: str, fault: _Fault) -> bool:
     return True
 
 
-def _replace(pattern: Any, template: Any, fault: _Fault) -> Replace:
+def _replace(pattern: Any, template: Any, fault: TellFault) -> Replace:
     regex = _regex(pattern, "replace", fault)
     if not isinstance(template, str):
         fault('replace needs a text to put in its place: with = "…"')
@@ -253,7 +256,7 @@ def _replace(pattern: Any, template: Any, fault: _Fault) -> Replace:
     return replace
 
 
-def _template(template: str, groups: int, fault: _Fault) -> Iterator[str | int]:
+def _template(template: str, groups: int, fault: TellFault) -> Iterator[str | int]:
     for place, piece in enumerate(re.split(r"\\(.?)", template, flags=re.DOTALL)):
         if not place % 2 or piece == "\\":
             yield piece
@@ -263,15 +266,15 @@ def _template(template: str, groups: int, fault: _Fault) -> Iterator[str | int]:
             fault(f"with may have \\0 to \\{min(groups, 9)} and \\\\, not \\{piece}")
 
 
-def _metadata(table: dict[str, Any], fault: _Fault) -> tuple[tuple[str, Fields], ...]:
+def _metadata(table: dict[str, Any], fault: TellFault) -> tuple[tuple[str, Fields], ...]:
     if not table:
         fault('metadata needs names and fields, such as { user = "user.id" }')
     for name in table:
         _check_metadata_name(name, fault)
-    return tuple((name, _fields(path, name, fault)) for name, path in table.items())
+    return tuple((name, fields_of(path, name, fault)) for name, path in table.items())
 
 
-def _extract(pattern: Any, fault: _Fault, *, from_preset: bool) -> Regex:
+def _extract(pattern: Any, fault: TellFault, *, from_preset: bool) -> Regex:
     regex = _regex(pattern, "metadata", fault, from_preset=from_preset)
     if regex is not None and not from_preset:
         names = compiled(regex).groupindex
@@ -282,14 +285,14 @@ def _extract(pattern: Any, fault: _Fault, *, from_preset: bool) -> Regex:
     return regex or Regex("")
 
 
-def _check_metadata_name(name: str, fault: _Fault) -> None:
+def _check_metadata_name(name: str, fault: TellFault) -> None:
     if not _METADATA_NAME.fullmatch(name):
         fault(f"{name!r} is not a name for metadata: letters, digits and single _, a letter first")
     elif is_logql_word(name):
         fault(f"{name!r} is a word of LogQL, so no query can name it")
 
 
-def _label(table: dict[str, Any], fault: _Fault) -> Label:
+def _label(table: dict[str, Any], fault: TellFault) -> Label:
     named = table["label"]
     if not isinstance(named, dict) or len(named) != 1:
         fault('label needs one name and its field, such as { team = "team" }')
@@ -309,39 +312,15 @@ def _label(table: dict[str, Any], fault: _Fault) -> Label:
         fault(f"at_most must be a whole number from 1 to {_MAX_VALUES}")
         at_most = None
     allowed = None if values is None else frozenset(values)
-    return Label(name, _fields(path, name, fault), allowed, at_most or 0)
+    return Label(name, fields_of(path, name, fault), allowed, at_most or 0)
+
+
+def _sample(table: dict[str, Any], fault: TellFault) -> Sampling:
+    one_of = table["sample"]
+    if not (type(one_of) is int and 2 <= one_of <= _MAX_ONE_OF):  # noqa: PLR2004 - 1 is all lines
+        fault(f"sample must be a whole number from 2 to {_MAX_ONE_OF:,}: 10 keeps one of 10")
+    return Sampling(one_of, fields_of(table["by"], "by", fault) if "by" in table else ())
 
 
 def _are_values(values: Any) -> bool:
-    return (
-        isinstance(values, list) and 0 < len(values) <= _MAX_VALUES and all(map(_is_text, values))
-    )
-
-
-def _fields(paths: Any, key: str, fault: _Fault) -> Fields:
-    listed = paths if isinstance(paths, list) else [paths]
-    if not listed or not all(_is_path(path) for path in listed):
-        fault(
-            f"{key} must be a field of JSON, such as 'user.id', or a list of them, of up to "
-            f"{_MAX_LEVELS} levels and 256 characters"
-        )
-        return ()
-    return tuple(_field(path) for path in listed)
-
-
-def _is_path(path: Any) -> bool:
-    return _is_text(path) and _PATH.fullmatch(path) is not None and path.count(".") < _MAX_LEVELS
-
-
-def _field(path: str) -> Field:
-    parts = path.split(".")
-    splits: list[tuple[str, Field | None]] = [(path, None)]
-    splits += (
-        (".".join(parts[:cut]), _field(".".join(parts[cut:])))
-        for cut in range(len(parts) - 1, 0, -1)
-    )
-    return Field(path, tuple(splits))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+    return isinstance(values, list) and 0 < len(values) <= _MAX_VALUES and all(map(is_text, values))

@@ -15,6 +15,16 @@ from loki_shipper.shipper.rules.preset import (
     either,
 )
 
+FUNCTION_TEXT = either(
+    # Python's logging, and uncaught exceptions.
+    rf"\[(?P<level>[A-Z]+)\](?:\t[^\t]*\t(?P<request_id>{UUID})\t| )",
+    # Node.js, with `undefined` for the request id during initialisation.
+    rf"\d{{4}}-[\d:.T-]+Z\t(?:(?P<request_id>{UUID})|undefined)\t(?P<level>[A-Z]+)\t",
+    # START, END, REPORT, a crash, a timeout.
+    rf"(?:(?:START |END |REPORT )?RequestId: |\d{{4}}-[\d:.T-]+Z )(?P<request_id>{UUID})",
+)
+"""The level and the request id of a function's text line."""
+
 _LAMBDA = Preset(
     groups=("/aws/lambda/*",),
     options={"platform": ("keep", "metrics", "drop")},
@@ -51,17 +61,7 @@ _LAMBDA = Preset(
                 "status": "record.status",
             },
         },
-        {
-            "metadata": either(
-                # Python's logging, and uncaught exceptions.
-                rf"\[(?P<level>[A-Z]+)\](?:\t[^\t]*\t(?P<request_id>{UUID})\t| )",
-                # Node.js, with `undefined` for the request id during initialisation.
-                rf"\d{{4}}-[\d:.T-]+Z\t(?:(?P<request_id>{UUID})|undefined)\t(?P<level>[A-Z]+)\t",
-                # START, END, REPORT, a crash, a timeout.
-                rf"(?:(?:START |END |REPORT )?RequestId: |\d{{4}}-[\d:.T-]+Z )"
-                rf"(?P<request_id>{UUID})",
-            )
-        },
+        {"metadata": FUNCTION_TEXT},
         {"metadata": {"level": LEVEL_FIELDS, "request_id": REQUEST_ID_FIELDS}},
     ),
 )
