@@ -53,10 +53,10 @@ build-DependenciesLayerArm64 build-DependenciesLayerX8664:
 	rm -rf '$(ARTIFACTS_DIR)/python/bin'
 	$(call compile,/opt)
 
-# The zip leaves out the rooms that run only on your machine.
+# The zip leaves out the rooms that run only on your machine, or on Google Cloud.
 build-ShipperFunction build-RedriverFunction build-SubscriberFunction build-KinesisFunction:
 	mkdir -p '$(ARTIFACTS_DIR)'
 	cp -R loki_shipper '$(ARTIFACTS_DIR)'
-	rm -rf $(addprefix '$(ARTIFACTS_DIR)'/loki_shipper/,bundle.py cli deployment doctor local)
+	rm -rf $(addprefix '$(ARTIFACTS_DIR)'/loki_shipper/,bundle.py cli deployment doctor google local)
 	find '$(ARTIFACTS_DIR)' -name __pycache__ -prune -exec rm -rf {} +
 	$(call compile,/var/task)

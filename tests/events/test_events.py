@@ -19,7 +19,8 @@ from loki_shipper.shipper.sources.event import records
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"
 NAMES = sorted(path.stem for path in EVENTS.glob("*.json"))
-DATA = [name for name in NAMES if name not in {"control", "kinesis"}]
+GOOGLE = [name for name in NAMES if name.startswith("google-")]
+DATA = [name for name in NAMES if name not in {"control", "kinesis", *GOOGLE}]
 FULL = 1_000_000
 """Most bytes of an asynchronous invocation's payload."""
 
@@ -29,6 +30,8 @@ def event(name: str) -> Any:
 
 
 def unpacked(event: Any) -> list[bytes]:
+    if "message" in event:
+        return [b64decode(event["message"]["data"])]
     found = [each["kinesis"] for each in event.get("Records", ())] or [event["awslogs"]]
     return [gzip.decompress(b64decode(each["data"])) for each in found]
 
@@ -59,7 +62,7 @@ def test_the_readme_has_one_line_for_each_event() -> None:
     assert sorted(named) == sorted(f"{name}.json" for name in NAMES)
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {"kinesis"}))
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"kinesis", *GOOGLE}))
 def test_an_event_is_exactly_what_lambda_passes_to_the_function(name: str) -> None:
     assert [*event(name)] == ["awslogs"]
     assert [*event(name)["awslogs"]] == ["data"]
@@ -208,6 +211,15 @@ def test_same_millisecond_has_fifty_equal_lines_and_two_hundred_in_order() -> No
     assert others == [1] * 200
     steps = [each.message for each in events[50:]]
     assert steps == [f"step {number:03} of 200" for number in range(1, 201)]
+
+
+@pytest.mark.parametrize("name", GOOGLE)
+def test_an_event_of_google_is_exactly_what_pubsub_posts(name: str) -> None:
+    request = event(name)
+    assert [*request] == ["message", "subscription"]
+    assert {"data", "attributes", "messageId", "publishTime"} <= request["message"].keys()
+    entry = json.loads(b64decode(request["message"]["data"]))
+    assert {"logName", "resource", "timestamp", "insertId"} <= entry.keys()
 
 
 def test_ten_thousand_has_ten_thousand_different_lines() -> None:

@@ -23,7 +23,7 @@ from loki_shipper.bundle import bundled
 RUNTIME: Final = "3.13"
 """The Python version of the functions."""
 
-LEFT_OUT: Final = ("bundle.py", "bundled", "cli", "deployment", "doctor", "local")
+LEFT_OUT: Final = ("bundle.py", "bundled", "cli", "deployment", "doctor", "google", "local")
 """Parts of the package that no function imports."""
 
 _PACKAGE: Final = Path(__file__).parents[1]

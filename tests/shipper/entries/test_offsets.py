@@ -98,3 +98,12 @@ def test_offsets_rise_within_a_call(ingested: int, call: int) -> None:
         LogEvent(event_id(NOW, ingested, call, index), NOW, "") for index in (0, 1, 2, 5_000, 9_999)
     ]
     assert offsets(events) == sorted({*offsets(events)})
+
+
+@given(st.lists(st.integers(0, 999_999), max_size=9))
+def test_an_id_may_name_its_place(places: list[int]) -> None:
+    assert offsets([LogEvent(f"+{place}", NOW, "") for place in places]) == places
+
+
+def test_an_id_that_only_begins_like_a_place_gets_its_place_in_the_payload() -> None:
+    assert offsets([LogEvent("+a", NOW, ""), LogEvent("+b", NOW, "")]) == [0, 16]

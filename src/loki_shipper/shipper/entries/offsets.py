@@ -9,6 +9,9 @@ NS_PER_MS = 1_000_000
 STEP = 16
 """Nanoseconds between two events, which leave room for as many parts of a long line."""
 
+OWN_PLACE = "+"
+"""Begins the id of an event that names its place itself, in ns, such as `+904318`."""
+
 _CALL = 10_000
 _SPREAD = NS_PER_MS - _CALL * STEP
 _ID_DIGITS = 56
@@ -29,7 +32,12 @@ def offsets(events: list[LogEvent]) -> list[int]:
     The last 16 digits are enough for the index and for the call's place, because 10^16 is
     2^16 x 5^16: index, and the call's number modulo 5^16, are the same as for the whole id. If the
     first or the last id has another shape, each event gets its place in the payload instead.
+
+    The ids of a source with times in nanoseconds name the places themselves (`OWN_PLACE`).
     """
+    if events and str(events[0].id).startswith(OWN_PLACE):
+        with suppress(ValueError):
+            return [int(event.id) % NS_PER_MS for event in events]
     if events and _is_aws_id(events[0]) and _is_aws_id(events[-1]):
         with suppress(TypeError, ValueError):
             # One list after the other is quicker than one loop that makes and drops each value.
