@@ -281,7 +281,7 @@ def test_log_buckets_are_buckets_with_prefixes_and_types() -> None:
     [
         ("My_Logs", "names 'My_Logs', which is no name of a bucket"),
         ("s3://my-logs", "names 's3:', which is no name of a bucket"),
-        ("my-logs=", "gives my-logs the type '': a type has letters a to z, digits and _"),
+        ("my-logs=", "gives my-logs the type '': must be one of alb, alb_connection,"),
         ("my-logs/a=ALB", "gives my-logs/a the type 'ALB'"),
         ("my-logs/a,my-logs/a=alb", "names my-logs/a more than once"),
     ],

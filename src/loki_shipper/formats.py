@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from loki_shipper.loki_names import BUILTINS, chosen_label_name, is_tenant
-from loki_shipper.model import Pairs
+from loki_shipper.model import LOG_FILE_TYPES, Pairs
 
 PUSH_PATH = "/loki/api/v1/push"
 NO_RULES = "none"
@@ -17,7 +17,6 @@ NO_RULES = "none"
 _MAX_VALUE_BYTES = 2048
 _ACCOUNT_DIGITS = 12
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_LOG_FILE_TYPE = re.compile(r"[a-z][a-z0-9_]*")
 
 type AccountTenants = tuple[tuple[str, tuple[str, ...]], ...]
 """Accounts, each with its tenants."""
@@ -157,8 +156,10 @@ def _log_bucket(item: str) -> LogBucket:
     path, equals, kind = item.rpartition("=")
     if not equals or "/" in kind:
         path, equals, kind = item, "", ""
-    elif not _LOG_FILE_TYPE.fullmatch(kind):
-        raise ValueError(f"gives {path} the type {kind!r}: a type has letters a to z, digits and _")
+    elif kind not in LOG_FILE_TYPES:
+        raise ValueError(
+            f"gives {path} the type {kind!r}: must be one of {', '.join(LOG_FILE_TYPES)}"
+        )
     bucket, _, prefix = path.partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise ValueError(f"names {bucket!r}, which is no name of a bucket")

@@ -11,6 +11,28 @@ OWN_TAG: Final = "loki-shipper:own"
 A shipper must not ship the log of a shipper: two stacks would ship each other's log forever.
 """
 
+LOG_FILE_TYPES: Final = (
+    "alb",
+    "alb_connection",
+    "alb_health",
+    "nlb",
+    "clb",
+    "vpcflow",
+    "tgwflow",
+    "cloudfront",
+    "cloudfront_realtime",
+    "waf",
+    "cloudtrail",
+    "config",
+    "guardduty",
+    "network_firewall",
+    "route53_resolver",
+    "s3_access",
+    "json",
+    "text",
+)
+"""The types of log files, as settings and labels name them."""
+
 type Milliseconds = Annotated[int, Meta(ge=0, le=2**63 // 1_000_000 - 1)]
 """Time since 1970, up to the last one that Loki can express in nanoseconds."""
 

@@ -1,0 +1,1 @@
+"""Read log files from S3: what they are, and their lines as log events."""
