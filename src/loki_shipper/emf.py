@@ -4,7 +4,8 @@ CloudWatch reads metrics from log lines in its embedded metric format (EMF): `_a
 members of the line that are metrics, and the line may have other members
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 CloudWatch Logs charges by the byte, which costs more than Lambda for small payloads. So one line
-has both the message and the metrics of an invocation.
+has both the message and the metrics of an invocation. Counts by log group would cost too much as
+metrics, so Logs Insights adds them up.
 """
 
 import sys
@@ -40,20 +41,22 @@ class FunctionLog:
         fields: Mapping[str, Any],
         metrics: Iterable[Metric] = (),
         *,
+        counts: Mapping[str, Any] | None = None,
         level: LogLevel = "INFO",
     ) -> None:
-        """Write a message, its fields and metrics in one line.
+        """Write a message, its fields, counts and metrics in one line.
 
-        Metrics are written also if the message is below the function's level.
+        Counts and metrics are written also if the message is below the function's level.
         """
         is_enabled = _LEVELS.index(level) >= self._lowest
         line: dict[str, Any] = {"level": level, "message": message} if is_enabled else {}
         line |= self._dimensions
         if is_enabled:
             line |= fields
+        line |= counts or {}
         if values := [*metrics]:
             line |= self._embedded(values)
-        if is_enabled or values:
+        if is_enabled or counts or values:
             text = msgspec.json.encode(line, enc_hook=str).decode()
             # In one call, so that no other line comes between it and its line break.
             sys.stdout.write(f"{text}\n")

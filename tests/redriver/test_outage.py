@@ -183,7 +183,7 @@ def test_what_loki_refuses_for_good_is_set_aside_and_counted(
     assert [key.split("/")[0] for key in store.keys] == ["rejected", "rejected"]
 
 
-def test_the_log_and_the_metrics_of_a_run_hold_counts_and_no_lines(
+def test_the_log_and_the_metrics_of_a_run_hold_counts_by_log_group_and_no_lines(
     run: Run, store: Store, loki: Loki | Running
 ) -> None:
     store.put(*on_failure(payload("/ecs/shop", "a line of a user"), KILLED, datetime.now(UTC)))
@@ -194,7 +194,8 @@ def test_the_log_and_the_metrics_of_a_run_hold_counts_and_no_lines(
     assert '"OldestAge":0.0' in log
     assert '"message":"redriven"' in log
     assert "a line of a user" not in log
-    assert "/ecs/shop" not in log
+    assert '"hourly":{"account":"' in log
+    assert '"log_group":"/ecs/shop","hour":' in log
 
 
 def test_without_a_bucket_it_says_so(loki: Loki | Running) -> None:

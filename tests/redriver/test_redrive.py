@@ -59,6 +59,10 @@ def poison(batch: Batch) -> Reply:
     return DOWN if any(entry.line == "poison" for entry in batch.entries) else STORED
 
 
+def without_counts(report: RedriveReport) -> RedriveReport:
+    return replace(report, hourly=())
+
+
 # What arrives
 
 
@@ -66,7 +70,7 @@ def test_what_has_arrived_is_deleted() -> None:
     redriver = RedriverInMemory(
         failed("09.00.01", "/b"), of_lambda("09.00.00", "/a"), of_lambda("09.00.02", "/c")
     )
-    assert redriver.run() == RedriveReport(objects=3, lines=3, late=3)
+    assert without_counts(redriver.run()) == RedriveReport(objects=3, lines=3, late=3)
     assert redriver.memory.objects == {}
 
 
@@ -82,7 +86,10 @@ def test_objects_of_one_log_group_travel_in_one_push() -> None:
 
 def test_what_is_refused_for_good_is_kept_and_its_neighbours_arrive() -> None:
     redriver = RedriverInMemory(failed("09.00.00", "/a"), failed("09.00.01", "/b"), a=TOO_OLD)
-    assert redriver.run() == RedriveReport(objects=2, lines=1, late=1, rejected=1)
+    report = redriver.run()
+    assert without_counts(report) == RedriveReport(objects=2, lines=1, late=1, rejected=1)
+    counted = {each.log_group: (each.delivered, each.rejected) for each in report.hourly}
+    assert counted == {"/a": (0, 1), "/b": (1, 0)}
     assert [key.partition("/")[0] for key in redriver.memory.objects] == ["rejected"]
 
 
@@ -141,9 +148,10 @@ def test_what_is_ahead_of_the_clock_is_not_tried_before_its_time_and_holds_up_no
     redriver = RedriverInMemory(
         ("later/2026/11/20/2026-11-20T14.00.00-x.json", body), failed("09.00.00", "/b")
     )
-    assert redriver.run() == RedriveReport(objects=1, lines=1, late=1)
+    assert without_counts(redriver.run()) == RedriveReport(objects=1, lines=1, late=1)
     assert redriver.run(now=NOW + timedelta(minutes=119)) == RedriveReport()
-    assert redriver.run(now=NOW + timedelta(hours=2)) == RedriveReport(objects=1, lines=1)
+    report = redriver.run(now=NOW + timedelta(hours=2))
+    assert without_counts(report) == RedriveReport(objects=1, lines=1)
     assert redriver.memory.objects == {}
 
 

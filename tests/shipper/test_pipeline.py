@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -20,6 +20,9 @@ from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline, ship
 from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 from loki_shipper.shipper.sources.event import records
+
+if TYPE_CHECKING:
+    from loki_shipper.shipper.delivery.hourly import HourlyCount
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 NOW = 1_795_206_163_123
@@ -41,6 +44,7 @@ class ShipperInMemory:
         self.account: str | None = None
         self.own_log_group: str | None = "/aws/lambda/shipper"
         self.bucket_is_down = False
+        self.hourly: tuple[HourlyCount, ...] = ()
         self.seconds: Iterator[float] = repeat(60.0)
 
     def deps(self) -> ShipperDependencies:
@@ -71,7 +75,8 @@ class ShipperInMemory:
         report = pipeline(event, self.deps())
         kept = [report.dropped, report.rejected, report.deferred, report.errored]
         assert report.received == report.delivered + sum(sum(each.values()) for each in kept)
-        return report
+        self.hourly = report.hourly
+        return replace(report, hourly=())
 
     def _send(self, batch: Batch) -> Answer | NoAnswer:
         self.batches.append(batch)
@@ -600,3 +605,23 @@ def test_lines_of_the_functions_own_account_need_no_list() -> None:
     tenants(shipper, account_tenants=LISTED)
     own = LogData("DATA_MESSAGE", shipper.account, "g", "s", [LogEvent("1", NOW, "a")])
     assert shipper.ship(invocation_event(own)).delivered == 1
+
+
+def test_lines_that_come_again_are_not_counted_by_hour() -> None:
+    """Lambda repeats the invocation, and the lines are counted then."""
+    shipper = ShipperInMemory(lambda _: Answer(503))
+    shipper.ship(event("a"))
+    assert shipper.hourly == ()
+
+
+def test_records_of_a_batch_are_counted_by_log_group_unless_they_come_again() -> None:
+    shipper = ShipperInMemory(refusing("b", NoAnswer("timeout")))
+    shipper.ship(of_kinesis(packed("a", "c"), packed("b", log_group="other")))
+    assert [(each.log_group, each.received) for each in shipper.hourly] == [("g", 2)]
+
+
+def test_a_failed_record_that_is_saved_is_counted_as_saved() -> None:
+    shipper = ShipperInMemory(refusing("b", NoAnswer("timeout")))
+    shipper.ship(of_kinesis(packed("b", log_group="other"), packed("c", log_group="third")))
+    counted = {each.log_group: (each.received, each.saved) for each in shipper.hourly}
+    assert counted == {"other": (1, 1), "third": (1, 0)}

@@ -308,6 +308,7 @@ def _as_object(bucket: str, report: RedriveReport | WaitingObjects) -> dict[str,
     fields = to_builtins(report)
     # The cursor is for the stack's own next run.
     fields.pop("cursor", None)
+    fields.pop("hourly", None)
     if report.oldest is not None:
         fields["oldest"] = time_text(int(report.oldest.timestamp() * 1000))
     return {"bucket": bucket, **fields}

@@ -22,6 +22,7 @@ from loki_shipper.redriver.redrive import redrive
 from loki_shipper.redriver.s3 import s3
 from loki_shipper.settings import settings
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
+from loki_shipper.shipper.delivery.hourly import log_members
 from loki_shipper.shipper.shipper import Shipper
 
 if TYPE_CHECKING:
@@ -84,11 +85,17 @@ def _logged(run: RedriveReport, stack: str | None) -> Any:
     report: dict[str, Any] = to_builtins(run)
     # The cursor is for the next run only, and may name a thousand objects.
     del report["cursor"]
+    del report["hourly"]
     has_problems = run.left or run.set_aside or run.rejected or run.faults
-    FunctionLog("loki-shipper", stack).write(
+    log = FunctionLog("loki-shipper", stack)
+    members, following = log_members(run.hourly)
+    log.write(
         "redriven",
         report,
         metrics(run, now=datetime.now(UTC)),
+        counts=members,
         level="WARNING" if has_problems else "INFO",
     )
+    for each in following:
+        log.write("counted", {}, counts=each)
     return report

@@ -42,6 +42,7 @@ from loki_shipper.redriver.record import NotARecordError, read_stored_records, w
 from loki_shipper.redriver.report import Ending, RedriveReport
 from loki_shipper.shipper.delivery.answer import OUT_OF_TIME
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError, write_undecodable
+from loki_shipper.shipper.delivery.hourly import HourlySums
 
 _MAX_BYTES = 16 * 1024 * 1024
 """The largest object to read. An invocation event has at most 1 MB."""
@@ -106,6 +107,7 @@ class _RedriveRun:
         self._now = effects.now
         self._skip_old = skip_old
         self._report = RedriveReport()
+        self._hourly = HourlySums()
         self._failures = Counter[str]()
         self._faults = Counter[str]()
         self._in_a_row = Counter[str]()
@@ -121,6 +123,7 @@ class _RedriveRun:
             failures=dict(self._failures),
             faults=dict(self._faults),
             ended=self._ended,
+            hourly=self._hourly.counts(),
             cursor=Cursor(
                 self._next_after(), dict([*self._lone_failures.items()][-_MAX_REMEMBERED:])
             ),
@@ -274,16 +277,13 @@ class _RedriveRun:
 
     def _on_completed(self, stored: StoredObject, completed: Completed) -> None:
         self._lone_failures.pop(stored.key, None)
-        for settled in (each.settled for each in completed.shipped):
+        for each in completed.shipped:
+            settled = each.settled
+            self._hourly.add(each.hourly())
             if settled.delivered or settled.rejected:
                 self._in_a_row.clear()
             self._failures.update([*settled.errored])
-            self._report = replace(
-                self._report,
-                lines=self._report.lines + settled.delivered,
-                late=self._report.late + settled.late,
-                rejected=self._report.rejected + sum(map(len, settled.rejected.values())),
-            )
+            self._report = self._report.with_lines(settled)
         if completed.is_rewritten:
             self._leave(stored)
         else:

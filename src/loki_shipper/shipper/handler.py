@@ -36,7 +36,9 @@ def handle(event: Any, context: Context) -> dict[str, Any]:
         return {"batchItemFailures": [{"itemIdentifier": each} for each in report.retry]}
     if report.failure is not None:
         raise DeliveryError(report.failure)
-    return asdict(report)
+    answer = asdict(report)
+    del answer["hourly"]
+    return answer
 
 
 @cache

@@ -179,6 +179,7 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
         dropped=transformed.dropped,
         matched=transformed.matched,
         tenants=frozenset(stream.tenant for stream, _ in streams),
+        own_tenant=labelled.stream.tenant,
     )
     return _Prepared(shipped, streams, not_pushed)
 

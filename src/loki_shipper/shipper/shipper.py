@@ -15,6 +15,7 @@ from loki_shipper.emf import FunctionLog
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects
+from loki_shipper.shipper.delivery.hourly import log_members
 from loki_shipper.shipper.delivery.session import LokiSession
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags, Tags, TagSources
@@ -148,14 +149,19 @@ class Shipper:
         all_metrics += [(name, "Count", count) for name, count in counts.items()]
         is_warning = report.rejected or report.errored or report.undecodable or report.failure
         fields = {name: value for name, value in asdict(report).items() if value not in _EMPTY}
+        fields.pop("hourly", None)
         if report.retry:
             fields["retry"] = len(report.retry)
+        members, following = log_members(report.hourly)
         self._log.write(
             "shipped" if report.failure is None else "not shipped",
             fields,
             all_metrics,
+            counts=members,
             level="WARNING" if is_warning else "INFO",
         )
+        for each in following:
+            self._log.write("counted", {}, counts=each)
 
 
 def _jitter(longest: float) -> float:

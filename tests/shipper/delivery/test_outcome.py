@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.model import Entry, LogEvent
+from loki_shipper.shipper.delivery.hourly import HOUR_NS
 from loki_shipper.shipper.delivery.outcome import (
     Deferred,
     Delivered,
@@ -15,6 +16,7 @@ from loki_shipper.shipper.delivery.outcome import (
     settle,
     settle_each,
 )
+from loki_shipper.shipper.entries.columns import Columns
 
 
 def event(name: str = "") -> LogEvent:
@@ -44,12 +46,13 @@ def test_each_event_counts_where_its_entry_went() -> None:
         rejected={"too_old": [B]},
         deferred={("too_new", 5): [D]},
         errored={"tls": [C]},
+        entries={0: 1},
     )
 
 
 def test_the_late_are_among_the_delivered() -> None:
     assert settle([Delivered([entry(A)]), Delivered([entry(B)], late=True)]) == Settled(
-        delivered=2, late=1
+        delivered=2, late=1, entries={0: 2}
     )
 
 
@@ -62,7 +65,8 @@ def test_an_event_of_several_entries_counts_once_where_the_worst_went() -> None:
     delivered, late = Delivered([one]), Delivered([two], late=True)
     rejected, errored = Rejected([two], "too_large"), Errored([three], "tls")
     deferred = Deferred([two], "too_new", 5)
-    assert settle([delivered, late]) == settle([late, delivered]) == Settled(delivered=1, late=1)
+    both = Settled(delivered=1, late=1, entries={0: 2})
+    assert settle([delivered, late]) == settle([late, delivered]) == both
     assert settle([rejected, delivered]) == Settled(rejected={"too_large": [A]})
     assert settle([deferred, rejected]) == Settled(deferred={("too_new", 5): [A]})
     assert settle([errored, deferred, delivered]) == Settled(errored={"tls": [A]})
@@ -75,10 +79,18 @@ def test_outcomes_that_payloads_share_are_divided_among_them() -> None:
     ]
     settled = settle_each(outcomes, {id(A): 0, id(B): 1, id(C): 1, id(D): 2})
     assert settled == {
-        0: Settled(delivered=1, late=1),
-        1: Settled(delivered=1, late=1, errored={"tls": [C]}),
+        0: Settled(delivered=1, late=1, entries={0: 1}),
+        1: Settled(delivered=1, late=1, errored={"tls": [C]}, entries={0: 1}),
         2: Settled(errored={"tls": [D]}),
     }
+
+
+def test_entries_are_counted_by_the_hour_of_their_time() -> None:
+    end = HOUR_NS - 1
+    many = Columns([end, end + 1, end + 2], ["x"] * 3, [1] * 3, [0] * 3, [A, B, C], [()])
+    assert settle([Delivered(many)]).entries == {0: 1, 1: 2}
+    assert settle([Delivered([entry(A, end), entry(B, end + 1)])]).entries == {0: 1, 1: 1}
+    assert settle([Delivered([entry(A, end)]), Errored([entry(B)], "tls")]).entries == {0: 1}
 
 
 KINDS = st.sampled_from(["delivered", "late", "too_old", "too_long", "too_new", "tls", "denied"])

@@ -87,6 +87,10 @@ def _may_be_saved(record: ReportedRecord, *, later: bool) -> bool:
 
 
 def _with_retry(record: ReportedRecord) -> Report:
-    if record.item_identifier is None or record.report.failure is None:
+    if record.report.failure is None:
         return record.report
-    return replace(record.report, retry=(record.item_identifier,))
+    # The lines come again, and are counted then.
+    report = replace(record.report, hourly=())
+    if record.item_identifier is None:
+        return report
+    return replace(report, retry=(record.item_identifier,))

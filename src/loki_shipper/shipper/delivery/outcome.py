@@ -10,6 +10,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from loki_shipper.model import Entry, LogData, LogEvent
+from loki_shipper.shipper.delivery.hourly import (
+    HOUR_MS,
+    HourlyCount,
+    count_hours,
+    merge_hourly,
+    sum_counts,
+)
 from loki_shipper.shipper.entries.columns import Columns
 
 _timestamp = attrgetter("timestamp")
@@ -60,7 +67,8 @@ class Report(Struct, frozen=True, kw_only=True):
     `delivered` too. `deferred` ones are in the bucket until Loki will take them. `matched` counts
     the matches of each rule. `newest` is the time of the newest log event in ms since 1970.
     `undecodable` counts undecodable records by reason. `failure` is the reason why Lambda must send
-    the event again. If Lambda takes an answer for each record, `retry` names the records.
+    the event again. If Lambda takes an answer for each record, `retry` names the records. `hourly`
+    has the same log events by log group, without those that Lambda sends again.
     """
 
     received: int = 0
@@ -75,6 +83,7 @@ class Report(Struct, frozen=True, kw_only=True):
     undecodable: dict[str, int] = {}
     failure: str | None = None
     retry: tuple[str, ...] = ()
+    hourly: tuple[HourlyCount, ...] = ()
 
 
 def total(reports: Sequence[Report]) -> Report:
@@ -86,23 +95,17 @@ def total(reports: Sequence[Report]) -> Report:
         received=sum(each.received for each in reports),
         delivered=sum(each.delivered for each in reports),
         late=sum(each.late for each in reports),
-        dropped=_sums(each.dropped for each in reports),
-        rejected=_sums(each.rejected for each in reports),
-        deferred=_sums(each.deferred for each in reports),
-        errored=_sums(each.errored for each in reports),
-        matched=_sums(each.matched for each in reports),
+        dropped=sum_counts(each.dropped for each in reports),
+        rejected=sum_counts(each.rejected for each in reports),
+        deferred=sum_counts(each.deferred for each in reports),
+        errored=sum_counts(each.errored for each in reports),
+        matched=sum_counts(each.matched for each in reports),
         newest=max((each.newest for each in reports), default=0),
-        undecodable=_sums(each.undecodable for each in reports),
+        undecodable=sum_counts(each.undecodable for each in reports),
         failure="; ".join(failures) or None,
         retry=tuple(chain.from_iterable(each.retry for each in reports)),
+        hourly=merge_hourly(chain.from_iterable(each.hourly for each in reports)),
     )
-
-
-def _sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    sums = Counter[str]()
-    for each in counts:
-        sums.update(each)
-    return dict(sums)
 
 
 type Deferral = tuple[str, int | None]
@@ -110,20 +113,24 @@ type Deferral = tuple[str, int | None]
 
 
 class Settled(Struct, frozen=True):
-    """Log events by outcome. A log event of several entries has the worst of their outcomes."""
+    """Log events by outcome. A log event of several entries has the worst of their outcomes.
+
+    `entries` counts the entries of delivered log events, by the hour of their time since 1970.
+    """
 
     delivered: int = 0
     late: int = 0
     rejected: dict[str, list[LogEvent]] = {}
     deferred: dict[Deferral, list[LogEvent]] = {}
     errored: dict[str, list[LogEvent]] = {}
+    entries: dict[int, int] = {}
 
 
 class Shipped(Struct, frozen=True):
     """A payload, the outcomes of its log events, and the effects of rules on it.
 
     `dropped` counts dropped log events by reason, `matched` the matches of each rule. `tenants` are
-    the tenants of its streams.
+    the tenants of its streams, `own_tenant` is that of the payload if no rule chooses another one.
     """
 
     data: LogData
@@ -131,6 +138,7 @@ class Shipped(Struct, frozen=True):
     dropped: dict[str, int] = {}
     matched: dict[str, int] = {}
     tenants: frozenset[str | None] = frozenset()
+    own_tenant: str | None = None
 
     def report(self, *, failure: str | None) -> Report:
         """Give the numbers of log events by outcome and reason."""
@@ -149,7 +157,53 @@ class Shipped(Struct, frozen=True):
             errored={reason: len(some) for reason, some in settled.errored.items()},
             newest=max(map(_timestamp, events), default=0),
             failure=failure,
+            hourly=self.hourly(),
         )
+
+    def hourly(self) -> tuple[HourlyCount, ...]:
+        """Count the log events by hour: the hour of the newest one first."""
+        settled, events = self.settled, self.data.log_events
+        if not events:
+            return ()
+        rejected = {reason: len(some) for reason, some in settled.rejected.items()}
+        kept = [
+            *((reason, some) for (reason, _), some in settled.deferred.items()),
+            *settled.errored.items(),
+        ]
+        saved = Counter(event.timestamp // HOUR_MS for _, some in kept for event in some)
+        reasons = [
+            *(("dropped", *each) for each in self.dropped.items()),
+            *(("rejected", *each) for each in rejected.items()),
+            *(("saved", reason, len(some)) for reason, some in kept),
+        ]
+        newest = max(map(_timestamp, events)) // HOUR_MS
+        whole = HourlyCount(
+            account=self.data.owner,
+            log_group=self.data.log_group,
+            hour=newest,
+            received=len(events),
+            delivered=settled.delivered,
+            dropped=sum(self.dropped.values()),
+            rejected=sum(rejected.values()),
+            saved=saved[newest],
+            entries=settled.entries.get(newest, 0),
+            elsewhere=0 if self.tenants <= {self.own_tenant} else sum(settled.entries.values()),
+            reasons=sum_counts({f"{outcome}/{reason}": n} for outcome, reason, n in reasons),
+        )
+        others = sorted({*settled.entries, *saved} - {newest})
+        return (whole, *(_of_hour(whole, hour, saved, settled.entries) for hour in others))
+
+
+def _of_hour(
+    whole: HourlyCount, hour: int, saved: Mapping[int, int], entries: Mapping[int, int]
+) -> HourlyCount:
+    return HourlyCount(
+        account=whole.account,
+        log_group=whole.log_group,
+        hour=hour,
+        saved=saved.get(hour, 0),
+        entries=entries.get(hour, 0),
+    )
 
 
 def settle(outcomes: Iterable[Outcome]) -> Settled:
@@ -161,29 +215,38 @@ def settle(outcomes: Iterable[Outcome]) -> Settled:
 def _all_delivered(outcomes: Sequence[Outcome]) -> Settled | None:
     """Count entries, if all are delivered and each is a whole log event; else None."""
     delivered = late = 0
+    hours = Counter[int]()
     for outcome in outcomes:
         match outcome:
             case Delivered(entries=Columns() as entries, late=is_late):
                 delivered += len(entries)
                 late += is_late * len(entries)
+                count_hours(hours, entries)
             case _:
                 return None
-    return Settled(delivered, late)
+    return Settled(delivered, late, entries=dict(hours))
 
 
 def _settle(outcomes: Iterable[Outcome]) -> Settled:
     delivered = Counter[bool]()
+    hours = Counter[int]()
     rejected: dict[str, list[LogEvent]] = {}
     deferred: dict[Deferral, list[LogEvent]] = {}
     errored: dict[str, list[LogEvent]] = {}
     counted: set[int] = set()
+    undelivered: set[int] = set()
     for outcome in sorted(outcomes, key=_severity, reverse=True):
         events = {id(entry.event): entry.event for entry in outcome.entries}
         fresh = [event for key, event in events.items() if key not in counted]
         counted |= events.keys()
+        if not isinstance(outcome, Delivered):
+            undelivered |= events.keys()
         match outcome:
             case Delivered(late=late):
                 delivered[late] += len(fresh)
+                # The entries of a log event that comes again are counted then.
+                last = [each for each in outcome.entries if id(each.event) not in undelivered]
+                count_hours(hours, last)
             case Rejected(reason=reason):
                 rejected.setdefault(reason, []).extend(fresh)
             case Deferred(reason=reason, due=due):
@@ -199,6 +262,7 @@ def _settle(outcomes: Iterable[Outcome]) -> Settled:
         {reason: events for reason, events in rejected.items() if events},
         {waiting: events for waiting, events in deferred.items() if events},
         {reason: events for reason, events in errored.items() if events},
+        dict(hours),
     )
 
 
