@@ -195,7 +195,7 @@ def test_a_port_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-@pytest.mark.parametrize("service", ["s3", "ssm", "secretsmanager", "logs"])
+@pytest.mark.parametrize("service", ["s3", "ssm", "secretsmanager", "logs", "sqs"])
 def test_endpoints_are_equal_to_those_of_botocore(service: str, region: str) -> None:
     client = boto3.client(
         service,  # type: ignore[call-overload] # of a name not known here

@@ -26,17 +26,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from loki_shipper.aws.boto import AwsSession
+    from loki_shipper.model import S3Object
 
 _OK = range(200, 300)
 _RETRY_PAUSE = 0.1
 """Seconds."""
 
-_TARGETS = {"ssm": "AmazonSSM", "secretsmanager": "secretsmanager", "logs": "Logs_20140328"}
+_TARGETS = {
+    "ssm": "AmazonSSM",
+    "secretsmanager": "secretsmanager",
+    "logs": "Logs_20140328",
+    "sqs": "AmazonSQS",
+}
 _ENDPOINTS = {
     "ssm": "SSM",
     "secretsmanager": "SECRETS_MANAGER",
     "logs": "CLOUDWATCH_LOGS",
     "s3": "S3",
+    "sqs": "SQS",
 }
 _DOMAINS = {
     "cn": "amazonaws.com.cn",
@@ -46,7 +53,17 @@ _DOMAINS = {
     "us-isof": "csp.hci.ic.gov",
     "eu-isoe": "cloud.adc-e.uk",
 }
+# It becomes part of a host name.
+_REGION = re.compile(r"[a-z]{2,5}(-[a-z]+)+-\d{1,2}")
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
+
+
+class RegionError(AwsError):
+    """Raised when a bucket is in another Region, which S3 names."""
+
+    def __init__(self, region: str) -> None:
+        super().__init__("refused", "PermanentRedirect")
+        self.region = region
 
 
 class AwsHttp(Struct, frozen=True):
@@ -59,10 +76,10 @@ class AwsHttp(Struct, frozen=True):
     session: AwsSession | None
     bounds: Bounds
 
-    def call(self, service: str, operation: str, arguments: Mapping[str, str | bool]) -> Any:
+    def call(self, service: str, operation: str, arguments: Mapping[str, str | int]) -> Any:
         """Call an operation of a service with a JSON protocol. Raises AwsError."""
         headers = {
-            "Content-Type": "application/x-amz-json-1.1",
+            "Content-Type": f"application/x-amz-json-1.{0 if service == 'sqs' else 1}",
             "X-Amz-Target": f"{_TARGETS[service]}.{operation}",
         }
         url = f"{endpoint(service, _region(self.session))}/"
@@ -86,29 +103,55 @@ class AwsHttp(Struct, frozen=True):
         headers = {"Content-Type": "application/json"}
         self._send("s3", HttpRequest("PUT", url, headers, body))
 
-    def _send(self, service: str, request: HttpRequest) -> requests.Response:
+    def delete_object(self, bucket: str, key: str) -> None:
+        """Delete an object, if it exists. Raises AwsError."""
+        url = object_url(bucket, key, _region(self.session))
+        self._send("s3", HttpRequest("DELETE", url, {}, b""))
+
+    def open_object(self, found: S3Object, headers: dict[str, str]) -> requests.Response:
+        """Begin to read an object of any bucket; the caller reads and closes the answer.
+
+        `found.region` is the Region of the bucket; None: the caller's. Raises RegionError if the
+        bucket is in another one, and AwsError.
+        """
+        region = found.region or _region(self.session)
+        version = "" if found.version is None else f"?versionId={quote(found.version, safe='')}"
+        url = object_url(found.bucket, found.key, region) + version
+        return self._send("s3", HttpRequest("GET", url, headers, b""), region, stream=True)
+
+    def _send(
+        self,
+        service: str,
+        request: HttpRequest,
+        region: str | None = None,
+        *,
+        stream: bool = False,
+    ) -> requests.Response:
+        region = region or _region(self.session)
         error = _unreachable()
         for attempt in range(self.bounds.attempts):
             if attempt:
                 time.sleep(_RETRY_PAUSE)
             try:
-                answer = self._send_once(service, request)
+                answer = self._send_once(service, request, region, stream=stream)
+                if answer.status_code in _OK:
+                    return answer
+                error = _error(answer, region)
             except requests.RequestException:
                 continue
-            if answer.status_code in _OK:
-                return answer
-            code, status = _code(answer), answer.status_code
-            error = AwsError(error_kind(code, status), code)
+            status = answer.status_code
             if status < SERVER_ERROR and error.kind != "throttled":
                 break
         raise error
 
-    def _send_once(self, service: str, request: HttpRequest) -> requests.Response:
+    def _send_once(
+        self, service: str, request: HttpRequest, region: str, *, stream: bool
+    ) -> requests.Response:
         headers = signed(
             request,
             _credentials(self.session),
             service=service,
-            region=_region(self.session),
+            region=region,
             now=datetime.now(UTC),
         )
         return _http().request(
@@ -118,6 +161,7 @@ class AwsHttp(Struct, frozen=True):
             data=request.body or None,
             timeout=(self.bounds.connect, self.bounds.read),
             allow_redirects=False,
+            stream=stream,
             proxies=get_environ_proxies(request.url),
         )
 
@@ -143,6 +187,16 @@ def object_url(bucket: str, key: str, region: str) -> str:
 
 def _unreachable() -> AwsError:
     return AwsError("unreachable", "", "AWS cannot be reached")
+
+
+def _error(answer: requests.Response, region: str) -> AwsError:
+    code, status = _code(answer), answer.status_code
+    other = answer.headers.get("x-amz-bucket-region", region)
+    if other != region and _REGION.fullmatch(other):
+        return RegionError(other)
+    # S3 has the same code if the KMS key refuses. Only the message names the key.
+    reason = "kms" if code == "AccessDenied" and b"kms:" in answer.content else ""
+    return AwsError(error_kind(code, status), code, reason)
 
 
 def _code(answer: requests.Response) -> str:

@@ -26,7 +26,7 @@ class AwsCredentials(Struct, frozen=True):
 
 
 class HttpRequest(Struct, frozen=True):
-    """A request to sign. The path of the URL is percent-encoded, and the URL has no query."""
+    """A request to sign. The URL is percent-encoded, and its query has at most one parameter."""
 
     method: str
     url: str
@@ -50,7 +50,7 @@ def signed(
         [
             request.method,
             place.path or "/",
-            "",
+            place.query,
             *(f"{name}:{canonical[name]}" for name in names),
             "",
             ";".join(names),
