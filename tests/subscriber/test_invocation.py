@@ -6,11 +6,10 @@ import pytest
 from msgspec import structs
 
 from loki_shipper.subscriber.filters.apply import Failed
-from loki_shipper.subscriber.invocation import _record
+from loki_shipper.subscriber.invocation import _record, _returned
 from loki_shipper.subscriber.run.report import RunReport
 from tests.conftest import SWEEP
 from tests.subscriber.fake_aws import configured
-
 
 @pytest.mark.parametrize(
     ("report", "level"),
@@ -31,6 +30,12 @@ def test_logs_a_warning_if_anything_failed_or_is_left(
     assert (said["level"], said["message"]) == (level, "linked")
     assert said["report"]["given_up"] == report.given_up
     assert said["FirstLinesGivenUp"] == len(report.given_up)
+
+
+def test_a_report_with_failures_can_be_returned_to_lambda() -> None:
+    report = structs.replace(SWEEP, failed=[Failed("/app/a", "AccessDenied")])
+    returned = json.loads(json.dumps(_returned(report)))
+    assert returned["failed"][0]["group"] == "/app/a"
 
 
 def test_metrics_carry_the_stack(capsys: pytest.CaptureFixture[str]) -> None:

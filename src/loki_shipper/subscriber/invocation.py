@@ -9,7 +9,8 @@ import time
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import asdict, replace
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.aws.paced_calls import PacedCalls
@@ -58,7 +59,7 @@ def run(event: Any, context: Context) -> dict[str, Any]:
             configured = settings(os.environ)
             report = respond(wanted, _dependencies(configured, context))
             _record(report, configured)
-            return asdict(report)
+            return _returned(report)
 
 
 def link_queued(records: list[dict[str, Any]], context: Context) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def stack_run(event: dict[str, Any], context: Context) -> Callable[[], StackResu
         _record(report, configured)
         return StackResult(
             failure(stack, report),
-            asdict(report),
+            _returned(report),
             is_done=not _is_continued(next_request(stack, report, _now()), deps),
         )
 
@@ -150,11 +151,19 @@ def _clients() -> SubscriberClients:
     return connect()
 
 
+def _returned(report: RunReport) -> dict[str, Any]:
+    """Give a report as Lambda takes it: only what JSON has, also within its lists."""
+    returned: dict[str, Any] = to_builtins(report)
+    return returned
+
+
 def _record(report: RunReport, configured: SubscriberSettings) -> None:
-    trouble = report.failed or report.behind or report.given_up or report.left
+    trouble = (
+        report.failed or report.behind or report.given_up or report.left or report.buckets.failed
+    )
     FunctionLog("subscriber", configured.stack, configured.log_level).write(
         "linked",
-        {"report": asdict(report)},
+        {"report": _returned(report)},
         metrics(report),
         level="WARNING" if trouble else "INFO",
     )
