@@ -7,12 +7,14 @@ boto3's take: each call is checked against botocore's service model, so that a w
 fails.
 """
 
+import copy
 import json
 import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
+from itertools import combinations
 from typing import Any
 
 from botocore import xform_name
@@ -36,6 +38,8 @@ OTHERS = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:somebody-elses"
 BUCKET = "loki-shipper-bucket"
 HUB_BUCKET = "hub-bucket"
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/loki-shipper-changes"
+LOG_FILES_QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:loki-shipper-LogFilesQueue"
+RULE = "loki-shipper-LogFilesRule"
 NAME = "loki-shipper"
 BEGIN = 1_790_000_000.0
 """When the fake's time begins, in seconds since 1970."""
@@ -85,6 +89,17 @@ class FakeAws:
         self.objects: dict[str, tuple[bytes, str]] = {}
         self.hub_objects: dict[str, tuple[bytes, str]] = {}
         """What the bucket of a hub holds, which a member may not list."""
+        self.buckets: dict[str, dict[str, Any]] = {}
+        """Buckets with log files."""
+        self.rule: dict[str, Any] = {
+            "Name": RULE,
+            "Description": "of the template",
+            "EventPattern": '{"source": ["nothing"]}',
+            "State": "DISABLED",
+        }
+        """The rule of EventBridge for them."""
+        self.resources: dict[str, dict[str, str]] = {}
+        """Tags of other resources, by ARN."""
         self.queue: list[str] = []
         """Messages that were put on the queue."""
         self.shipped: list[dict[str, Any]] = []
@@ -131,6 +146,17 @@ class FakeAws:
             "events": [],
         }
         self._cover()
+
+    def bucket(
+        self, name: str, *, region: str = REGION, owner: str = ACCOUNT, **config: Any
+    ) -> None:
+        """Make a bucket with a notification configuration."""
+        self.buckets[name] = {"region": region, "owner": owner, "config": config}
+
+    def notifications(self, name: str) -> dict[str, Any]:
+        """The notification configuration of a bucket, which tests may change."""
+        config: dict[str, Any] = self.buckets[name]["config"]
+        return config
 
     def log(
         self,
@@ -231,7 +257,7 @@ class FakeAws:
 
     def clients(self) -> SubscriberClients:
         """Clients of this AWS."""
-        services = "logs", "resourcegroupstaggingapi", "s3", "lambda", "sqs"
+        services = "logs", "resourcegroupstaggingapi", "s3", "lambda", "sqs", "events"
         return SubscriberClients(*(Client(self, service) for service in services))
 
     def sleep(self, seconds: float) -> None:
@@ -320,6 +346,7 @@ class FakeAws:
             known |= self.stale_tags or {}
             tagged = {_arn("logs", f"log-group:{name}"): tags for name, tags in known.items()}
             tagged |= {_arn("lambda", f"function:{n}"): t for n, t in self.function_tags.items()}
+            tagged |= self.resources
             kinds = {_kind(kind) for kind in ResourceTypeFilters or ["logs", "lambda"]}
             self._listed["tagged"] = [
                 (arn, tags)
@@ -479,6 +506,54 @@ class FakeAws:
             return self.hub_objects
         assert bucket == BUCKET
         return self.objects
+
+    def _get_bucket_location(self, Bucket: str, ExpectedBucketOwner: str) -> Any:
+        region = self._bucket(Bucket, ExpectedBucketOwner)["region"]
+        return {"LocationConstraint": None if region == "us-east-1" else region}
+
+    def _get_bucket_notification_configuration(self, Bucket: str, ExpectedBucketOwner: str) -> Any:
+        config = copy.deepcopy(self._bucket(Bucket, ExpectedBucketOwner)["config"])
+        return {"ResponseMetadata": {"HTTPStatusCode": 200}, **config}
+
+    def _put_bucket_notification_configuration(
+        self,
+        Bucket: str,
+        ExpectedBucketOwner: str,
+        NotificationConfiguration: dict[str, Any],
+        SkipDestinationValidation: bool,
+    ) -> Any:
+        bucket = self._bucket(Bucket, ExpectedBucketOwner)
+        assert bucket["region"] == REGION
+        entries = [
+            each
+            for listed in NotificationConfiguration.values()
+            if isinstance(listed, list)
+            for each in listed
+        ]
+        for one, other in combinations(entries, 2):
+            if one.get("Filter") == other.get("Filter") and one["Events"] == other["Events"]:
+                raise error("InvalidArgument", "Configurations overlap.")
+        if not SkipDestinationValidation and any("gone" in str(each) for each in entries):
+            raise error("InvalidArgument", "Unable to validate the following destination")
+        bucket["config"] = copy.deepcopy(NotificationConfiguration)
+        return {}
+
+    def _bucket(self, name: str, owner: str) -> dict[str, Any]:
+        if name not in self.buckets:
+            raise error("NoSuchBucket", "The specified bucket does not exist", 404)
+        if self.buckets[name]["owner"] != owner:
+            raise error("AccessDenied", "Access Denied", 403)
+        return self.buckets[name]
+
+    def _describe_rule(self, Name: str) -> Any:
+        assert Name == self.rule["Name"]
+        return self.rule
+
+    def _put_rule(self, Name: str, **rule: Any) -> Any:
+        assert Name == self.rule["Name"]
+        # What a call leaves out is gone.
+        self.rule = {"Name": Name, **rule}
+        return {"RuleArn": "arn"}
 
     def _send_message(self, QueueUrl: str, MessageBody: str) -> Any:
         assert QueueUrl == QUEUE

@@ -5,15 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loki_shipper.aws.arn import Arn, function_arn, parse_arn
+from loki_shipper.aws.arn import function_arn
 from loki_shipper.aws.boto import call_boto, get_object, put_object
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.aws.objects import ObjectMissing, read_object, write_object
 from loki_shipper.aws.tags import log_group_tags
 from loki_shipper.model import LogEvent
 from loki_shipper.shipper.labels.tag_index import INDEXES
+from loki_shipper.subscriber.bucket_calls import BucketCalls
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup
 from loki_shipper.subscriber.ship import invoke_shipper, write_for_hub
+from loki_shipper.subscriber.tagged_resources import (
+    LAMBDA_GROUP,
+    TagsByName,
+    resource_types,
+    sorted_by_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +31,6 @@ if TYPE_CHECKING:
     from loki_shipper.subscriber.clients import SubscriberClients
     from loki_shipper.subscriber.settings import SubscriberSettings
 
-_LAMBDA_GROUP = "/aws/lambda/"
 _POLICY = "SUBSCRIPTION_FILTER_POLICY"
 _FILTER_OPTIONS = ("applyOnTransformedLogs", "fieldSelectionCriteria", "emitSystemFields")
 
@@ -40,7 +46,7 @@ class PolicyTexts(NamedTuple):
 class SubscriberAws:
     """Calls CloudWatch Logs, S3, SQS, the shipper and the tagging API of one account and Region.
 
-    Every method retries, and raises AwsError.
+    Every method retries, and raises AwsError. `buckets` calls for buckets with log files.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class SubscriberAws:
         self._clients = clients
         self._settings = settings
         self._pace = pace
+        self.buckets = BucketCalls(clients, settings.origin.account, pace)
 
     def log_groups(self, prefix: str | None = None) -> Iterator[LogGroup]:
         """List the log groups with this prefix, without their tags; None: all of them."""
@@ -68,25 +75,16 @@ class SubscriberAws:
         """Find one log group; None if it does not exist."""
         return next((group for group in self.log_groups(name) if group.name == name), None)
 
-    def all_tags(self) -> dict[str, dict[str, str]]:
-        """Give the tags of all log groups that have tags.
+    def all_tags(self) -> TagsByName:
+        """Give the tags of all log groups that have tags, and of what log files come from.
 
         With FUNCTION_TAGS, the tags of a function replace those that its log group lacks.
         """
-        kinds = ["logs", *(["lambda:function"] if self._settings.function_tags else [])]
+        kinds = resource_types(self._settings)
         arguments = {"ResourceTypeFilters": kinds, "ResourcesPerPage": 100}
-        groups: dict[str, dict[str, str]] = {}
-        functions: dict[str, dict[str, str]] = {}
-        get = self._clients.tagging.get_resources
-        for page in self._pages("GetResources", get, arguments):
-            for resource in page["ResourceTagMappingList"]:
-                tags = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
-                match parse_arn(resource["ResourceARN"]):
-                    case Arn(service="lambda", resource=("function", name)):
-                        functions[_LAMBDA_GROUP + name] = tags
-                    case Arn(service="logs", resource=("log-group", name, *_)) if tags:
-                        groups[name] = tags
-        return functions | groups
+        pages = self._pages("GetResources", self._clients.tagging.get_resources, arguments)
+        resources = (each for page in pages for each in page["ResourceTagMappingList"])
+        return sorted_by_name(resources, self._settings)
 
     def tags(self, name: str) -> dict[str, str]:
         """Give the tags of one log group, or of its function if it has none.
@@ -94,9 +92,9 @@ class SubscriberAws:
         These are newer than those of `all_tags`.
         """
         own = log_group_tags(name, self._settings.origin, self._list_tags)
-        if own or not name.startswith(_LAMBDA_GROUP) or not self._settings.function_tags:
+        if own or not name.startswith(LAMBDA_GROUP) or not self._settings.function_tags:
             return own
-        function = name.removeprefix(_LAMBDA_GROUP)
+        function = name.removeprefix(LAMBDA_GROUP)
         return self._function_tags(function_arn(self._settings.origin, function))
 
     def _function_tags(self, arn: str) -> dict[str, str]:

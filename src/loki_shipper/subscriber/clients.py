@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loki_shipper.aws.boto import Bounds, make_client
+from loki_shipper.subscriber.unknown_elements import AFTER_READ, note_unknown_elements
 
 if TYPE_CHECKING:
     from loki_shipper.aws.boto import AwsSession
@@ -23,14 +24,18 @@ class SubscriberClients(NamedTuple):
     s3: Any
     functions: Any
     queues: Any
+    event_rules: Any
 
 
 def connect(session: AwsSession | None = None) -> SubscriberClients:
     """Give the clients, with the Region and the credentials of the session."""
+    s3 = make_client("s3", _BOUNDS, session)
+    s3.meta.events.register(AFTER_READ, note_unknown_elements)
     return SubscriberClients(
         make_client("logs", _BOUNDS, session),
         make_client("resourcegroupstaggingapi", _BOUNDS, session),
-        make_client("s3", _BOUNDS, session),
+        s3,
         make_client("lambda", _INVOKE_BOUNDS, session),
         make_client("sqs", _BOUNDS, session),
+        make_client("events", _BOUNDS, session),
     )

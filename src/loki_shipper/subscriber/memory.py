@@ -71,7 +71,8 @@ class CaughtUp(Struct, frozen=True):
 class Memory(Struct, frozen=True):
     """Log groups by name, and what people have chosen.
 
-    `by_hand`: log groups that people linked (True) or unlinked, whatever the settings say.
+    `by_hand`: log groups that people linked (True) or unlinked, whatever the settings say; a bucket
+    is there as `s3://NAME`.
     `stopped`: people unlinked everything. `account_policy`: our policy is there, and was put first
     at `policy_since`, in ms since 1970.
     """
@@ -81,6 +82,7 @@ class Memory(Struct, frozen=True):
     stopped: bool = False
     account_policy: bool = False
     policy_since: int = 0
+    buckets: dict[str, int] = {}
 
 
 class MemoryUpdate(Struct, frozen=True, kw_only=True):
@@ -96,6 +98,7 @@ class MemoryUpdate(Struct, frozen=True, kw_only=True):
     stopped: bool | None = None
     account_policy: bool | None = None
     policy_since: int | None = None
+    buckets: Mapping[str, int | None] = {}
 
 
 def memory_key(origin: Origin) -> str:
@@ -132,6 +135,7 @@ def merge_memory(memory: Memory, update: MemoryUpdate) -> Memory:
             memory.account_policy if update.account_policy is None else update.account_policy
         ),
         policy_since=memory.policy_since if policy_since is None else policy_since,
+        buckets=_changed(memory.buckets, update.buckets),
     )
 
 

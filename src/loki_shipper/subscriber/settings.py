@@ -189,6 +189,13 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
         str | None, Setting(TEXT, "URL of the queue with changes of log groups.")
     ] = None
     log_buckets: Annotated[tuple[LogBucket, ...], LOG_BUCKETS] = ()
+    log_files_queue: Annotated[
+        str | None, Setting(TEXT, "ARN of the queue with notifications of log files.")
+    ] = None
+    log_files_rule: Annotated[
+        str | None,
+        Setting(TEXT, "Rule of EventBridge that sends events of buckets to this queue."),
+    ] = None
     bucket: Annotated[str | None, BUCKET] = None
     stack: Annotated[str | None, STACK] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LOG_LEVEL] = "INFO"

@@ -83,7 +83,7 @@ def created(group: str) -> dict[str, Any]:
 
 def follow(here: Deployment, event: dict[str, Any], clock: Clock) -> RunReport:
     """Do what the function does with an event, on another clock."""
-    names = ("logs", "resourcegroupstaggingapi", "s3", "lambda", "sqs")
+    names = ("logs", "resourcegroupstaggingapi", "s3", "lambda", "sqs", "events")
     clients = SubscriberClients(*map(here.aws.client, names))
     configured = settings(here.environ)
     pace = PacedCalls(

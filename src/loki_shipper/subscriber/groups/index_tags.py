@@ -43,7 +43,9 @@ def index_tags(
         for group in inventory.groups
         if group.created <= read_at or _has_its_tenant(group, settings)
     }
-    _merge(TagIndex(groups | dict(fresh), read_at if inventory.complete else 0), origin, objects)
+    log_files = {name: Tagged(read_at, tags) for name, tags in inventory.log_file_tags.items()}
+    tagged = groups | log_files | dict(fresh)
+    _merge(TagIndex(tagged, read_at if inventory.complete else 0), origin, objects)
 
 
 def index_fresh_tags(fresh: Mapping[str, Tagged], origin: Origin, objects: Objects) -> None:

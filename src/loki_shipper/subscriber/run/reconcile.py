@@ -27,6 +27,7 @@ from loki_shipper.subscriber.model import EFFECTIVE_MS, ObservedGroup, Reason
 from loki_shipper.subscriber.policy.account_policy import Policy, policy_texts
 from loki_shipper.subscriber.policy.keep import keep_policy, links_by_policy, plan_policy
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies, read_memory, remember
+from loki_shipper.subscriber.run.link_log_buckets import link_log_buckets
 from loki_shipper.subscriber.run.run_state import RunState
 from loki_shipper.subscriber.run.stop_order import StopOrder, UnlinkAllError
 from loki_shipper.subscriber.settings import SubscriberSettings
@@ -104,7 +105,9 @@ class _LinkRun:
         self._writer = FilterWriter(self._put_filter, deps.aws.delete_filter)
 
     def link(self, groups: Iterable[ObservedGroup]) -> None:
-        """Link and unlink. Raises UnlinkAllError, AwsError."""
+        """Link and unlink. Raises UnlinkAllError, AwsError, ConflictError."""
+        if self._inventory.buckets:
+            self._link_buckets()
         if links_by_policy(self._selection) and not self._keep_policy():
             # Without the policy, a log group that loses its filter would not be delivered at all.
             return
@@ -120,6 +123,10 @@ class _LinkRun:
                 return
             self._add(observed, apply(action, self._writer))
         self._drop_policy()
+
+    def _link_buckets(self) -> None:
+        result = link_log_buckets(self._selection, self._state.memory, self._deps, self._check_stop)
+        self._state.add_buckets(result)
 
     def _keep_policy(self) -> bool:
         """Put the account policy if it has to change; tell whether it is in force then."""

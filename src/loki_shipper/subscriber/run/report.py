@@ -1,11 +1,48 @@
 """The report of a run, and its metrics."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from loki_shipper.subscriber.buckets.link import BucketFailed, BucketOutcome, failures
+from loki_shipper.subscriber.buckets.plan import (
+    BucketReason,
+    DeleteNotification,
+    PutNotification,
+    SkipBucket,
+)
 from loki_shipper.subscriber.filters.apply import Failed
 from loki_shipper.subscriber.model import Reason, Turn
+
+
+class BucketsReport(Struct, frozen=True):
+    """The numbers of buckets with log files that send to the queue, were changed and so on.
+
+    `linked` counts those that send to the queue directly, and `skipped` all that were left as they
+    are, by reason.
+    """
+
+    linked: int = 0
+    put: int = 0
+    deleted: int = 0
+    skipped: dict[str, int] = {}
+    failed: list[BucketFailed] = []
+
+
+def buckets_report(outcomes: Iterable[BucketOutcome]) -> BucketsReport:
+    """Count the outcomes of a run for buckets."""
+    done = [*outcomes]
+    kinds = Counter(type(each) for each in done)
+    skipped = Counter(str(each.reason) for each in done if isinstance(each, SkipBucket))
+    put = kinds[PutNotification]
+    return BucketsReport(
+        linked=put + skipped[BucketReason.LINKED],
+        put=put,
+        deleted=kinds[DeleteNotification],
+        skipped=dict(skipped),
+        failed=failures(done),
+    )
 
 
 class RunReport(Struct, frozen=True, kw_only=True):
@@ -16,7 +53,7 @@ class RunReport(Struct, frozen=True, kw_only=True):
     `waiting`: log groups whose first lines wait for the next run. `left`: log groups that the run
     had no time for; the next run starts with them. `complete`: the run was about all log groups.
     `policy_failure`: why the account policy is not in force as it should be. `by_policy`: it is in
-    force. `resume`: where a deletion that has no memory continues.
+    force. `resume`: where a deletion that has no memory continues. `buckets`: those with log files.
     """
 
     seen: int
@@ -34,11 +71,13 @@ class RunReport(Struct, frozen=True, kw_only=True):
     policy_failure: str | None
     by_policy: bool = False
     resume: Turn | None = None
+    buckets: BucketsReport = BucketsReport()
 
     @property
     def link_errors(self) -> int:
         """Count the failures, except those of first lines."""
-        return sum(each.step != "first_lines" for each in self.failed)
+        of_groups = sum(each.step != "first_lines" for each in self.failed)
+        return of_groups + len(self.buckets.failed)
 
     @property
     def is_finished(self) -> bool:

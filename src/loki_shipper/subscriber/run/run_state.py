@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from loki_shipper.shipper.labels.tag_index import Tagged
+from loki_shipper.subscriber.buckets.link import BucketOutcome
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
 from loki_shipper.subscriber.filters.plan import DeleteFilter, PutFilter
 from loki_shipper.subscriber.groups.inventory import Inventory
@@ -18,8 +19,9 @@ from loki_shipper.subscriber.memory import (
 )
 from loki_shipper.subscriber.model import Filter, Filters, LogGroup, ObservedGroup, Reason, Turn
 from loki_shipper.subscriber.policy.account_policy import PolicyInForce
+from loki_shipper.subscriber.run.link_log_buckets import LogBucketsResult
 from loki_shipper.subscriber.run.next_state import next_state
-from loki_shipper.subscriber.run.report import RunReport
+from loki_shipper.subscriber.run.report import RunReport, buckets_report
 
 
 class RunState:
@@ -52,6 +54,7 @@ class RunState:
             self._gone |= memory.groups.keys() - self._left
         self._given_up: set[str] = set()
         self._policy_failure: Failed | None = None
+        self._buckets = LogBucketsResult([], MemoryUpdate())
 
     def add(self, observed: ObservedGroup, outcome: ActionOutcome, now: int) -> None:
         """Add the outcome for a log group, at `now`, in ms since 1970."""
@@ -81,6 +84,10 @@ class RunState:
             case Failed():
                 self._policy_failure = outcome
 
+    def add_buckets(self, result: LogBucketsResult) -> None:
+        """Add the outcomes for buckets."""
+        self._buckets = result
+
     def add_catch_up(self, name: str, caught_up: CaughtUp) -> None:
         """Add the first lines of a log group that were shipped."""
         self._caught_up[name] = caught_up
@@ -90,6 +97,11 @@ class RunState:
         del self._states[name]
         self._gone.add(name)
         self._given_up.add(name)
+
+    @property
+    def buckets(self) -> list[BucketOutcome]:
+        """Give the outcomes for buckets."""
+        return self._buckets.outcomes
 
     @property
     def due(self) -> dict[str, GroupState]:
@@ -147,6 +159,7 @@ class RunState:
             groups=groups,
             account_policy=self.account_policy,
             policy_since=None if since == self.memory.policy_since else since,
+            buckets=self._buckets.memory_update.buckets,
         )
 
     def first_lines_update(self) -> MemoryUpdate:
@@ -174,6 +187,7 @@ class RunState:
             complete=self._inventory.complete,
             policy_failure=None if failure is None else f"{failure.why}: {failure.detail}",
             by_policy=self.in_force is not None,
+            buckets=buckets_report(self._buckets.outcomes),
         )
 
     def _had_first_lines(self, name: str) -> bool:

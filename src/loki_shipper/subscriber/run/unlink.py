@@ -62,7 +62,8 @@ def _unlink(deps: SubscriberDependencies, memory: Memory, resume: Turn | None = 
         for group in inventory.groups
         if _may_be_linked(group, stopped, selection) and (resume is None or group.turn >= resume)
     ]
-    some = replace(inventory, groups=first, complete=False)
+    # Buckets belong to this part, as it is sure to have time.
+    some = replace(inventory, groups=first, complete=False, buckets=True)
     linked = reconcile(some, selection, stopped, never, deps)
     has_memory = deps.settings.bucket is not None
     # Another run may have changed the memory meanwhile.
@@ -71,7 +72,7 @@ def _unlink(deps: SubscriberDependencies, memory: Memory, resume: Turn | None = 
         if has_memory
         else merge_memory(stopped, linked.memory_update())
     )
-    others = reconcile(inventory, selection, after, always, deps).report()
+    others = reconcile(replace(inventory, buckets=False), selection, after, always, deps).report()
     report = linked.report()
     return replace(
         report,

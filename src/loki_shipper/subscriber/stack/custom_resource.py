@@ -79,6 +79,13 @@ def _not_unlinked(report: RunReport) -> str | None:
             f"{len(report.failed)} log groups could not be unlinked, such as {first.group} "
             f"({first.why}): put that right and delete the stack again"
         )
+    if report.buckets.failed:
+        bucket = report.buckets.failed[0]
+        return (
+            f"the notifications of {len(report.buckets.failed)} buckets could not be taken out, "
+            f"such as those of {bucket.bucket} ({bucket.why}: {bucket.detail}): put that right and "
+            "delete the stack again"
+        )
     if report.left:
         return (
             f"time was up with {report.left} log groups left: delete the stack again to go on, or "
