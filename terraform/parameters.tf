@@ -5,6 +5,8 @@ locals {
     LokiUrl              = var.loki_url
     LokiTenant           = var.loki_tenant
     LokiSecret           = var.loki_secret
+    LokiReadUrl          = var.loki_read_url
+    LokiReadSecret       = var.loki_read_secret
     LinkMode             = var.link_mode
     IncludeLogGroups     = var.include_log_groups
     ExcludeLogGroups     = var.exclude_log_groups
@@ -49,6 +51,7 @@ locals {
     SubnetIds            = join(",", var.subnet_ids)
     SecurityGroupIds     = join(",", var.security_group_ids)
     AlarmTopicArn        = var.alarm_topic_arn
+    Canary               = var.canary
     PermissionsBoundary  = var.permissions_boundary
   }
 }
@@ -67,6 +70,18 @@ variable "loki_tenant" {
 
 variable "loki_secret" {
   description = "Secret with the credentials for Loki: the ARN of a Secrets Manager secret, or the name or ARN of an SSM parameter. It holds JSON with username and password, or with token, or with headers. Leave it empty if Loki needs no credentials."
+  type        = string
+  default     = ""
+}
+
+variable "loki_read_url" {
+  description = "URL of Loki for queries, if it is not the one in LokiUrl. Only the canary and the audit read from Loki."
+  type        = string
+  default     = ""
+}
+
+variable "loki_read_secret" {
+  description = "Secret with credentials that may read from Loki, in the form of LokiSecret. Leave it empty if those in LokiSecret may read too. The shipper cannot read this secret."
   type        = string
   default     = ""
 }
@@ -333,6 +348,12 @@ variable "alarm_topic_arn" {
   description = "SNS topic that gets a message when an alarm starts and when it ends. Without a topic there are no alarms. The key of an encrypted topic must allow cloudwatch.amazonaws.com to use it."
   type        = string
   default     = ""
+}
+
+variable "canary" {
+  description = "on writes a line to a log group of the stack every five minutes and reads it back from Loki. The metric EndToEndSeconds has the seconds between. The credentials for Loki must allow queries (LokiReadSecret). See docs/reliability.md."
+  type        = string
+  default     = "off"
 }
 
 variable "permissions_boundary" {

@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 import requests
 
+from loki_shipper.canary.measure import CanaryReport, arrival_metrics
+from loki_shipper.canary.measure import metrics as canary_metrics
 from loki_shipper.local.aws import LocalAws, run_aws
 from loki_shipper.local.find_loki import Executable, Found, Image, NotFound, Running, find_loki
 from loki_shipper.local.loki import Loki, Profile, start
@@ -128,7 +130,7 @@ def aws() -> Iterator[LocalAws]:
 
 @pytest.fixture
 def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tuple[str, str, str]]:
-    """Namespace, service and name of each metric of the three functions."""
+    """Namespace, service and name of each metric of the functions."""
     environ = {"LOKI_URL": receiver.url, "TAG_LABELS": "none", "STACK": "ours"}
     environment = Shipper(settings(environ), "")
     environment.ship(json.loads((EVENTS / "lambda.json").read_text("utf-8")), lambda: 10.0)
@@ -141,8 +143,10 @@ def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tupl
         if {*directive["Dimensions"][0]} == {"service", "stack"} and record["stack"] == "ours"
     }
     redriven = redriver_metrics(RedriveReport(), now=datetime.now(UTC))
+    canary = [*canary_metrics(CanaryReport()), *arrival_metrics(1.0)]
     return (
         own
+        | {("LokiShipper", "canary", name) for name, *_ in canary}
         | {("LokiShipper", "loki-shipper", name) for name, *_ in redriven}
         | {("LokiShipper", "subscriber", name) for name, *_ in subscriber_metrics(SWEEP)}
     )

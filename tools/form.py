@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from loki_shipper.canary.settings import variables as canary_variables
 from loki_shipper.environment import Setting
 from loki_shipper.settings import variables
 from loki_shipper.subscriber.settings import variables as subscriber_variables
@@ -41,7 +42,7 @@ _GROUPS: Final = (
             "RedriveWorkers",
         ),
     ),
-    Group("Alarms and permissions", ("AlarmTopicArn", "PermissionsBoundary")),
+    Group("Alarms and permissions", ("AlarmTopicArn", "Canary", "PermissionsBoundary")),
 )
 """The groups with the parameters that are not settings. Each setting names its own group."""
 
@@ -62,7 +63,8 @@ def setting_parameters() -> dict[str, Setting]:
     """
     place = {each.title: number for number, each in enumerate(_GROUPS)}
     # The shipper's declaration of a setting comes last, and so it wins: only it checks the tenant.
-    declared = _by_parameter(variables()) | _by_parameter(subscriber_variables())
+    declared = _by_parameter(variables()) | _by_parameter(canary_variables())
+    declared |= _by_parameter(subscriber_variables())
     declared |= _by_parameter(variables())
     return dict(sorted(declared.items(), key=lambda item: place[_group(item[1])]))
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from loki_shipper.canary.settings import CanarySettings
+from loki_shipper.canary.settings import variables as canary_variables
 from loki_shipper.environment import Setting, parameter_names
 from loki_shipper.settings import Settings, variables
 from loki_shipper.subscriber.settings import SubscriberSettings
@@ -48,7 +50,7 @@ def _rows(group: Group, parameters: Mapping[str, Mapping[str, Any]]) -> Iterator
     settings = setting_parameters()
     variable_of = {
         parameter: f"`{variable}`"
-        for kind in (Settings, SubscriberSettings)
+        for kind in (Settings, SubscriberSettings, CanarySettings)
         for variable, parameter in parameter_names(kind).items()
     }
     for name in group.parameters:
@@ -86,7 +88,11 @@ def _allowed(parameter: Mapping[str, Any]) -> str:
 
 def _rows_without_parameter() -> Iterator[str]:
     readers: dict[str, tuple[Setting, list[str]]] = {}
-    for reader, declared in (("shipper", variables()), ("subscriber", subscriber_variables())):
+    for reader, declared in (
+        ("shipper", variables()),
+        ("subscriber", subscriber_variables()),
+        ("canary", canary_variables()),
+    ):
         for name, setting in declared.items():
             if setting.parameter is None:
                 readers.setdefault(name, (setting, []))[1].append(reader)

@@ -8,10 +8,12 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from msgspec import NODEFAULT, Struct, structs
 
+from loki_shipper.canary.settings import CanarySettings
 from loki_shipper.environment import Setting, declared, parameter_names
 from loki_shipper.settings import LOG_LEVEL, Settings
 from loki_shipper.subscriber.settings import SubscriberSettings
@@ -59,7 +61,7 @@ def _labels() -> Iterator[str]:
 
 
 def _parameters() -> Iterator[str]:
-    defaults = _defaults(SubscriberSettings) | _defaults(Settings)
+    defaults = _defaults(CanarySettings) | _defaults(SubscriberSettings) | _defaults(Settings)
     for name, setting in setting_parameters().items():
         constraints = {"Type": "String"} | dict(setting.format.constraints)
         yield f"{name}:"
@@ -99,10 +101,11 @@ def _default(setting: Setting, value: Any) -> Any:
             return value
 
 
-def _environment(kind: type[Struct]) -> Callable[[], Iterator[str]]:
+def _environment(*kinds: type[Struct]) -> Callable[[], Iterator[str]]:
     def lines() -> Iterator[str]:
-        for variable, parameter in parameter_names(kind).items():
-            yield f"{variable}: !Ref {parameter}"
+        for kind in kinds:
+            for variable, parameter in parameter_names(kind).items():
+                yield f"{variable}: !Ref {parameter}"
 
     return lines
 
@@ -114,28 +117,36 @@ def _selection() -> Iterator[str]:
             yield f"- !Ref {parameter}"
 
 
-def _secrets() -> list[str]:
-    """Return the parameters that may name a secret."""
-    return [name for name, each in setting_parameters().items() if each.format.names_secret]
+def _secrets(*, of_shipper: bool) -> list[str]:
+    """Return the parameters that may name a secret: those that the shipper reads, or the others."""
+    shippers = set(parameter_names(Settings).values())
+    return [
+        name
+        for name, each in setting_parameters().items()
+        if each.format.names_secret and (name in shippers) is of_shipper
+    ]
 
 
 def _secret_conditions() -> Iterator[str]:
-    for name in _secrets():
+    for name in (*_secrets(of_shipper=True), *_secrets(of_shipper=False)):
         before_pem = f'!Select [0, !Split ["-----BEGIN ", !Ref {name}]]'
         yield f'{name}IsNamed: !Not [!Equals [{before_pem}, ""]]'
         yield f'{name}IsArn: !Equals [!Select [0, !Split [":", !Ref {name}]], arn]'
     yield "AnySecretIsNamed: !Or"
-    yield from (f"  - !Condition {name}IsNamed" for name in _secrets())
+    yield from (f"  - !Condition {name}IsNamed" for name in _secrets(of_shipper=True))
+    yield "AnySecretOfCanaryIsNamed: !Or"
+    yield "  - !Condition AnySecretIsNamed"
+    yield from (f"  - !Condition {name}IsNamed" for name in _secrets(of_shipper=False))
 
 
-def _secret_names() -> Iterator[str]:
-    for name in _secrets():
+def _secret_names(*, of_shipper: bool) -> Iterator[str]:
+    for name in _secrets(of_shipper=of_shipper):
         yield f"- !If [{name}IsNamed, !Ref {name}, !Ref AWS::NoValue]"
 
 
-def _secret_arns() -> Iterator[str]:
+def _secret_arns(*, of_shipper: bool) -> Iterator[str]:
     here = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}"
-    for name in _secrets():
+    for name in _secrets(of_shipper=of_shipper):
         arn = f'!Join ["/", !Split ["//", !Sub "{here}:parameter/${{{name}}}"]]'
         yield "- !If"
         yield f"  - {name}IsNamed"
@@ -152,8 +163,11 @@ _PARTS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "settings of the redriver": _environment(Settings),
     "settings of the Kinesis function": _environment(Settings),
     "settings of the subscriber": _environment(SubscriberSettings),
-    "names of secrets": _secret_names,
-    "ARNs of secrets": _secret_arns,
+    "settings of the canary": _environment(Settings, CanarySettings),
+    "names of secrets": partial(_secret_names, of_shipper=True),
+    "ARNs of secrets": partial(_secret_arns, of_shipper=True),
+    "names of secrets for reading": partial(_secret_names, of_shipper=False),
+    "ARNs of secrets for reading": partial(_secret_arns, of_shipper=False),
     "selection": _selection,
 }
 

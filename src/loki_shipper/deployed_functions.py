@@ -8,12 +8,13 @@ from msgspec import Struct
 
 from loki_shipper.aws.arn import Origin, function_name, function_origin
 
-type FunctionKind = Literal["shipper", "redriver", "subscriber", "kinesis"]
+type FunctionKind = Literal["shipper", "redriver", "subscriber", "kinesis", "canary"]
 
 _HANDLERS: dict[str, FunctionKind] = {
     "loki_shipper.shipper.handler.handle": "shipper",
     "loki_shipper.redriver.handler.handle": "redriver",
     "loki_shipper.subscriber.handler.handle": "subscriber",
+    "loki_shipper.canary.handler.handle": "canary",
 }
 _OF_KINESIS = "KINESIS_STREAM_ARN"
 """Variable of the function that reads a Kinesis stream; it has the shipper's handler."""
@@ -21,6 +22,7 @@ _OF_KINESIS = "KINESIS_STREAM_ARN"
 _VARIABLES: dict[str, FunctionKind] = {
     "SHIPPER_ARN": "subscriber",
     "DESTINATION_ARN": "subscriber",
+    "CANARY_LOG_GROUP": "canary",
     "LOKI_URL": "shipper",
 }
 """Variables that show the kind of a function with a wrapped handler."""

@@ -54,6 +54,18 @@ LOG_BUCKETS = Setting(
     "comma. Leave it empty to ship no log files.",
     Parameter("LogBuckets", "Log files in S3", "Buckets with log files"),
 )
+LOKI_READ_URL = Setting(
+    URL,
+    "URL of Loki for queries, if it is not the one in `LokiUrl`. Only the canary and the audit "
+    "read from Loki.",
+    Parameter("LokiReadUrl", "Loki", "URL for queries"),
+)
+LOKI_READ_SECRET = Setting(
+    secret_name(),
+    "Secret with credentials that may read from Loki, in the form of `LokiSecret`. Leave it empty "
+    "if those in `LokiSecret` may read too. The shipper cannot read this secret.",
+    Parameter("LokiReadSecret", "Loki", "Secret with the credentials for queries"),
+)
 BUCKET = Setting(
     TEXT, "The stack's bucket: dead letters, the tag index, and the subscriber's records of links."
 )

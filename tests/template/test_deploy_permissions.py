@@ -294,7 +294,9 @@ def test_its_names_are_those_that_the_template_gives(template: dict[str, Any]) -
     groups = [r for r in template["Resources"].values() if r["Type"] == "AWS::Logs::LogGroup"]
     for group in groups:
         name = group["Properties"]["LogGroupName"]["Fn::Sub"]
-        assert name.startswith("/aws/lambda/${AWS::StackName}-")
+        assert name.startswith(
+            ("/aws/lambda/${AWS::StackName}-", "/loki-shipper/${AWS::StackName}/")
+        )
 
 
 def test_iam_takes_it_as_an_inline_policy_of_a_role() -> None:

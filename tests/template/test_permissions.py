@@ -483,6 +483,68 @@ def test_a_member_has_a_subscriber_and_nothing_that_delivers_to_loki(
         name
         for name in everything
         if "Condition" not in template["Resources"][name]
-        or holds(template, template["Resources"][name]["Condition"], HUB)
+        or holds(template, template["Resources"][name]["Condition"], HUB | {"Canary": "on"})
     }
     assert everything - hub == {"DependenciesLayerX8664"}
+
+
+READER = f"arn:aws:secretsmanager:{HERE}:secret:reader-a1b2c3"
+
+
+def of_canary(**parameters: str) -> set[Grant]:
+    resources = {"CanaryLogGroup": "OWN", "CanaryLines": "LINES"}
+    values = TemplateValues({"Canary": "on", **parameters}, resources, PSEUDO)
+    return {(each.action, each.resource) for each in granted(read_template(), "CanaryRole", values)}
+
+
+def test_the_canary_may_write_and_read_its_lines_and_nothing_else() -> None:
+    lines = {f"arn:aws:logs:{HERE}:log-group:LINES{end}" for end in ("", ":doctor")}
+    actions = ("logs:PutLogEvents", "logs:FilterLogEvents", "logs:ListTagsForResource")
+    assert of_canary() == {
+        ("logs:CreateLogStream", f"arn:aws:logs:{HERE}:log-group:OWN:doctor"),
+        ("logs:PutLogEvents", f"arn:aws:logs:{HERE}:log-group:OWN:doctor"),
+        *((action, resource) for action in actions for resource in lines),
+    }
+
+
+def test_only_the_canary_may_read_the_secret_for_queries(template: dict[str, Any]) -> None:
+    read = {
+        resource
+        for action, resource in of_canary(LokiSecret=SECRET, LokiReadSecret=READER)
+        if action == "secretsmanager:GetSecretValue"
+    }
+    assert read == {SECRET, READER}
+    shippers = grants(template, TagLabels="none", LokiReadSecret=READER)
+    assert shippers == grants(template, TagLabels="none")
+
+
+@pytest.mark.parametrize(
+    "sid", ["ReadSecrets", "DecryptSecrets", "BeInVpc", "LeaveTheNetworkToLambda"]
+)
+def test_the_canary_reaches_loki_with_the_rights_of_the_shipper(
+    template: dict[str, Any], sid: str
+) -> None:
+    resources = template["Resources"]
+    [own] = resources["CanaryRole"]["Properties"]["Policies"]
+    canary, shipper = (
+        next(
+            each["Fn::If"][1]
+            for each in policy["PolicyDocument"]["Statement"]
+            if "Fn::If" in each and each["Fn::If"][1]["Sid"] == sid
+        )
+        for policy in (own, resources["DeliveryPolicy"]["Properties"])
+    )
+    assert without_reader(canary) == shipper
+
+
+def without_reader(value: Any) -> Any:
+    """Leave out what names the secret for queries."""
+    match value:
+        case {"Fn::If": ["LokiReadSecretIsNamed", *_]}:
+            return None
+        case dict():
+            return {key: without_reader(each) for key, each in value.items()}
+        case list():
+            return [kept for each in value if (kept := without_reader(each)) is not None]
+        case _:
+            return value

@@ -40,12 +40,18 @@ def alarms(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def widgets(template: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the widgets of a stack that reads a Kinesis stream."""
+    """Return the widgets of a stack that reads a Kinesis stream and has a canary."""
     body, variables = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    assert json.loads(body.replace("${KinesisWidget}", ""))
-    condition, then, otherwise = variables["KinesisWidget"]["Fn::If"]
-    assert (condition, otherwise) == ("ReadsKinesis", "")
-    whole = json.loads(body.replace("${KinesisWidget}", then["Fn::Sub"]))
+    conditions = {"KinesisWidget": "ReadsKinesis", "CanaryWidget": "HasCanary"}
+    assert variables.keys() == conditions.keys()
+    bare = whole_body = body
+    for name, wanted in conditions.items():
+        condition, then, otherwise = variables[name]["Fn::If"]
+        assert (condition, otherwise) == (wanted, "")
+        whole_body = whole_body.replace(f"${{{name}}}", then["Fn::Sub"])
+        bare = bare.replace(f"${{{name}}}", "")
+    assert json.loads(bare)
+    whole = json.loads(whole_body)
     return [widget["properties"] for widget in whole["widgets"]]
 
 
@@ -62,7 +68,7 @@ def test_without_a_topic_there_are_no_alarms_and_with_one_it_gets_all(
     assert template["Parameters"]["AlarmTopicArn"]["Default"] == ""
     assert alarms(template)
     for alarm in alarms(template).values():
-        of = {"AlarmsOfShipper", "AlarmsOfRedriver", "AlarmsOfKinesis"}
+        of = {"AlarmsOfShipper", "AlarmsOfRedriver", "AlarmsOfKinesis", "AlarmsOfCanary"}
         assert alarm["Condition"] in {"Alarms", *of}
         assert alarm["Properties"]["AlarmActions"] == topic
         assert alarm["Properties"]["OKActions"] == topic
@@ -76,7 +82,10 @@ def test_an_alarm_has_a_description_and_treats_missing_data(
 ) -> None:
     for alarm in alarms(template).values():
         assert "docs/operating.md" in alarm["Properties"]["AlarmDescription"]
-        assert alarm["Properties"]["TreatMissingData"] in {"notBreaching", "breaching", "ignore"}
+        treated = alarm["Properties"]["TreatMissingData"]
+        assert treated in {"notBreaching", "breaching", "ignore", "missing"}
+        # A state that nobody hears of would hide that nothing is measured.
+        assert (treated == "missing") == ("InsufficientDataActions" in alarm["Properties"])
 
 
 def test_every_alarm_watches_a_metric_that_exists(

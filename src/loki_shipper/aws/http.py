@@ -76,7 +76,7 @@ class AwsHttp(Struct, frozen=True):
     session: AwsSession | None
     bounds: Bounds
 
-    def call(self, service: str, operation: str, arguments: Mapping[str, str | int]) -> Any:
+    def call(self, service: str, operation: str, arguments: Mapping[str, Any]) -> Any:
         """Call an operation of a service with a JSON protocol. Raises AwsError."""
         headers = {
             "Content-Type": f"application/x-amz-json-1.{0 if service == 'sqs' else 1}",
