@@ -44,6 +44,8 @@ class Deployment:
         self.aws = aws
         self.name = f"stack-{uuid.uuid4().hex[:8]}"
         self.bucket = f"{self.name}-bucket"
+        self.more_functions: dict[str, dict[str, str]] = {}
+        """Other functions of the stack: the logical name of each, and its variables."""
         self.shipper = aws.create_function(f"{self.name}-shipper", deliver)
         self.foreign = aws.create_function(f"{self.name}-foreign", lambda _: None)
         aws.client("s3").create_bucket(
@@ -64,19 +66,22 @@ class Deployment:
 
     def _stack(self, action: str, **environ: str) -> None:
         shipper = self.aws.client("lambda").get_function_configuration(FunctionName=self.shipper)
-        function = {
-            "Type": "AWS::Lambda::Function",
-            "Properties": {
-                "Runtime": "python3.13",
-                "Role": shipper["Role"],
-                "Handler": "none.none",
-                "Code": {"ZipFile": "none"},
-                "Environment": {"Variables": self.environ | environ},
-            },
+        functions = {"SubscriberFunction": self.environ | environ, **self.more_functions}
+        resources = {
+            name: {
+                "Type": "AWS::Lambda::Function",
+                "Properties": {
+                    "Runtime": "python3.13",
+                    "Role": shipper["Role"],
+                    "Handler": "none.none",
+                    "Code": {"ZipFile": "none"},
+                    "Environment": {"Variables": variables},
+                },
+            }
+            for name, variables in functions.items()
         }
         getattr(self.aws.client("cloudformation"), action)(
-            StackName=self.name,
-            TemplateBody=json.dumps({"Resources": {"SubscriberFunction": function}}),
+            StackName=self.name, TemplateBody=json.dumps({"Resources": resources})
         )
 
     @property

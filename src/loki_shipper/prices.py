@@ -43,6 +43,12 @@ METRIC_READ: Final = ListPrice(
 )
 ALARM_METRIC: Final = ListPrice("CloudWatch: an alarm's metric", 0.10, _CLOUDWATCH, "2026-11-29")
 DASHBOARD: Final = ListPrice("CloudWatch: a dashboard", 3.00, _CLOUDWATCH, "2026-11-29")
+S3_GET: Final = ListPrice(
+    "S3: a GET request", 0.0004 / 1_000, "https://aws.amazon.com/s3/pricing/", "2026-11-30"
+)
+S3_LIST: Final = ListPrice(
+    "S3: a LIST request", 0.005 / 1_000, "https://aws.amazon.com/s3/pricing/", "2026-11-30"
+)
 TRANSFER_GB: Final = ListPrice(
     "data transfer out: a GB", 0.09, "https://aws.amazon.com/ec2/pricing/on-demand/", "2026-11-29"
 )
@@ -63,6 +69,8 @@ ALL: Final = (
     METRIC_READ,
     ALARM_METRIC,
     DASHBOARD,
+    S3_GET,
+    S3_LIST,
     TRANSFER_GB,
     SECRET,
 )

@@ -13,6 +13,7 @@ from click.testing import Result
 
 from loki_shipper.cli import COMMANDS, main
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
+from tests.cli.log_files import BUCKET, log_files_stack
 from tests.cli.past import GROUP, Shipper, log
 from tests.local_deployment import Deployment, deployed
 from tests.moto_gaps import real_event_ids
@@ -104,6 +105,11 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
     def alone(*words: str) -> list[Any]:
         return objects(run(*words, "--json", **environ))
 
+    def log_files_past() -> list[Any]:
+        with log_files_stack() as stack:
+            stack.put("a/1.log")
+            return objects(stack.here.run("backfill", f"s3://{BUCKET}", "--since", "2h", "--json"))
+
     put()
     checked = alone("check", "--event", LAMBDA)
     redrive = ("redrive", "--bucket", here.bucket, "--local-settings")
@@ -124,6 +130,7 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
             *alone("explain", "--event", LAMBDA, "--tag", "aws:x=y"),
         ],
         "backfill": of_stack("backfill", GROUP, "--since", "2h"),
+        "backfill s3://…": log_files_past(),
         "redrive --dry-run": dry,
         "redrive": [*left, *alone(*redrive)],
         "doctor": alone("doctor", "--loki", NOBODY),

@@ -1,22 +1,28 @@
 """`loki-shipper backfill`: ships the past of a log group."""
 
-import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import click
-from click.core import ParameterSource
 from msgspec import to_builtins
 
 from loki_shipper.aws.errors import AwsError
+from loki_shipper.cli.backfill_log_files import SCHEME, LogFilesRequest, backfill_log_files
 from loki_shipper.cli.complete_log_groups import complete_log_groups
-from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
+from loki_shipper.cli.confirm import yes_option
+from loki_shipper.cli.deployment import (
+    Deployment,
+    current_clock,
+    deployment_options,
+    open_deployment,
+)
 from loki_shipper.cli.errors import InputError, InterruptedRunError, NotDeliveredError
 from loki_shipper.cli.formatting import count_text, time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.parameter_types import AGE, Time
+from loki_shipper.cli.past_span import check_span, command_for_rest, too_old, young_enough
 from loki_shipper.cli.progress import time_bar
 from loki_shipper.model import LogData
 from loki_shipper.subscriber.first_lines.backfill import Progress, Span
@@ -28,8 +34,6 @@ from loki_shipper.subscriber.model import EFFECTIVE_MS, LogGroup
 from loki_shipper.subscriber.run.dependencies import read_memory
 
 _MS = timedelta(milliseconds=1)
-_GIVEN = ParameterSource.COMMANDLINE
-_SPAN_OPTIONS = {"group", "since", "start", "end"}
 
 
 @click.command()
@@ -50,8 +54,15 @@ _SPAN_OPTIONS = {"group", "since", "start", "end"}
     show_default=True,
     help="Age of the oldest line that your Loki takes.",
 )
+@click.option(
+    "--after",
+    default="",
+    metavar="KEY",
+    help="Key of the last object that is done, to go on with s3://….",
+)
 @deployment_options
-@click.option("--dry-run", is_flag=True, help="Only count the lines.")
+@click.option("--dry-run", is_flag=True, help="Only count the lines, or the log files.")
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def backfill(  # noqa: PLR0913 - each is an option
     *,
@@ -60,11 +71,18 @@ def backfill(  # noqa: PLR0913 - each is an option
     start: int | None,
     end: int | None,
     max_age: timedelta,
+    after: str,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     **which: Any,
 ) -> None:
     """Ship the past of GROUP to Loki, through the stack's own function.
+
+    GROUP is a log group, or s3://BUCKET/PREFIX for the log files there. The times of log files are
+    those at which they were written. The command sends a message about each one to the queue from
+    which the function reads log files. It keeps at most 200 of them there, so that new log files do
+    not wait for long.
 
     The log group's filter pattern chooses the lines. The command ships at most a megabyte a second,
     and leaves out lines that are too old for your Loki. Lines that are older than 45 minutes get
@@ -75,17 +93,34 @@ def backfill(  # noqa: PLR0913 - each is an option
     \b
     Ship the last two days from before the log group was linked:
       loki-shipper backfill /aws/lambda/checkout --since 2d
+    \b
+    Ship the log files of two days:
+      loki-shipper backfill s3://my-logs/AWSLogs/ --since 2d
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if (since is None) is (start is None):
         raise click.UsageError("give the start: --since 2d, or --from TIME")
     with open_deployment(**which) as deployment:
-        now = deployment.deps.clock.now()
+        now = current_clock().now()
+        begin = start if start is not None else now - (since or timedelta()) // _MS
+        if group.startswith(SCHEME):
+            request = LogFilesRequest(
+                group,
+                begin,
+                end,
+                now - max_age // _MS,
+                after,
+                is_time=start is not None,
+                dry_run=dry_run,
+                yes=yes,
+                as_json=as_json,
+            )
+            backfill_log_files(request, deployment)
+            return
         known = log_group_named(group, deployment)
         group = known.name
-        begin = start if start is not None else now - (since or timedelta()) // _MS
-        _check(begin, end, now, is_time=start is not None)
+        check_span(begin, end, now, is_time=start is not None)
         wanted = Span(begin, _end(deployment, known, now) if end is None else min(end, now))
-        span = _young_enough(wanted, oldest=now - max_age // _MS)
+        span = young_enough(wanted, oldest=now - max_age // _MS)
         if span.start >= span.end:
             raise InputError(f"nothing to ship: {_why_empty(group, wanted, span, end)}")
         progress = _run(deployment, known, span, dry_run=dry_run)
@@ -110,34 +145,14 @@ def _end(deployment: Deployment, group: LogGroup, now: int) -> int:
     return min([now, *(time + EFFECTIVE_MS for time in times)])
 
 
-def _check(begin: int, end: int | None, now: int, *, is_time: bool) -> None:
-    """Refuse a span of time that is empty or in the future. Raises UsageError."""
-    option = f"--from {time_text(begin)}" if is_time else f"--since, which is {time_text(begin)},"
-    if begin > now:
-        raise click.UsageError(f"{option} is in the future: it is {time_text(now)} now")
-    if end is not None and begin >= end:
-        raise click.UsageError(f"{option} is not before --until {time_text(end)}")
-
-
 def _why_empty(group: str, wanted: Span, span: Span, end: int | None) -> str:
     if wanted.start < wanted.end:
-        oldest = time_text(span.start)
-        return f"all of it is older than --max-age, which is {oldest}, so Loki would refuse it"
+        return too_old(span)
     assert end is None
     return (
         f"{group} is linked, and its filter delivers the lines since {time_text(wanted.end)}; "
         "--until ships some of them again"
     )
-
-
-def _young_enough(wanted: Span, oldest: int) -> Span:
-    """Leave out the time that is too old for Loki, and say so on stderr."""
-    if wanted.start < oldest:
-        begins = time_text(oldest)
-        click.echo(
-            f"Loki would refuse lines older than --max-age, so this begins at {begins}", err=True
-        )
-    return Span(max(wanted.start, oldest), wanted.end)
 
 
 def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) -> Progress:
@@ -174,39 +189,11 @@ def _run(deployment: Deployment, group: LogGroup, span: Span, *, dry_run: bool) 
 
 def _so_far(progress: Progress, span: Span, *, dry_run: bool) -> str:
     """Return what is done, and the command that does the rest."""
-    rest = f"go on with: {_rest(progress.until, span)}"
+    rest = f"go on with: {command_for_rest(progress.until, span.end)}"
     if progress.until == span.start:
         return f"no half hour is complete; {rest}"
     counts = f"{count_text(progress.lines, 'line')} to ship" if dry_run else _counts(progress)
     return f"up to {time_text(progress.until)}: {counts}; {rest}"
-
-
-def _rest(begin: int, span: Span) -> str:
-    """Return the command that goes on, with the options that you gave."""
-    context = click.get_current_context()
-    words = ["loki-shipper", "backfill", context.params["group"]]
-    words += ["--from", time_text(begin), "--until", time_text(span.end)]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        is_given = context.get_parameter_source(parameter.name or "") is _GIVEN
-        match value:
-            case _ if not is_given or parameter.name in _SPAN_OPTIONS:
-                pass
-            case True:
-                words.append(parameter.opts[-1])
-            case timedelta():
-                words += [parameter.opts[-1], _age_text(value)]
-            case _:
-                words += [parameter.opts[-1], str(value)]
-    return shlex.join(words)
-
-
-def _age_text(age: timedelta) -> str:
-    """Format an age as the type `AGE` parses it."""
-    for name, unit in (("d", timedelta(days=1)), ("h", timedelta(hours=1))):
-        if not age % unit:
-            return f"{age // unit}{name}"
-    return f"{age // timedelta(minutes=1)}m"
 
 
 def _ship(deployment: Deployment) -> ShipLogData:

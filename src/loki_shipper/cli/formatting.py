@@ -33,6 +33,14 @@ def count_text(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def size_text(size: int) -> str:
+    """Format a number of bytes as `512 bytes`, `2.3 MB` or `1.0 GB`."""
+    for name, unit in (("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000)):
+        if size >= unit:
+            return f"{size / unit:,.1f} {name}"
+    return f"{size} bytes"
+
+
 def control_escapes(newline: str) -> dict[int, str]:
     """Return a table for `str.translate` that escapes control characters, which steer terminals.
 

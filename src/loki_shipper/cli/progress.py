@@ -49,11 +49,11 @@ def outcome_bar(total: int | None) -> Iterator[OutcomeBar]:
 
 
 @contextmanager
-def object_bar(total: Callable[[], int]) -> Iterator[Callable[[int, int], None]]:
+def object_bar(total: Callable[[], int]) -> Iterator[Callable[[int, str], None]]:
     """Show a bar of objects as long as the block lasts, and yield how to update it.
 
-    The update takes the number of objects that are done, and of lines. `total` counts the objects,
-    and is called only for a bar that is seen.
+    The update takes the number of objects that are done, and a text about them. `total` counts the
+    objects, and is called only for a bar that is seen.
     """
     columns = (
         BarColumn(),
@@ -65,8 +65,23 @@ def object_bar(total: Callable[[], int]) -> Iterator[Callable[[int, int], None]]
     with _bar(*columns) as bar:
         task = bar.add_task("", total=None if bar.disable else total())
 
-        def update(objects: int, lines: int) -> None:
-            bar.update(task, completed=objects, description=f"{lines:,} lines")
+        def update(objects: int, text: str) -> None:
+            bar.update(task, completed=objects, description=text)
+
+        yield update
+
+
+@contextmanager
+def listing_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show how many objects are listed as long as the block lasts, and yield how to update it.
+
+    The update takes the number of listed objects, and of those that are wanted.
+    """
+    with _bar(TextColumn("{task.description}")) as bar:
+        task = bar.add_task("", total=None)
+
+        def update(seen: int, wanted: int) -> None:
+            bar.update(task, description=f"{seen:,} objects listed, {wanted:,} of them to ship")
 
         yield update
 

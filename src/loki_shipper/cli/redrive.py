@@ -255,7 +255,7 @@ def _run(
     with object_bar(lambda: sum(1 for _ in stored())) as update:
 
         def show_progress(report: RedriveReport) -> None:
-            update(report.objects + report.set_aside + report.left, report.lines)
+            update(report.objects + report.set_aside + report.left, f"{report.lines:,} lines")
 
         return run(stored(), deps, limit=limit, skip_old=False, on_progress=show_progress)
 

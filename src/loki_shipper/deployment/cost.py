@@ -26,11 +26,11 @@ EVENTS_OF_INVOCATION: Final = 100
 _SECONDS_OF_INVOCATION: Final = 0.031
 """For 100 log events of 200 bytes with 256 MB."""
 
-_OWN_LOG_BYTES: Final = 1_400
+OWN_LOG_BYTES: Final = 1_400
 """Bytes that one invocation of the shipper logs, with START, END and REPORT."""
 
-_COMPRESSED: Final = 0.30
-"""Compressed size of a push of 100 lines, as a fraction of the lines' size."""
+PUSHED_BYTES: Final = 0.30
+"""Bytes of a push of 100 lines, as a fraction of the bytes of the lines."""
 
 
 class Volume(Struct, frozen=True):
@@ -108,8 +108,8 @@ def monthly_cost(
     compute = seconds * memory_mb / 1024 * prices.LAMBDA_GB_SECOND[architecture].dollars
     return Cost(
         functions=invocations * (prices.LAMBDA_REQUEST.dollars + compute),
-        own_log=invocations * _OWN_LOG_BYTES / prices.GB * prices.LOGS_GB.dollars,
-        transfer=monthly_gb(volume) * _COMPRESSED * prices.TRANSFER_GB.dollars,
+        own_log=invocations * OWN_LOG_BYTES / prices.GB * prices.LOGS_GB.dollars,
+        transfer=monthly_gb(volume) * PUSHED_BYTES * prices.TRANSFER_GB.dollars,
         metrics=metrics * prices.METRIC.dollars,
         dashboard=prices.DASHBOARD.dollars,
         secret=secrets * prices.SECRET.dollars,

@@ -78,9 +78,13 @@ class LocalAws:
             Handler="none.none",
             Code={"ZipFile": _empty_zip()},
         )
-        self._targets[name] = deliver
+        self.deliver_to(name, deliver)
         arn: str = function["FunctionArn"]
         return arn
+
+    def deliver_to(self, function: str, deliver: Deliver) -> None:
+        """Give the invocations of a function that exists to `deliver`."""
+        self._targets[function] = deliver
 
     def subscribe(self, log_group: str, function_arn: str, name: str = "loki-shipper") -> None:
         """Put a subscription filter that sends all of a log group to a function."""

@@ -1,0 +1,163 @@
+"""Ships log files that were in a bucket before it was linked: the part of `backfill` for S3."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from loki_shipper.cli.confirm import confirm
+from loki_shipper.cli.deployment import Deployment, current_clock
+from loki_shipper.cli.errors import InputError, InterruptedRunError, settings_errors
+from loki_shipper.cli.formatting import count_text, size_text, time_text
+from loki_shipper.cli.json_output import print_objects
+from loki_shipper.cli.listed_objects import listed_objects, listed_prefixes
+from loki_shipper.cli.notify_objects import LogFilesQueue, log_files_queue, notify
+from loki_shipper.cli.past_span import check_span, command_for_rest, too_old, young_enough
+from loki_shipper.cli.progress import listing_bar, object_bar
+from loki_shipper.deployment.cost_of_log_files import log_files_cost
+from loki_shipper.formats import LogBucket
+from loki_shipper.model import S3Object
+from loki_shipper.settings import settings
+from loki_shipper.subscriber.first_lines.backfill import Span
+
+SCHEME = "s3://"
+
+
+class LogFilesPast(Struct, frozen=True):
+    """The log files to ship, by their keys, and the number of those that S3 has archived."""
+
+    objects: list[S3Object]
+    archived: int
+
+    @property
+    def size(self) -> int:
+        """The bytes of all of them."""
+        return sum(each.size or 0 for each in self.objects)
+
+
+class LogFilesRequest(Struct, frozen=True):
+    """What to ship: objects of `s3://bucket/prefix`, of this time; `after` is the last key done.
+
+    Times are in ms since 1970.
+    """
+
+    name: str
+    begin: int
+    end: int | None
+    oldest: int
+    after: str
+    is_time: bool
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
+def backfill_log_files(request: LogFilesRequest, deployment: Deployment) -> None:
+    """Send notifications of log files to the stack's queue. Raises what boto3 raises, AwsError."""
+    clock = current_clock()
+    now = clock.now()
+    check_span(request.begin, request.end, now, is_time=request.is_time)
+    wanted = Span(request.begin, now if request.end is None else min(request.end, now))
+    span = young_enough(wanted, request.oldest)
+    if span.start >= span.end:
+        raise InputError(f"nothing to ship: {too_old(span)}")
+    bucket, _, prefix = request.name.removeprefix(SCHEME).partition("/")
+    with settings_errors(f"the settings of {deployment.name}"):
+        listed = settings(deployment.shipper.environ).log_buckets
+    prefixes = _prefixes(bucket, prefix, listed)
+    queue = log_files_queue(deployment)
+    past = _listed(deployment.client("s3"), bucket, prefixes, span, request.after)
+    _say(past)
+    sent = 0
+    if past.objects and not request.dry_run:
+        confirm(f"Ship {count_text(len(past.objects), 'log file')}?", yes=request.yes)
+        sent = _send(past.objects, span, queue, clock.sleep)
+    if request.as_json:
+        print_objects([_as_object(bucket, prefix, span, past, sent)])
+    elif request.dry_run:
+        click.echo(f"{count_text(len(past.objects), 'log file')} to ship")
+    else:
+        click.echo(_sent(sent))
+
+
+def _prefixes(bucket: str, prefix: str, listed: tuple[LogBucket, ...]) -> list[str]:
+    prefixes = listed_prefixes(bucket, prefix, listed)
+    if prefixes:
+        return prefixes
+    named = ", ".join(f"{each.bucket}/{each.prefix}" for each in listed) or "no bucket"
+    raise InputError(
+        f"the function reads nothing of {SCHEME}{bucket}/{prefix}: LogBuckets names {named}. Add "
+        "it with `loki-shipper deploy --set LogBuckets=…`"
+    )
+
+
+def _listed(s3: Any, bucket: str, prefixes: list[str], span: Span, after: str) -> LogFilesPast:
+    objects: list[S3Object] = []
+    archived = seen = 0
+    with listing_bar() as show:
+        for page in listed_objects(s3.list_objects_v2, bucket, prefixes, span, after):
+            objects += page.found
+            archived += page.archived
+            seen += page.seen
+            show(seen, len(objects))
+    return LogFilesPast(objects, archived)
+
+
+def _say(past: LogFilesPast) -> None:
+    """Say on stderr what there is, what it costs to ship it, and what is left out."""
+    if past.archived:
+        count = count_text(past.archived, "log file")
+        click.echo(f"{count} left out: S3 has archived them, so restore them first", err=True)
+    if past.objects:
+        cost = log_files_cost(len(past.objects), past.size)
+        click.echo(
+            f"{count_text(len(past.objects), 'log file')} of {size_text(past.size)}: about "
+            f"${cost.services:,.2f} for Lambda, S3 and the function's log, and at most "
+            f"${cost.transfer:,.2f} for data transfer to a Loki outside AWS",
+            err=True,
+        )
+
+
+def _send(
+    objects: list[S3Object], span: Span, queue: LogFilesQueue, sleep: Callable[[float], None]
+) -> int:
+    sent = 0
+    try:
+        with object_bar(lambda: len(objects)) as show:
+            for sent in notify(objects, queue, sleep):
+                show(sent, size_text(sum(each.size or 0 for each in objects[:sent])))
+    except KeyboardInterrupt:
+        raise InterruptedRunError(f"stopped: {_so_far(objects, sent, span)}") from None
+    except Exception:
+        click.echo(_so_far(objects, sent, span), err=True)
+        raise
+    return sent
+
+
+def _so_far(objects: list[S3Object], sent: int, span: Span) -> str:
+    """Return what is done, and the command that does the rest."""
+    after = ("--after", objects[sent - 1].key) if sent else ()
+    rest = f"go on with: {command_for_rest(span.start, span.end, *after)}"
+    return f"{_sent(sent)}; {rest}" if sent else f"no log file was sent; {rest}"
+
+
+def _sent(sent: int) -> str:
+    count = count_text(sent, "log file")
+    verb = "is" if sent == 1 else "are"
+    return f"{count} {verb} in the queue or shipped: `loki-shipper status` shows what waits"
+
+
+def _as_object(
+    bucket: str, prefix: str, span: Span, past: LogFilesPast, sent: int
+) -> dict[str, Any]:
+    return {
+        "bucket": bucket,
+        "prefix": prefix,
+        "from": time_text(span.start),
+        "until": time_text(span.end),
+        "log_files": len(past.objects),
+        "bytes": past.size,
+        "archived": past.archived,
+        "sent": sent,
+    }

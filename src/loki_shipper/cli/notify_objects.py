@@ -1,0 +1,125 @@
+"""Sends notifications of objects to the queue from which a function reads log files.
+
+The function takes objects out of the queue in any order. So the queue never holds much more than
+some seconds of work, and new log files do not wait behind old ones for long.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import batched
+from typing import Any, Final
+
+from loki_shipper.aws.arn import Arn, parse_arn
+from loki_shipper.aws.boto import call_boto
+from loki_shipper.aws.errors import AwsError
+from loki_shipper.cli.deployment import Deployment
+from loki_shipper.cli.errors import InputError
+from loki_shipper.model import S3Object
+from loki_shipper.shipper.sources.notifications import write_notification
+
+MOST_WAITING: Final = 200
+"""Messages that may wait in the queue."""
+
+_MOST_BYTES: Final = 1_000_000_000
+_SECONDS: Final = 2.0
+_ENTRIES: Final = 10
+"""AWS's limit for the messages of one request."""
+
+_ATTEMPTS: Final = 3
+_OTHERS: Final = {"redriver", "subscriber"}
+_WAITING: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
+
+
+class LogFilesQueue:
+    """The queue of a stack, by its URL; `sqs` is boto3's client. The methods raise AwsError."""
+
+    def __init__(self, sqs: Any, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+
+    def waiting(self) -> int:
+        """Give the number of messages that no function has yet, or that came back."""
+        attributes = call_boto(
+            lambda: self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=[*_WAITING])
+        )["Attributes"]
+        return sum(int(attributes[name]) for name in _WAITING)
+
+    def send(self, objects: Sequence[S3Object]) -> None:
+        """Send a notification for each object, at most ten."""
+        entries = [
+            {"Id": str(number), "MessageBody": write_notification([each], 0)}
+            for number, each in enumerate(objects)
+        ]
+        refused: list[dict[str, Any]] = []
+        for _ in range(_ATTEMPTS):
+            refused = self._refused(entries)
+            if not refused:
+                return
+            ids = {each["Id"] for each in refused}
+            entries = [each for each in entries if each["Id"] in ids]
+        raise AwsError("refused", refused[0]["Code"], refused[0].get("Message", ""))
+
+    def _refused(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        answer = call_boto(
+            lambda: self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
+        )
+        refused: list[dict[str, Any]] = answer.get("Failed", [])
+        return refused
+
+
+def log_files_queue(deployment: Deployment) -> LogFilesQueue:
+    """Find the queue from which a deployment reads log files. Raises InputError, AwsError."""
+    functions = deployment.client("lambda")
+    for function in deployment.functions:
+        if function.kind in _OTHERS:
+            continue
+        mappings = call_boto(
+            partial(functions.list_event_source_mappings, FunctionName=function.name)
+        )["EventSourceMappings"]
+        for mapping in mappings:
+            match parse_arn(mapping.get("EventSourceArn", "")):
+                case Arn(service="sqs", resource=(name,), origin=origin):
+                    sqs = deployment.client("sqs")
+                    found = call_boto(
+                        partial(
+                            sqs.get_queue_url,
+                            QueueName=name,
+                            QueueOwnerAWSAccountId=origin.account,
+                        )
+                    )
+                    return LogFilesQueue(sqs, found["QueueUrl"])
+                case _:
+                    pass
+    raise InputError(f"{deployment.name} reads no queue of log files: deploy it with LogBuckets")
+
+
+def notify(
+    objects: Sequence[S3Object], queue: LogFilesQueue, sleep: Callable[[float], None]
+) -> Iterator[int]:
+    """Send a notification for each object; give how many are sent, after each request.
+
+    Raises AwsError.
+    """
+    sent = 0
+    while sent < len(objects):
+        room = _room(objects, sent, queue.waiting())
+        if not room:
+            sleep(_SECONDS)
+        for some in batched(objects[sent : sent + room], _ENTRIES):
+            queue.send(some)
+            sent += len(some)
+            yield sent
+
+
+def _room(objects: Sequence[S3Object], sent: int, waiting: int) -> int:
+    """Give how many objects may be sent now. One may always be if none waits."""
+    size = sum(each.size or 0 for each in objects[max(0, sent - waiting) : sent])
+    room = 0
+    for each in objects[sent : sent + max(0, MOST_WAITING - waiting)]:
+        size += each.size or 0
+        if size > _MOST_BYTES and waiting + room:
+            break
+        room += 1
+    return room
