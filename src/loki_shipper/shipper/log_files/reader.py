@@ -62,7 +62,8 @@ class LogFileReader:
         self._latest = sys.maxsize if found.written is None else found.written + _LATEST_MS
         self._time_of = layout.time_of
         self._is_header = layout.is_header
-        self._object = "\0".join((found.bucket, found.key, found.version or found.etag or ""))
+        # Lists of objects name no versions. Versions with the same ETag have the same lines.
+        self._object = "\0".join((found.bucket, found.key, found.etag or found.version or ""))
 
     @property
     def layout(self) -> Literal["lines", "array"]:
