@@ -1,15 +1,20 @@
-"""Adds to moto what it lacks of CloudWatch Logs.
+"""Adds to moto what it lacks of CloudWatch Logs and S3.
 
-Moto numbers log events from 0; AWS gives each an id of 56 digits, by which Loki folds repeats.
+Moto numbers log events from 0; AWS gives each an id of 56 digits, by which Loki folds repeats. Moto
+keeps that a bucket sends to EventBridge, but does not say so.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from xml.etree.ElementTree import SubElement, fromstring, tostring
 
 from moto.logs.models import LogEvent
+from moto.s3.responses import S3Response
 
 from loki_shipper.local.sample import event_id
+
+_S3 = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
 @contextmanager
@@ -28,3 +33,25 @@ def real_event_ids() -> Iterator[None]:
         yield
     finally:
         event.__init__ = original
+
+
+@contextmanager
+def event_bridge_of_buckets() -> Iterator[None]:
+    """Have moto say of a bucket that it sends to EventBridge."""
+    responses: Any = S3Response
+    original = responses.get_bucket_notification
+
+    def get(self: Any) -> Any:
+        status, headers, body = original(self)
+        config = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if config is not None and config.event_bridge is not None:
+            root = fromstring(body)
+            SubElement(root, f"{_S3}EventBridgeConfiguration")
+            body = tostring(root)
+        return status, headers, body
+
+    responses.get_bucket_notification = get
+    try:
+        yield
+    finally:
+        responses.get_bucket_notification = original

@@ -12,10 +12,11 @@ import pytest
 from click.testing import Result
 
 from loki_shipper.cli import COMMANDS, main
+from loki_shipper.local.aws import ACCOUNT
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from tests.cli.log_files import BUCKET, log_files_stack
 from tests.cli.past import GROUP, Shipper, log
-from tests.local_deployment import Deployment, deployed
+from tests.local_deployment import REGION, Deployment, deployed
 from tests.moto_gaps import real_event_ids
 from tests.redriver.memory import failed
 
@@ -25,6 +26,7 @@ CLONE = Path(__file__).resolve().parents[2]
 DOCUMENT = (CLONE / "docs" / "json.md").read_text("utf-8")
 NOBODY = "http://127.0.0.1:9"
 LAMBDA = str(CLONE / "events" / "lambda.json")
+MY_LOGS = "my-logs"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 TIMES = {"since", "last", "from", "until", "oldest", "time"}
 
@@ -77,6 +79,8 @@ def here(tmp_path: Path) -> Iterator[Deployment]:
             FunctionName=here.shipper, Environment={"Variables": variables}
         )
         here.make_stack()
+        where: Any = {"LocationConstraint": REGION}
+        here.aws.client("s3").create_bucket(Bucket=MY_LOGS, CreateBucketConfiguration=where)
         here.group(GROUP, team="größe")
         here.group("/aws/lambda/full", foreign=2)
         yield here
@@ -102,6 +106,14 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
     def of_stack(*words: str) -> list[Any]:
         return objects(here.run(*words, "--json"))
 
+    def of_bucket(*words: str) -> list[Any]:
+        """What a command prints while the stack has a bucket with log files."""
+        queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:log-files"
+        here.make_stack_again(LOG_BUCKETS=f"{MY_LOGS}/web/", LOG_FILES_QUEUE=queue)
+        found = of_stack(*words)
+        here.make_stack_again()
+        return found
+
     def alone(*words: str) -> list[Any]:
         return objects(run(*words, "--json", **environ))
 
@@ -119,6 +131,7 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
     receiver.script([])
     return {
         "plan, link, unlink": [
+            *of_bucket("plan"),
             *of_stack("plan"),
             *of_stack("link", "--all"),
             *of_stack("unlink", GROUP),

@@ -23,6 +23,7 @@ _KINDS: dict[str, ErrorKind] = {
     "TooManyRequestsException": "throttled",
     "ThrottledException": "throttled",
     "SlowDown": "throttled",
+    "OperationAborted": "busy",
     "OperationAbortedException": "busy",
     "ServiceUnavailableException": "busy",
     "ServiceException": "busy",

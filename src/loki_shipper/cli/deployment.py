@@ -25,6 +25,7 @@ from loki_shipper.deployed_functions import (
     functions_of_stack,
 )
 from loki_shipper.subscriber.aws import SubscriberAws
+from loki_shipper.subscriber.buckets.link import BucketOutcome
 from loki_shipper.subscriber.clients import connect
 from loki_shipper.subscriber.filters.apply import ActionOutcome
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
@@ -170,9 +171,13 @@ class Deployment:
             SubscriberAws(connect(self.session), chosen, pace), chosen, clock
         )
 
-    def deps_with(self, tell: Callable[[ActionOutcome], None]) -> SubscriberDependencies:
-        """Return the dependencies of linking, with a callback for each outcome."""
-        return replace(self.deps, tell=tell)
+    def deps_with(
+        self,
+        tell: Callable[[ActionOutcome], None],
+        tell_bucket: Callable[[BucketOutcome], None],
+    ) -> SubscriberDependencies:
+        """Return the dependencies of linking, with callbacks for each outcome."""
+        return replace(self.deps, tell=tell, tell_bucket=tell_bucket)
 
     def client(self, service: str) -> Any:
         """Make a boto3 client of a service."""

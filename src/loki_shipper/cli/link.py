@@ -5,11 +5,14 @@ from typing import Any
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.deployment import Deployment, open_deployment, selection_options
 from loki_shipper.cli.errors import NotDeliveredError, stoppable
+from loki_shipper.cli.formatting import count_text
 from loki_shipper.cli.link_output import LinkResult, print_actions, print_result
+from loki_shipper.cli.log_buckets import split_names
 from loki_shipper.cli.log_groups import is_pattern, log_groups_named
 from loki_shipper.cli.progress import outcome_bar
 from loki_shipper.subscriber.filters.observe import RecheckPolicy, always, never
@@ -18,6 +21,7 @@ from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.groups.select import Selection, manual_choices
 from loki_shipper.subscriber.memory import Memory, MemoryUpdate, merge_memory
 from loki_shipper.subscriber.run.dependencies import read_memory, remember
+from loki_shipper.subscriber.run.link_log_buckets import planned_buckets
 from loki_shipper.subscriber.run.reconcile import current_selection, planned_actions, reconcile
 from loki_shipper.subscriber.run.report import RunReport
 from loki_shipper.subscriber.settings import SubscriberSettings
@@ -44,7 +48,8 @@ def link(
     """Link log groups to Loki: each GROUP, or all that the selection chooses.
 
     GROUP is a name, an ARN, or a pattern in quotes for log groups that exist now. It stays linked
-    until `unlink` names it, even if the selection does not choose it. --all also unlinks log groups
+    until `unlink` names it, even if the selection does not choose it. s3://BUCKET is a bucket of
+    LogBuckets that `unlink` has named. --all also unlinks log groups
     that the selection no longer chooses. A minute later the command ships the first lines of log
     groups that are less than a day old. `backfill` ships older lines.
 
@@ -104,15 +109,24 @@ def job_for_names(deployment: Deployment, groups: tuple[str, ...], *, linked: bo
     """Link or unlink the log groups that you named. Raises UsageError, InputError, AwsError."""
     if deployment.has_overrides:
         raise click.UsageError("--include, --exclude and --tag go with --all")
-    return job_by_hand(deployment, log_groups_named(groups, deployment), linked=linked)
+    names, buckets = split_names(groups, deployment.own)
+    inventory = replace(log_groups_named(names, deployment), buckets=bool(buckets))
+    return job_by_hand(deployment, inventory, linked=linked, buckets=buckets)
 
 
-def job_by_hand(deployment: Deployment, inventory: Inventory, *, linked: bool) -> LinkJob:
-    """Link or unlink all of these log groups, and remember that you ordered it. Raises AwsError."""
+def job_by_hand(
+    deployment: Deployment, inventory: Inventory, *, linked: bool, buckets: tuple[str, ...] = ()
+) -> LinkJob:
+    """Link or unlink all of these log groups and buckets, and remember that you ordered it.
+
+    Raises AwsError.
+    """
     memory = read_memory(deployment.deps)
     rules = current_selection(deployment.own, memory)
-    update = MemoryUpdate(by_hand=manual_choices(inventory.groups, rules, linked=linked))
-    return _job(inventory, deployment.own, memory, update, recheck=always)
+    # A bucket can be linked only as LogBuckets says, so only `unlink` is a choice of its own.
+    of_buckets = dict.fromkeys(buckets, None if linked else False)
+    choices = manual_choices(inventory.groups, rules, linked=linked) | of_buckets
+    return _job(inventory, deployment.own, memory, MemoryUpdate(by_hand=choices), recheck=always)
 
 
 def job_for_all(deployment: Deployment, update: MemoryUpdate, *, fresh: bool) -> LinkJob:
@@ -138,10 +152,11 @@ def _job(
 
 def print_plan(deployment: Deployment, job: LinkJob, *, as_json: bool) -> None:
     """Print what a job would do. Raises AwsError."""
-    actions = planned_actions(
-        job.inventory, job.selection, job.memory, job.recheck, deployment.deps
-    )
-    print_actions(list(actions), job.selection.by_hand, as_json=as_json)
+    deps = deployment.deps
+    has_buckets = job.inventory.buckets
+    buckets = planned_buckets(job.selection, job.memory, deps) if has_buckets else ()
+    actions = planned_actions(job.inventory, job.selection, job.memory, job.recheck, deps)
+    print_actions(list(actions), list(buckets), job.selection.by_hand, as_json=as_json)
 
 
 def run_job(deployment: Deployment, job: LinkJob, *, dry_run: bool, as_json: bool) -> None:
@@ -154,12 +169,13 @@ def run_job(deployment: Deployment, job: LinkJob, *, dry_run: bool, as_json: boo
         return
     remember(job.memory_update, deployment.deps)
     with stoppable(STOPPED), outcome_bar(len(job.inventory.groups)) as bar:
-        deps = deployment.deps_with(bar)
+        deps = deployment.deps_with(bar, bar.add_bucket)
         state = reconcile(job.inventory, job.selection, job.memory, job.recheck, deps)
         if state.due:
             click.echo("shipping first lines in a minute, when the filters are effective", err=True)
         ship_first_lines(state, deps)
-    result = LinkResult(bar.outcomes, state.report(), state.first_lines, job.selection.by_hand)
+    by_hand = job.selection.by_hand
+    result = LinkResult(bar.outcomes, state.report(), state.first_lines, by_hand, bar.buckets)
     finish(result, as_json=as_json)
 
 
@@ -175,6 +191,11 @@ def _faults(report: RunReport) -> Iterator[str]:
         yield (
             f"{len(report.failed):,} log groups failed: remove the cause that stands beside each, "
             "and repeat the command"
+        )
+    if report.buckets.failed:
+        yield (
+            f"{count_text(len(report.buckets.failed), 'bucket')} failed: remove the cause that "
+            "stands beside each, and repeat the command"
         )
     if report.given_up:
         yield (

@@ -8,9 +8,16 @@ import click
 from msgspec import Struct
 from rich.text import Text
 
+from loki_shipper.cli.bucket_output import (
+    action_line,
+    bucket_lines,
+    bucket_objects,
+    bucket_sum,
+)
 from loki_shipper.cli.console import line_console
 from loki_shipper.cli.formatting import count_text
 from loki_shipper.cli.json_output import print_objects
+from loki_shipper.subscriber.buckets.link import BucketOutcome
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
 from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 from loki_shipper.subscriber.memory import CaughtUp
@@ -46,27 +53,36 @@ _COUNTED_AS = {
 class LinkResult(Struct, frozen=True):
     """The result of a run: its outcomes and report, and the shipped first lines by log group.
 
-    `by_hand` has the log groups that you ordered to be linked (True) or unlinked (False).
+    `by_hand` has the log groups that you ordered to be linked (True) or unlinked (False);
+    `buckets` the outcomes for buckets with log files.
     """
 
     outcomes: list[ActionOutcome]
     report: RunReport
     first_lines: Mapping[str, CaughtUp]
     by_hand: Mapping[str, bool]
+    buckets: list[BucketOutcome] = []
 
 
 def print_actions(
-    actions: list[FilterAction], by_hand: Mapping[str, bool], *, as_json: bool
+    actions: list[FilterAction],
+    buckets: list[BucketOutcome],
+    by_hand: Mapping[str, bool],
+    *,
+    as_json: bool,
 ) -> None:
     """Print what a run would do; `by_hand` is as in LinkResult."""
     if as_json:
-        print_objects(_as_object(action, None) for action in actions)
+        print_objects([*(_as_object(each, None) for each in actions), *bucket_objects(buckets)])
         return
+    _print(bucket_lines(buckets))
     _print(_lines(actions))
     kinds = Counter(type(action) for action in actions)
     skips = [action for action in actions if isinstance(action, SkipGroup)]
     done = {"to link": kinds[PutFilter], "to unlink": kinds[DeleteFilter]}
     click.echo(_sum(done, skips, by_hand))
+    if buckets:
+        click.echo(bucket_sum(buckets, "to link", "to unlink"))
 
 
 def print_result(result: LinkResult, *, as_json: bool) -> None:
@@ -74,15 +90,20 @@ def print_result(result: LinkResult, *, as_json: bool) -> None:
     outcomes, report = result.outcomes, result.report
     if as_json:
         first_lines = _first_lines(report, result.first_lines)
-        print_objects(_as_object(each, first_lines.get(each.group)) for each in outcomes)
+        objects = (_as_object(each, first_lines.get(each.group)) for each in outcomes)
+        print_objects([*objects, *bucket_objects(result.buckets)])
         return
+    _print(bucket_lines(result.buckets))
     _print(_lines(_actions(outcomes)))
     _print(
-        _line("failed", each.group, "red", f"{each.why} {each.detail}") for each in report.failed
+        action_line("failed", each.group, "red", f"{each.why} {each.detail}")
+        for each in report.failed
     )
     skips = [each.skip for each in outcomes if isinstance(each, Skipped)]
     counts = {"linked": report.put, "unlinked": report.deleted, "failed": len(report.failed)}
     click.echo(_sum(counts, skips, result.by_hand))
+    if result.buckets:
+        click.echo(bucket_sum(result.buckets, "linked", "unlinked"))
     if report.caught_up:
         click.echo(f"{report.caught_up:,} first lines shipped")
     for group in report.behind:
@@ -105,6 +126,7 @@ def _as_object(
         "detail": detail,
         "pattern": None if put is None else put.pattern,
         "system_fields": None if put is None else list(put.system_fields),
+        "prefixes": None,
         "first_lines": first_lines,
     }
 
@@ -152,11 +174,13 @@ def _lines(actions: Iterable[FilterAction]) -> Iterator[Text]:
     for action in sorted(actions, key=lambda action: action.group):
         match action:
             case PutFilter(group=group, pattern=pattern, why=why, system_fields=fields):
-                yield _line("link", group, "green", f"{why}{filter_text(pattern, fields)}")
+                yield action_line("link", group, "green", f"{why}{filter_text(pattern, fields)}")
             case DeleteFilter(group=group, reason=reason):
-                yield _line("unlink", group, "yellow", reason.words)
+                yield action_line("unlink", group, "yellow", reason.words)
             case SkipGroup(group=group, reason=reason, detail=detail) if reason in _OBSTACLES:
-                yield _line("cannot", group, "red", ": ".join(filter(None, (reason.words, detail))))
+                yield action_line(
+                    "cannot", group, "red", ": ".join(filter(None, (reason.words, detail)))
+                )
             case SkipGroup():
                 pass
             case _:
@@ -168,10 +192,6 @@ def filter_text(pattern: str, system_fields: Iterable[str]) -> str:
     only = f", only what matches {pattern}" if pattern else ""
     fields = ", ".join(system_fields)
     return f"{only}, with {fields}" if fields else only
-
-
-def _line(verb: str, group: str, style: str, why: str) -> Text:
-    return Text.assemble((f"{verb:<8}", style), group, (f"  {why.strip()}", "dim"))
 
 
 def _sum(done: Mapping[str, int], skips: list[SkipGroup], by_hand: Mapping[str, bool]) -> str:

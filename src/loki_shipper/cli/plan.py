@@ -27,7 +27,7 @@ from loki_shipper.template import read_template
 @click.option("--fresh", is_flag=True, help="Read the filters of every log group, four a second.")
 @click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
 def plan(*, fresh: bool, as_json: bool, **which: Any) -> None:
-    """Show which log groups `link --all` would link or unlink, and why.
+    """Show which log groups and buckets `link --all` would link or unlink, and why.
 
     The command changes nothing. It uses the stack's selection, unless options give another one. If
     nothing is deployed yet, it uses the selection of a stack with default settings. Only linking
@@ -49,7 +49,7 @@ def plan(*, fresh: bool, as_json: bool, **which: Any) -> None:
             raise
         actions = _first_actions(**which)
         click.echo("Nothing is deployed yet: loki-shipper deploy --loki-url URL", err=True)
-        print_actions(actions, {}, as_json=as_json)
+        print_actions(actions, [], {}, as_json=as_json)
 
 
 def _first_actions(  # noqa: PLR0913 - each is an option

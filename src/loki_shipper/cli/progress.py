@@ -13,6 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from loki_shipper.subscriber.buckets.link import BucketOutcome
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done
 
 _MINUTE = 60_000
@@ -20,9 +21,13 @@ _UNITS = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", _MINUTE))
 
 
 class OutcomeBar:
-    """Keeps the latest outcome of each log group, and shows how many log groups are done."""
+    """Keeps the latest outcome of each log group, and shows how many log groups are done.
+
+    `buckets` has the outcomes for buckets with log files.
+    """
 
     def __init__(self, bar: Progress, total: int | None) -> None:
+        self.buckets: list[BucketOutcome] = []
         self._outcomes: dict[str, ActionOutcome] = {}
         self._bar = bar
         self._task = bar.add_task("log groups", total=total)
@@ -33,6 +38,10 @@ class OutcomeBar:
         if not isinstance(self._outcomes.get(outcome.group), Done):
             self._outcomes[outcome.group] = outcome
         self._bar.update(self._task, completed=len(self._outcomes))
+
+    def add_bucket(self, outcome: BucketOutcome) -> None:
+        """Take the outcome for one more bucket."""
+        self.buckets.append(outcome)
 
     @property
     def outcomes(self) -> list[ActionOutcome]:

@@ -51,7 +51,8 @@ def unlink(  # noqa: PLR0913 - each is an option
     """Unlink log groups from Loki: each GROUP, or all.
 
     GROUP is a name, an ARN, or a pattern in quotes for log groups that exist now. It stays unlinked
-    until `link` names it, even if the stack's selection chooses it. --all with a selection does the
+    until `link` names it, even if the stack's selection chooses it. s3://BUCKET stops the log files
+    of a bucket in the same way. --all with a selection does the
     same for all log groups that it chooses. --all alone unlinks everything, until `link --all` or
     the next deployment. The command never deletes other tools' filters.
 
@@ -95,12 +96,12 @@ def _selected(deployment: Deployment) -> Inventory:
     # With the account policy, no log group needs a filter, so select by the options alone.
     rules = Selection(settings=replace(deployment.deps.settings, link_mode="groups"))
     selected = [each for each in inventory.groups if isinstance(select(each, rules), Selected)]
-    return replace(inventory, groups=selected, complete=False)
+    return replace(inventory, groups=selected, complete=False, buckets=False)
 
 
 def _unlink_all(
     deployment: Deployment, run: Callable[[SubscriberDependencies], RunReport], *, as_json: bool
 ) -> None:
     with stoppable(STOPPED), outcome_bar(total=None) as bar:
-        report = run(deployment.deps_with(bar))
-    finish(LinkResult(bar.outcomes, report, {}, {}), as_json=as_json)
+        report = run(deployment.deps_with(bar, bar.add_bucket))
+    finish(LinkResult(bar.outcomes, report, {}, {}, bar.buckets), as_json=as_json)

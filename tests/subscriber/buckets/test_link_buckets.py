@@ -348,6 +348,19 @@ def test_a_failure_of_one_bucket_is_reported_and_does_not_stop_the_run(fake: Fak
     assert not report.is_finished
 
 
+def test_a_write_beside_another_one_is_tried_again(fake: FakeAws) -> None:
+    fake.bucket("a")
+    clashes = iter([error("OperationAborted", "A conflicting operation is in progress.", 409)])
+
+    def clash(_: Any) -> None:
+        if (clashing := next(clashes, None)) is not None:
+            raise clashing
+
+    fake.before["PutBucketNotificationConfiguration"] = clash
+    assert run(fake, Sweep(), stack("a")).buckets.put == 1
+    assert sends(fake, "a") == [""]
+
+
 def test_expired_credentials_end_the_run(fake: FakeAws) -> None:
     fake.bucket("a")
     fake.before["GetBucketLocation"] = refuse("ExpiredToken")

@@ -7,6 +7,7 @@ from msgspec import Struct
 from loki_shipper.aws.objects import ObjectFound
 from loki_shipper.clock import Clock
 from loki_shipper.subscriber.aws import SubscriberAws
+from loki_shipper.subscriber.buckets.link import BucketOutcome
 from loki_shipper.subscriber.filters.apply import ActionOutcome
 from loki_shipper.subscriber.memory import (
     Memory,
@@ -23,7 +24,8 @@ from loki_shipper.subscriber.store import update
 class SubscriberDependencies(Struct, frozen=True):
     """The effects and settings of a run.
 
-    `tell` gets each outcome at once. `stack_status` gives the status of the run's stack; None: it
+    `tell` gets each outcome for a log group at once, `tell_bucket` each one for a bucket.
+    `stack_status` gives the status of the run's stack; None: it
     cannot be read.
     """
 
@@ -31,6 +33,7 @@ class SubscriberDependencies(Struct, frozen=True):
     settings: SubscriberSettings
     clock: Clock
     tell: Callable[[ActionOutcome], None] = lambda _: None
+    tell_bucket: Callable[[BucketOutcome], None] = lambda _: None
     stack_status: Callable[[], str | None] = lambda: None
 
 

@@ -127,6 +127,8 @@ class _LinkRun:
     def _link_buckets(self) -> None:
         result = link_log_buckets(self._selection, self._state.memory, self._deps, self._check_stop)
         self._state.add_buckets(result)
+        for outcome in result.outcomes:
+            self._deps.tell_bucket(outcome)
 
     def _keep_policy(self) -> bool:
         """Put the account policy if it has to change; tell whether it is in force then."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from loki_shipper.shipper.labels.tag_index import Tagged
-from loki_shipper.subscriber.buckets.link import BucketOutcome
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
 from loki_shipper.subscriber.filters.plan import DeleteFilter, PutFilter
 from loki_shipper.subscriber.groups.inventory import Inventory
@@ -97,11 +96,6 @@ class RunState:
         del self._states[name]
         self._gone.add(name)
         self._given_up.add(name)
-
-    @property
-    def buckets(self) -> list[BucketOutcome]:
-        """Give the outcomes for buckets."""
-        return self._buckets.outcomes
 
     @property
     def due(self) -> dict[str, GroupState]:
