@@ -32,7 +32,7 @@ TIMES = {"since", "last", "from", "until", "oldest", "time"}
 
 TYPES: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
-    "number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "boolean": lambda value: isinstance(value, bool),
     "list": lambda value: isinstance(value, list),
     "list of text": lambda value: (
@@ -90,6 +90,7 @@ def here(tmp_path: Path) -> Iterator[Deployment]:
 def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]]:
     """What every command prints, by the heading in the document that describes it."""
     log(here, "a", timedelta(hours=1))
+    here.aws.put_lines(GROUP, "b", ["GET /healthz 200", "hello"])
     s3 = here.aws.client("s3")
     environ = {"LOKI_URL": receiver.url, **here.aws.environ}
 
@@ -137,6 +138,7 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
             *of_stack("unlink", GROUP),
             *of_stack("link", GROUP),
         ],
+        "plan --cost": of_stack("plan", "--cost"),
         "status": of_stack("status"),
         "explain": [
             *of_stack("explain", GROUP, "--diff", "TAG_LABELS=none"),

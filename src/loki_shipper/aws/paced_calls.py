@@ -8,6 +8,7 @@ PER_SECOND = {
     "DescribeLogGroups": 8.0,
     "GetResources": 12.0,
     "FilterLogEvents": 4.0,
+    "GetMetricData": 40.0,
     "PutSubscriptionFilter": 4.0,
     "DeleteSubscriptionFilter": 4.0,
     "DescribeSubscriptionFilters": 4.0,

@@ -1,7 +1,6 @@
 """Shows what `loki-shipper deploy` will do, and each resource when it is done."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -12,11 +11,12 @@ from loki_shipper.cli.aws import CommandSession
 from loki_shipper.cli.console import row
 from loki_shipper.cli.errors import settings_errors
 from loki_shipper.clock import Clock
-from loki_shipper.deployment.cost import METRICS, Cost, monthly_cost, monthly_gb, read_volume
+from loki_shipper.deployment.cost import METRICS, Cost, ShipperSize, monthly_cost, monthly_gb
 from loki_shipper.deployment.plan import DeploymentPlan
-from loki_shipper.deployment.preview import Preview, preview, stack_settings
+from loki_shipper.deployment.preview import Preview, pace_by, preview, stack_settings
 from loki_shipper.deployment.secret import secret_name
 from loki_shipper.deployment.stack import Event
+from loki_shipper.deployment.volumes import read_volumes, sums_reader, total_volume
 from loki_shipper.local.progress import on_stream
 
 _SHOWN_PARAMETERS = ("LokiUrl", "LokiSecret", "LokiTenant", "LinkMode", "IncludeLogGroups")
@@ -75,15 +75,10 @@ def _effects(
         yield row("links", f"log groups that could not be listed: {error.code}")
         return
     yield row("links", _groups(seen))
-    now = datetime.fromtimestamp(clock.now() / 1000, UTC)
-    volume = read_volume(session.client("cloudwatch"), seen.selected, now)
-    cost = monthly_cost(
-        volume,
-        architecture=plan.values["Architecture"],
-        memory_mb=int(plan.values["MemorySize"]),
-        metrics=METRICS,
-        secrets=secrets,
-    )
+    read = sums_reader(session.client("cloudwatch"), clock.now(), pace_by(clock))
+    volume = total_volume(read_volumes(seen.selected, read).values())
+    size = ShipperSize(plan.values["Architecture"], int(plan.values["MemorySize"]))
+    cost = monthly_cost(volume, size, metrics=METRICS, secrets=secrets)
     yield row("costs", f"about ${cost.total:,.2f} a month: {_shares(cost)}")
     yield row(
         "",
@@ -103,9 +98,9 @@ def _groups(seen: Preview) -> str:
 def _shares(cost: Cost) -> str:
     shares = (
         ("metrics", cost.metrics),
-        ("Lambda", cost.functions),
-        ("its own log", cost.own_log),
-        ("data transfer", cost.transfer),
+        ("Lambda", cost.shipping.functions),
+        ("its own log", cost.shipping.own_log),
+        ("data transfer", cost.shipping.transfer),
         ("dashboard", cost.dashboard),
         ("the secret", cost.secret),
     )

@@ -1,11 +1,14 @@
 """`loki-shipper plan`: shows what `link --all` would do, and why."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from loki_shipper.cli.aws import aws_errors, open_session
+from loki_shipper.cli.console import line_console
 from loki_shipper.cli.deployment import (
+    Deployment,
     NoDeploymentError,
     current_clock,
     is_deployment_named,
@@ -13,20 +16,30 @@ from loki_shipper.cli.deployment import (
     selection_of,
     selection_options,
 )
+from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.link import job_for_all, print_plan
 from loki_shipper.cli.link_output import print_actions
+from loki_shipper.cli.plan_cost import (
+    CostInputs,
+    inputs_of_deployment,
+    inputs_of_new_stack,
+    read_costs,
+)
+from loki_shipper.cli.plan_cost_output import cost_objects, cost_text
 from loki_shipper.deployment.parameters import effective
 from loki_shipper.deployment.preview import preview, stack_settings
-from loki_shipper.subscriber.filters.plan import FilterAction
+from loki_shipper.subscriber.groups.select import is_selected
 from loki_shipper.subscriber.memory import MemoryUpdate
+from loki_shipper.subscriber.model import LogGroup
 from loki_shipper.template import read_template
 
 
 @click.command()
 @selection_options
+@click.option("--cost", is_flag=True, help="Show what shipping each log group costs a month.")
 @click.option("--fresh", is_flag=True, help="Read the filters of every log group, four a second.")
 @click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
-def plan(*, fresh: bool, as_json: bool, **which: Any) -> None:
+def plan(*, cost: bool, fresh: bool, as_json: bool, **which: Any) -> None:
     """Show which log groups and buckets `link --all` would link or unlink, and why.
 
     The command changes nothing. It uses the stack's selection, unless options give another one. If
@@ -36,24 +49,48 @@ def plan(*, fresh: bool, as_json: bool, **which: Any) -> None:
     \b
     See what the stack's next sweep will do, or what a first stack would link:
       loki-shipper plan
+    --cost shows instead what shipping costs: by what the log groups received in 14 days, with the
+    ten dearest, and what a rule or a filter pattern would save there. It says first what reading
+    the metrics costs.
+
     \b
     See what another selection would do:
       loki-shipper plan --include '/ecs/*' --tag team=payments --tag '!internal'
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     try:
         with open_deployment(**which) as deployment:
+            if cost:
+                groups = _selected(deployment)
+                _print_cost(groups, inputs_of_deployment(deployment), as_json=as_json)
+                return
             job = job_for_all(deployment, MemoryUpdate(), fresh=fresh)
             print_plan(deployment, job, as_json=as_json)
     except NoDeploymentError:
         if is_deployment_named():
             raise
-        actions = _first_actions(**which)
-        click.echo("Nothing is deployed yet: loki-shipper deploy --loki-url URL", err=True)
-        print_actions(actions, [], {}, as_json=as_json)
+        _plan_first_stack(cost=cost, as_json=as_json, **which)
 
 
-def _first_actions(  # noqa: PLR0913 - each is an option
+def _selected(deployment: Deployment) -> list[LogGroup]:
+    """Return the log groups that are linked, or that `link --all` would link."""
+    job = job_for_all(deployment, MemoryUpdate(stopped=False), fresh=False)
+    return [each for each in job.inventory.groups if is_selected(each, job.selection)]
+
+
+def _print_cost(groups: Sequence[LogGroup], inputs: CostInputs, *, as_json: bool) -> None:
+    report = read_costs(groups, inputs)
+    if as_json:
+        print_objects(cost_objects(report))
+        return
+    console = line_console()
+    for line in cost_text(report):
+        console.print(line)
+
+
+def _plan_first_stack(  # noqa: PLR0913 - each is an option
     *,
+    cost: bool,
+    as_json: bool,
     profile: str | None,
     region: str | None,
     stack: str,
@@ -61,12 +98,19 @@ def _first_actions(  # noqa: PLR0913 - each is an option
     exclude: tuple[str, ...],
     tags: tuple[str, ...],
     **_: object,
-) -> list[FilterAction]:
-    """Return what a new stack with default settings would do. Raises InputError."""
+) -> None:
+    """Show what a new stack with default settings would do. Raises InputError."""
+    clock = current_clock()
     with aws_errors():
         session = open_session(profile, region)
         account = session.client("sts").get_caller_identity()["Account"]
         defaults = effective(read_template()["Parameters"], {}, {})
         settings = stack_settings(defaults, stack, str(session.region_name), account)
         selected = selection_of(include, exclude, tags).applied(settings)
-        return preview(session, selected, current_clock()).actions
+        seen = preview(session, selected, clock)
+        click.echo("Nothing is deployed yet: loki-shipper deploy --loki-url URL", err=True)
+        if cost:
+            inputs = inputs_of_new_stack(session, clock, selected)
+            _print_cost(seen.groups, inputs, as_json=as_json)
+            return
+    print_actions(seen.actions, [], {}, as_json=as_json)

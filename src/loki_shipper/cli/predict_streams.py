@@ -132,7 +132,7 @@ def predict_streams(
     whole = counter.counts()
     growth = _Growth(half or whole, whole, sample.minutes)
     own = rules.of(group.log_group)
-    streams = min(growth.a_day(growth.half.streams, whole.streams), _most_streams(own))
+    streams = min(growth.a_day(growth.half.streams, whole.streams), most_streams(own))
     return StreamForecast(
         lines=len(sample.events),
         minutes=round(sample.minutes),
@@ -255,7 +255,7 @@ def _bounded(rules: tuple[Rule, ...]) -> Iterator[tuple[str, Label]]:
             yield rule.name, rule.action
 
 
-def _most_streams(rules: tuple[Rule, ...]) -> float:
+def most_streams(rules: tuple[Rule, ...]) -> float:
     """Give how many streams rules let an execution environment make, without late ones."""
     if any(isinstance(rule.action, Tenant) for rule in rules):
         return float("inf")

@@ -1,21 +1,18 @@
-"""Estimates the monthly cost of shipping from the last 14 days of the log groups.
+"""Estimates the monthly cost of shipping, from what log groups received in 14 days.
 
-The time of an invocation is that of docs/cost.md.
+The figures of an invocation are those of docs/cost.md.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
-from itertools import batched
-from typing import Any, Final
+import math
+from itertools import pairwise
+from typing import Final
 
 from msgspec import Struct
 
 from loki_shipper import prices
+from loki_shipper.deployment.volumes import DAYS, Volume
 
-DAYS: Final = 14
 _MONTH_DAYS: Final = 30
-_QUERIES: Final = 500
-"""Limit of queries in one GetMetricData call."""
 
 METRICS: Final = 43
 """Number of metrics of a stack's functions."""
@@ -23,29 +20,47 @@ METRICS: Final = 43
 EVENTS_OF_INVOCATION: Final = 100
 """Log events of one invocation: an assumption, as CloudWatch Logs decides it."""
 
-_SECONDS_OF_INVOCATION: Final = 0.031
-"""For 100 log events of 200 bytes with 256 MB."""
+PROCESSOR_SECONDS: Final = {1: 0.0016, 100: 0.0020, 1_000: 0.0044, 10_000: 0.030}
+"""Time of a whole processor for an invocation with so many log events of 200 bytes."""
+
+_WHOLE_PROCESSOR_MB: Final = 1_769
+_PUSH_SECONDS: Final = 0.010
 
 OWN_LOG_BYTES: Final = 1_400
 """Bytes that one invocation of the shipper logs, with START, END and REPORT."""
 
 PUSHED_BYTES: Final = 0.30
-"""Bytes of a push of 100 lines, as a fraction of the bytes of the lines."""
+"""Bytes of a push of many lines, as a fraction of the bytes of the lines."""
+
+PUSH_OVERHEAD_BYTES: Final = 900
+"""Bytes of a push beside its lines: labels, headers and TLS."""
 
 
-class Volume(Struct, frozen=True):
-    """What log groups received in 14 days: bytes and log events."""
+class ShipperSize(Struct, frozen=True):
+    """What the cost of an invocation depends on; `events` is how many log events it has."""
 
-    taken_bytes: float
-    events: float
+    architecture: str = "arm64"
+    memory_mb: int = 256
+    events: float = EVENTS_OF_INVOCATION
 
 
-class Cost(Struct, frozen=True):
-    """A monthly cost in US dollars."""
+class ShippingCost(Struct, frozen=True):
+    """The monthly cost of shipping some lines, in US dollars: to a Loki on the internet."""
 
     functions: float
     own_log: float
     transfer: float
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return self.functions + self.own_log + self.transfer
+
+
+class Cost(Struct, frozen=True):
+    """The monthly cost of a stack in US dollars."""
+
+    shipping: ShippingCost
     metrics: float
     dashboard: float
     secret: float
@@ -53,63 +68,47 @@ class Cost(Struct, frozen=True):
     @property
     def total(self) -> float:
         """The sum."""
-        shipping = self.functions + self.own_log + self.transfer
-        return shipping + self.metrics + self.dashboard + self.secret
+        return self.shipping.total + self.metrics + self.dashboard + self.secret
 
 
-def read_volume(cloudwatch: Any, log_groups: Iterable[str], now: datetime) -> Volume:
-    """Ask CloudWatch for the volume of log groups in the last 14 days."""
-    start = now - timedelta(days=DAYS)
-    sums = {"IncomingBytes": 0.0, "IncomingLogEvents": 0.0}
-    queries = [(metric, group) for group in log_groups for metric in sums]
-    for some in batched(queries, _QUERIES):
-        for index, value in _sums(cloudwatch, some, start, now):
-            sums[some[index][0]] += value
-    return Volume(sums["IncomingBytes"], sums["IncomingLogEvents"])
-
-
-def _sums(
-    cloudwatch: Any, queries: Sequence[tuple[str, str]], start: datetime, end: datetime
-) -> Iterator[tuple[int, float]]:
-    """Return the sum of each metric of a log group, with the index of its query."""
-    wanted = [
-        {
-            "Id": f"q{number}",
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": "AWS/Logs",
-                    "MetricName": metric,
-                    "Dimensions": [{"Name": "LogGroupName", "Value": group}],
-                },
-                "Period": DAYS * 86_400,
-                "Stat": "Sum",
-            },
-        }
-        for number, (metric, group) in enumerate(queries)
-    ]
-    pages = cloudwatch.get_paginator("get_metric_data").paginate(
-        MetricDataQueries=wanted, StartTime=start, EndTime=end
-    )
-    for page in pages:
-        for result in page["MetricDataResults"]:
-            yield int(result["Id"].removeprefix("q")), sum(result["Values"])
-
-
-def monthly_cost(
-    volume: Volume, *, architecture: str, memory_mb: int, metrics: int, secrets: int
-) -> Cost:
-    """Estimate the monthly cost of shipping as many lines a day as in these 14 days.
-
-    Alarms, NAT gateways and Loki are not included. Data transfer is to a Loki on the internet.
-    """
-    invocations = volume.events / EVENTS_OF_INVOCATION * _MONTH_DAYS / DAYS
-    # With less memory, Lambda gives less processor time: the product hardly changes.
-    seconds = _SECONDS_OF_INVOCATION * 256 / memory_mb
-    compute = seconds * memory_mb / 1024 * prices.LAMBDA_GB_SECOND[architecture].dollars
-    return Cost(
+def shipping_cost(volume: Volume, size: ShipperSize) -> ShippingCost:
+    """Estimate the monthly cost of shipping as many lines a day as in these 14 days."""
+    invocations = volume.events / size.events * _MONTH_DAYS / DAYS
+    gb_seconds = billed_seconds(size) * size.memory_mb / 1024
+    compute = gb_seconds * prices.LAMBDA_GB_SECOND[size.architecture].dollars
+    transferred = monthly_gb(volume) * PUSHED_BYTES + invocations * PUSH_OVERHEAD_BYTES / prices.GB
+    return ShippingCost(
         functions=invocations * (prices.LAMBDA_REQUEST.dollars + compute),
         own_log=invocations * OWN_LOG_BYTES / prices.GB * prices.LOGS_GB.dollars,
-        transfer=monthly_gb(volume) * PUSHED_BYTES * prices.TRANSFER_GB.dollars,
+        transfer=transferred * prices.TRANSFER_GB.dollars,
+    )
+
+
+def billed_seconds(size: ShipperSize) -> float:
+    """Estimate the billed duration of an invocation, in seconds.
+
+    Lambda gives a share of a processor that grows with the memory.
+    """
+    busy = _processor_seconds(size.events) * _WHOLE_PROCESSOR_MB / size.memory_mb
+    return math.ceil((busy + _PUSH_SECONDS) * 1000) / 1000
+
+
+def _processor_seconds(events: float) -> float:
+    """Interpolate between the measured numbers of log events, and extrapolate beyond the last."""
+    for (low, least), (high, most) in pairwise(PROCESSOR_SECONDS.items()):
+        # The last two measured numbers also give the slope for more log events.
+        if events <= high or high == max(PROCESSOR_SECONDS):
+            return least + (most - least) * (max(events, 1) - low) / (high - low)
+    raise AssertionError
+
+
+def monthly_cost(volume: Volume, size: ShipperSize, *, metrics: int, secrets: int) -> Cost:
+    """Estimate the monthly cost of a stack.
+
+    Alarms, NAT gateways and Loki are not included.
+    """
+    return Cost(
+        shipping=shipping_cost(volume, size),
         metrics=metrics * prices.METRIC.dollars,
         dashboard=prices.DASHBOARD.dollars,
         secret=secrets * prices.SECRET.dollars,

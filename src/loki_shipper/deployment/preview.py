@@ -1,6 +1,7 @@
 """Shows the log groups that a new stack with some parameters would link."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
@@ -14,20 +15,25 @@ from loki_shipper.subscriber.clients import connect
 from loki_shipper.subscriber.filters.plan import FilterAction, plan
 from loki_shipper.subscriber.groups.inventory import take_inventory
 from loki_shipper.subscriber.groups.select import NotSelected, Selection, select
-from loki_shipper.subscriber.model import Filters, ObservedGroup
+from loki_shipper.subscriber.model import Filters, LogGroup, ObservedGroup
 from loki_shipper.subscriber.settings import SubscriberSettings, settings
 
 _FUNCTIONS = ("shipper", "redriver", "subscriber", "kinesis")
 
 
 class Preview(Struct, frozen=True):
-    """The action for each log group of the account and Region, and the selected log groups.
+    """The action for each log group of the account and Region, and the selected ones by name.
 
     Existing filters are not read, as that takes one call for each log group.
     """
 
     actions: list[FilterAction]
-    selected: list[str]
+    groups: list[LogGroup]
+
+    @property
+    def selected(self) -> list[str]:
+        """The names of the selected log groups."""
+        return [group.name for group in self.groups]
 
     @property
     def total(self) -> int:
@@ -49,16 +55,22 @@ def stack_settings(
     return settings(environ)
 
 
-def preview(session: Any, chosen: SubscriberSettings, clock: Clock) -> Preview:
-    """Read all log groups and their tags, and plan their links. Raises AwsError."""
-    pace = PacedCalls(
+def pace_by(clock: Clock) -> PacedCalls:
+    """Make a pace for the calls of one command."""
+    return PacedCalls(
         clock=lambda: clock.now() / 1000,
         sleep=clock.sleep,
         remaining=clock.remaining,
         jitter=lambda longest: longest,
     )
-    groups = take_inventory(SubscriberAws(connect(session), chosen, pace), clock.now()).groups
+
+
+def preview(session: Any, chosen: SubscriberSettings, clock: Clock) -> Preview:
+    """Read all log groups and their tags, and plan their links. Raises AwsError."""
+    groups = take_inventory(
+        SubscriberAws(connect(session), chosen, pace_by(clock)), clock.now()
+    ).groups
     rules = Selection(settings=chosen)
-    selected = [each.name for each in groups if not isinstance(select(each, rules), NotSelected)]
+    selected = [each for each in groups if not isinstance(select(each, rules), NotSelected)]
     actions = plan((ObservedGroup(each, Filters()) for each in groups), rules)
-    return Preview([*actions], sorted(selected))
+    return Preview([*actions], sorted(selected, key=attrgetter("name")))
