@@ -26,7 +26,7 @@ CLONE = Path(__file__).resolve().parents[2]
 DOCUMENT = (CLONE / "docs" / "json.md").read_text("utf-8")
 NOBODY = "http://127.0.0.1:9"
 LAMBDA = str(CLONE / "events" / "lambda.json")
-MY_LOGS = "my-logs"
+MY_LOGS = "web-logs"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 TIMES = {"since", "last", "from", "until", "oldest", "time"}
 
