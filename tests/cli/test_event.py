@@ -1,5 +1,6 @@
 """`loki-shipper event` makes an event of lines that the shipper understands."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from click.testing import Result
 
 from loki_shipper.model import LogData
 from loki_shipper.shipper.sources.event import records
+from loki_shipper.shipper.sources.notifications import read_notification
 
 type Run = Callable[..., Result]
 
@@ -72,3 +74,45 @@ def test_lines_become_records_of_a_kinesis_stream(run: Run) -> None:
     batch = json.loads(result.stdout)
     assert [each["eventSource"] for each in batch["Records"]] == ["aws:kinesis"] * 3
     assert [event.message for data in records(batch) for event in data.log_events] == lines
+
+
+SENDERS = ("s3", "sns", "eventbridge")
+
+
+@pytest.mark.parametrize("via", SENDERS)
+def test_an_object_becomes_a_message_of_the_queue(run: Run, tmp_path: Path, via: str) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes(b"one\ntwo\n")
+    name = "s3://my-logs/größe/a b+c.log"
+    before = time.time_ns() // 1_000_000
+    result = run("event", "--s3", name, "--from-file", str(path), "--via", via)
+    assert result.exit_code == 0, result.output
+    [record] = json.loads(result.stdout)["Records"]
+    assert record["eventSource"] == "aws:sqs"
+    [found] = read_notification(record["body"]).objects
+    assert (found.bucket, found.key, found.size) == ("my-logs", "größe/a b+c.log", 8)
+    assert found.etag == hashlib.md5(b"one\ntwo\n").hexdigest()
+    assert before <= (found.written or 0) <= time.time_ns() // 1_000_000
+
+
+def test_an_object_need_not_be_there(run: Run) -> None:
+    [record] = json.loads(run("event", "--s3", "s3://my-logs/a").stdout)["Records"]
+    [found] = read_notification(record["body"]).objects
+    assert (found.key, found.size, found.etag) == ("a", None, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give --log-group GROUP, or --s3 s3://BUCKET/KEY"),
+        (["--log-group", "g", "--s3", "s3://b/k"], "give --log-group GROUP, or --s3"),
+        (["--log-group", "g"], "give --from-file FILE"),
+        (["--log-group", "g", "--from-file", "-", "--via", "sns"], "--via is for --s3"),
+        (["--s3", "s3://b/k", "--kinesis"], "--kinesis is for --log-group"),
+        (["--s3", "s3://b"], "'s3://b' is no object: write it like s3://my-logs/app/app.log"),
+        (["--s3", "b/k"], "'b/k' is no object"),
+    ],
+)
+def test_says_which_options_belong_together(run: Run, words: list[str], said: str) -> None:
+    result = run("event", *words, stdin="a\n")
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr

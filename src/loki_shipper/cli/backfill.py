@@ -8,7 +8,7 @@ import click
 from msgspec import to_builtins
 
 from loki_shipper.aws.errors import AwsError
-from loki_shipper.cli.backfill_log_files import SCHEME, LogFilesRequest, backfill_log_files
+from loki_shipper.cli.backfill_log_files import LogFilesRequest, backfill_log_files
 from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.confirm import yes_option
 from loki_shipper.cli.deployment import (
@@ -21,6 +21,7 @@ from loki_shipper.cli.errors import InputError, InterruptedRunError, NotDelivere
 from loki_shipper.cli.formatting import count_text, time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.log_groups import log_group_named
+from loki_shipper.cli.object_name import SCHEME
 from loki_shipper.cli.parameter_types import AGE, Time
 from loki_shipper.cli.past_span import check_span, command_for_rest, too_old, young_enough
 from loki_shipper.cli.progress import time_bar

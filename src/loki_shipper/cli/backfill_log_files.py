@@ -13,6 +13,7 @@ from loki_shipper.cli.formatting import count_text, size_text, time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.listed_objects import listed_objects, listed_prefixes
 from loki_shipper.cli.notify_objects import LogFilesQueue, log_files_queue, notify
+from loki_shipper.cli.object_name import SCHEME
 from loki_shipper.cli.past_span import check_span, command_for_rest, too_old, young_enough
 from loki_shipper.cli.progress import listing_bar, object_bar
 from loki_shipper.deployment.cost_of_log_files import log_files_cost
@@ -20,8 +21,6 @@ from loki_shipper.formats import LogBucket
 from loki_shipper.model import S3Object
 from loki_shipper.settings import settings
 from loki_shipper.subscriber.first_lines.backfill import Span
-
-SCHEME = "s3://"
 
 
 class LogFilesPast(Struct, frozen=True):
