@@ -17,6 +17,7 @@ from loki_shipper.settings import settings
 from loki_shipper.shipper.rules.aws_presets import AWS_PRESETS
 from loki_shipper.shipper.rules.parse import default_rules
 from loki_shipper.shipper.sources.event import records
+from tests.sample_events import LOG_GROUP_EVENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3_600_000_000_000
@@ -44,7 +45,7 @@ def shipped(loki: Loki | Running, **variables: str) -> Tenant:
     name = f"aws-services-{time.time_ns()}"
     configured = settings({"LOKI_URL": loki.url, "LOKI_TENANT": name, **variables})
     connection = loki_connection(configured)
-    for path in sorted((ROOT / "events").glob("*.json")):
+    for path in LOG_GROUP_EVENTS.values():
         event = json.loads(path.read_text("utf-8"))
         if is_of_aws_service(event):
             now = retimed(event, time.time_ns() // 1_000_000)

@@ -14,6 +14,7 @@ from loki_shipper.model import LogData
 from loki_shipper.shipper.sources.event import records
 from tests.loki.asking import ALL, HOUR, discarded, held, now, open_environment
 from tests.pipeline.execution_environment import lines
+from tests.sample_events import LOG_GROUP_EVENTS
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 
@@ -108,9 +109,7 @@ def test_a_line_near_the_limit_is_held_complete(
     assert "".join(texts(held(loki, tenant))) == long
 
 
-@pytest.mark.parametrize(
-    "name", sorted({p.stem for p in EVENTS.glob("*.json")} - {"control", "kinesis"})
-)
+@pytest.mark.parametrize("name", sorted(LOG_GROUP_EVENTS.keys() - {"control", "kinesis"}))
 def test_every_sample_event_is_held_as_it_was_logged(
     loki: Loki | Running, tenant: str, name: str
 ) -> None:

@@ -20,6 +20,7 @@ from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline, ship
 from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 from loki_shipper.shipper.sources.event import records
+from tests.sample_events import LOG_GROUP_EVENTS
 
 if TYPE_CHECKING:
     from loki_shipper.shipper.delivery.hourly import HourlyCount
@@ -299,7 +300,7 @@ def test_a_repeat_is_the_same_pushes() -> None:
     assert one.batches == two.batches
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in EVENTS.glob("*.json")))
+@pytest.mark.parametrize("name", sorted(LOG_GROUP_EVENTS))
 def test_every_sample_event_is_shipped(name: str) -> None:
     shipper = ShipperInMemory()
     report = shipper.ship(json.loads((EVENTS / f"{name}.json").read_bytes()))

@@ -13,6 +13,7 @@ from loki_shipper.shipper.rules.parse import parse_rules
 from loki_shipper.shipper.rules.presets import PRESETS
 from loki_shipper.shipper.sources.event import records
 from loki_shipper.shipper.trace import trace_rules
+from tests.sample_events import LOG_GROUP_EVENTS
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 SETTINGS = Settings(loki_url="http://loki")
@@ -25,11 +26,7 @@ def payload(name: str) -> LogData:
     return data
 
 
-SAMPLES = [
-    each.stem
-    for each in sorted(EVENTS.glob("*.json"))
-    if each.stem not in {"control", "kinesis", "ten-thousand"}
-]
+SAMPLES = sorted(LOG_GROUP_EVENTS.keys() - {"control", "kinesis", "ten-thousand"})
 
 
 def stored(result: Transformed) -> list[tuple[int, str, Pairs]]:

@@ -18,6 +18,7 @@ from loki_shipper.shipper.rules.parse import ACTIONS, parse_rules
 from loki_shipper.shipper.rules.presets import PRESETS
 from loki_shipper.shipper.rules.regex import compiled
 from loki_shipper.shipper.sources.event import records
+from tests.sample_events import LOG_GROUP_EVENTS
 
 WITH_PATTERNS = {"drop", "keep", "metadata", "timestamp"}
 EVENTS = Path(__file__).resolve().parents[3] / "events"
@@ -75,8 +76,8 @@ def test_presets_use_names_that_loki_takes_and_logql_can_ask_for(name: str) -> N
 def samples() -> list[LogData]:
     return [
         data
-        for path in sorted(EVENTS.glob("*.json"))
-        if path.stem != "ten-thousand"
+        for name, path in LOG_GROUP_EVENTS.items()
+        if name != "ten-thousand"
         for data in records(json.loads(path.read_bytes()))
     ]
 
