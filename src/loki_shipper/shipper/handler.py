@@ -1,4 +1,4 @@
-"""The entry of the function that CloudWatch Logs invokes."""
+"""The entry of the functions that ship: for log groups, for a Kinesis stream and for log files."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ class Report(Struct, frozen=True, kw_only=True):
     the matches of each rule. `newest` is the time of the newest log event in ms since 1970.
     `undecodable` counts undecodable records by reason. `failure` is the reason why Lambda must send
     the event again. If Lambda takes an answer for each record, `retry` names the records. `hourly`
-    has the same log events by log group, without those that Lambda sends again.
+    has the same log events by log group, without those that Lambda sends again. `log_files` counts
+    log files by what became of them.
     """
 
     received: int = 0
@@ -84,6 +85,7 @@ class Report(Struct, frozen=True, kw_only=True):
     failure: str | None = None
     retry: tuple[str, ...] = ()
     hourly: tuple[HourlyCount, ...] = ()
+    log_files: dict[str, int] = {}
 
 
 def total(reports: Sequence[Report]) -> Report:
@@ -105,6 +107,7 @@ def total(reports: Sequence[Report]) -> Report:
         failure="; ".join(failures) or None,
         retry=tuple(chain.from_iterable(each.retry for each in reports)),
         hourly=merge_hourly(chain.from_iterable(each.hourly for each in reports)),
+        log_files=sum_counts(each.log_files for each in reports),
     )
 
 

@@ -56,11 +56,11 @@ def records(event: Any) -> list[LogData]:
 def takes_item_failures(event: Any) -> bool:
     """Tell whether Lambda takes an answer that names the records of this event that failed.
 
-    The event source mapping of a Kinesis stream does. For an event of another service such an
-    answer would be a success, and the event would be lost.
+    The event source mappings of a Kinesis stream and of a queue do. For an event of another service
+    such an answer would be a success, and the event would be lost.
     """
     match event:
-        case {"Records": [{"eventSource": "aws:kinesis"}, *_]}:
+        case {"Records": [{"eventSource": "aws:kinesis" | "aws:sqs"}, *_]}:
             return True
         case _:
             return False
