@@ -143,7 +143,10 @@ def stack(aws: LocalAws) -> Stack:
     functions = Functions(real)
     functions.kept = f"arn:aws:s3:::{name}"
     clients = DoctorClients(
-        aws.client("cloudformation"), functions, Iam(), aws.client("logs"), aws.client("s3")
+        aws.client("cloudformation"),
+        functions,
+        Iam(),
+        *(aws.client(service) for service in ("logs", "s3", "sqs", "events", "kms")),
     )
     return Stack(name, function_named(arn, functions), settings(environ), clients)
 

@@ -36,7 +36,7 @@ def calls(account: str = ACCOUNT, *, answer: str = "") -> BucketCalls:
     pace = PacedCalls(
         clock=lambda: 0.0, sleep=lambda _: None, remaining=lambda: 60.0, jitter=lambda _: 0.0
     )
-    return BucketCalls(clients, account, pace)
+    return BucketCalls(clients.s3, clients.event_rules, account, pace)
 
 
 def answers(body: str) -> Callable[..., AWSResponse]:

@@ -40,7 +40,7 @@ _STYLES = {Level.OK: "bold green", Level.WARN: "bold yellow", Level.WRONG: "bold
 _FROM_HERE = {"dns", "tcp", "tls", "write"}
 """Checks that fail here if only the function's network reaches Loki."""
 
-_SERVICES = ("cloudformation", "lambda", "iam", "logs", "s3")
+_SERVICES = ("cloudformation", "lambda", "iam", "logs", "s3", "sqs", "events", "kms")
 
 
 @click.command()

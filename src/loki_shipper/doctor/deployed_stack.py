@@ -26,6 +26,9 @@ class DoctorClients(NamedTuple):
     iam: Any
     logs: Any
     s3: Any
+    queues: Any
+    event_rules: Any
+    keys: Any
 
 
 class DeployedStack(NamedTuple):

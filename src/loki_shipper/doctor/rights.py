@@ -31,7 +31,7 @@ def check_rights(
     denied = [
         f"{action} on {resource}"
         for (resource, context), some in actions.items()
-        for action in _denied(function.role, some, resource, context, clients.iam)
+        for action in denied_actions(function.role, some, resource, context, clients.iam)
     ]
     role = f"the {function.kind}'s role"
     if denied:
@@ -39,7 +39,7 @@ def check_rights(
     return ok("iam", f"{role} has all {len(wanted)} rights that it needs")
 
 
-def _denied(
+def denied_actions(
     role: str, actions: list[str], resource: str, context: tuple[tuple[str, str], ...], iam: Any
 ) -> list[str]:
     """Return those actions on a resource that IAM denies a role."""

@@ -20,6 +20,7 @@ from loki_shipper.doctor.deployed_stack import (
 )
 from loki_shipper.doctor.finding import Finding, Level, duration_text, failure, ok, warning
 from loki_shipper.doctor.kinesis import check_mapping
+from loki_shipper.doctor.log_files import check_log_files
 from loki_shipper.doctor.rights import check_rights
 from loki_shipper.doctor.round_trip import NotShippedError, ship
 from loki_shipper.local.sample import from_lines
@@ -49,6 +50,8 @@ def check_stack(
         yield run_check("iam", partial(check_rights, function, stack, clients))
         if function.kind == "kinesis":
             yield run_check("stream", partial(check_mapping, function, settings.bucket, clients))
+        if function.kind == "subscriber":
+            yield from check_log_files(function, clients)
     if settings.tenant_tag is None:
         yield run_check("ship", lambda: _ship(shipper, clients, now))
     else:

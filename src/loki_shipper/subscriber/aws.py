@@ -55,7 +55,7 @@ class SubscriberAws:
         self._clients = clients
         self._settings = settings
         self._pace = pace
-        self.buckets = BucketCalls(clients, settings.origin.account, pace)
+        self.buckets = BucketCalls(clients.s3, clients.event_rules, settings.origin.account, pace)
 
     def log_groups(self, prefix: str | None = None) -> Iterator[LogGroup]:
         """List the log groups with this prefix, without their tags; None: all of them."""

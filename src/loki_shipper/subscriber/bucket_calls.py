@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from loki_shipper.aws.paced_calls import PacedCalls
-    from loki_shipper.subscriber.clients import SubscriberClients
 
 _OLD_NAMES = {None: "us-east-1", "EU": "eu-west-1"}
 """Regions that GetBucketLocation gives other names."""
@@ -28,18 +27,19 @@ class EventRule(Struct, frozen=True):
 class BucketCalls:
     """Calls S3 and EventBridge about buckets of one account.
 
-    Each call names the account, so S3 denies it if a bucket of that name belongs to another one.
-    Every method retries, and raises AwsError.
+    The clients are boto3's. Each call names the account, so S3 denies it if a bucket of that name
+    belongs to another one. Every method retries, and raises AwsError.
     """
 
-    def __init__(self, clients: SubscriberClients, account: str, pace: PacedCalls) -> None:
-        self._clients = clients
+    def __init__(self, s3: Any, event_rules: Any, account: str, pace: PacedCalls) -> None:
+        self._s3 = s3
+        self._event_rules = event_rules
         self._account = account
         self._pace = pace
 
     def region(self, bucket: str) -> str:
         """Give the Region of a bucket."""
-        locate = self._clients.s3.get_bucket_location
+        locate = self._s3.get_bucket_location
         answer = self._call(
             "GetBucketLocation", lambda: locate(Bucket=bucket, ExpectedBucketOwner=self._account)
         )
@@ -48,7 +48,7 @@ class BucketCalls:
 
     def notifications(self, bucket: str) -> dict[str, Any]:
         """Read the notification configuration of a bucket."""
-        get = self._clients.s3.get_bucket_notification_configuration
+        get = self._s3.get_bucket_notification_configuration
         answer = self._call(
             "GetBucketNotificationConfiguration",
             lambda: get(Bucket=bucket, ExpectedBucketOwner=self._account),
@@ -61,7 +61,7 @@ class BucketCalls:
         S3 does not validate the destinations: a queue or function of somebody else that is gone
         would otherwise keep us from adding our entry, and from taking it out again.
         """
-        put = self._clients.s3.put_bucket_notification_configuration
+        put = self._s3.put_bucket_notification_configuration
         self._call(
             "PutBucketNotificationConfiguration",
             lambda: put(
@@ -74,14 +74,12 @@ class BucketCalls:
 
     def rule(self, name: str) -> EventRule:
         """Read a rule of EventBridge."""
-        answer = self._call(
-            "DescribeRule", lambda: self._clients.event_rules.describe_rule(Name=name)
-        )
+        answer = self._call("DescribeRule", lambda: self._event_rules.describe_rule(Name=name))
         return EventRule(answer["EventPattern"], answer["State"] == "ENABLED")
 
     def put_rule(self, name: str, rule: EventRule) -> None:
         """Change a rule of EventBridge; its targets and its description stay."""
-        rules = self._clients.event_rules
+        rules = self._event_rules
 
         def put() -> None:
             before = rules.describe_rule(Name=name)
