@@ -19,6 +19,7 @@ from loki_shipper.shipper.rules.presets import PRESETS
 from loki_shipper.shipper.rules.regex import compiled
 from loki_shipper.shipper.sources.event import records
 from tests.sample_events import LOG_GROUP_EVENTS
+from tests.shipper.log_files.samples import SAMPLES
 
 WITH_PATTERNS = {"drop", "keep", "metadata", "timestamp"}
 EVENTS = Path(__file__).resolve().parents[3] / "events"
@@ -79,6 +80,9 @@ def samples() -> list[LogData]:
         for name, path in LOG_GROUP_EVENTS.items()
         if name != "ten-thousand"
         for data in records(json.loads(path.read_bytes()))
+    ] + [
+        LogData("DATA_MESSAGE", "123456789012", f"s3://b/{sample.type}", "k", sample.events())
+        for sample in SAMPLES.values()
     ]
 
 

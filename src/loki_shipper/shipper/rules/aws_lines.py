@@ -21,12 +21,37 @@ NLB = (
     r"(?P<level>-|(?P<tls_alert>\S+)) \S+ \S+ \S+ (?:-|(?P<tls_version>\S+)) \S+ "
     r"(?:-|(?P<domain>\S+))"
 )
+_NUMBER = r"(?:-1|-|\d+\.\d+)"
+CLB = (
+    rf"{ISO} [A-Za-z0-9-]+ {CLIENT} \S+ {_NUMBER} (?:-1|-|(?P<target_time>\d+\.\d+)) {_NUMBER} "
+    r"(?P<level>-|(?P<status>\d{3})) (?:-|(?P<target_status>\d+)) \S+ \S+ "
+    r'"(?:-|(?P<method>[A-Z]+)) '
+)
+ALB_CONNECTION = (
+    rf"{ISO} (?:-|(?P<client_ip>{IP})) \d+ (?P<listener_port>\d+) (?:-|(?P<tls_version>\S+)) \S+ "
+    rf'{_NUMBER} "[^"]*" \S+ \S+ (?P<level>-|(?P<tls_verify_status>\S+))'
+)
+ALB_HEALTH = (
+    rf"[a-z0-9]+ {ISO} {_NUMBER} (?:-|(?P<target>\S+)) (?P<target_group>\S+) "
+    r"(?P<level>(?P<health>PASS|FAIL)) (?:-|(?P<status>\d+)) (?:-|(?P<reason>\S+))"
+)
 ELB_TIME = rf"^(?:https?|h2|grpcs|wss?|tls \S+) (?P<time>{ISO}) "
-ELB_LEVELS = (*HTTP, ("-", "info"), ("?*", "warn"))
+ELB_LEVELS = (*HTTP, ("-", "info"), ("PASS", "info"), ("Success", "info"), ("?*", "warn"))
+S3_ACCESS = (
+    rf"\S+ (?:-|(?P<source_bucket>\S+)) \[[^\]]*\] (?:-|(?P<client_ip>{IP})) "
+    r"(?:-|(?P<requester>\S+)) \S+ (?P<operation>[A-Z0-9]+\.\S+) \S+ "
+    r'(?:-|"[^\n]*?") (?P<level>-|(?P<status>\d{3})) (?:-|(?P<error_code>\w+)) '
+)
+S3_LEVELS = (*HTTP, ("-", "info"))
 CLOUDFRONT = (
     rf"\d{{4}}-\d\d-\d\d\t\d\d:\d\d:\d\d\t(?:-|(?P<edge>\S+))\t\S+\t(?:-|(?P<client_ip>{IP}))"
     r"\t(?:-|(?P<method>[A-Z]+))\t[^\t]*\t[^\t]*\t(?P<level>(?P<status>\d{3})|[^\t]*)"
     r"(?:\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t(?P<result>\w+))?"
+)
+# With the fields that the console proposes, or more.
+CLOUDFRONT_REALTIME = (
+    rf"\d{{10}}\.\d+\t(?:-|(?P<client_ip>{IP}))\t\S+\t(?P<level>(?P<status>\d{{3}}))\t\S+"
+    r"\t(?:-|(?P<method>[A-Z]+))\t"
 )
 CLOUDFRONT_TIME = r"^(?P<time>\d{4}-\d\d-\d\d\t\d\d:\d\d:\d\d)\t"
 DNS = (
@@ -35,11 +60,23 @@ DNS = (
 )
 DNS_TIME = rf"^\d+\.\d+ (?P<time>{ISO}) "
 DNS_LEVELS = (("NOERROR", "info"), ("NXDOMAIN", "info"), ("[A-Z]*", "warn"))
-FLOW_LEVELS = (("REJECT", "warn"), ("ACCEPT", "info"))
+FLOW_LEVELS = (
+    ("REJECT", "warn"),
+    ("ACCEPT", "info"),
+    ("OK", "info"),
+    ("NODATA", "info"),
+    ("SKIPDATA", "warn"),
+)
 FLOW = (
     r"\d+ \S+ (?:-|(?P<interface_id>eni-\S+)) (?:-|(?P<source_ip>\S+)) "
     r"(?:-|(?P<destination_ip>\S+)) \S+ (?:-|(?P<destination_port>\d+)) \S+ \S+ \S+ \d+ \d+ "
     r"(?:-|(?P<level>(?P<action>[A-Z]+))) (?P<log_status>[A-Z]+)"
+)
+TGW_FLOW = (
+    r"\d+ TransitGateway \S+ (?:-|(?P<tgw_id>tgw-\S+)) (?:-|(?P<attachment_id>tgw-\S+)) "
+    + r"\S+ " * 11
+    + r"(?:-|(?P<source_ip>\S+)) (?:-|(?P<destination_ip>\S+)) \S+ "
+    r"(?:-|(?P<destination_port>\d+)) \S+ \S+ \S+ \d+ \d+ (?P<level>(?P<log_status>[A-Z]+))"
 )
 # These words have one meaning in a flow log record, so they need no position.
 FLOW_ANY_ORDER = r"(?:\S+ ){0,60}?(?P<level>(?P<action>ACCEPT|REJECT))(?: |$)"

@@ -2,8 +2,6 @@
 
 Sources of the formats, all below https://docs.aws.amazon.com/:
 
-- waf: waf/latest/developerguide/logging-fields.html
-- cloudtrail: awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 - vpcflow: vpc/latest/userguide/flow-log-records.html. CloudWatch Logs gives each line the time of
   its field `start`, so the preset needs no time.
 - rds: AmazonRDS/latest/UserGuide/USER_LogAccess.html, and dev.mysql.com for the lines of MySQL
@@ -18,9 +16,14 @@ Sources of the formats, all below https://docs.aws.amazon.com/:
 - cloudfront: AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
 """
 
+from loki_shipper.shipper.rules.aws_json_presets import CLOUDTRAIL, WAF
 from loki_shipper.shipper.rules.aws_lines import (
     ALB,
+    ALB_CONNECTION,
+    ALB_HEALTH,
+    CLB,
     CLOUDFRONT,
+    CLOUDFRONT_REALTIME,
     CLOUDFRONT_TIME,
     DNS,
     DNS_LEVELS,
@@ -33,50 +36,19 @@ from loki_shipper.shipper.rules.aws_lines import (
     HTTP,
     ISO,
     NLB,
+    S3_ACCESS,
+    S3_LEVELS,
+    TGW_FLOW,
     flow_tables,
 )
 from loki_shipper.shipper.rules.preset import LEVEL_FIELDS, REQUEST_ID_FIELDS, Preset, either
 
-_WAF = Preset(
-    groups=("aws-waf-logs-*",),
-    tables=(
-        {"timestamp": ["timestamp"]},
-        {
-            "metadata": {
-                "level": "action",
-                "action": "action",
-                "client_ip": "httpRequest.clientIp",
-                "country": "httpRequest.country",
-                "path": "httpRequest.uri",
-                "rule": "terminatingRuleId",
-            },
-            "levels": (("ALLOW", "info"), ("[A-Z]*", "warn")),
-        },
-    ),
-)
-
-_CLOUDTRAIL = Preset(
-    groups=("*_CloudTrail_*", "aws-cloudtrail-logs-*", "/aws/cloudtrail/*", "CloudTrail/*"),
-    tables=(
-        {"timestamp": ["eventTime"]},
-        {
-            "metadata": {
-                # Only a failed call has an error code; each event has a version, such as 1.11.
-                "level": ["errorCode", "eventVersion"],
-                "client_ip": "sourceIPAddress",
-                "error_code": "errorCode",
-                "event_name": "eventName",
-                "event_source": "eventSource",
-                "user": ["userIdentity.arn", "userIdentity.invokedBy"],
-            },
-            "levels": (("[0-9]*", "info"), ("?*", "error")),
-        },
-    ),
-)
-
 _VPCFLOW = Preset(
-    groups=("/aws/vpc/*", "*vpc-flow-log*", "*vpcflowlog*", "*VPCFlowLog*"),
-    tables=({"metadata": either(FLOW, FLOW_ANY_ORDER), "levels": FLOW_LEVELS},),
+    groups=(
+        *("/aws/vpc/*", "*vpc-flow-log*", "*vpcflowlog*", "*VPCFlowLog*"),
+        *("s3://*/vpcflow", "s3://*/tgwflow"),
+    ),
+    tables=({"metadata": either(FLOW, TGW_FLOW, FLOW_ANY_ORDER), "levels": FLOW_LEVELS},),
     format_tables=flow_tables,
 )
 
@@ -138,7 +110,7 @@ _APIGATEWAY = Preset(
 )
 
 _ROUTE53 = Preset(
-    groups=("/aws/route53/*",),
+    groups=("/aws/route53/*", "s3://*/route53_resolver"),
     tables=(
         {"timestamp": DNS_TIME},
         {"timestamp": ["query_timestamp"]},
@@ -228,11 +200,15 @@ _ELB = Preset(
         "*NLB_ACCESS_LOGS*",
         "/aws/elasticloadbalancing/*",
         "/aws/vendedlogs/elasticloadbalancing/*",
+        *("s3://*/alb", "s3://*/alb_connection", "s3://*/alb_health", "s3://*/nlb", "s3://*/clb"),
     ),
     tables=(
         {"timestamp": ELB_TIME},
         {"timestamp": ["time"]},
-        {"metadata": either(ALB, NLB), "levels": ELB_LEVELS},
+        {
+            "metadata": either(ALB, NLB, CLB, ALB_CONNECTION, ALB_HEALTH),
+            "levels": ELB_LEVELS,
+        },
         {
             "metadata": {
                 "level": "elb_status_code",
@@ -248,9 +224,11 @@ _ELB = Preset(
 )
 
 _S3ACCESS = Preset(
-    groups=("/aws/vendedlogs/s3/*",),
+    groups=("/aws/vendedlogs/s3/*", "s3://*/s3_access"),
     tables=(
         {"timestamp": ["request_time"]},
+        # CloudWatch Logs gets JSON, and S3 gets text.
+        {"metadata": f"^{S3_ACCESS}", "levels": S3_LEVELS},
         {
             "metadata": {
                 "level": "http_status",
@@ -272,11 +250,14 @@ _CLOUDFRONT_FIELDS = {
     "result": "x-edge-result-type",
 }
 _CLOUDFRONT_PRESET = Preset(
-    groups=("/aws/cloudfront/*", "/aws/vendedlogs/cloudfront/*"),
+    groups=(
+        *("/aws/cloudfront/*", "/aws/vendedlogs/cloudfront/*"),
+        *("s3://*/cloudfront", "s3://*/cloudfront_realtime"),
+    ),
     tables=(
         {"timestamp": CLOUDFRONT_TIME},
         {"timestamp": ["time"], "date": ["date"]},
-        {"metadata": f"^{CLOUDFRONT}", "levels": HTTP},
+        {"metadata": either(CLOUDFRONT, CLOUDFRONT_REALTIME), "levels": HTTP},
         {
             "metadata": {"level": "sc-status", **_CLOUDFRONT_FIELDS, "status": "sc-status"},
             "levels": HTTP,
@@ -324,7 +305,7 @@ _VENDEDLOGS = Preset(
 AWS_PRESETS = {
     "apigateway": _APIGATEWAY,
     "cloudfront": _CLOUDFRONT_PRESET,
-    "cloudtrail": _CLOUDTRAIL,
+    "cloudtrail": CLOUDTRAIL,
     "codebuild": _CODEBUILD,
     "eks-control-plane": _EKS_CONTROL_PLANE,
     "elb": _ELB,
@@ -332,7 +313,8 @@ AWS_PRESETS = {
     "route53": _ROUTE53,
     "s3access": _S3ACCESS,
     "stepfunctions": _STEPFUNCTIONS,
-    "vendedlogs": _VENDEDLOGS,
+    "waf": WAF,
+    # The names of their log groups are the widest.
     "vpcflow": _VPCFLOW,
-    "waf": _WAF,
+    "vendedlogs": _VENDEDLOGS,
 }

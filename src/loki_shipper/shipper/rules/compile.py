@@ -61,11 +61,9 @@ class StreamLabels(Struct, frozen=True):
 
 
 def compile_metadata(rules: Sequence[Rule], merge: Merge) -> MetadataRules | None:
-    """Return rules that only extract metadata, with a preset's pattern and table; else None.
+    """Return rules that only extract metadata, with a preset's pattern or a table; else None.
 
-    The table may be missing.
-
-    `merge` turns extracted pairs into an entry's metadata.
+    A preset may have both. `merge` turns extracted pairs into an entry's metadata.
     """
     match rules:
         case []:
@@ -79,18 +77,22 @@ def compile_metadata(rules: Sequence[Rule], merge: Merge) -> MetadataRules | Non
             of_text = text_extractor(pattern, merge)
             extractors = MetadataExtractors(of_text, of_text, head_extractor(pattern, of_text))
             return MetadataRules(name, merge(()), extractors)
+        case [Rule(name=name, action=Metadata() as table)]:
+            return MetadataRules(name, merge(()), _extractors(None, table, merge))
         case _:
             return None
 
 
-def _extractors(pattern: Extract, table: Metadata, merge: Merge) -> MetadataExtractors:
+def _extractors(pattern: Extract | None, table: Metadata, merge: Merge) -> MetadataExtractors:
     reader = FieldReader()
-    of_text, of_values = text_extractor(pattern, merge), fields_extractor(table, reader, merge)
+    of_values = fields_extractor(table, reader, merge)
     read = reader.read
+    nothing = merge(())
+    of_text = (lambda _: nothing) if pattern is None else text_extractor(pattern, merge)
     return MetadataExtractors(
         of_text=of_text,
         of_json=lambda line: of_values(read(line)),
-        of_head=head_extractor(pattern, of_text),
+        of_head=(lambda _: None) if pattern is None else head_extractor(pattern, of_text),
     )
 
 

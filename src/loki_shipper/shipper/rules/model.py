@@ -12,6 +12,10 @@ from msgspec import Struct
 from loki_shipper.environment import SettingsError
 
 
+LOG_FILES = "s3://"
+"""Begin of the log group of a log file in S3. The name of no other log group has a colon."""
+
+
 class RulesError(SettingsError):
     """Raised when a rules file cannot be used; `faults` lists every fault, a sentence each."""
 
@@ -168,6 +172,8 @@ class Rule(Struct, frozen=True):
 class Rules(Struct, frozen=True):
     """Rules in the order in which they run.
 
+    The reader of a log file has given each line the time in it, so no preset reads it again.
+
     With `first_preset_only` a log group gets the rules of the first preset that names it, and no
     others. No two neighbours may then have the same `groups`.
     """
@@ -183,7 +189,17 @@ class Rules(Struct, frozen=True):
                 found += rules
                 if self.first_preset_only:
                     break
+        if log_group.startswith(LOG_FILES):
+            return tuple(rule for rule in found if not _is_time_of_preset(rule.action))
         return tuple(found)
+
+
+def _is_time_of_preset(action: Action) -> bool:
+    match action:
+        case TextTimestamp() | Timestamp(from_preset=True):
+            return True
+        case _:
+            return False
 
 
 @lru_cache(maxsize=4096)

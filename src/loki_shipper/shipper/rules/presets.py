@@ -6,6 +6,7 @@ Each pattern begins with `^` and runs on Python's engine, which needs no import.
 RE2 takes each pattern too, and that none repeats a repeat, so that matching takes linear time.
 """
 
+from loki_shipper.shipper.rules.aws_json_presets import LOG_FILE_PRESETS
 from loki_shipper.shipper.rules.aws_presets import AWS_PRESETS
 from loki_shipper.shipper.rules.preset import (
     LEVEL_FIELDS,
@@ -75,7 +76,7 @@ LEVEL = either(
 # The default without a rules file. It has no request id, which would cost time and bytes and is in
 # the line anyway.
 _LEVELS = Preset(
-    groups=("/aws/lambda/*",),
+    groups=("/aws/lambda/*", "s3://*/json", "s3://*/text"),
     tables=(
         {"metadata": LEVEL},
         {"metadata": {"level": LEVEL_FIELDS}},
@@ -160,8 +161,9 @@ PRESETS = {
     "level": _LEVELS,
     "skypilot": _SKYPILOT,
     "watchtower": _WATCHTOWER,
+    **LOG_FILE_PRESETS,
     **AWS_PRESETS,
 }
 
-DEFAULT_PRESETS = ("level", *(name for name in AWS_PRESETS if name != "vendedlogs"), "vendedlogs")
+DEFAULT_PRESETS = ("level", *LOG_FILE_PRESETS, *AWS_PRESETS)
 """Presets without a rules file: a log group gets the first one that names it, the general last."""
