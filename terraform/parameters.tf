@@ -16,6 +16,7 @@ locals {
     CentralizedLogGroups = var.centralized_log_groups
     FunctionTags         = var.function_tags
     LogBuckets           = var.log_buckets
+    LogFileTags          = var.log_file_tags
     LokiCaCert           = var.loki_ca_cert
     LokiClientCert       = var.loki_client_cert
     LokiClientKey        = var.loki_client_key
@@ -140,6 +141,12 @@ variable "log_buckets" {
   default     = ""
 }
 
+variable "log_file_tags" {
+  description = "Tags of a log file: those of its bucket, or those of the load balancer or distribution that its key names (resource). Log files of all other types have those of their bucket."
+  type        = string
+  default     = "bucket"
+}
+
 variable "loki_ca_cert" {
   description = "Certificate authority of Loki, if it is a private one: PEM text, or a secret with PEM text, named as in LokiSecret. PEM text counts towards the 4 KB of a function's environment."
   type        = string
@@ -171,7 +178,7 @@ variable "static_labels" {
 }
 
 variable "builtin_labels" {
-  description = "Built-in labels: all, none, or a list such as log_group,region=aws_region of service_name, log_group, account_id, region and source."
+  description = "Built-in labels: all, none, or a list such as log_group,region=aws_region of service_name, log_group, account_id, region and source, and for log files log_type, bucket and resource."
   type        = string
   default     = "all"
 }

@@ -187,7 +187,7 @@ def test_builtin_labels_can_be_renamed_and_left_out() -> None:
         ("region", "aws_region"),
     )
     assert read(BUILTIN_LABELS="none").builtin_labels == ()
-    assert len(read(BUILTIN_LABELS="all").builtin_labels) == 5
+    assert len(read(BUILTIN_LABELS="all").builtin_labels) == 8
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,14 @@
 
 import re
 
-BUILTINS = ("service_name", "log_group", "account_id", "region", "source")
-"""The labels that every stream can have without a tag, in the order of their priority."""
+BUILTINS = (
+    *("service_name", "log_group", "account_id", "region", "source"),
+    *("log_type", "bucket", "resource"),
+)
+"""The labels that a stream can have without a tag, in the order of their priority.
+
+The streams of log groups have the first line, those of log files all except `log_group`.
+"""
 
 LATE = "late"
 """Label of the streams for late entries. Its value is the time that the stream covers."""

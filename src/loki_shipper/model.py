@@ -103,19 +103,26 @@ class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class LogSource(Struct, frozen=True):
-    """A log group by its account, its Region and its name."""
+    """A log group by its account, its Region and its name, or what a log file in S3 comes from.
+
+    The latter is a bucket (`s3://NAME`), or a `resource`, such as `loadbalancer/app/NAME/ID`.
+    """
 
     account: str
     region: str
     log_group: str
+    resource: bool = False
 
 
 def log_source(data: LogData, region: str) -> LogSource:
     """Give the log group that a payload's lines come from; `region` is that of the function.
 
     With `emitSystemFields`, each log event names the account and the Region that it was copied
-    from, and all log events of a payload name the same.
+    from, and all log events of a payload name the same. That of a log file is its bucket in the
+    function's account, whose administrator listed it.
     """
+    if data.log_file is not None:
+        return LogSource(data.owner, region, f"s3://{data.log_file.bucket}")
     fields = (data.log_events[0].extracted_fields if data.log_events else None) or {}
     return LogSource(
         str(fields.get("@aws.account") or data.owner),

@@ -161,7 +161,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Setting(
             BUILTIN_LABELS,
             "Built-in labels: `all`, `none`, or a list such as `log_group,region=aws_region` of "
-            "`service_name`, `log_group`, `account_id`, `region` and `source`.",
+            "`service_name`, `log_group`, `account_id`, `region` and `source`, and for log files "
+            "`log_type`, `bucket` and `resource`.",
             Parameter("BuiltinLabels", "Labels", "Built-in labels"),
             default="all",
         ),
@@ -242,6 +243,16 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = True
     log_buckets: Annotated[tuple[LogBucket, ...], LOG_BUCKETS] = ()
+    log_file_tags: Annotated[
+        Literal["bucket", "resource"],
+        Setting(
+            one_of("bucket", "resource"),
+            "Tags of a log file: those of its `bucket`, or those of the load balancer or "
+            "distribution that its key names (`resource`). Log files of all other types have those "
+            "of their bucket.",
+            Parameter("LogFileTags", "Log files in S3", "Tags of log files"),
+        ),
+    ] = "bucket"
     bucket: Annotated[str | None, BUCKET] = None
     stack: Annotated[str | None, STACK] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], LOG_LEVEL] = "INFO"

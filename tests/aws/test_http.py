@@ -83,6 +83,40 @@ def test_tags_are_read(here: LocalAws) -> None:
     assert fetch_tags(name, HERE) == {"team": "größe"}
 
 
+def test_tags_of_a_bucket_are_read(here: LocalAws, bucket: str) -> None:
+    name = f"s3://{bucket}"
+    assert fetch_tags(name, HERE) == {}
+    tags = {"team": "größe <&> \"x\" 'y'", "empty": "", "a/b:c": "1"}
+    tag_set = [{"Key": key, "Value": value} for key, value in tags.items()]
+    here.client("s3").put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tag_set})
+    assert fetch_tags(name, HERE) == tags
+
+
+@pytest.mark.usefixtures("here")
+def test_tags_of_a_bucket_that_does_not_exist_are_gone() -> None:
+    name = f"s3://{uuid.uuid4().hex}"
+    assert fetch_tags(name, HERE) == TagsUnavailable(gone=True)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("status", "code", "answer"),
+    [
+        (403, "AccessDenied", TagsUnavailable(denied=True)),
+        (404, "NoSuchTagSet", {}),
+        (404, "NoSuchBucket", TagsUnavailable(gone=True)),
+        (503, "SlowDown", TagsUnavailable()),
+    ],
+)
+def test_tags_of_a_bucket_that_cannot_be_read_say_why(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str, answer: object
+) -> None:
+    body = f"<Error><Code>{code}</Code></Error>".encode()
+    with answering((status, body)) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        assert fetch_tags("s3://my-logs", HERE) == answer
+
+
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("code", "answer"),
@@ -129,13 +163,15 @@ def answering(*answers: tuple[int, bytes]) -> Iterator[tuple[str, list[str]]]:
 
     class Connection(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, body = answers[min(len(asked), len(answers) - 1)]
-            asked.append(self.headers["X-Amz-Target"])
+            asked.append(self.headers.get("X-Amz-Target", ""))
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_GET = do_POST  # noqa: N815 - the base class decides the names
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -1,34 +1,25 @@
-"""The name of a log group decides which operation lists its tags."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The tags of a bucket are read from S3's XML."""
 
 import pytest
 
-from loki_shipper.aws.arn import Origin
-from loki_shipper.aws.tags import log_group_tags
-
-HERE = Origin("aws-cn", "cn-north-1", "123456789012")
-ARN = "arn:aws-cn:logs:cn-north-1:123456789012:log-group:/a"
+from loki_shipper.aws.tags import tags_of_xml
 
 
 @pytest.mark.parametrize(
-    ("name", "operation", "arguments"),
+    ("tags", "expected"),
     [
-        ("/a", "ListTagsForResource", {"resourceArn": ARN}),
-        ("/a#1", "ListTagsLogGroup", {"logGroupName": "/a#1"}),
+        ("", {}),
+        ("<Tag><Key>a</Key></Tag>", {"a": ""}),
+        ("<Tag><Key>a</Key><Value>b</Value></Tag>", {"a": "b"}),
+        (
+            "<Tag>\n <Key>a</Key>\n <Value/></Tag><Tag><Key>c</Key><Value></Value></Tag>",
+            {"a": "", "c": ""},
+        ),
+        ("<Tag><Key>a&amp;b</Key><Value>&lt;&quot;&apos;&gt;</Value></Tag>", {"a&b": "<\"'>"}),
+        ("<Tag><Key>a</Key><Value>&#xe9;&#233;&amp;lt;</Value></Tag>", {"a": "éé&lt;"}),
+        ("<Tag><Key>a</Key><Value>&#x110000;&nbsp;</Value></Tag>", {"a": "&#x110000;&nbsp;"}),
     ],
 )
-def test_one_call_lists_the_tags(name: str, operation: str, arguments: Mapping[str, str]) -> None:
-    calls = []
-
-    def call(*asked: Any) -> Any:
-        calls.append(asked)
-        return {"tags": {"team": "a"}}
-
-    assert log_group_tags(name, HERE, call) == {"team": "a"}
-    assert calls == [(operation, arguments)]
-
-
-def test_an_answer_without_tags_is_no_tags() -> None:
-    assert log_group_tags("/a", HERE, lambda *_: {}) == {}
+def test_tags_of_an_answer_of_s3(tags: str, expected: dict[str, str]) -> None:
+    xml = f'<?xml version="1.0"?><Tagging><TagSet>{tags}</TagSet></Tagging>'
+    assert tags_of_xml(xml) == expected

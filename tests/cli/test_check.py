@@ -43,7 +43,7 @@ def test_without_rules_the_default_is_checked(run: Run) -> None:
         "settings  good, but LOKI_URL is not set: a deployment needs it",
         "rules     the default: 17 rules, good",
         "  a log group has the first one that names it",
-        "  level              metadata             /aws/lambda/*, s3://*/json, s3://*/text",
+        "  level              metadata             /aws/lambda/*, s3://*/json, s3://*/te…",
     ]
     assert shown[-1] == "  vendedlogs         timestamp, metadata  /aws/vendedlogs/*"
     assert len(shown) == 3 + len(DEFAULT_PRESETS)

@@ -20,6 +20,7 @@ from loki_shipper.aws.boto import Bounds, session_credentials, session_region
 from loki_shipper.aws.errors import SERVER_ERROR, AwsError, error_kind
 from loki_shipper.aws.objects import ObjectFound
 from loki_shipper.aws.sigv4 import AwsCredentials, HttpRequest, signed
+from loki_shipper.aws.tags import tags_of_xml
 from loki_shipper.lean_requests import get_environ_proxies, requests
 
 if TYPE_CHECKING:
@@ -107,6 +108,24 @@ class AwsHttp(Struct, frozen=True):
         """Delete an object, if it exists. Raises AwsError."""
         url = object_url(bucket, key, _region(self.session))
         self._send("s3", HttpRequest("DELETE", url, {}, b""))
+
+    def get_bucket_tags(self, bucket: str) -> dict[str, str]:
+        """Read the tags of a bucket of any Region, none if it has no tags. Raises AwsError."""
+        region = _region(self.session)
+        try:
+            return self._bucket_tags(bucket, region)
+        except RegionError as other:
+            return self._bucket_tags(bucket, other.region)
+
+    def _bucket_tags(self, bucket: str, region: str) -> dict[str, str]:
+        url = f"{object_url(bucket, '', region)}?tagging="
+        try:
+            answer = self._send("s3", HttpRequest("GET", url, {}, b""), region)
+        except AwsError as error:
+            if error.code == "NoSuchTagSet":
+                return {}
+            raise
+        return tags_of_xml(answer.content.decode("utf-8", "replace"))
 
     def open_object(self, found: S3Object, headers: dict[str, str]) -> requests.Response:
         """Begin to read an object of any bucket; the caller reads and closes the answer.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from loki_shipper.aws.boto import AwsSession
     from loki_shipper.shipper.labels.tag_index import TagIndex
 
+_BUCKETS = "s3://"
+_GONE = {"ResourceNotFoundException", "NoSuchBucket"}
 _SECRET_SECONDS = 300
 _ONE_ATTEMPT = Bounds(connect=1, read=1, attempts=1)
 _TWO_ATTEMPTS = Bounds(connect=1, read=2, attempts=2)
@@ -35,13 +37,18 @@ _TWO_ATTEMPTS = Bounds(connect=1, read=2, attempts=2)
 def fetch_tags(
     log_group: str, origin: Origin, session: AwsSession | None = None
 ) -> Mapping[str, str] | TagsUnavailable:
-    """Give the tags of a log group, from one call of at most two seconds."""
-    call = partial(AwsHttp(session, _ONE_ATTEMPT).call, "logs")
+    """Give the tags of a log group, or of a bucket by `s3://NAME`.
+
+    It is one call of at most two seconds, and a second one for a bucket in another Region.
+    """
+    aws = AwsHttp(session, _ONE_ATTEMPT)
     try:
-        return log_group_tags(log_group, origin, call)
+        if log_group.startswith(_BUCKETS):
+            return aws.get_bucket_tags(log_group.removeprefix(_BUCKETS))
+        return log_group_tags(log_group, origin, partial(aws.call, "logs"))
     except AwsError as error:
         denied = error.kind == "denied" or error.code == "UnrecognizedClientException"
-        return TagsUnavailable(denied=denied, gone=error.code == "ResourceNotFoundException")
+        return TagsUnavailable(denied=denied, gone=error.code in _GONE)
 
 
 class IndexReader:

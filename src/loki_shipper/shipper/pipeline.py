@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loki_shipper.model import OWN_TAG, Batch, Entry, LogData, LogSource, Stream, log_source
+from loki_shipper.model import OWN_TAG, Batch, Entry, LogData, LogSource, Stream
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.answer import OUT_OF_TIME
 from loki_shipper.shipper.delivery.batch import batch
@@ -29,7 +29,7 @@ from loki_shipper.shipper.delivery.outcome import (
 )
 from loki_shipper.shipper.delivery.undelivered import not_delivered, save_undelivered
 from loki_shipper.shipper.entries.transform import OutOfTimeError, RuleState, transform
-from loki_shipper.shipper.labels.decide import MissingTenant, label_stream, takes_tenant
+from loki_shipper.shipper.labels.decide import MissingTenant, label_stream, tag_source, takes_tenant
 from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.sources.event import Record, read_records
 
@@ -142,7 +142,7 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
     if data.log_group == deps.own_log_group:
         # Each invocation writes to its own log, so shipping that log would never end.
         return _Prepared(Shipped(data, dropped={"own_log_group": len(events)}))
-    found = deps.tags(log_source(data, deps.region))
+    found = deps.tags(tag_source(data, region=deps.region, settings=settings))
     if OWN_TAG in found.tags:
         # An account policy delivers the log of another stack until it excludes that log by name.
         return _Prepared(Shipped(data, dropped={"shipper_log_group": len(events)}))

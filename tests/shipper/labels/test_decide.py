@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_shipper.model import LogData, LogEvent
+from loki_shipper.model import LogData, LogEvent, LogFile, LogSource
 from loki_shipper.settings import Settings, settings
-from loki_shipper.shipper.labels.decide import LabelledStream, clean, label_name, label_stream
+from loki_shipper.shipper.labels.decide import (
+    LabelledStream,
+    clean,
+    label_name,
+    label_stream,
+    tag_source,
+    takes_tenant,
+)
 from loki_shipper.shipper.labels.service import service_of_group
 
 LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
@@ -350,3 +357,105 @@ def test_no_value_is_lost_on_the_way(tags: dict[str, str]) -> None:
     for key, value in tags.items():
         if not key.startswith("aws:"):
             assert clean(value) in kept | {""}
+
+
+KEY = "AWSLogs/111111111111/elasticloadbalancing/us-east-1/2026/11/20/x.log.gz"
+ALB = LogFile(
+    "my-logs", KEY, "alb", "111111111111", "us-east-1", "shop", "loadbalancer/app/shop/50dc6c"
+)
+TEXT = LogFile("my-logs", "web/server.log", "text")
+
+
+def log_file_data(file: LogFile) -> LogData:
+    event = LogEvent("", 0, '192.0.2.7 "GET /secret" 404')
+    group = f"s3://{file.bucket}/{file.type}"
+    return LogData("DATA_MESSAGE", "123456789012", group, file.key, [event], log_file=file)
+
+
+def labelled_file(file: LogFile, tags: dict[str, str], **environ: str) -> LabelledStream:
+    return label_stream(log_file_data(file), tags, region="eu-central-1", settings=read(**environ))
+
+
+def test_a_log_file_has_the_account_the_region_and_the_resource_of_its_key() -> None:
+    made = labelled_file(ALB, {})
+    assert dict(made.stream.labels) == {
+        "account_id": "111111111111",
+        "bucket": "my-logs",
+        "log_type": "alb",
+        "region": "us-east-1",
+        "resource": "shop",
+        "service_name": "shop",
+        "source": "s3",
+    }
+    assert dict(made.metadata) == {"log_stream": KEY}
+
+
+def test_a_log_file_whose_key_names_nothing_has_the_account_and_the_region_of_the_function() -> (
+    None
+):
+    assert dict(labelled_file(TEXT, {}).stream.labels) == {
+        "account_id": "123456789012",
+        "bucket": "my-logs",
+        "log_type": "text",
+        "region": "eu-central-1",
+        "service_name": "text",
+        "source": "s3",
+    }
+
+
+def test_tags_of_a_log_file_become_labels() -> None:
+    made = dict(labelled_file(ALB, {"team": "payments", "app": "checkout"}).stream.labels)
+    assert (made["team"], made["app"], made["service_name"]) == ("payments", "checkout", "checkout")
+
+
+def test_a_tag_never_changes_the_account_of_a_log_file() -> None:
+    made = dict(labelled_file(ALB, {"account_id": "x", "log_group": "y"}).stream.labels)
+    assert (made["account_id"], made["tag_account_id"]) == ("111111111111", "x")
+    assert made["tag_log_group"] == "y"
+
+
+def test_builtin_labels_of_a_log_file_are_chosen_and_renamed_as_others() -> None:
+    made = labelled_file(ALB, {}, BUILTIN_LABELS="log_type=kind,resource,log_group")
+    assert dict(made.stream.labels) == {"kind": "alb", "resource": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("file", "setting", "expected"),
+    [
+        (ALB, "bucket", LogSource("123456789012", "eu-central-1", "s3://my-logs")),
+        (
+            ALB,
+            "resource",
+            LogSource("111111111111", "us-east-1", "loadbalancer/app/shop/50dc6c", resource=True),
+        ),
+        (TEXT, "resource", LogSource("123456789012", "eu-central-1", "s3://my-logs")),
+        (
+            LogFile("my-logs", "E1.2026-11-20-20.a.gz", "cloudfront", tagged_as="distribution/E1"),
+            "resource",
+            LogSource("123456789012", "eu-central-1", "distribution/E1", resource=True),
+        ),
+    ],
+)
+def test_the_tags_of_a_log_file_are_those_of_its_bucket_or_by_option_of_its_load_balancer(
+    file: LogFile, setting: str, expected: LogSource
+) -> None:
+    given_ = read(LOG_FILE_TAGS=setting)
+    assert tag_source(log_file_data(file), region="eu-central-1", settings=given_) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "tenants", "takes"),
+    [
+        # Our own bucket's tags may name any tenant.
+        ("bucket", "", True),
+        # The tags of another account's load balancer name only a tenant that we let it have.
+        ("resource", "", False),
+        ("resource", "111111111111=a", True),
+        ("resource", "111111111111=b", False),
+    ],
+)
+def test_tags_of_another_account_name_only_tenants_of_that_account(
+    setting: str, tenants: str, takes: bool
+) -> None:
+    given_ = read(LOG_FILE_TAGS=setting, ACCOUNT_TENANTS=tenants, TENANT_TAG="tenant")
+    assert takes_tenant("123456789012", log_file_data(ALB), "a", given_) is takes

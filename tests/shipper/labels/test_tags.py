@@ -351,3 +351,19 @@ def test_in_a_storm_of_new_environments_no_known_stream_flaps_and_no_environment
     assert untagged > 0
     # Each environment asks at most once before it backs off for longer than the storm lasts.
     assert api.calls <= 1000
+
+
+def test_a_bucket_that_the_index_does_not_know_is_asked_for_once(sources: FakeTagSources) -> None:
+    tags = sources.tags()
+    assert [tags(of("s3://my-logs")) for _ in range(2)] == [known(team="a")] * 2
+    assert sources.asked == ["s3://my-logs"]
+
+
+def test_the_tags_of_a_load_balancer_come_from_the_index_only(sources: FakeTagSources) -> None:
+    sources.indexes[ACCOUNT] = TagIndex({"loadbalancer/app/shop/1": Tagged(1, {"team": "index"})})
+    tags = sources.tags()
+    there = LogSource(ACCOUNT, REGION, "loadbalancer/app/shop/1", resource=True)
+    elsewhere = LogSource(ACCOUNT, REGION, "loadbalancer/app/shop/2", resource=True)
+    assert tags(there) == known(team="index")
+    assert tags(elsewhere) == UNKNOWN
+    assert (sources.asked, tags.missing) == ([], 1)

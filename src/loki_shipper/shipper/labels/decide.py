@@ -23,7 +23,7 @@ from typing import Literal
 from msgspec import Struct
 
 from loki_shipper.loki_names import DETECTED_LEVEL, FACTS, LATE, is_logql_word, is_tenant
-from loki_shipper.model import LogData, Pairs, Stream, log_source
+from loki_shipper.model import LogData, LogFile, LogSource, Pairs, Stream, log_source
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.labels.service import service_of_group
 
@@ -103,6 +103,16 @@ def label_stream(
     return LabelledStream(Stream(tenant, tuple(labels)), tuple(sorted(spare)), missing_tenant)
 
 
+def tag_source(data: LogData, *, region: str, settings: Settings) -> LogSource:
+    """Give the log group, bucket or resource whose tags a payload's lines have."""
+    file = data.log_file
+    if file is None or file.tagged_as is None or settings.log_file_tags == "bucket":
+        return log_source(data, region)
+    return LogSource(
+        file.account or data.owner, file.region or region, file.tagged_as, resource=True
+    )
+
+
 def takes_tenant(
     account: str | None, data: LogData, tenant: str | None, settings: Settings
 ) -> bool:
@@ -110,11 +120,13 @@ def takes_tenant(
 
     `account` is that of the function: its own lines may go to any tenant. Each other account that
     the lines come from must have the tenant in its list: the owner, which only CloudWatch Logs
-    writes, and the source that centralized lines name, as the tags are the source's.
+    writes, and the source that centralized lines name, as the tags are the source's. Tags of a
+    load balancer are those of its account too.
     """
     if account is None:
         return True
-    others = {data.owner, log_source(data, "").account} - {account}
+    source = tag_source(data, region="", settings=settings)
+    others = {data.owner, source.account} - {account}
     if not settings.account_tenants:
         return not others or tenant == settings.loki_tenant
     listed = dict(settings.account_tenants)
@@ -230,15 +242,34 @@ def _tag_name(key: str) -> str:
 
 
 def _builtin_values(data: LogData, tags: Mapping[str, str], region: str) -> dict[str, str]:
+    tagged = next((tags[tag] for tag in SERVICE_TAGS if tags.get(tag)), None)
+    if data.log_file is not None:
+        return _values_of_log_file(data.log_file, data.owner, region, tagged)
     source = log_source(data, region)
-    of_group = service_of_group(data.log_group)
-    service = next((tags[tag] for tag in SERVICE_TAGS if tags.get(tag)), of_group)
     return {
-        "service_name": service,
+        "service_name": tagged or service_of_group(data.log_group),
         "log_group": data.log_group,
         "account_id": source.account,
         "region": source.region,
         "source": "cloudwatch",
+        "log_type": "",
+        "bucket": "",
+        "resource": "",
+    }
+
+
+def _values_of_log_file(
+    file: LogFile, owner: str, region: str, tagged: str | None
+) -> dict[str, str]:
+    return {
+        "service_name": tagged or file.resource or file.type,
+        "log_group": "",
+        "account_id": file.account or owner,
+        "region": file.region or region,
+        "source": "s3",
+        "log_type": file.type,
+        "bucket": file.bucket,
+        "resource": file.resource or "",
     }
 
 

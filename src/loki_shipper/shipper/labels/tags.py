@@ -48,9 +48,9 @@ class IndexUnchanged(Struct, frozen=True):
 class TagSources(Struct, frozen=True):
     """The calls that give tags.
 
-    `fetch_tags(log group)` asks AWS once, with a short timeout, for a log group of the function's
-    account and Region. `read_index(account, region)` reads an index if it has changed; None: the
-    stack has no index.
+    `fetch_tags(name)` asks AWS once, with a short timeout, for a log group of the function's
+    account and Region, or for a bucket (`s3://NAME`). `read_index(account, region)` reads an index
+    if it has changed; None: the stack has no index.
     """
 
     fetch_tags: Callable[[str], Mapping[str, str] | TagsUnavailable]
@@ -104,14 +104,16 @@ class Tags:
     def __call__(self, source: LogSource) -> LogGroupTags:
         """Give the tags of a log group, stale ones if AWS does not answer."""
         with self._lock:
-            return self._tags((source.account, source.region), source.log_group, self._clock())
+            return self._tags(source, self._clock())
 
-    def _tags(self, place: tuple[str, str], log_group: str, now: float) -> LogGroupTags:
+    def _tags(self, source: LogSource, now: float) -> LogGroupTags:
+        place, log_group = (source.account, source.region), source.log_group
         cached = self._index(place, log_group, now)
         index = cached.index or TagIndex()
         if (tagged := index.groups.get(log_group)) is not None:
             return LogGroupTags(tagged.tags)
-        own = self._own(log_group, now) if place == self._here else None
+        may_ask = place == self._here and not source.resource
+        own = self._own(log_group, now) if may_ask else None
         # With an index, a function's tags may replace missing tags of its log group. So tags
         # are not known until the index has them, also while it cannot be read.
         may_have_others = cached.exists and log_group.startswith(_OF_FUNCTIONS)

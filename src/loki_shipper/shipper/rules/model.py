@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from loki_shipper.environment import SettingsError
 
-
 LOG_FILES = "s3://"
 """Begin of the log group of a log file in S3. The name of no other log group has a colon."""
 
