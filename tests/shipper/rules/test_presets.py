@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,6 @@ from tests.sample_events import LOG_GROUP_EVENTS
 from tests.shipper.log_files.samples import SAMPLES
 
 WITH_PATTERNS = {"drop", "keep", "metadata", "timestamp"}
-EVENTS = Path(__file__).resolve().parents[3] / "events"
 
 
 @pytest.mark.parametrize("name", PRESETS)
