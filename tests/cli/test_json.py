@@ -136,9 +136,13 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
             *of_stack("plan"),
             *of_stack("link", "--all"),
             *of_stack("unlink", GROUP),
-            *of_stack("link", GROUP),
+            *of_stack("link", GROUP, "--retention", "7d"),
         ],
         "plan --cost": of_stack("plan", "--cost"),
+        "plan --retention": [
+            *of_stack("plan", "--retention", "7d"),
+            *of_stack("plan", "--retention", "1d", "--exclude", GROUP),
+        ],
         "status": of_stack("status"),
         "explain": [
             *of_stack("explain", GROUP, "--diff", "TAG_LABELS=none"),

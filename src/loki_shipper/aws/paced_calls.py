@@ -9,6 +9,8 @@ PER_SECOND = {
     "GetResources": 12.0,
     "FilterLogEvents": 4.0,
     "GetMetricData": 40.0,
+    "PutRetentionPolicy": 4.0,
+    "DeleteRetentionPolicy": 4.0,
     "PutSubscriptionFilter": 4.0,
     "DeleteSubscriptionFilter": 4.0,
     "DescribeSubscriptionFilters": 4.0,

@@ -72,6 +72,7 @@ def bucket_objects(outcomes: Iterable[BucketOutcome]) -> Iterator[dict[str, Any]
             "system_fields": None,
             "prefixes": prefixes,
             "first_lines": None,
+            "retention": None,
         }
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from loki_shipper.cli.complete_log_groups import complete_log_groups
+from loki_shipper.cli.confirm import confirm, yes_option
 from loki_shipper.cli.deployment import Deployment, open_deployment, selection_options
 from loki_shipper.cli.errors import NotDeliveredError, stoppable
 from loki_shipper.cli.formatting import count_text
@@ -15,6 +16,14 @@ from loki_shipper.cli.link_output import LinkResult, print_actions, print_result
 from loki_shipper.cli.log_buckets import split_names
 from loki_shipper.cli.log_groups import is_pattern, log_groups_named
 from loki_shipper.cli.progress import outcome_bar
+from loki_shipper.cli.retention import (
+    Retention,
+    change_retention,
+    planned_retention,
+    require_bucket,
+    retention_faults,
+    retention_question,
+)
 from loki_shipper.subscriber.filters.observe import RecheckPolicy, always, never
 from loki_shipper.subscriber.first_lines.ship_due import ship_first_lines
 from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
@@ -34,14 +43,22 @@ STOPPED = "stopped: what is done is kept, and the same command goes on with the 
 @click.option("--all", "all_groups", is_flag=True, help="Do what `plan` shows.")
 @selection_options
 @click.option("--fresh", is_flag=True, help="Read the filters of every log group, four a second.")
+@click.option(
+    "--retention",
+    type=Retention(),
+    help="Let CloudWatch Logs keep the lines for so long, such as 7d, where they never expire.",
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
-def link(
+def link(  # noqa: PLR0913 - each is an option
     *,
     groups: tuple[str, ...],
     all_groups: bool,
     fresh: bool,
+    retention: int | None,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     **which: Any,
 ) -> None:
@@ -52,6 +69,9 @@ def link(
     LogBuckets that `unlink` has named. --all also unlinks log groups
     that the selection no longer chooses. A minute later the command ships the first lines of log
     groups that are less than a day old. `backfill` ships older lines.
+
+    --retention deletes older lines in CloudWatch Logs for good, so it asks first on a terminal. It
+    changes only log groups that never expire, and `unlink` takes it back.
 
     You can stop the command at any time. What it has done stays done, and the same command goes on
     with the rest.
@@ -68,11 +88,14 @@ def link(
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     check_groups(groups, all_groups=all_groups)
     with open_deployment(**which) as deployment:
+        if retention is not None:
+            require_bucket(deployment)
+            confirm(retention_question(retention), yes=yes or dry_run)
         if groups:
             job = job_for_names(deployment, groups, linked=True)
         else:
             job = job_for_all(deployment, MemoryUpdate(stopped=False), fresh=fresh)
-        run_job(deployment, job, dry_run=dry_run, as_json=as_json)
+        run_job(deployment, job, dry_run=dry_run, as_json=as_json, retention=retention)
     if any(map(is_pattern, groups)) and not dry_run:
         click.echo(
             "new log groups that match are not linked by themselves: IncludeLogGroups does that",
@@ -150,22 +173,32 @@ def _job(
     return LinkJob(inventory, current_selection(settings, merged), merged, update, recheck)
 
 
-def print_plan(deployment: Deployment, job: LinkJob, *, as_json: bool) -> None:
+def print_plan(
+    deployment: Deployment, job: LinkJob, *, as_json: bool, retention: int | None = None
+) -> None:
     """Print what a job would do. Raises AwsError."""
     deps = deployment.deps
     has_buckets = job.inventory.buckets
     buckets = planned_buckets(job.selection, job.memory, deps) if has_buckets else ()
-    actions = planned_actions(job.inventory, job.selection, job.memory, job.recheck, deps)
-    print_actions(list(actions), list(buckets), job.selection.by_hand, as_json=as_json)
+    actions = [*planned_actions(job.inventory, job.selection, job.memory, job.recheck, deps)]
+    changes = planned_retention(job.inventory.groups, actions, retention)
+    print_actions(actions, list(buckets), job.selection.by_hand, changes, as_json=as_json)
 
 
-def run_job(deployment: Deployment, job: LinkJob, *, dry_run: bool, as_json: bool) -> None:
+def run_job(
+    deployment: Deployment,
+    job: LinkJob,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    retention: int | None = None,
+) -> None:
     """Do a job and print the result, or with `dry_run` only print what it would do.
 
     Raises AwsError, ConflictError, and NotDeliveredError if a log group failed.
     """
     if dry_run:
-        print_plan(deployment, job, as_json=as_json)
+        print_plan(deployment, job, as_json=as_json, retention=retention)
         return
     remember(job.memory_update, deployment.deps)
     with stoppable(STOPPED), outcome_bar(len(job.inventory.groups)) as bar:
@@ -174,15 +207,17 @@ def run_job(deployment: Deployment, job: LinkJob, *, dry_run: bool, as_json: boo
         if state.due:
             click.echo("shipping first lines in a minute, when the filters are effective", err=True)
         ship_first_lines(state, deps)
+        changes = change_retention(deployment, job.inventory.groups, bar.outcomes, retention)
     by_hand = job.selection.by_hand
-    result = LinkResult(bar.outcomes, state.report(), state.first_lines, by_hand, bar.buckets)
+    first_lines = state.first_lines
+    result = LinkResult(bar.outcomes, state.report(), first_lines, by_hand, bar.buckets, changes)
     finish(result, as_json=as_json)
 
 
 def finish(result: LinkResult, *, as_json: bool) -> None:
     """Print a result. Raises NotDeliveredError if a log group failed."""
     print_result(result, as_json=as_json)
-    if faults := "; ".join(_faults(result.report)):
+    if faults := "; ".join((*_faults(result.report), *retention_faults(result.retention))):
         raise NotDeliveredError(faults)
 
 

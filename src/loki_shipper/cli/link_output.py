@@ -17,6 +17,7 @@ from loki_shipper.cli.bucket_output import (
 from loki_shipper.cli.console import line_console
 from loki_shipper.cli.formatting import count_text
 from loki_shipper.cli.json_output import print_objects
+from loki_shipper.deployment.retention import RetentionChange
 from loki_shipper.subscriber.buckets.link import BucketOutcome
 from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
 from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
@@ -62,21 +63,26 @@ class LinkResult(Struct, frozen=True):
     first_lines: Mapping[str, CaughtUp]
     by_hand: Mapping[str, bool]
     buckets: list[BucketOutcome] = []
+    retention: list[RetentionChange] = []
 
 
 def print_actions(
     actions: list[FilterAction],
     buckets: list[BucketOutcome],
     by_hand: Mapping[str, bool],
+    retention: Iterable[RetentionChange] = (),
     *,
     as_json: bool,
 ) -> None:
     """Print what a run would do; `by_hand` is as in LinkResult."""
     if as_json:
-        print_objects([*(_as_object(each, None) for each in actions), *bucket_objects(buckets)])
+        planned = _retention(retention)
+        objects = (_as_object(each, None, planned.get(each.group)) for each in actions)
+        print_objects([*objects, *bucket_objects(buckets)])
         return
     _print(bucket_lines(buckets))
     _print(_lines(actions))
+    _print(_retention_lines(retention))
     kinds = Counter(type(action) for action in actions)
     skips = [action for action in actions if isinstance(action, SkipGroup)]
     done = {"to link": kinds[PutFilter], "to unlink": kinds[DeleteFilter]}
@@ -90,7 +96,11 @@ def print_result(result: LinkResult, *, as_json: bool) -> None:
     outcomes, report = result.outcomes, result.report
     if as_json:
         first_lines = _first_lines(report, result.first_lines)
-        objects = (_as_object(each, first_lines.get(each.group)) for each in outcomes)
+        retention = _retention(result.retention)
+        objects = (
+            _as_object(each, first_lines.get(each.group), retention.get(each.group))
+            for each in outcomes
+        )
         print_objects([*objects, *bucket_objects(result.buckets)])
         return
     _print(bucket_lines(result.buckets))
@@ -99,6 +109,7 @@ def print_result(result: LinkResult, *, as_json: bool) -> None:
         action_line("failed", each.group, "red", f"{each.why} {each.detail}")
         for each in report.failed
     )
+    _print(_retention_lines(result.retention))
     skips = [each.skip for each in outcomes if isinstance(each, Skipped)]
     counts = {"linked": report.put, "unlinked": report.deleted, "failed": len(report.failed)}
     click.echo(_sum(counts, skips, result.by_hand))
@@ -115,7 +126,9 @@ def print_result(result: LinkResult, *, as_json: bool) -> None:
 
 
 def _as_object(
-    action: FilterAction | ActionOutcome, first_lines: dict[str, Any] | None
+    action: FilterAction | ActionOutcome,
+    first_lines: dict[str, Any] | None,
+    retention: str | None,
 ) -> dict[str, Any]:
     """Return one log group's JSON object; `action` is the same word as in the text."""
     verb, reason, detail, put = _columns(action)
@@ -128,7 +141,20 @@ def _as_object(
         "system_fields": None if put is None else list(put.system_fields),
         "prefixes": None,
         "first_lines": first_lines,
+        "retention": retention,
     }
+
+
+def _retention(changes: Iterable[RetentionChange]) -> dict[str, str]:
+    return {each.log_group: each.words for each in changes if each.fault is None}
+
+
+def _retention_lines(changes: Iterable[RetentionChange]) -> Iterator[Text]:
+    for each in sorted(changes, key=lambda change: change.log_group):
+        if each.fault is None:
+            yield action_line("keep", each.log_group, "yellow", each.words)
+        else:
+            yield action_line("failed", each.log_group, "red", f"{each.words}: {each.fault}")
 
 
 def _columns(action: FilterAction | ActionOutcome) -> tuple[str, str, str, PutFilter | None]:

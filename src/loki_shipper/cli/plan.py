@@ -1,9 +1,10 @@
 """`loki-shipper plan`: shows what `link --all` would do, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+from rich.text import Text
 
 from loki_shipper.cli.aws import aws_errors, open_session
 from loki_shipper.cli.console import line_console
@@ -26,8 +27,10 @@ from loki_shipper.cli.plan_cost import (
     read_costs,
 )
 from loki_shipper.cli.plan_cost_output import cost_objects, cost_text
+from loki_shipper.cli.retention import Retention, saving_objects, savings_text
 from loki_shipper.deployment.parameters import effective
 from loki_shipper.deployment.preview import preview, stack_settings
+from loki_shipper.deployment.retention import RetentionSaving, retention_savings
 from loki_shipper.subscriber.groups.select import is_selected
 from loki_shipper.subscriber.memory import MemoryUpdate
 from loki_shipper.subscriber.model import LogGroup
@@ -37,38 +40,53 @@ from loki_shipper.template import read_template
 @click.command()
 @selection_options
 @click.option("--cost", is_flag=True, help="Show what shipping each log group costs a month.")
+@click.option(
+    "--retention",
+    type=Retention(),
+    help="Show what is saved if CloudWatch Logs keeps shipped lines for so long, such as 7d.",
+)
 @click.option("--fresh", is_flag=True, help="Read the filters of every log group, four a second.")
 @click.option("--json", "as_json", is_flag=True, help="Print every log group as JSON.")
-def plan(*, cost: bool, fresh: bool, as_json: bool, **which: Any) -> None:
+def plan(*, cost: bool, retention: int | None, fresh: bool, as_json: bool, **which: Any) -> None:
     """Show which log groups and buckets `link --all` would link or unlink, and why.
 
     The command changes nothing. It uses the stack's selection, unless options give another one. If
     nothing is deployed yet, it uses the selection of a stack with default settings. Only linking
     shows whether a log group has a place left for a filter.
 
-    \b
-    See what the stack's next sweep will do, or what a first stack would link:
-      loki-shipper plan
     --cost shows instead what shipping costs: by what the log groups received in 14 days, with the
     ten dearest, and what a rule or a filter pattern would save there. It says first what reading
     the metrics costs.
 
+    --retention shows instead what a shorter retention of the log groups saves. `link --retention`
+    sets it on those that never expire.
+
+    \b
+    See what the stack's next sweep will do, or what a first stack would link:
+      loki-shipper plan
     \b
     See what another selection would do:
       loki-shipper plan --include '/ecs/*' --tag team=payments --tag '!internal'
     """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if cost and retention is not None:
+        raise click.UsageError("give --cost or --retention, not both")
     try:
         with open_deployment(**which) as deployment:
             if cost:
                 groups = _selected(deployment)
                 _print_cost(groups, inputs_of_deployment(deployment), as_json=as_json)
                 return
+            if retention is not None:
+                now = deployment.deps.clock.now()
+                found = retention_savings(_selected(deployment), retention, now)
+                _print_savings(found, retention, as_json=as_json)
+                return
             job = job_for_all(deployment, MemoryUpdate(), fresh=fresh)
             print_plan(deployment, job, as_json=as_json)
     except NoDeploymentError:
         if is_deployment_named():
             raise
-        _plan_first_stack(cost=cost, as_json=as_json, **which)
+        _plan_first_stack(cost=cost, retention=retention, as_json=as_json, **which)
 
 
 def _selected(deployment: Deployment) -> list[LogGroup]:
@@ -81,15 +99,27 @@ def _print_cost(groups: Sequence[LogGroup], inputs: CostInputs, *, as_json: bool
     report = read_costs(groups, inputs)
     if as_json:
         print_objects(cost_objects(report))
-        return
+    else:
+        _print_lines(cost_text(report))
+
+
+def _print_savings(found: list[RetentionSaving], days: int, *, as_json: bool) -> None:
+    if as_json:
+        print_objects(saving_objects(found))
+    else:
+        _print_lines(savings_text(found, days))
+
+
+def _print_lines(lines: Iterable[Text]) -> None:
     console = line_console()
-    for line in cost_text(report):
+    for line in lines:
         console.print(line)
 
 
 def _plan_first_stack(  # noqa: PLR0913 - each is an option
     *,
     cost: bool,
+    retention: int | None,
     as_json: bool,
     profile: str | None,
     region: str | None,
@@ -113,4 +143,8 @@ def _plan_first_stack(  # noqa: PLR0913 - each is an option
             inputs = inputs_of_new_stack(session, clock, selected)
             _print_cost(seen.groups, inputs, as_json=as_json)
             return
+    if retention is not None:
+        found = retention_savings(seen.groups, retention, clock.now())
+        _print_savings(found, retention, as_json=as_json)
+        return
     print_actions(seen.actions, [], {}, as_json=as_json)

@@ -22,6 +22,7 @@ from loki_shipper.cli.link import (
 )
 from loki_shipper.cli.link_output import LinkResult
 from loki_shipper.cli.progress import outcome_bar
+from loki_shipper.cli.retention import change_retention
 from loki_shipper.subscriber.groups.inventory import Inventory, take_inventory
 from loki_shipper.subscriber.groups.select import Selected, Selection, select
 from loki_shipper.subscriber.memory import MemoryUpdate
@@ -54,7 +55,8 @@ def unlink(  # noqa: PLR0913 - each is an option
     until `link` names it, even if the stack's selection chooses it. s3://BUCKET stops the log files
     of a bucket in the same way. --all with a selection does the
     same for all log groups that it chooses. --all alone unlinks everything, until `link --all` or
-    the next deployment. The command never deletes other tools' filters.
+    the next deployment. The command never deletes other tools' filters. Log groups that got their
+    retention from `link --retention` never expire again.
 
     --all asks first on a terminal. You can stop the command at any time. What it has done stays
     done, and the same command goes on with the rest.
@@ -104,4 +106,5 @@ def _unlink_all(
 ) -> None:
     with stoppable(STOPPED), outcome_bar(total=None) as bar:
         report = run(deployment.deps_with(bar, bar.add_bucket))
-    finish(LinkResult(bar.outcomes, report, {}, {}, bar.buckets), as_json=as_json)
+        changes = change_retention(deployment, (), bar.outcomes, None)
+    finish(LinkResult(bar.outcomes, report, {}, {}, bar.buckets, changes), as_json=as_json)

@@ -69,6 +69,8 @@ class SubscriberAws:
                     group["logGroupName"],
                     group["creationTime"],
                     group.get("logGroupClass", "STANDARD"),
+                    stored_bytes=group.get("storedBytes", 0),
+                    retention_days=group.get("retentionInDays"),
                 )
 
     def log_group(self, name: str) -> LogGroup | None:

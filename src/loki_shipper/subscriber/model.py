@@ -20,13 +20,16 @@ type Turn = tuple[int, str]
 class LogGroup(Struct, frozen=True):
     """A log group; `created` is in ms since 1970.
 
-    `tags` may be those of its function, where the log group has none.
+    `tags` may be those of its function, where the log group has none. CloudWatch Logs keeps its
+    lines for `retention_days`; None: for ever.
     """
 
     name: str
     created: int
     log_class: str = "STANDARD"
     tags: dict[str, str] = {}
+    stored_bytes: int = 0
+    retention_days: int | None = None
 
     @property
     def turn(self) -> Turn:
