@@ -90,6 +90,7 @@ def test_json_has_everything_in_the_shape_of_lokis_own(run: Run) -> None:
         "rejected": {},
         "deferred": {},
         "errored": {},
+        "log_files": {},
     }
     assert push["tenant"] is None
     assert push["labels"]["q"] == "a=b"

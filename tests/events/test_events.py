@@ -1,9 +1,11 @@
 """Each sample event decodes, and means what its name says."""
 
 import gzip
+import hashlib
 import json
 import subprocess
 import sys
+import tomllib
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable
@@ -15,12 +17,14 @@ import pytest
 
 from loki_shipper.model import LogData
 from loki_shipper.shipper.sources.event import records
+from loki_shipper.shipper.sources.notifications import read_notification
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"
 NAMES = sorted(path.stem for path in EVENTS.glob("*.json"))
 GOOGLE = [name for name in NAMES if name.startswith("google-")]
-DATA = [name for name in NAMES if name not in {"control", "kinesis", *GOOGLE}]
+OBJECTS = [name for name in NAMES if name.startswith("s3-")]
+DATA = [name for name in NAMES if name not in {"control", "kinesis", *GOOGLE, *OBJECTS}]
 FULL = 1_000_000
 """Most bytes of an asynchronous invocation's payload."""
 
@@ -32,6 +36,8 @@ def event(name: str) -> Any:
 def unpacked(event: Any) -> list[bytes]:
     if "message" in event:
         return [b64decode(event["message"]["data"])]
+    if bodies := [each["body"] for each in event.get("Records", ()) if "body" in each]:
+        return [body.encode() for body in bodies]
     found = [each["kinesis"] for each in event.get("Records", ())] or [event["awslogs"]]
     return [gzip.decompress(b64decode(each["data"])) for each in found]
 
@@ -62,7 +68,7 @@ def test_the_readme_has_one_line_for_each_event() -> None:
     assert sorted(named) == sorted(f"{name}.json" for name in NAMES)
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {"kinesis", *GOOGLE}))
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"kinesis", *GOOGLE, *OBJECTS}))
 def test_an_event_is_exactly_what_lambda_passes_to_the_function(name: str) -> None:
     assert [*event(name)] == ["awslogs"]
     assert [*event(name)["awslogs"]] == ["data"]
@@ -92,6 +98,17 @@ def test_events_of_one_call_are_in_order_of_time_and_index(name: str) -> None:
     for places in calls.values():
         assert [index for index, _ in places] == [*range(len(places))]
         assert places == sorted(places, key=lambda place: place[1])
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_event_about_an_object_names_a_sample_with_its_size(name: str) -> None:
+    [record] = event(name)["Records"]
+    assert record["eventSource"] == "aws:sqs"
+    [found] = read_notification(record["body"]).objects
+    samples = tomllib.loads((EVENTS / "s3" / "objects.toml").read_text("utf-8"))
+    [file] = [each["file"] for each in samples.values() if each["key"] == found.key]
+    body = (EVENTS / "s3" / file).read_bytes()
+    assert (found.size, found.etag) == (len(body), hashlib.md5(body).hexdigest())
 
 
 def test_lambda_has_the_lines_of_the_platform_and_of_logging() -> None:

@@ -18,6 +18,14 @@ from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.parameter_types import TAG
 from loki_shipper.local.invoke import Invocation, loki_connection
 from loki_shipper.local.invoke import invoke as run
+from loki_shipper.local.log_files import (
+    OpenLogFile,
+    is_of_queue,
+    objects_of,
+    open_as,
+    open_in_s3,
+    open_sample,
+)
 from loki_shipper.local.sample import retimed
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.delivery.outcome import Report
@@ -45,8 +53,17 @@ _ADVICE = {
 
 @click.command()
 @click.argument("event", type=EventFile())
+@click.option(
+    "--object",
+    "file",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="File that stands for the objects that EVENT names.  [default: read them from S3]",
+)
 @click.option("--loki", metavar="URL", help="Push to this Loki.  [default: show only]")
-@click.option("--tag", "tags", type=TAG, multiple=True, help="A tag of the log group; repeat it.")
+@click.option(
+    "--tag", "tags", type=TAG, multiple=True, help="A tag of the log group or bucket; repeat it."
+)
 @click.option("--profile", metavar="NAME", help="Profile of your AWS configuration.")
 @click.option(
     "--region",
@@ -68,6 +85,7 @@ _ADVICE = {
 def invoke(  # noqa: PLR0913 - each is an option
     *,
     event: BinaryIO,
+    file: BinaryIO | None,
     loki: str | None,
     tags: tuple[tuple[str, str], ...],
     profile: str | None,
@@ -81,7 +99,8 @@ def invoke(  # noqa: PLR0913 - each is an option
     EVENT is a file with an event as the function gets it, or the name of a sample event, such as
     lambda or ecs; - reads stdin. --tag gives the log group's tags. All settings come from the
     environment, except LOKI_URL: the command pushes only with --loki. It calls AWS only if a
-    setting names a secret, a parameter or rules in S3.
+    setting names a secret, a parameter or rules in S3, or if EVENT names an object in S3 that is no
+    sample and --object gives no file for it.
 
     \b
     Show what Loki would get:
@@ -89,8 +108,13 @@ def invoke(  # noqa: PLR0913 - each is an option
     \b
     Push it, moved to now, because Loki refuses lines older than seven days:
       loki-shipper invoke --now --loki http://localhost:3100 lambda
+    \b
+    Show what Loki would get of a log file in S3:
+      loki-shipper invoke s3-alb
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    invocation = _invoke(event, loki, dict(tags), profile, region, now=now)
+    invocation = _invoke(
+        event, file, loki=loki, tags=dict(tags), profile=profile, region=region, now=now
+    )
     if as_json:
         print_objects([as_object(invocation)])
     else:
@@ -103,20 +127,27 @@ def invoke(  # noqa: PLR0913 - each is an option
 
 def _invoke(  # noqa: PLR0913 - each is an option
     file: BinaryIO,
+    log_file: BinaryIO | None,
+    *,
     loki: str | None,
     tags: dict[str, str],
     profile: str | None,
     region: str | None,
-    *,
     now: bool,
 ) -> Invocation:
     event = _read(file)
     try:
         with settings_errors("--loki or the environment"):
             configured = settings({**os.environ, "LOKI_URL": _NOT_PUSHED if loki is None else loki})
-            if now:
-                event = retimed(event, time.time_ns() // 1_000_000)
-            with _aws_session(configured, profile, region) as session:
+            opened, shift = _log_files(event, log_file), 0
+            if now and is_of_queue(event):
+                shift = _now() - max((each.written or 0 for each in objects_of(event)), default=0)
+            elif now:
+                event = retimed(event, _now())
+            needs_s3 = is_of_queue(event) and opened is None
+            with _aws_session(configured, profile, region, needed=needs_s3) as session:
+                if session is not None and needs_s3:
+                    opened = open_in_s3(session)
                 return run(
                     event,
                     configured,
@@ -124,18 +155,33 @@ def _invoke(  # noqa: PLR0913 - each is an option
                     region=region or "eu-central-1",
                     loki=None if loki is None else loki_connection(configured, session),
                     aws_session=session,
+                    opened=opened,
+                    shift=shift,
                 )
     except UndecodableError as error:
         raise InputError(f"{_name(file)} is not an event of CloudWatch Logs: {error}") from None
 
 
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _log_files(event: Any, log_file: BinaryIO | None) -> OpenLogFile | None:
+    """Return how to open the objects of an event without AWS, or None."""
+    if not is_of_queue(event):
+        if log_file is not None:
+            raise InputError("--object is for an event about an object in S3")
+        return None
+    return open_sample(event) if log_file is None else open_as(log_file.read())
+
+
 @contextmanager
 def _aws_session(
-    configured: Settings, profile: str | None, region: str | None
+    configured: Settings, profile: str | None, region: str | None, *, needed: bool
 ) -> Iterator["CommandSession | None"]:
-    """Open a session if a setting needs AWS, and explain AWS's errors in the block."""
+    """Open a session if it or a setting needs AWS, and explain AWS's errors in the block."""
     named = (configured.loki_secret, configured.loki_ca_cert, configured.loki_client_cert)
-    if configured.rules is None and not any(named):
+    if configured.rules is None and not any(named) and not needed:
         yield None
         return
     # boto3 is slow to load, and most events need none.
@@ -162,8 +208,14 @@ def _missing(report: Report) -> str | None:
     """Return what Loki did not take, why, and what to do; None if it took everything."""
     missing = Counter(report.rejected) + Counter(report.deferred) + Counter(report.errored)
     reasons = sorted(missing)
-    if not reasons:
-        return None
-    count = missing.total()
-    advice = next((_ADVICE[reason] for reason in reasons if reason in _ADVICE), "see its answers")
-    return f"Loki did not take {count:,} of {report.received:,}: {', '.join(reasons)}; {advice}"
+    if reasons:
+        count = missing.total()
+        advice = next(
+            (_ADVICE[reason] for reason in reasons if reason in _ADVICE), "see its answers"
+        )
+        return f"Loki did not take {count:,} of {report.received:,}: {', '.join(reasons)}; {advice}"
+    if report.undecodable:
+        return "refused; a function names such a log file in the bucket, under rejected/"
+    if report.failure is not None:
+        return f"not shipped: {report.failure}"
+    return "S3 has no such object: give --object FILE" if "gone" in report.log_files else None

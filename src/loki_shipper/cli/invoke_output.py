@@ -37,6 +37,8 @@ def show(invocation: Invocation, limit: int) -> Iterator[Text]:
         yield from _entries(batch.entries, limit) if fresh else [_row("entries", "as above")]
         yield _row("answer", _answer(pushed.answer))
         yield Text()
+    for reason in invocation.report.undecodable:
+        yield Text(f"refused: {reason}", style="yellow")
     if not invocation.report.received:
         yield Text("nothing to ship: the event carries no log events")
     yield Text(_sum(invocation.report, pushed=_is_pushed(invocation)), style="bold")
@@ -55,6 +57,7 @@ def as_object(invocation: Invocation) -> dict[str, Any]:
         "rejected": report.rejected,
         "deferred": report.deferred,
         "errored": report.errored,
+        "log_files": report.log_files,
     }
 
 
@@ -123,6 +126,8 @@ def _sum(report: Report, *, pushed: bool) -> str:
         parts.insert(-1, _by_reason("deferred", report.deferred))
     if report.late:
         parts.insert(2, f"late {report.late:,}")
+    if report.log_files:
+        parts.append(_by_reason("log files", report.log_files))
     return ", ".join(parts)
 
 

@@ -2,24 +2,25 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from loki_shipper.model import Batch
+from loki_shipper.local.log_files import OpenLogFile, is_of_queue, moved, objects_of, ship_log_files
+from loki_shipper.model import Batch, LogData
 from loki_shipper.settings import Settings
 from loki_shipper.shipper import aws
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.credentials import credentials
 from loki_shipper.shipper.delivery.deliver import DeliveryEffects
-from loki_shipper.shipper.delivery.outcome import Report
+from loki_shipper.shipper.delivery.outcome import Report, Shipped
 from loki_shipper.shipper.delivery.push import LokiAccess
 from loki_shipper.shipper.delivery.session import LokiSession
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.labels.tags import LogGroupTags
-from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
+from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline, ship
 from loki_shipper.shipper.rules.cache import RulesCache
 from loki_shipper.shipper.rules.file import rules_file
 from loki_shipper.shipper.sources.event import records
@@ -62,12 +63,15 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
     region: str,
     loki: LokiConnection | None,
     aws_session: "AwsSession | None" = None,
+    opened: OpenLogFile | None = None,
+    shift: int = 0,
 ) -> Invocation:
     """Ship an event; without `loki`, every push succeeds and nothing is sent.
 
     `tags` are the log group's, `region` is the function's. `aws_session` reads a file of rules in
-    S3. Nothing is written to a bucket. Raises UndecodableError, and RulesError if the rules cannot
-    be used.
+    S3. `opened` gives the objects that the messages of a queue name, and `shift` moves the times of
+    their lines by some ms. Nothing is written to a bucket. Raises UndecodableError, and RulesError
+    if the rules cannot be used.
     """
     pushes: list[Pushed] = []
     end = time.monotonic() + _SECONDS
@@ -80,7 +84,7 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
         pushes.append(Pushed(batch, answer))
         return Answer(_STORED) if answer is None else answer
 
-    newest = max((each.timestamp for data in records(event) for each in data.log_events), default=0)
+    newest = _newest(event)
     read = partial(rules_file, session=aws_session)
     rules_cache = RulesCache(settings.rules, read, clock=time.monotonic, jitter=float)
     deps = ShipperDependencies(
@@ -103,8 +107,21 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
         ),
         put=None,
     )
-    report = pipeline(event, deps)
+    if opened is None:
+        return Invocation(pushes, pipeline(event, deps))
+
+    def ship_moved(payloads: Sequence[LogData]) -> list[Shipped]:
+        return ship(moved(payloads, shift), deps)
+
+    report = ship_log_files(event, settings.log_buckets, opened, ship_moved, remaining)
     return Invocation(pushes, report)
+
+
+def _newest(event: Any) -> int:
+    """Give the time of an event's newest line, or when its newest log file was written, in ms."""
+    if is_of_queue(event):
+        return max((found.written or 0 for found in objects_of(event)), default=0)
+    return max((each.timestamp for data in records(event) for each in data.log_events), default=0)
 
 
 def loki_connection(settings: Settings, aws_session: "AwsSession | None" = None) -> LokiConnection:
