@@ -27,8 +27,10 @@ DOCUMENT = (CLONE / "docs" / "json.md").read_text("utf-8")
 NOBODY = "http://127.0.0.1:9"
 LAMBDA = str(CLONE / "events" / "lambda.json")
 MY_LOGS = "web-logs"
+ALB = str(CLONE / "events" / "s3" / "alb.log")
+ALB_KEY = "AWSLogs/123456789012/elasticloadbalancing/eu-central-1/2026/11/20/x"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-TIMES = {"since", "last", "from", "until", "oldest", "time"}
+TIMES = {"since", "last", "from", "until", "oldest", "time", "written"}
 
 TYPES: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
@@ -118,11 +120,13 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
     def alone(*words: str) -> list[Any]:
         return objects(run(*words, "--json", **environ))
 
-    def log_files_past() -> list[Any]:
+    def of_log_files() -> Iterator[list[Any]]:
         with log_files_stack() as stack:
             stack.put("a/1.log")
-            return objects(stack.here.run("backfill", f"s3://{BUCKET}", "--since", "2h", "--json"))
+            yield objects(stack.here.run("explain", f"s3://{BUCKET}/a/1.log", "--json"))
+            yield objects(stack.here.run("backfill", f"s3://{BUCKET}", "--since", "2h", "--json"))
 
+    stored, past = of_log_files()
     put()
     checked = alone("check", "--event", LAMBDA)
     redrive = ("redrive", "--bucket", here.bucket, "--local-settings")
@@ -148,13 +152,19 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
             *of_stack("explain", GROUP, "--diff", "TAG_LABELS=none"),
             *alone("explain", "--event", LAMBDA, "--tag", "aws:x=y"),
         ],
+        "explain s3://…": [
+            *alone("explain", "--object", ALB, "s3://b/a", "--diff", "BUILTIN_LABELS=resource=x"),
+            *alone("explain", "--object", ALB, f"s3://b/{ALB_KEY}", "--tag", "aws:x=y"),
+            *stored,
+        ],
         "backfill": of_stack("backfill", GROUP, "--since", "2h"),
-        "backfill s3://…": log_files_past(),
+        "backfill s3://…": past,
         "redrive --dry-run": dry,
         "redrive": [*left, *alone(*redrive)],
         "doctor": alone("doctor", "--loki", NOBODY),
         "invoke": [
             *alone("invoke", LAMBDA),
+            *alone("invoke", "s3-alb"),
             *alone("invoke", "--loki", receiver.url, LAMBDA),
         ],
         "settings": [each for each in checked if each["kind"] == "settings"],

@@ -11,8 +11,8 @@ from loki_shipper.shipper.rules.file import rules_file
 from loki_shipper.shipper.rules.model import Rules, RulesError
 
 
-def deployed_rules(settings: Settings, session: CommandSession) -> Rules:
-    """Read the rules that RULES names, with your credentials. Raises InputError."""
+def deployed_rules(settings: Settings, session: CommandSession | None = None) -> Rules:
+    """Read the rules that RULES names, with your credentials if it needs any. Raises InputError."""
     try:
         read = partial(rules_file, session=session)
         return RulesCache(settings.rules, read, clock=time.monotonic, jitter=float)()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, assert_never
@@ -15,24 +16,34 @@ from loki_shipper.aws.errors import AwsError
 from loki_shipper.cli.compare_lines import LabelInputs
 from loki_shipper.cli.complete_log_groups import complete_log_groups
 from loki_shipper.cli.console import line_console
+from loki_shipper.cli.decision_rows import decision_object, decision_text
 from loki_shipper.cli.deployed_rules import deployed_rules
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, did_you_mean, settings_errors
 from loki_shipper.cli.event_file import EventFile
-from loki_shipper.cli.formatting import count_text, delay_text
+from loki_shipper.cli.explain_log_file import explain_log_file
+from loki_shipper.cli.explain_log_file_output import log_file_lines, log_file_object
+from loki_shipper.cli.forecast_output import forecast_lines
+from loki_shipper.cli.formatting import NS_PER_MS
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.label_decisions import (
-    DecisionRow,
     Explained,
     changes,
     explained,
     log_group_data,
 )
 from loki_shipper.cli.link_output import filter_text
+from loki_shipper.cli.log_file_context import (
+    deployed_context,
+    local_context,
+    object_chunks,
+    open_stored,
+)
 from loki_shipper.cli.log_groups import log_group_named
+from loki_shipper.cli.object_name import SCHEME, object_name
 from loki_shipper.cli.parameter_types import TAG, KeyValue
 from loki_shipper.cli.predict_streams import StreamForecast, predict_streams, read_sample
-from loki_shipper.model import LogData, log_source
+from loki_shipper.model import LogData, S3Object, log_source
 from loki_shipper.settings import Settings, settings, variables
 from loki_shipper.shipper.sources.decode import UndecodableError
 from loki_shipper.shipper.sources.event import records
@@ -50,11 +61,8 @@ from loki_shipper.subscriber.run.dependencies import read_memory
 from loki_shipper.subscriber.run.reconcile import current_selection
 
 _NOT_PUSHED = "http://not-pushed.invalid"
-_LEFT_OUT = "left out"
-_HOUR = 60
 _MINUTE_MS = 60_000
-_HOUR_MS = _HOUR * _MINUTE_MS
-_STYLES = {"label": "green", "metadata": "yellow", "nowhere": "dim"}
+_HOUR_MS = 60 * _MINUTE_MS
 
 
 class _LogGroupFacts(Struct, frozen=True):
@@ -82,11 +90,18 @@ class _LogGroupFacts(Struct, frozen=True):
     help="Explain the log group of this event, without AWS.",
 )
 @click.option(
+    "--object",
+    "file",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="File that stands for the object s3://…, without AWS.",
+)
+@click.option(
     "--tag",
     "tags",
     type=TAG,
     multiple=True,
-    help="Explain it as if the log group had this tag too; repeat it.",
+    help="Explain it as if the log group or bucket had this tag too; repeat it.",
 )
 @click.option(
     "--diff",
@@ -95,16 +110,20 @@ class _LogGroupFacts(Struct, frozen=True):
     help="Show what this setting would change before it is deployed; repeat it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def explain(
+def explain(  # noqa: PLR0913 - each is an option
     *,
     group: str | None,
     event: BinaryIO | None,
+    file: BinaryIO | None,
     tags: tuple[tuple[str, str], ...],
     diff: tuple[tuple[str, str], ...],
     as_json: bool,
     **which: Any,
 ) -> None:
     """Explain a log GROUP: why it is linked or not, and what became of each of its tags.
+
+    GROUP may also be s3://BUCKET/KEY. The command then explains the log file: which type it has and
+    why, its labels, and the times and the structured metadata of its first lines.
 
     The command also counts the streams that the lines of the last hour make, at most some 10,000
     lines, and predicts those of a day.
@@ -121,9 +140,17 @@ def explain(
     \b
     The same without AWS:
       loki-shipper explain --event lambda --tag team=payments
+    \b
+    What would this file be in S3?
+      loki-shipper explain s3://my-logs/app/app.log --object app.log
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if (group is None) is (event is None):
         raise click.UsageError("name a log group, or give --event")
+    if group is not None and group.startswith(SCHEME):
+        _explain_object(group, file, dict(tags), dict(diff), as_json=as_json, **which)
+        return
+    if file is not None:
+        raise click.UsageError("--object is for s3://BUCKET/KEY")
     if event is not None:
         groups = _of_event(event, dict(tags))
     else:
@@ -142,6 +169,41 @@ def explain(
             console.print(line)
 
 
+def _explain_object(
+    name: str,
+    file: BinaryIO | None,
+    tags: dict[str, str],
+    diff: dict[str, str],
+    *,
+    as_json: bool,
+    **which: Any,
+) -> None:
+    bucket, key = object_name(name)
+    if file is not None:
+        context = local_context(os.environ, tags, which["region"] or _default_region())
+        found = S3Object(bucket, key, written=time.time_ns() // NS_PER_MS)
+        explanation = explain_log_file(found, object_chunks(file), context)
+    else:
+        with open_deployment(**which) as deployment:
+            context = deployed_context(deployment, tags)
+            found, chunks = open_stored(deployment.client("s3"), bucket, key)
+            explanation = explain_log_file(found, chunks, context)
+    now = then = None
+    if (data := explanation.data) is not None:
+        known = _LogGroupFacts(data, context.tags(data), context.region, context.environ, None)
+        now, then = _explained(known, {}), _explained(known, diff) if diff else None
+    if as_json:
+        print_objects([log_file_object(explanation, now, then)])
+        return
+    console = line_console()
+    for line in _diff(now, then) if now and then else log_file_lines(explanation, now):
+        console.print(line)
+
+
+def _default_region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
+
+
 def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_LogGroupFacts]:
     """Return the facts of each log group of an event, in their order. Raises InputError."""
     try:
@@ -150,7 +212,7 @@ def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_LogGroupFacts]:
         raise InputError(f"--event is not an event of CloudWatch Logs: {error}") from None
     if not payloads:
         raise InputError("--event is a control message, which has no log group: name another")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
+    region = _default_region()
     groups = {log_source(data, region): data for data in reversed(payloads)}
     return [
         _LogGroupFacts(data, tags, region, os.environ, None) for data in reversed(groups.values())
@@ -256,53 +318,11 @@ def _lines(known: _LogGroupFacts, now: Explained) -> Iterator[Text]:
     if known.linking is not None:
         yield Text(known.linking)
     for row in now.rows:
-        yield _line(row)
+        yield decision_text(row)
     if now.tenant is not None:
         yield Text(f"tenant    {now.tenant}")
     if known.streams is not None:
-        yield from _forecast_lines(known.streams)
-
-
-def _forecast_lines(streams: StreamForecast) -> Iterator[Text]:
-    """Say how many streams there are, what is extrapolated from that, and when labels are full."""
-    span = "the last hour" if streams.minutes == _HOUR else f"{streams.minutes} minutes"
-    if not streams.lines:
-        yield Text(f"streams   none, as there are no lines in {span}")
-        return
-    late = f" ({streams.late:,} late)" if streams.late else ""
-    seen = f"{streams.seen:,}{late} from {count_text(streams.lines, 'line')} of {span}"
-    as_before = "if new ones keep coming as in the second half of these lines"
-    a_day = f"about {streams.a_day:,} a day, {as_before}"
-    yield Text(f"streams   {seen}; {a_day if streams.a_day > streams.seen else 'no more in a day'}")
-    for label in streams.labels:
-        full = _full_text(label.full_after_minutes, streams.minutes)
-        counts = f"{label.values:,} of at most {label.at_most:,} values"
-        yield Text(f"rule      {label.rule}: label {label.label} has {counts}; {full}")
-    if streams.sampled_by is not None:
-        keeps = f"keeps one of {streams.one_of:,} requests, and every error"
-        yield Text(f"rule      {streams.sampled_by}: {keeps}")
-    for rule, lines in streams.dropped.items():
-        yield Text(f"rule      {rule}: drops {lines:,} of {count_text(streams.lines, 'line')}")
-
-
-def _full_text(minutes: int | None, sample: int) -> str:
-    then = "other values become structured metadata"
-    if minutes is None:
-        return "not full within a day"
-    if minutes <= sample:
-        return f"full after {count_text(minutes, 'minute')}, so {then}"
-    return f"full after about {delay_text(minutes * _MINUTE_MS)}, then {then}"
-
-
-def _line(row: DecisionRow) -> Text:
-    became = {"label": f"label {row.name}", "metadata": f"metadata {row.name}"}.get(row.place)
-    why = f"  {row.why}" if row.why else ""
-    return Text.assemble(
-        (f"{row.origin:<8}", "dim"),
-        f" {row.key}={json.dumps(row.value, ensure_ascii=False)}  ",
-        (became or _LEFT_OUT, _STYLES[row.place]),
-        (why, "dim"),
-    )
+        yield from forecast_lines(known.streams)
 
 
 def _diff(now: Explained, then: Explained) -> Iterator[Text]:
@@ -322,12 +342,7 @@ def _as_object(known: _LogGroupFacts, now: Explained, then: Explained | None) ->
         "tenant": now.tenant,
         "labels": dict(now.labels),
         "metadata": dict(now.metadata),
-        "rows": [_row_as_object(row) for row in now.rows],
+        "rows": [decision_object(row) for row in now.rows],
         "changes": None if then is None else to_builtins(list(changes(now, then))),
         "streams": to_builtins(known.streams),
     }
-
-
-def _row_as_object(row: DecisionRow) -> dict[str, str]:
-    became = _LEFT_OUT if row.place == "nowhere" else row.place
-    return {**to_builtins(row), "place": became}
