@@ -73,16 +73,15 @@ def log_files_stack(log_buckets: str = f"{BUCKET}/a/,{BUCKET}/b/=alb") -> Iterat
             FunctionName=here.shipper, Environment={"Variables": variables}
         )
         here.more_functions["LogFilesFunction"] = variables
-        here.make_stack()
+        queue = arn["Attributes"]["QueueArn"]
+        here.make_stack(LOG_BUCKETS=log_buckets, LOG_FILES_QUEUE=queue)
         [name] = [
             each["FunctionName"]
             for each in functions.list_functions()["Functions"]
             if "LogFilesFunction" in each["FunctionName"]
         ]
         here.aws.deliver_to(name, take)
-        functions.create_event_source_mapping(
-            FunctionName=name, EventSourceArn=arn["Attributes"]["QueueArn"], BatchSize=10
-        )
+        functions.create_event_source_mapping(FunctionName=name, EventSourceArn=queue, BatchSize=10)
         yield LogFilesStack(here, notified, url)
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from loki_shipper.cli.confirm import confirm
 from loki_shipper.cli.deployment import Deployment, current_clock
-from loki_shipper.cli.errors import InputError, InterruptedRunError, settings_errors
+from loki_shipper.cli.errors import InputError, InterruptedRunError
 from loki_shipper.cli.formatting import count_text, size_text, time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.listed_objects import listed_objects, listed_prefixes
@@ -19,7 +19,6 @@ from loki_shipper.cli.progress import listing_bar, object_bar
 from loki_shipper.deployment.cost_of_log_files import log_files_cost
 from loki_shipper.formats import LogBucket
 from loki_shipper.model import S3Object
-from loki_shipper.settings import settings
 from loki_shipper.subscriber.first_lines.backfill import Span
 
 
@@ -62,9 +61,7 @@ def backfill_log_files(request: LogFilesRequest, deployment: Deployment) -> None
     if span.start >= span.end:
         raise InputError(f"nothing to ship: {too_old(span)}")
     bucket, _, prefix = request.name.removeprefix(SCHEME).partition("/")
-    with settings_errors(f"the settings of {deployment.name}"):
-        listed = settings(deployment.shipper.environ).log_buckets
-    prefixes = _prefixes(bucket, prefix, listed)
+    prefixes = _prefixes(bucket, prefix, deployment.own.log_buckets)
     queue = log_files_queue(deployment)
     past = _listed(deployment.client("s3"), bucket, prefixes, span, request.after)
     _say(past)

@@ -28,7 +28,6 @@ _ENTRIES: Final = 10
 """AWS's limit for the messages of one request."""
 
 _ATTEMPTS: Final = 3
-_OTHERS: Final = {"redriver", "subscriber"}
 _WAITING: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
 
 
@@ -71,28 +70,13 @@ class LogFilesQueue:
 
 def log_files_queue(deployment: Deployment) -> LogFilesQueue:
     """Find the queue from which a deployment reads log files. Raises InputError, AwsError."""
-    functions = deployment.client("lambda")
-    for function in deployment.functions:
-        if function.kind in _OTHERS:
-            continue
-        mappings = call_boto(
-            partial(functions.list_event_source_mappings, FunctionName=function.name)
-        )["EventSourceMappings"]
-        for mapping in mappings:
-            match parse_arn(mapping.get("EventSourceArn", "")):
-                case Arn(service="sqs", resource=(name,), origin=origin):
-                    sqs = deployment.client("sqs")
-                    found = call_boto(
-                        partial(
-                            sqs.get_queue_url,
-                            QueueName=name,
-                            QueueOwnerAWSAccountId=origin.account,
-                        )
-                    )
-                    return LogFilesQueue(sqs, found["QueueUrl"])
-                case _:
-                    pass
-    raise InputError(f"{deployment.name} reads no queue of log files: deploy it with LogBuckets")
+    match parse_arn(deployment.own.log_files_queue or ""):
+        case Arn(service="sqs", resource=(name,), origin=origin):
+            sqs = deployment.client("sqs")
+            find = partial(sqs.get_queue_url, QueueName=name, QueueOwnerAWSAccountId=origin.account)
+            return LogFilesQueue(sqs, call_boto(find)["QueueUrl"])
+        case _:
+            raise InputError(f"{deployment.name} reads no log files: deploy it with LogBuckets")
 
 
 def notify(
