@@ -20,10 +20,13 @@ BUCKET = "my-logs"
 class LogFilesStack:
     """A deployment that reads log files; `notified` are the objects of the messages it got."""
 
-    def __init__(self, here: Deployment, notified: list[S3Object], queue: str) -> None:
+    def __init__(
+        self, here: Deployment, notified: list[S3Object], queue: str, dead_letters: str
+    ) -> None:
         self.here = here
         self.notified = notified
         self._queue = queue
+        self._dead_letters = dead_letters
 
     def put(self, key: str, age: timedelta = timedelta(hours=1), **more: str) -> None:
         """Write an object that is so old."""
@@ -48,6 +51,21 @@ class LogFilesStack:
                 self.notified.extend(read_notification(message["Body"]).objects)
                 sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
 
+    def receive(self) -> None:
+        """Take one message, and do not delete it."""
+        sqs = self.here.aws.client("sqs")
+        sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=1)
+
+    def fail_for_good(self, count: int) -> None:
+        """Put messages among the dead letters."""
+        sqs = self.here.aws.client("sqs")
+        for _ in range(count):
+            sqs.send_message(QueueUrl=self._dead_letters, MessageBody="x")
+
+    def delete_queue(self) -> None:
+        """Delete the queue."""
+        self.here.aws.client("sqs").delete_queue(QueueUrl=self._queue)
+
     @property
     def keys(self) -> list[str]:
         """The keys of the messages, in their order."""
@@ -60,13 +78,21 @@ def log_files_stack(log_buckets: str = f"{BUCKET}/a/,{BUCKET}/b/=alb") -> Iterat
     notified: list[S3Object] = []
 
     def take(event: dict[str, Any]) -> None:
-        for record in event["Records"]:
+        for record in event.get("Records", ()):
             notified.extend(read_notification(record["body"]).objects)
 
     with deployed(take) as here:
         s3, sqs, functions = (here.aws.client(name) for name in ("s3", "sqs", "lambda"))
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        url = sqs.create_queue(QueueName=f"{here.name}-log-files")["QueueUrl"]
+        dead = sqs.create_queue(QueueName=f"{here.name}-dead-letters")["QueueUrl"]
+        policy = {
+            "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{here.name}-dead-letters",
+            "maxReceiveCount": 10,
+        }
+        url = sqs.create_queue(
+            QueueName=f"{here.name}-log-files",
+            Attributes={"RedrivePolicy": json.dumps(policy)},
+        )["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         variables = {"LOKI_URL": "http://loki:3100", "LOG_BUCKETS": log_buckets}
         functions.update_function_configuration(
@@ -82,7 +108,7 @@ def log_files_stack(log_buckets: str = f"{BUCKET}/a/,{BUCKET}/b/=alb") -> Iterat
         ]
         here.aws.deliver_to(name, take)
         functions.create_event_source_mapping(FunctionName=name, EventSourceArn=queue, BatchSize=10)
-        yield LogFilesStack(here, notified, url)
+        yield LogFilesStack(here, notified, url, dead)
 
 
 def shown(text: str) -> Any:

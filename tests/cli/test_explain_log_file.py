@@ -127,3 +127,19 @@ def test_the_first_lines_are_as_loki_gets_them(run: Run) -> None:
     found = explain(run, "s3://b/x.log", "text.log")
     assert json.dumps(found["lines"][0]["time"]).endswith('Z"')
     assert len(found["lines"]) <= 5
+
+
+def test_the_event_of_a_sample_is_explained_too(run: Run) -> None:
+    result = run("explain", "--event", "s3-alb", "--tag", "team=web")
+    assert result.exit_code == 0, result.output
+    assert 'builtin  resource="shop"  label resource' in result.stdout
+    assert 'tag      team="web"  label team' in result.stdout
+
+
+def test_the_event_of_another_object_says_what_to_do(run: Run) -> None:
+    event = run("event", "--s3", "s3://my-logs/a").stdout
+    result = run("explain", "--event", "-", stdin=event)
+    assert (result.exit_code, "`loki-shipper explain s3://BUCKET/KEY`" in result.stderr) == (
+        2,
+        True,
+    )

@@ -15,11 +15,13 @@ from click.testing import CliRunner
 from loki_shipper.cli import main
 from loki_shipper.local.find_loki import Running
 from loki_shipper.local.loki import Loki
-from tests.local_deployment import Deployment, Skipping, deployed
+from tests.cli.log_files import BUCKET, log_files_stack
+from tests.local_deployment import Deployment, Skipping
 
 CLONE = Path(__file__).resolve().parents[2]
 DOCUMENTS = [CLONE / "README.md", CLONE / "compose" / "README.md", *CLONE.glob("docs/*.md")]
 GROUPS = ("/aws/lambda/checkout", "/aws/lambda/chatty", "/ecs/checkout")
+KEY = "AWSLogs/123456789012/elasticloadbalancing/eu-central-1/2026/11/20/x.log.gz"
 OF_A_STACK = r"loki-shipper (plan|link|unlink|status|backfill|explain)\b"
 RULES = '[[rule]]\ndrop = "health check"\n'
 
@@ -38,11 +40,11 @@ COMMANDS = sorted(set(shown()))
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Deployment]:
-    with deployed() as made:
-        made.make_stack()
+    with log_files_stack(BUCKET) as made:
         for name in GROUPS:
-            made.aws.create_log_group(name, {"team": "payments"})
-        yield made
+            made.here.aws.create_log_group(name, {"team": "payments"})
+        made.put(KEY)
+        yield made.here
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from rich.text import Text
 from loki_shipper.cli.aws import aws_errors, open_session
 from loki_shipper.cli.errors import InputError
 from loki_shipper.cli.event_file import EventFile
+from loki_shipper.cli.event_payloads import event_payloads
 from loki_shipper.cli.formatting import clock_text, control_escapes, count_text, time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.environment import SettingsError
@@ -24,7 +25,6 @@ from loki_shipper.shipper.rules.file import rules_file
 from loki_shipper.shipper.rules.model import Rules, RulesError
 from loki_shipper.shipper.rules.parse import default_rules, parse_rules
 from loki_shipper.shipper.sources.decode import UndecodableError
-from loki_shipper.shipper.sources.event import records
 from loki_shipper.shipper.trace import RuleTrace, TracedLine, trace_rules
 
 _PLACEHOLDER_URL = "http://not-pushed.invalid"
@@ -70,6 +70,13 @@ class ListedRule(Struct, frozen=True):
     help="Try the rules on this file or sample, such as lambda; repeat it; - reads stdin.",
 )
 @click.option(
+    "--object",
+    "file",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="File that stands for the object in S3 that the event names.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=0),
     default=30,
@@ -77,7 +84,14 @@ class ListedRule(Struct, frozen=True):
     help="Lines to show of each event; 0 shows all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def check(rules: str | None, events: tuple[BinaryIO, ...], limit: int, *, as_json: bool) -> None:
+def check(
+    *,
+    rules: str | None,
+    events: tuple[BinaryIO, ...],
+    file: BinaryIO | None,
+    limit: int,
+    as_json: bool,
+) -> None:
     """Check the settings of the environment and the rules of a file, and try them.
 
     RULES is a file or s3://bucket/key. By default it is the variable RULES, or the default rules.
@@ -91,7 +105,7 @@ def check(rules: str | None, events: tuple[BinaryIO, ...], limit: int, *, as_jso
       loki-shipper event --log-group /ecs/shop --from-file app.log |
         loki-shipper check rules.toml --event -
     """  # noqa: D301 - click keeps the lines after a backspace as they are
-    report = _check(rules, events)
+    report = _check(rules, events, file)
     if as_json:
         if not report.has_url:
             click.echo(_NO_URL, err=True)
@@ -102,7 +116,9 @@ def check(rules: str | None, events: tuple[BinaryIO, ...], limit: int, *, as_jso
         raise FaultyError("correct the faults above")
 
 
-def _check(reference: str | None, events: tuple[BinaryIO, ...]) -> CheckReport:
+def _check(
+    reference: str | None, events: tuple[BinaryIO, ...], log_file: BinaryIO | None
+) -> CheckReport:
     variables = {name: value for name, value in os.environ.items() if value.strip()}
     settings_faults: tuple[str, ...] = ()
     try:
@@ -125,7 +141,7 @@ def _check(reference: str | None, events: tuple[BinaryIO, ...]) -> CheckReport:
         rules=rules,
         traces=[]
         if rules_faults
-        else [trace for file in events for trace in _traces(file, rules, configured)],
+        else [trace for file in events for trace in _traces(file, log_file, rules, configured)],
     )
 
 
@@ -154,10 +170,12 @@ def _remedy(reference: str) -> str:
     return ": check the name, AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL"
 
 
-def _traces(file: BinaryIO, rules: Rules, configured: Settings) -> list[tuple[str, RuleTrace]]:
+def _traces(
+    file: BinaryIO, log_file: BinaryIO | None, rules: Rules, configured: Settings
+) -> list[tuple[str, RuleTrace]]:
     name = getattr(file, "name", "<stdin>")
     try:
-        payloads = records(json.loads(file.read()))
+        payloads = event_payloads(json.loads(file.read()), log_file)
     except (ValueError, RecursionError):
         raise InputError(f"{name} is not JSON: name a file like those in events/") from None
     except UndecodableError as error:

@@ -21,6 +21,7 @@ from loki_shipper.cli.deployed_rules import deployed_rules
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import InputError, did_you_mean, settings_errors
 from loki_shipper.cli.event_file import EventFile
+from loki_shipper.cli.event_payloads import event_payloads
 from loki_shipper.cli.explain_log_file import explain_log_file
 from loki_shipper.cli.explain_log_file_output import log_file_lines, log_file_object
 from loki_shipper.cli.forecast_output import forecast_lines
@@ -46,7 +47,6 @@ from loki_shipper.cli.predict_streams import StreamForecast, predict_streams, re
 from loki_shipper.model import LogData, S3Object, log_source
 from loki_shipper.settings import Settings, settings, variables
 from loki_shipper.shipper.sources.decode import UndecodableError
-from loki_shipper.shipper.sources.event import records
 from loki_shipper.subscriber.first_lines.payloads import FilteredGroup
 from loki_shipper.subscriber.groups.select import (
     Covered,
@@ -207,7 +207,7 @@ def _default_region() -> str:
 def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_LogGroupFacts]:
     """Return the facts of each log group of an event, in their order. Raises InputError."""
     try:
-        payloads = records(json.loads(file.read()))
+        payloads = event_payloads(json.loads(file.read()))
     except (UndecodableError, ValueError) as error:
         raise InputError(f"--event is not an event of CloudWatch Logs: {error}") from None
     if not payloads:

@@ -6,6 +6,7 @@ some seconds of work, and new log files do not wait behind old ones for long.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import batched
@@ -28,6 +29,7 @@ _ENTRIES: Final = 10
 """AWS's limit for the messages of one request."""
 
 _ATTEMPTS: Final = 3
+_SHIPPING: Final = "ApproximateNumberOfMessagesNotVisible"
 _WAITING: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
 
 
@@ -40,10 +42,26 @@ class LogFilesQueue:
 
     def waiting(self) -> int:
         """Give the number of messages that no function has yet, or that came back."""
-        attributes = call_boto(
-            lambda: self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=[*_WAITING])
-        )["Attributes"]
-        return sum(int(attributes[name]) for name in _WAITING)
+        found = self._attributes(*_WAITING)
+        return sum(int(found[name]) for name in _WAITING)
+
+    def shipping(self) -> int:
+        """Give the number of messages that a function has now."""
+        return int(self._attributes(_SHIPPING)[_SHIPPING])
+
+    def dead(self) -> int:
+        """Give the number of messages that failed for good, and are in the queue for these."""
+        policy = self._attributes("RedrivePolicy").get("RedrivePolicy", "{}")
+        match parse_arn(json.loads(policy).get("deadLetterTargetArn", "")):
+            case Arn() as arn:
+                return LogFilesQueue(self._sqs, queue_url(self._sqs, arn)).waiting()
+            case _:
+                return 0
+
+    def _attributes(self, *names: str) -> dict[str, str]:
+        get = partial(self._sqs.get_queue_attributes, QueueUrl=self._url, AttributeNames=[*names])
+        attributes: dict[str, str] = call_boto(get).get("Attributes", {})
+        return attributes
 
     def send(self, objects: Sequence[S3Object]) -> None:
         """Send a notification for each object, at most ten."""
@@ -71,12 +89,22 @@ class LogFilesQueue:
 def log_files_queue(deployment: Deployment) -> LogFilesQueue:
     """Find the queue from which a deployment reads log files. Raises InputError, AwsError."""
     match parse_arn(deployment.own.log_files_queue or ""):
-        case Arn(service="sqs", resource=(name,), origin=origin):
+        case Arn() as arn:
             sqs = deployment.client("sqs")
-            find = partial(sqs.get_queue_url, QueueName=name, QueueOwnerAWSAccountId=origin.account)
-            return LogFilesQueue(sqs, call_boto(find)["QueueUrl"])
+            return LogFilesQueue(sqs, queue_url(sqs, arn))
         case _:
             raise InputError(f"{deployment.name} reads no log files: deploy it with LogBuckets")
+
+
+def queue_url(sqs: Any, queue: Arn) -> str:
+    """Find the URL of a queue. Raises AwsError."""
+    find = partial(
+        sqs.get_queue_url,
+        QueueName=queue.resource[0],
+        QueueOwnerAWSAccountId=queue.origin.account,
+    )
+    url: str = call_boto(find)["QueueUrl"]
+    return url
 
 
 def notify(

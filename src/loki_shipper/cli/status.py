@@ -16,7 +16,15 @@ from loki_shipper.cli.filter_metrics import Delivery, delivery, last_redrives, p
 from loki_shipper.cli.formatting import time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.label_decisions import log_group_data
-from loki_shipper.cli.status_output import Backlog, Status, StatusRow, clock_line, status_text
+from loki_shipper.cli.notify_objects import log_files_queue
+from loki_shipper.cli.status_output import (
+    Backlog,
+    LogFilesBacklog,
+    Status,
+    StatusRow,
+    clock_line,
+    status_text,
+)
 from loki_shipper.model import Pairs
 from loki_shipper.redriver.bucket import REJECTED, WAITING_NOW
 from loki_shipper.settings import Settings, settings
@@ -92,7 +100,17 @@ def read_status(deployment: Deployment) -> Status:
             deps.clock.now(),
             get_metric_data=deployment.client("cloudwatch").get_metric_data,
         ),
+        log_files=None if deps.settings.log_files_queue is None else _log_files(deployment),
     )
+
+
+def _log_files(deployment: Deployment) -> LogFilesBacklog:
+    """Count the messages about log files. SQS's numbers are some seconds old."""
+    try:
+        queue = log_files_queue(deployment)
+        return LogFilesBacklog(queue.waiting(), queue.shipping(), queue.dead())
+    except AwsError as error:
+        return LogFilesBacklog(fault=error.code)
 
 
 def _backlog(bucket: str, s3: Any) -> Backlog:

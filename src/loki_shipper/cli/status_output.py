@@ -41,17 +41,30 @@ class Backlog(Struct, frozen=True):
     fault: str = ""
 
 
+class LogFilesBacklog(Struct, frozen=True):
+    """The messages about log files: that wait, that a function has, and that failed for good.
+
+    `fault` is the error code if SQS did not say it.
+    """
+
+    waiting: int = 0
+    shipping: int = 0
+    dead: int = 0
+    fault: str = ""
+
+
 class Status(Struct, frozen=True):
     """The status of a deployment.
 
-    `stopped` tells that `unlink --all` stopped it. `backlog` is None if there is no bucket.
-    `redrives` is None if no redriver ran within a day.
+    `stopped` tells that `unlink --all` stopped it. `backlog` is None if there is no bucket, and
+    `log_files` if it reads none. `redrives` is None if no redriver ran within a day.
     """
 
     rows: list[StatusRow]
     stopped: bool
     backlog: Backlog | None
     redrives: Redrives | None
+    log_files: LogFilesBacklog | None = None
 
 
 def status_text(status: Status, now: int, width: int | None) -> Iterator[Text]:
@@ -64,6 +77,8 @@ def status_text(status: Status, now: int, width: int | None) -> Iterator[Text]:
     yield from _table(status.rows, now, width)
     if status.backlog is not None:
         yield Text(f"bucket: {_waiting(status.backlog, now)}")
+    if status.log_files is not None:
+        yield Text(f"log files: {_messages(status.log_files)}")
     yield Text(f"last redrive: {_redriven(status.redrives, now)}")
 
 
@@ -132,6 +147,16 @@ def _waiting(backlog: Backlog, now: int) -> str:
         refused = f"{backlog.rejected:,}{more} under rejected/"
         parts.append(f"{refused} (loki-shipper redrive --rejected)")
     return "; ".join(parts)
+
+
+def _messages(backlog: LogFilesBacklog) -> str:
+    if backlog.fault:
+        return f"the queue could not be read ({backlog.fault})"
+    waiting = f"{backlog.waiting:,} wait in the queue" if backlog.waiting else "none waits"
+    parts = [waiting, f"{backlog.shipping:,} being shipped"]
+    if backlog.dead:
+        parts.append(f"{backlog.dead:,} failed for good (see `loki-shipper doctor`)")
+    return ", ".join(parts)
 
 
 def _redriven(redrives: Redrives | None, now: int) -> str:

@@ -26,6 +26,7 @@ from loki_shipper.cli.label_decisions import Explained, explained, log_group_dat
 from loki_shipper.cli.line_printer import LinePrinter
 from loki_shipper.cli.log_groups import log_group_named
 from loki_shipper.cli.loki_lines import HEADERS
+from loki_shipper.cli.object_name import SCHEME
 from loki_shipper.cli.parameter_types import TAG, Duration
 from loki_shipper.clock import Clock
 from loki_shipper.doctor.probe import loki_probe
@@ -93,6 +94,11 @@ def tail(  # noqa: PLR0913 - each is an option
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if group is None and not tags:
         raise click.UsageError("name a log group, or give --tag KEY=VALUE")
+    if group is not None and group.startswith(SCHEME):
+        raise click.UsageError(
+            "lines of log files are minutes old when they arrive, and tail shows newer ones: query "
+            f'Loki for {{source="s3", bucket="{group.removeprefix(SCHEME).partition("/")[0]}"}}'
+        )
     if compare and group is None:
         raise click.UsageError("--compare needs a log group")
     if loki is not None and not is_deployment_named():

@@ -100,6 +100,18 @@ def ship_log_files(
     )
 
 
+def read_log_files(event: Any, opened: OpenLogFile) -> list[LogData]:
+    """Give the log data of the log files that an event names, some lines each."""
+    found: list[LogData] = []
+
+    def ship(payloads: Sequence[LogData]) -> list[Shipped]:
+        found.extend(payloads)
+        return [Shipped(data) for data in payloads]
+
+    ship_log_files(event, (), opened, ship, lambda: float("inf"))
+    return found
+
+
 def moved(payloads: Sequence[LogData], shift: int) -> list[LogData]:
     """Shift the times of log events by some ms."""
     return [
