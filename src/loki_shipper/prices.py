@@ -31,6 +31,9 @@ LAMBDA_GB_SECOND: Final = {
 """By architecture."""
 
 LOGS_GB: Final = ListPrice("CloudWatch Logs: a GB", 0.50, _CLOUDWATCH, "2026-11-21")
+VENDED_S3_GB: Final = ListPrice(
+    "CloudWatch: a GB of vended logs to S3", 0.25, _CLOUDWATCH, "2026-11-30"
+)
 LOGS_STORED_GB: Final = ListPrice(
     "CloudWatch Logs: a GB stored for a month", 0.03, _CLOUDWATCH, "2026-11-30"
 )
@@ -63,6 +66,7 @@ ALL: Final = (
     LAMBDA_REQUEST,
     *LAMBDA_GB_SECOND.values(),
     LOGS_GB,
+    VENDED_S3_GB,
     LOGS_STORED_GB,
     LOGS_INSIGHTS_GB,
     METRIC,

@@ -7,6 +7,7 @@ import pytest
 
 from loki_shipper import prices
 from loki_shipper.deployment import cost
+from loki_shipper.deployment.cost_of_log_files import TEXT_BYTES, log_files_cost
 from loki_shipper.template import read_template
 from tools.bench.accounts import nearest
 from tools.bench.cost import seconds
@@ -139,3 +140,32 @@ def test_the_estimate_of_deploy_has_the_same_metrics_and_figures(metrics: int) -
         assert processor == pytest.approx(nearest(events, MEASURED).cpu, rel=0.05)
     warm = nearest(cost.EVENTS_OF_INVOCATION, MEASURED)
     assert pytest.approx(warm.log_bytes + 300, abs=50) == cost.OWN_LOG_BYTES
+
+
+def test_a_gb_of_log_files_follows_from_the_prices() -> None:
+    rows = {row[0].strip("*"): [float(cell.strip("*")) for cell in row[1:]] for row in log_files()}
+    groups = expected(100, 100, 0, 0)
+    files = log_files_cost(100, round(1e9 / TEXT_BYTES))
+    assert rows["delivery by AWS"] == [
+        PRICES["CloudWatch Logs: a GB"],
+        PRICES["CloudWatch: a GB of vended logs to S3"],
+        0,
+    ]
+    assert rows["Lambda, S3 and the function's own log"] == [
+        round((groups["Lambda"] + groups["the shipper's own log"]) / 100, 3),
+        *[round(files.services, 3)] * 2,
+    ]
+    assert rows["data transfer out"] == [
+        round(groups["data transfer out"] / 100, 3),
+        *[round(files.transfer, 3)] * 2,
+    ]
+    sums = [sum(column) for column in zip(*[*rows.values()][:-1], strict=True)]
+    assert rows["a GB"] == pytest.approx(sums)
+
+
+def log_files() -> list[list[str]]:
+    return table("log files")
+
+
+def test_a_million_small_log_files_cost_about_a_dollar() -> None:
+    assert 0.5 < log_files_cost(1_000_000, 0).services < 2

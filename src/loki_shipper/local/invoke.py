@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from boto3 import Session as AwsSession
 
 _SECONDS = 30.0
-"""How long the delivery may take; a person does not wait as long as Lambda."""
+"""How long the delivery of a payload may take; a person does not wait as long as Lambda."""
 
 _STORED = 204
 
@@ -111,9 +111,11 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
         return Invocation(pushes, pipeline(event, deps))
 
     def ship_moved(payloads: Sequence[LogData]) -> list[Shipped]:
+        nonlocal end
+        end = time.monotonic() + _SECONDS
         return ship(moved(payloads, shift), deps)
 
-    report = ship_log_files(event, settings.log_buckets, opened, ship_moved, remaining)
+    report = ship_log_files(event, settings.log_buckets, opened, ship_moved)
     return Invocation(pushes, report)
 
 

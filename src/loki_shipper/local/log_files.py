@@ -76,7 +76,6 @@ def ship_log_files(
     log_buckets: tuple[LogBucket, ...],
     opened: OpenLogFile,
     ship: Callable[[Sequence[LogData]], list[Shipped]],
-    remaining: Callable[[], float],
 ) -> Report:
     """Ship the log files of an event. Nothing is written to a bucket, and nothing comes again.
 
@@ -95,7 +94,7 @@ def ship_log_files(
             put=lambda _key, _body: None,
             progress=progress_store(None),
             send=lambda _queue, _body, _seconds: True,
-            remaining=remaining,
+            remaining=lambda: float("inf"),
         ),
     )
 
@@ -108,7 +107,7 @@ def read_log_files(event: Any, opened: OpenLogFile) -> list[LogData]:
         found.extend(payloads)
         return [Shipped(data) for data in payloads]
 
-    ship_log_files(event, (), opened, ship, lambda: float("inf"))
+    ship_log_files(event, (), opened, ship)
     return found
 
 
