@@ -1,6 +1,7 @@
 """One run of the canary, on a simulated clock: what it writes, finds and reports."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec import Struct
@@ -17,6 +18,8 @@ from loki_shipper.canary.measure import (
     metrics,
 )
 from loki_shipper.clock import Clock
+from loki_shipper.template import read_template
+from tests.drill.cloud import alarmed
 
 NOON = 1_700_000_000_000
 MINUTE = 60_000
@@ -184,6 +187,30 @@ def test_a_fault_that_passes_within_the_run_is_none() -> None:
     effects = CanaryEffects(simulation.read, simulation.write, Recovering(), clock)
     report = measure("a", effects)
     assert (report.fault, [each.seconds for each in report.arrived]) == (None, [2.0])
+
+
+def test_the_alarm_is_raised_in_an_outage_and_ends_with_the_last_line() -> None:
+    alarm = read_template()["Resources"]["CanaryMissing"]["Properties"]
+    start = datetime.fromtimestamp(NOON / 1000, UTC)
+    down, up, redriven, end = (start + timedelta(hours=hours) for hours in (1, 3, 3.5, 5))
+    simulation = Simulation(never)
+
+    def arrives(line: CanaryLine, now: int) -> bool:
+        sent, asked = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (line.at, now))
+        is_up = not down <= asked < up
+        return is_up and (not down <= sent < up or asked >= redriven)
+
+    simulation.arrives = arrives
+    series = []
+    for number in range(5 * 12):
+        simulation.now = NOON + number * 5 * MINUTE
+        report = simulation.run(str(number))
+        at = datetime.fromtimestamp(simulation.now / 1000, UTC)
+        series += [(at, float(value)) for _, _, value in metrics(report)]
+    raised = alarmed(alarm, {("LokiShipper", "CanaryLinesMissing"): series}, start, end)
+    assert down + timedelta(minutes=10) <= raised[0] <= down + timedelta(minutes=20)
+    assert timedelta(0) <= redriven - raised[-1] <= timedelta(minutes=1)
+    assert len(raised) == (raised[-1] - raised[0]) / timedelta(minutes=1) + 1
 
 
 @pytest.mark.parametrize("missing", [0, 3])

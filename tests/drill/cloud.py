@@ -146,7 +146,7 @@ def alarmed(
 
 def _breaches(alarm: Mapping[str, Any], values: Series, now: datetime, *, before: bool) -> bool:
     period = timedelta(seconds=alarm["Period"])
-    silence = {"breaching": True, "notBreaching": False, "ignore": before}
+    silence = {"breaching": True, "notBreaching": False, "ignore": before, "missing": False}
     points = []
     for n in range(alarm["EvaluationPeriods"]):
         end = now - n * period
@@ -166,5 +166,7 @@ def _statistic(alarm: Mapping[str, Any], seen: list[float]) -> float:
             return sum(seen)
         case {"Statistic": "Maximum"}:
             return max(seen)
+        case {"Statistic": "Minimum"}:
+            return min(seen)
         case other:
             raise AssertionError(other)

@@ -143,6 +143,12 @@ class Deployment:
         """A redriver, or the shipper if there is none: both have the same settings."""
         return self._of_kind("redriver") or self.shipper
 
+    @property
+    def canary_log_group(self) -> str | None:
+        """The log group that its canary writes to, or None if it has no canary."""
+        canary = self._of_kind("canary")
+        return None if canary is None else canary.environ.get("CANARY_LOG_GROUP")
+
     @cached_property
     def own(self) -> SubscriberSettings:
         """Its own settings for linking log groups."""

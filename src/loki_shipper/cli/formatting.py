@@ -28,6 +28,18 @@ def delay_text(ms: int | None) -> str:
     return f"{minutes}m{int(seconds) % 60:02}s" if minutes else f"{seconds:.1f}s"
 
 
+def ago_text(when: int | None, now: int) -> str:
+    """Format how long ago a time was, as `5m ago`, `2h ago` or `3d ago`, and None as `-`.
+
+    Both times are in ms since 1970.
+    """
+    if when is None:
+        return "-"
+    minutes = max(0, now - when) // 60_000
+    hours, days = minutes // 60, minutes // 1440
+    return f"{days}d ago" if days else f"{hours}h ago" if hours else f"{minutes}m ago"
+
+
 def count_text(count: int, noun: str, plural: str = "") -> str:
     """Format a count with its noun: `1 line`, `2,000 lines`."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

@@ -9,6 +9,7 @@ from rich.console import Console
 from loki_shipper.aws.arn import function_name
 from loki_shipper.aws.boto import call_boto
 from loki_shipper.aws.errors import AwsError
+from loki_shipper.cli.canary_status import CanaryStatus, read_canary
 from loki_shipper.cli.console import line_console
 from loki_shipper.cli.deployment import Deployment, deployment_options, open_deployment
 from loki_shipper.cli.errors import settings_errors
@@ -51,8 +52,8 @@ def status(*, as_json: bool, watch: bool, **which: Any) -> None:
     """Show the log groups that are linked or should be, and the deliveries of the last 24 hours.
 
     `last` is when CloudWatch Logs last delivered lines. `errors` counts the deliveries that failed
-    or were throttled. At the end stand the objects that wait in the bucket, and the last run of the
-    redrivers.
+    or were throttled. At the end stand the objects that wait in the bucket, the last run of the
+    redrivers, and the last lines of the canary, if there is one.
 
     In a pipe each log group has one line. --watch works in a pipe too.
 
@@ -101,6 +102,7 @@ def read_status(deployment: Deployment) -> Status:
             get_metric_data=deployment.client("cloudwatch").get_metric_data,
         ),
         log_files=None if deps.settings.log_files_queue is None else _log_files(deployment),
+        canary=_canary(deployment),
     )
 
 
@@ -111,6 +113,13 @@ def _log_files(deployment: Deployment) -> LogFilesBacklog:
         return LogFilesBacklog(queue.waiting(), queue.shipping(), queue.dead())
     except AwsError as error:
         return LogFilesBacklog(fault=error.code)
+
+
+def _canary(deployment: Deployment) -> CanaryStatus | None:
+    log_group = deployment.canary_log_group
+    if log_group is None:
+        return None
+    return read_canary(log_group, deployment.client("logs"), deployment.deps.clock.now())
 
 
 def _backlog(bucket: str, s3: Any) -> Backlog:

@@ -7,7 +7,9 @@ from textwrap import wrap
 from msgspec import Struct
 from rich.text import Text
 
+from loki_shipper.cli.canary_status import CanaryStatus, canary_text
 from loki_shipper.cli.filter_metrics import Delivery, Redrives
+from loki_shipper.cli.formatting import ago_text
 from loki_shipper.model import Pairs
 
 _TITLES = ("log group", "linked", "last", "lines", "errors", "labels")
@@ -57,7 +59,8 @@ class Status(Struct, frozen=True):
     """The status of a deployment.
 
     `stopped` tells that `unlink --all` stopped it. `backlog` is None if there is no bucket, and
-    `log_files` if it reads none. `redrives` is None if no redriver ran within a day.
+    `log_files` if it reads none. `redrives` is None if no redriver ran within a day, and
+    `canary` if there is no canary.
     """
 
     rows: list[StatusRow]
@@ -65,6 +68,7 @@ class Status(Struct, frozen=True):
     backlog: Backlog | None
     redrives: Redrives | None
     log_files: LogFilesBacklog | None = None
+    canary: CanaryStatus | None = None
 
 
 def status_text(status: Status, now: int, width: int | None) -> Iterator[Text]:
@@ -80,6 +84,8 @@ def status_text(status: Status, now: int, width: int | None) -> Iterator[Text]:
     if status.log_files is not None:
         yield Text(f"log files: {_messages(status.log_files)}")
     yield Text(f"last redrive: {_redriven(status.redrives, now)}")
+    if status.canary is not None:
+        yield Text(canary_text(status.canary, now))
 
 
 def _table(rows: list[StatusRow], now: int, width: int | None) -> Iterator[Text]:
@@ -118,9 +124,9 @@ def _folded(text: str, width: int) -> list[str]:
 
 def _cells(row: StatusRow, now: int) -> tuple[str, ...]:
     measured = row.delivery
-    linked = _ago(row.since, now) if row.since is not None else "yes" if row.linked else "no"
+    linked = ago_text(row.since, now) if row.since is not None else "yes" if row.linked else "no"
     errors = measured.errors + measured.throttled
-    return row.group, linked, _ago(measured.last, now), f"{measured.lines:,}", f"{errors:,}"
+    return row.group, linked, ago_text(measured.last, now), f"{measured.lines:,}", f"{errors:,}"
 
 
 def _joined(values: tuple[str, ...], widths: list[int]) -> str:
@@ -139,7 +145,7 @@ def _waiting(backlog: Backlog, now: int) -> str:
     parts = []
     if backlog.objects:
         objects = "object waits" if backlog.objects == 1 and not more else "objects wait"
-        age = _ago(backlog.oldest, now)
+        age = ago_text(backlog.oldest, now)
         parts.append(f"{backlog.objects:,}{more} {objects}, the oldest written {age}")
     else:
         parts.append("nothing waits")
@@ -163,17 +169,9 @@ def _redriven(redrives: Redrives | None, now: int) -> str:
     if redrives is None:
         return "none in the last 24 hours"
     counts = f"{redrives.objects:,} objects shipped, {redrives.left:,} left"
-    return f"{_ago(redrives.last, now)}, {counts}"
+    return f"{ago_text(redrives.last, now)}, {counts}"
 
 
 def clock_line(now: int) -> Text:
     """Return the line above each status of `--watch`; `now` is in ms since 1970."""
     return Text(f"{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC", style="dim")
-
-
-def _ago(when: int | None, now: int) -> str:
-    if when is None:
-        return "-"
-    minutes = max(0, now - when) // 60_000
-    hours, days = minutes // 60, minutes // 1440
-    return f"{days}d ago" if days else f"{hours}h ago" if hours else f"{minutes}m ago"
