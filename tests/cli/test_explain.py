@@ -172,7 +172,7 @@ def test_the_streams_of_a_day_are_predicted_with_the_rules_of_the_function(
     result = run("explain", log_group, "--function", shipper, **aws.environ)
     assert result.exit_code == 0, result.stderr
     [streams, rule] = result.stdout.splitlines()[-2:]
-    assert streams.startswith("streams   3 from 4 lines of ")
+    assert streams.startswith("streams   3 from 4 lines of 1 minute; ")
     assert streams.endswith("; no more in a day")
     label, full = rule.split("; ")
     assert label == "rule      pods: label pod has 2 of at most 2 values"

@@ -13,7 +13,8 @@ _MINUTE_MS = 60_000
 
 def forecast_lines(streams: StreamForecast) -> Iterator[Text]:
     """Say how many streams there are, what is extrapolated from that, and when labels are full."""
-    span = "the last hour" if streams.minutes == _HOUR else f"{streams.minutes} minutes"
+    minutes = count_text(streams.minutes, "minute")
+    span = "the last hour" if streams.minutes == _HOUR else minutes
     if not streams.lines:
         yield Text(f"streams   none, as there are no lines in {span}")
         return
