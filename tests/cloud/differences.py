@@ -54,6 +54,9 @@ from localstack.services.lambda_.resource_providers.aws_lambda_eventsourcemappin
 from localstack.services.logs.models import logs_stores
 from localstack.services.logs.provider import LogsProvider
 from localstack.services.logs.resource_providers.aws_logs_loggroup import LogsLogGroupProvider
+from localstack.services.logs.resource_providers.aws_logs_subscriptionfilter import (
+    LogsSubscriptionFilterProvider,
+)
 from localstack.services.s3.provider import S3Provider
 from moto.logs.exceptions import (
     InvalidParameterException,
@@ -79,6 +82,7 @@ def mend() -> None:
         event_settings_of_an_arn,
         simulated_rights,
         subscription_filters,
+        filters_of_a_template,
         account_policies,
         ids_of_log_events,
         tags_of_log_groups,
@@ -274,6 +278,32 @@ def subscription_filters() -> None:
         return f"{self.upload_sequence_token:056d}"
 
 
+def filters_of_a_template() -> None:
+    """Give a filter of a template the name that the template gives it.
+
+    LocalStack takes the name of the log group.
+    """
+
+    @instead_of(LogsSubscriptionFilterProvider, "create")
+    def create(_: Any, self: Any, request: Any) -> Any:
+        model = request.desired_state
+        request.aws_client_factory.logs.put_subscription_filter(
+            logGroupName=model["LogGroupName"],
+            filterName=model["FilterName"],
+            filterPattern=model["FilterPattern"],
+            destinationArn=model["DestinationArn"],
+        )
+        return ProgressEvent(OperationStatus.SUCCESS, resource_model=model)
+
+    @instead_of(LogsSubscriptionFilterProvider, "delete")
+    def delete(_: Any, self: Any, request: Any) -> Any:
+        model = request.desired_state
+        request.aws_client_factory.logs.delete_subscription_filter(
+            logGroupName=model["LogGroupName"], filterName=model["FilterName"]
+        )
+        return ProgressEvent(OperationStatus.SUCCESS, resource_model=model)
+
+
 def account_policies() -> None:
     """Have account policies of the type SUBSCRIPTION_FILTER_POLICY; LocalStack has none."""
 
@@ -420,6 +450,22 @@ def parts_without_their_condition() -> None:
                 if condition.before is not True and condition.after is not True:
                     return PreprocEntityDelta()
             return original(self, node)
+
+    # An update may remove a resource together with another one that names it.
+    @instead_of(ChangeSetModelPreproc, "_resolve_attribute")
+    def resolve_attribute(original: Any, self: Any, arguments: Any, select_before: Any) -> Any:
+        name = (arguments.split(".") if isinstance(arguments, str) else arguments)[0]
+        before, after = _is_there(self, name)
+        is_there = before if select_before else after
+        return original(self, arguments, select_before) if is_there else ""
+
+    @instead_of(ChangeSetModelPreproc, "_resolve_reference")
+    def resolve_reference(original: Any, self: Any, logical_id: str) -> Any:
+        found = original(self, logical_id)
+        before, after = _is_there(self, logical_id)
+        return PreprocEntityDelta(
+            before=found.before if before else "", after=found.after if after else ""
+        )
 
 
 def destinations() -> None:
@@ -583,6 +629,15 @@ def _own_url() -> str:
 def _client(service: str, account: str, region: str) -> Any:
     clients = connect_to(aws_access_key_id=account, region_name=region)
     return clients.lambda_ if service == "lambda" else getattr(clients, service)
+
+
+def _is_there(preproc: Any, logical_id: str) -> tuple[bool, bool]:
+    """Tell whether the condition of a resource holds before an update, and after it."""
+    for node in preproc._change_set.update_model.node_template.resources.resources:
+        if node.name == logical_id and not is_nothing(node.condition_reference):
+            condition = preproc._resolve_resource_condition_reference(node.condition_reference)
+            return condition.before is not False, condition.after is not False
+    return True, True
 
 
 def _qualifier(function_arn: str) -> str:

@@ -171,6 +171,30 @@ def test_each_of_two_filters_sends_each_line_once_and_either_can_be_changed(plac
         assert all(len(event["id"]) == 56 for event in each["logEvents"])
 
 
+def test_a_filter_of_a_template_has_its_name_there(place: Stack) -> None:
+    place.create_log_group("/of/a/template")
+    properties = {
+        "LogGroupName": "/of/a/template",
+        "FilterName": "named",
+        "FilterPattern": "",
+        "DestinationArn": arn(place),
+    }
+    resource = {"Type": "AWS::Logs::SubscriptionFilter", "Properties": properties}
+    formation = place.client("cloudformation")
+    formation.create_stack(
+        StackName="filter", TemplateBody=json.dumps({"Resources": {"Filter": resource}})
+    )
+    formation.get_waiter("stack_create_complete").wait(
+        StackName="filter", WaiterConfig={"Delay": 1}
+    )
+    assert place.filters("/of/a/template") == {"named": arn(place)}
+    formation.delete_stack(StackName="filter")
+    formation.get_waiter("stack_delete_complete").wait(
+        StackName="filter", WaiterConfig={"Delay": 1}
+    )
+    assert place.filters("/of/a/template") == {}
+
+
 def test_lines_for_a_deleted_function_are_lost_and_logging_continues(place: Stack) -> None:
     place.create_foreign_function("gone", archive())
     place.create_log_group("/gone")
@@ -239,21 +263,28 @@ def test_accounts_and_regions_are_separate(cloud: Cloud, place: Stack) -> None:
         assert set(other.log_groups()) <= {"/apart", "/aws/lambda/app"}
 
 
-def test_a_resource_and_an_output_without_their_condition_are_not_read(place: Stack) -> None:
+def conditional(wanted: str) -> dict[str, Any]:
+    """Give the arguments of a stack with a queue, and three resources on a condition."""
     template: dict[str, Any] = {
         "Parameters": {"Wanted": {"Type": "String", "Default": "no"}},
         "Conditions": {"IsWanted": {"Fn::Equals": [{"Ref": "Wanted"}, "yes"]}},
         "Resources": {
             "Always": {"Type": "AWS::SQS::Queue"},
             "First": {"Type": "AWS::SQS::Queue", "Condition": "IsWanted"},
+            "Named": {
+                "Type": "AWS::Logs::LogGroup",
+                "Condition": "IsWanted",
+                "Properties": {"LogGroupName": "group"},
+            },
             "Second": {
                 "Type": "AWS::SQS::Queue",
                 "Condition": "IsWanted",
                 "Properties": {
+                    "QueueName": {"Fn::Sub": "second-${Named}"},
                     "RedrivePolicy": {
                         "deadLetterTargetArn": {"Fn::GetAtt": ["First", "Arn"]},
                         "maxReceiveCount": 1,
-                    }
+                    },
                 },
             },
         },
@@ -261,12 +292,33 @@ def test_a_resource_and_an_output_without_their_condition_are_not_read(place: St
     template["Outputs"] = {
         "SecondArn": {"Condition": "IsWanted", "Value": {"Fn::GetAtt": ["Second", "Arn"]}}
     }
+    return {
+        "StackName": "conditions",
+        "TemplateBody": json.dumps(template),
+        "Parameters": [{"ParameterKey": "Wanted", "ParameterValue": wanted}],
+    }
+
+
+def made(place: Stack, step: str) -> tuple[set[str], int]:
+    """Wait for a stack, and give the resources and the number of outputs that it has."""
     formation = place.client("cloudformation")
-    formation.create_stack(StackName="conditions", TemplateBody=json.dumps(template))
-    formation.get_waiter("stack_create_complete").wait(
+    formation.get_waiter(f"stack_{step}_complete").wait(
         StackName="conditions", WaiterConfig={"Delay": 1}
     )
     found = formation.describe_stack_resources(StackName="conditions")["StackResources"]
-    assert [each["LogicalResourceId"] for each in found] == ["Always"]
     [stack] = formation.describe_stacks(StackName="conditions")["Stacks"]
-    assert stack.get("Outputs", []) == []
+    there = {
+        each["LogicalResourceId"] for each in found if each["ResourceStatus"] != "DELETE_COMPLETE"
+    }
+    return there, len(stack.get("Outputs", []))
+
+
+def test_a_resource_and_an_output_without_their_condition_are_not_read(place: Stack) -> None:
+    formation = place.client("cloudformation")
+    formation.create_stack(**conditional("no"))
+    assert made(place, "create") == ({"Always"}, 0)
+    formation.update_stack(**conditional("yes"))
+    assert made(place, "update") == ({"Always", "First", "Named", "Second"}, 1)
+    # The update removes a resource together with another one that it names.
+    formation.update_stack(**conditional("no"))
+    assert made(place, "update") == ({"Always"}, 0)

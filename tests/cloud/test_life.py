@@ -1,10 +1,14 @@
 """The whole life of a stack, from the first deployment to its deletion, with a real Loki."""
 
 import io
+import json
 import shutil
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
+from loki_shipper.canary.lines import Sent, encode_line
 from loki_shipper.local.find_loki import Running
 from tests.cloud.cloud import Cloud
 from tests.cloud.stack import Stack, awaited
@@ -14,6 +18,9 @@ from tools.loki_with_outages import LokiWithOutages
 
 CHECKOUT = "/aws/lambda/checkout"
 THEIRS = "/aws/lambda/theirs"
+CANARY_LINES = "/loki-shipper/loki-shipper/canary"
+CANARY_LOG = "/aws/lambda/loki-shipper-canary"
+CANARY_SCHEDULE = "CanaryFunctionSchedule"
 
 
 def test_the_whole_life_of_a_stack(
@@ -43,7 +50,9 @@ def test_the_whole_life_of_a_stack(
         ExcludeLogGroups=f"{THEIRS},/aws/lambda/foreign",
         RedriveSchedule="off",
         Timeout="30",
+        Canary="on",
     )
+    stack.client("events").disable_rule(Name=stack.physical(CANARY_SCHEDULE))
     shipper = stack.physical("ShipperAlias")
     assert stack.filters(CHECKOUT) == {"theirs": foreign, "loki-shipper": shipper}
     assert stack.filters(THEIRS) == {"theirs": foreign}
@@ -56,18 +65,31 @@ def test_the_whole_life_of_a_stack(
     stack.log("/aws/lambda/search", ["third"])
     awaited(lambda: lines('{team="search"}') == ["third"])
 
-    # Loki is away: after three tries the event is in the bucket, and comes back from there.
+    # The line of the canary goes the same way, and the stack's own filter sends it.
+    assert stack.filters(CANARY_LINES) == {"loki-shipper-canary": shipper}
+    [seconds] = _measured(stack, missing=0)
+    assert _canary_metrics(stack) == [{"EndToEndSeconds": seconds}, {"CanaryLinesMissing": 0}]
+
+    # Loki is away: after three tries the events are in the bucket, and come back from there.
     outages.stop()
     stack.log(CHECKOUT, ["while Loki was away"])
-    [key] = awaited(lambda: stack.keys("aws/lambda/async/"))
-    assert key.startswith(f"aws/lambda/async/{stack.physical('ShipperFunction')}/")
+    _send_canary_line(stack)
+    keys = awaited(lambda: two if len(two := stack.keys("aws/lambda/async/")) == 2 else [])
+    for key in keys:
+        assert key.startswith(f"aws/lambda/async/{stack.physical('ShipperFunction')}/")
     outages.start()
+    assert len(_measured(stack, missing=1)) == 1
+    assert "in an hour, 1 missing" in stack.command("status")
     stack.run_schedule("RedriveRule")
     assert lines('{team="payments"}') == ["first", "second", "while Loki was away"]
     assert stack.keys("aws/lambda/async/") == []
+    quick, late = sorted(_measured(stack, missing=0))
+    assert quick < 60
+    assert late > 600
 
-    # A parameter changes, and then the code; no line is missed.
-    stack.deploy(built.folder, StaticLabels="env=test")
+    # Two parameters change, and then the code; no line is missed. The canary leaves nothing.
+    stack.deploy(built.folder, StaticLabels="env=test", Canary="off")
+    assert not {CANARY_LINES, CANARY_LOG} & {*stack.log_groups()}
     stack.log(CHECKOUT, ["of a changed stack"])
     awaited(lambda: lines('{env="test", team="payments"}') == ["of a changed stack"])
     stack.deploy(_newer(built, tmp_path / "newer"))
@@ -88,6 +110,40 @@ def test_the_whole_life_of_a_stack(
         "/aws/lambda/search": {},
     }
     assert bucket in [each["Name"] for each in stack.client("s3").list_buckets()["Buckets"]]
+
+
+def _measured(stack: Stack, *, missing: int) -> list[float]:
+    """Run the canary, and give the seconds of the lines that have arrived."""
+    [report] = stack.run_schedule(CANARY_SCHEDULE)
+    assert (report["missing"], report["fault"]) == (missing, None)
+    assert _canary_metrics(stack)[-1] == {"CanaryLinesMissing": missing}
+    return [each["seconds"] for each in report["arrived"]]
+
+
+def _canary_metrics(stack: Stack) -> list[dict[str, Any]]:
+    """Give the metrics in the canary's log, as CloudWatch reads them: one object for each line."""
+    found = []
+    for line in map(json.loads, filter(_has_metrics, stack.own_log(CANARY_LOG).splitlines())):
+        [directive] = line["_aws"]["CloudWatchMetrics"]
+        named = {key: line[key] for key in directive["Dimensions"][0]}
+        assert named == {"service": "canary", "stack": "loki-shipper"}
+        found.append({each["Name"]: line[each["Name"]] for each in directive["Metrics"]})
+    return found
+
+
+def _has_metrics(line: str) -> bool:
+    return '"_aws"' in line
+
+
+def _send_canary_line(stack: Stack) -> None:
+    """Write a line as a run of the canary that ended ten minutes ago."""
+    event = {
+        "timestamp": time.time_ns() // 1_000_000 - 600_000,
+        "message": encode_line(Sent("while Loki was away")),
+    }
+    stack.client("logs").put_log_events(
+        logGroupName=CANARY_LINES, logStreamName="canary", logEvents=[event]
+    )
 
 
 def _code() -> bytes:
