@@ -19,6 +19,7 @@ from copy import copy
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import wraps
+from threading import Lock
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -47,6 +48,7 @@ from localstack.services.iam.provider import IamProvider
 from localstack.services.lambda_.invocation import event_manager
 from localstack.services.lambda_.invocation.event_manager import Poller, SQSInvocation
 from localstack.services.lambda_.invocation.execution_environment import ExecutionEnvironment
+from localstack.services.lambda_.invocation.logs import QUEUE_SHUTDOWN, LogHandler
 from localstack.services.lambda_.provider import LambdaProvider
 from localstack.services.lambda_.resource_providers.aws_lambda_eventsourcemapping import (
     LambdaEventSourceMappingProvider,
@@ -76,6 +78,7 @@ def mend() -> None:
     for difference in (
         event_settings_of_an_alias,
         events_during_an_update,
+        log_during_an_update,
         on_failure_destination_s3,
         log_group_of_a_function,
         function_configuration_of_an_alias,
@@ -156,6 +159,32 @@ def events_during_an_update() -> None:
     @instead_of(Poller, "stop")
     def stop(_: Any, self: Any) -> None:
         self._shutdown_event.set()
+
+
+def log_during_an_update() -> None:
+    """Write the log of an event that a function still works on when the function changes.
+
+    LocalStack ends the writer of the version before, and with it what it has not written.
+    """
+    changing = Lock()
+
+    @instead_of(LogHandler, "stop")
+    def stop(_: Any, self: Any) -> None:
+        with changing:
+            self.has_ended = True
+            self.log_queue.put(QUEUE_SHUTDOWN)
+
+    @instead_of(LogHandler, "add_logs")
+    def add_logs(original: Any, self: Any, log_item: Any) -> None:
+        with changing:
+            if not getattr(self, "has_ended", False):
+                original(self, log_item)
+                return
+        # The thread that has worked on the event writes what the writer does not read any more.
+        late = LogHandler(self.role_arn, self.region)
+        late.log_queue.put(log_item)
+        late.log_queue.put(QUEUE_SHUTDOWN)
+        late.run_log_loop()
 
 
 def on_failure_destination_s3() -> None:
