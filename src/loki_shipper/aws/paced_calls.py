@@ -7,6 +7,9 @@ from loki_shipper.aws.errors import AwsError
 PER_SECOND = {
     "DescribeLogGroups": 8.0,
     "GetResources": 12.0,
+    "GetMetricData": 40.0,
+    "StartQuery": 4.0,
+    "GetQueryResults": 4.0,
     "FilterLogEvents": 4.0,
     "GetMetricData": 40.0,
     "PutRetentionPolicy": 4.0,
