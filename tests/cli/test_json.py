@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from loki_shipper.local.aws import ACCOUNT
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from tests.cli.log_files import BUCKET, log_files_stack
 from tests.cli.past import GROUP, Shipper, log
-from tests.local_deployment import REGION, Deployment, deployed
+from tests.local_deployment import NAME, REGION, Deployment, deployed
 from tests.moto_gaps import real_event_ids
 from tests.redriver.memory import failed
 
@@ -120,6 +120,10 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
     def alone(*words: str) -> list[Any]:
         return objects(run(*words, "--json", **environ))
 
+    def audited() -> list[Any]:
+        put_metrics(here)
+        return of_stack("audit")
+
     def of_log_files() -> Iterator[list[Any]]:
         with log_files_stack() as stack:
             stack.put("a/1.log")
@@ -148,6 +152,7 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
             *of_stack("plan", "--retention", "1d", "--exclude", GROUP),
         ],
         "status": of_stack("status"),
+        "audit": audited(),
         "explain": [
             *of_stack("explain", GROUP, "--diff", "TAG_LABELS=none"),
             *alone("explain", "--event", LAMBDA, "--tag", "aws:x=y"),
@@ -171,6 +176,27 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
         "rules": [each for each in checked if each["kind"] == "rules"],
         "event": [each for each in checked if each["kind"] == "event"],
     }
+
+
+def put_metrics(here: Deployment) -> None:
+    """Let a log group take in lines that its filter does not send, unlike the day before."""
+    now = datetime.now(UTC)
+    for name, hours_ago, dimensions in (
+        ("IncomingLogEvents", 5, {}),
+        ("ForwardedLogEvents", 30, {"DestinationType": "Lambda", "FilterName": NAME}),
+    ):
+        of = {"LogGroupName": GROUP, **dimensions}
+        here.aws.client("cloudwatch").put_metric_data(
+            Namespace="AWS/Logs",
+            MetricData=[
+                {
+                    "MetricName": name,
+                    "Dimensions": [{"Name": key, "Value": value} for key, value in of.items()],
+                    "Timestamp": now - timedelta(hours=hours_ago),
+                    "Value": 3,
+                }
+            ],
+        )
 
 
 def fields(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -22,7 +22,7 @@ CLONE = Path(__file__).resolve().parents[2]
 DOCUMENTS = [CLONE / "README.md", CLONE / "compose" / "README.md", *CLONE.glob("docs/*.md")]
 GROUPS = ("/aws/lambda/checkout", "/aws/lambda/chatty", "/ecs/checkout")
 KEY = "AWSLogs/123456789012/elasticloadbalancing/eu-central-1/2026/11/20/x.log.gz"
-OF_A_STACK = r"loki-shipper (plan|link|unlink|status|backfill|explain)\b"
+OF_A_STACK = r"loki-shipper (plan|link|unlink|audit|status|backfill|explain)\b"
 RULES = '[[rule]]\ndrop = "health check"\n'
 
 

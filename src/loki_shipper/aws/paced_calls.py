@@ -11,7 +11,6 @@ PER_SECOND = {
     "StartQuery": 4.0,
     "GetQueryResults": 4.0,
     "FilterLogEvents": 4.0,
-    "GetMetricData": 40.0,
     "PutRetentionPolicy": 4.0,
     "DeleteRetentionPolicy": 4.0,
     "PutSubscriptionFilter": 4.0,

@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "Show which log groups would be linked or unlinked, and why.",
     "link": "Link log groups to Loki, named ones or all that are selected.",
     "unlink": "Unlink log groups, named ones or all.",
+    "audit": "Compare CloudWatch Logs with Loki, line by line, and name each difference.",
     "status": "Show what is linked, since when, and how deliveries go.",
     "backfill": "Ship a log group's past.",
     "tail": "Show lines as they arrive in Loki, and which are missing.",

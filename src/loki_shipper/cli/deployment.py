@@ -164,17 +164,22 @@ class Deployment:
             return settings(environ)
 
     @cached_property
-    def deps(self) -> SubscriberDependencies:
-        """The dependencies of linking, with the selection that you gave."""
-        chosen, clock = self._selection.applied(self.own), self._clock
-        pace = PacedCalls(
+    def pace(self) -> PacedCalls:
+        """The pace of calls of AWS."""
+        clock = self._clock
+        return PacedCalls(
             clock=lambda: clock.now() / 1000,
             sleep=clock.sleep,
             remaining=clock.remaining,
             jitter=lambda longest: uniform(0, longest),  # noqa: S311 - not for secrets
         )
+
+    @cached_property
+    def deps(self) -> SubscriberDependencies:
+        """The dependencies of linking, with the selection that you gave."""
+        chosen, clock = self._selection.applied(self.own), self._clock
         return SubscriberDependencies(
-            SubscriberAws(connect(self.session), chosen, pace), chosen, clock
+            SubscriberAws(connect(self.session), chosen, self.pace), chosen, clock
         )
 
     def deps_with(
