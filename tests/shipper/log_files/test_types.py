@@ -193,3 +193,83 @@ def test_a_line_that_only_looks_like_one_of_aws_is_plain(line: bytes, type_: str
 @pytest.mark.parametrize("kind", ["http", "https", "h2", "grpcs", "ws", "wss"])
 def test_every_kind_of_connection_of_a_load_balancer_is_known(kind: str) -> None:
     assert log_file(UNKNOWN, ALB.body.replace(b"https ", f"{kind} ".encode(), 1)).type == "alb"
+
+
+@pytest.mark.parametrize(
+    ("key", "type_", "region", "resource"),
+    [
+        # Keys of AWS's examples, of central buckets, and of other partitions.
+        (
+            (
+                "p/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2016/05/01/123456789012_elastic"
+                "loadbalancing_us-east-2_app.my-loadbalancer.1234567890abcdef_20140215T2340Z_"
+                "172.160.001.192_20sg8hgm.log.gz"
+            ),
+            "alb",
+            "us-east-2",
+            "my-loadbalancer",
+        ),
+        (
+            (
+                "AWSLogs/123456789012/elasticloadbalancing/us-west-2/2014/02/15/123456789012_elastic"
+                "loadbalancing_us-west-2_my-loadbalancer_20140215T2340Z_172.160.001.192_20sg8hgm.log"
+            ),
+            "clb",
+            "us-west-2",
+            "my-loadbalancer",
+        ),
+        (
+            (
+                "o-abcdefghij/AWSLogs/o-abcdefghij/123456789012/CloudTrail/cn-north-1/2026/11/20/"
+                "123456789012_CloudTrail_cn-north-1_20261120T2025Z_4jhzXFO2Jlvu2b3y.json.gz"
+            ),
+            "cloudtrail",
+            "cn-north-1",
+            None,
+        ),
+        (
+            "o-abcdefghij/AWSLogs/123456789012/Config/eusc-de-east-1/2026/1/2/ConfigHistory/x.json.gz",
+            "config",
+            "eusc-de-east-1",
+            None,
+        ),
+        (
+            (
+                "AWSLogs/123456789012/vpcflowlogs/us-iso-east-1/2026/11/20/20/123456789012_vpcflowlogs_"
+                "us-iso-east-1_fl-1234abcd_20261120T2020Z_fe123456.log.gz"
+            ),
+            "vpcflow",
+            "us-iso-east-1",
+            "fl-1234abcd",
+        ),
+        (
+            "AWSLogs/123456789012/GuardDuty/us-east-1/2026/11/20/x.jsonl.gz",
+            "guardduty",
+            "us-east-1",
+            None,
+        ),
+        ("logs-2026-11-20-20-25-00-A1B2C3D4E5F60718", "s3_access", None, None),
+        ("2026-11-20-20-25-00-A1B2C3D4E5F60718", "s3_access", None, None),
+        (
+            "shop.example.com/2025/09/23/08/E1SFLUZKKLSP61.2025-09-23-08.abcdef01.gz",
+            "cloudfront",
+            None,
+            "E1SFLUZKKLSP61",
+        ),
+        # Keys that only look like these.
+        ("AWSLogs/123456789012/CloudTrail/x", "text", None, None),
+        ("elasticloadbalancing/us-east-2/x.log.gz", "text", None, None),
+        (
+            "2026/11/20/20/waf-1-2026-11-20-20-25-00-8c7d6e5f-1234-4abc-9def-0123456789ab",
+            "text",
+            None,
+            None,
+        ),
+        ("EXPORT.2026-11-20.gz", "text", None, None),
+    ],
+)
+def test_a_key_says_what_it_is(
+    key: str, type_: str, region: str | None, resource: str | None
+) -> None:
+    found = log_file(key)
+    assert (found.type, found.region, found.resource) == (type_, region, resource)

@@ -13,7 +13,7 @@ AWS_LOGS = r"(?:^|/)AWSLogs/(?:o-[a-z0-9]{10,32}/)?(?:aws-account-id=)?(?P<accou
 The names of folders that Hive reads are `name=value`.
 """
 
-REGION = r"(?:aws-region=)?(?P<region>[a-z]{2}(?:-[a-z]+)+-\d+)"
+REGION = r"(?:aws-region=)?(?P<region>[a-z]{2,5}(?:-[a-z]+)+-\d+)"
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"
 
 
