@@ -245,6 +245,13 @@ def test_a_custom_format_without_known_fields_gives_nothing() -> None:
             f"{AT[:10]} {AT[11:]}.390 UTC:[local]:u@d:[7]:1:57P01:sess:2:0:x:app:WARNING:  x",
             {"user": "u", "database": "d", "detected_level": "warn"},
         ),
+        # A host by its name, with log_hostname = 1.
+        (
+            f"{AT[:10]} {AT[11:]} UTC:ip-10-0-0-1.ec2.internal(5432):u@d:[7]:ERROR:  x",
+            {"user": "u", "database": "d", "detected_level": "error"},
+        ),
+        # A process of the server itself.
+        (f"{AT[:10]} {AT[11:]} UTC::@:[7]:LOG:  checkpoint", {"detected_level": "info"}),
         # The error log of MariaDB and of MySQL 5.7.
         (f"{AT[:10]} {AT[11:]} 0 [Note] InnoDB: ready", {"detected_level": "info"}),
         (f"{AT}.123456Z 5 [Warning] x", {"detected_level": "warn"}),
@@ -259,10 +266,32 @@ def test_a_custom_format_without_known_fields_gives_nothing() -> None:
                 "user": "u",
             },
         ),
+        # MariaDB's slow query log has one line more.
+        (
+            (
+                "# User@Host: u[u] @  [10.0.0.2]\n# Thread_id: 12  Schema: d\n"
+                "# Query_time: 3.5  Lock_time: 0.0  Rows_sent: 1  Rows_examined: 7\nselect 1;"
+            ),
+            {
+                "client_ip": "10.0.0.2",
+                "detected_level": "warn",
+                "query_time": "3.5",
+                "rows_examined": "7",
+                "user": "u",
+            },
+        ),
     ],
 )
 def test_other_lines_of_databases_are_read_too(line: str, fields: dict[str, str]) -> None:
     assert metadata(line, "/aws/rds/cluster/c/log") == fields
+
+
+def test_a_failed_login_is_an_error_though_it_has_no_error_code() -> None:
+    line = (
+        '{"eventVersion":"1.08","eventName":"ConsoleLogin","errorMessage":"Failed authentication"}'
+    )
+    found = {"event_name": "ConsoleLogin", "detected_level": "error"}
+    assert metadata(line, "CloudTrail/x") == found
 
 
 def test_a_long_line_of_no_known_format_is_left_quickly() -> None:

@@ -39,8 +39,8 @@ CLOUDTRAIL = Preset(
         {"timestamp": ["eventTime"]},
         {
             "metadata": {
-                # Only a failed call has an error code; each event has a version, such as 1.11.
-                "level": ["errorCode", "eventVersion"],
+                # Only a failed call has one of the first two. Each event has a version, as 1.11.
+                "level": ["errorCode", "errorMessage", "eventVersion"],
                 "client_ip": "sourceIPAddress",
                 "error_code": "errorCode",
                 "event_name": "eventName",

@@ -60,12 +60,13 @@ _RDS = Preset(
             "metadata": either(
                 # PostgreSQL: log_line_prefix is %t:%r:%u@%d:[%p]: unless you change it.
                 r"\d{4}-\d\d-\d\d [\d:.]{8,15} UTC:(?:\[local\]|(?P<client_ip>[\da-fA-F.:]{2,45})"
-                r"\(\d+\))?:(?:(?P<user>[^@:\s]+)@(?P<database>[^:\s]+)|@)?:\[\d+\]:"
+                r"\(\d+\)|[^:\s()]+\(\d+\))?:(?:(?P<user>[^@:\s]+)@(?P<database>[^:\s]+)|@)?:\[\d+\]:"
                 r"(?:[^\n]{0,200}?:)?(?P<level>DEBUG\d|INFO|NOTICE|WARNING|ERROR|LOG|FATAL|PANIC"
                 r"|STATEMENT|DETAIL|HINT|CONTEXT|QUERY|LOCATION):",
-                # MySQL's slow query log. Each value has a line of its own, in an order.
+                # The slow query log of MySQL and MariaDB, with values in several lines.
                 r"(?:# Time: [^\n]*\n)?(?P<level># User@Host): (?P<user>[^\s\[]*)[^\n@]*@ "
                 r"[^\n\[]*\[(?P<client_ip>[\da-fA-F.:]{2,45})?\][^\n]*\n"
+                r"(?:# Thread_id: [^\n]*\n)?"
                 r"# Query_time: (?P<query_time>[\d.]+)[^\n]*Rows_examined: (?P<rows_examined>\d+)",
                 # The error log of MySQL 8, MySQL 5.7 and MariaDB.
                 r"\d{4}-\d\d-\d\d[T ][\d:. ]{8,15}Z? \d+ \[(?P<level>[A-Za-z]+)\]"
