@@ -1,3 +1,3 @@
-"""Brings CloudWatch Logs into Grafana Loki, with the log group's AWS tags as labels."""
+"""Brings CloudWatch Logs and log files in S3 into Grafana Loki, with AWS tags as labels."""
 
 VERSION = "0.1.0"

@@ -94,7 +94,11 @@ def log_files_stack(log_buckets: str = f"{BUCKET}/a/,{BUCKET}/b/=alb") -> Iterat
             Attributes={"RedrivePolicy": json.dumps(policy)},
         )["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        variables = {"LOKI_URL": "http://loki:3100", "LOG_BUCKETS": log_buckets}
+        variables = {
+            "LOKI_URL": "http://loki:3100",
+            "BUCKET": here.bucket,
+            "LOG_BUCKETS": log_buckets,
+        }
         functions.update_function_configuration(
             FunctionName=here.shipper, Environment={"Variables": variables}
         )

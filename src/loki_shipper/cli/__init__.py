@@ -16,9 +16,9 @@ from loki_shipper.cli.errors import InterruptedRunError, UnexpectedError, did_yo
 COMMANDS = {
     "demo": "Show it all on this machine: two functions that log, and Loki.",
     "invoke": "Run the shipper on an event here; show or push what Loki gets.",
-    "event": "Make a sample event of a log file's lines.",
+    "event": "Make a sample event of some lines, or about an object in S3.",
     "check": "Check settings and rules, and try the rules on events.",
-    "explain": "Say why a log group is linked or not, and why it has its labels.",
+    "explain": "Say why a log group is linked, or what a log file is, and its labels.",
     "tags": "Write the tag index, from which the shipper reads tags.",
     "deploy": "Deploy or upgrade the stack, link, and prove that lines arrive.",
     "plan": "Show which log groups would be linked or unlinked, and why.",
@@ -26,7 +26,7 @@ COMMANDS = {
     "unlink": "Unlink log groups, named ones or all.",
     "audit": "Compare CloudWatch Logs with Loki, line by line, and name each difference.",
     "status": "Show what is linked, since when, and how deliveries go.",
-    "backfill": "Ship a log group's past.",
+    "backfill": "Ship the past of a log group, or log files that are in S3 already.",
     "tail": "Show lines as they arrive in Loki, and which are missing.",
     "doctor": "Say what is wrong between here and Loki, and what to do about it.",
     "redrive": "Ship the lines that wait in the bucket.",
@@ -124,7 +124,7 @@ class LazyGroup(click.Group):
 )
 @click.pass_context
 def main(ctx: click.Context, *, debug: bool) -> None:
-    """Bring CloudWatch Logs into Grafana Loki, with the log group's tags as labels.
+    """Bring CloudWatch Logs and log files in S3 into Grafana Loki, with AWS tags as labels.
 
     \b
     Try it on a sample, without AWS and without Loki:
