@@ -118,3 +118,21 @@ def test_a_shipper_applies_the_rules_of_its_file(receiver: Receiver, tmp_path: P
     report = Shipper(read, ARN).ship(invocation_event(lines(CARD)), lambda: 30.0)
     assert report.matched == {"cards": 1}
     assert [entry.line for _, entry in receiver.held()] == ["[card]"]
+
+
+def test_a_redrive_of_sampled_lines_drops_none_of_those_that_were_kept(receiver: Receiver) -> None:
+    body = "[[rule]]\nname = 'some'\nsample = 4\n"
+    environment = open_environment(receiver, body)
+    payload = lines(*(f"line {number}" for number in range(200)))
+    first = environment.ship(payload)
+    complete = receiver.held()
+    assert first.dropped == {"some": 200 - len(complete)}
+    assert 20 < len(complete) < 80
+    receiver.reset()
+    receiver.script(lambda _: ScriptedAnswer(400))
+    environment.ship(payload)
+    receiver.script(())
+    for data in dead_letters(environment):
+        report = ExecutionEnvironment.ship(open_environment(receiver, body), data)
+        assert not report.dropped
+    assert sorted(receiver.held(), key=str) == sorted(complete, key=str)
