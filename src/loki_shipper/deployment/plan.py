@@ -49,7 +49,7 @@ _NAMES = {
 }
 
 
-_ALARMS = ("AlarmsOfShipper", "AlarmsOfRedriver", "AlarmsOfKinesis")
+_ALARMS = ("AlarmsOfShipper", "AlarmsOfRedriver", "AlarmsOfKinesis", "AlarmsOfCanary")
 """Conditions of alarms on the functions that deliver to Loki."""
 
 
@@ -129,8 +129,10 @@ class DeploymentPlan(Struct, frozen=True):
             unmet |= {"ReadsKinesis", "AlarmsOfKinesis"}
         if not self.values.get("OrganizationId"):
             unmet |= {"IsHub"}
+        if self.values.get("Canary") != "on":
+            unmet |= {"HasCanary", "AlarmsOfCanary"}
         if self.values.get("DestinationArn"):
-            unmet |= {"Ships", "ReadsKinesis", "IsHub", *_ALARMS}
+            unmet |= {"Ships", "ReadsKinesis", "IsHub", "HasCanary", *_ALARMS}
         return unmet
 
     @property
