@@ -54,7 +54,7 @@ build-DependenciesLayerArm64 build-DependenciesLayerX8664:
 	$(call compile,/opt)
 
 # The zip leaves out the rooms that run only on your machine, or on Google Cloud.
-build-ShipperFunction build-RedriverFunction build-SubscriberFunction build-KinesisFunction build-CanaryFunction:
+build-ShipperFunction build-RedriverFunction build-SubscriberFunction build-KinesisFunction build-LogFilesFunction build-CanaryFunction:
 	mkdir -p '$(ARTIFACTS_DIR)'
 	cp -R loki_shipper '$(ARTIFACTS_DIR)'
 	rm -rf $(addprefix '$(ARTIFACTS_DIR)'/loki_shipper/,bundle.py cli deployment doctor google local)

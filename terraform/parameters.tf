@@ -42,6 +42,8 @@ locals {
     OrganizationId       = var.organization_id
     KinesisMemorySize    = var.kinesis_memory_size
     KinesisTimeout       = var.kinesis_timeout
+    LogFilesMemorySize   = var.log_files_memory_size
+    LogFilesConcurrency  = var.log_files_concurrency
     LogRetentionDays     = var.log_retention_days
     BucketRetentionDays  = var.bucket_retention_days
     KmsKeyArn            = var.kms_key_arn
@@ -295,6 +297,18 @@ variable "kinesis_timeout" {
   description = "Timeout in seconds of the function that reads the stream. Lambda sends the part of a batch that was not pushed in time again."
   type        = number
   default     = 120
+}
+
+variable "log_files_memory_size" {
+  description = "Memory in MB of the function that reads log files from S3. CPU power grows with it. It reads a file of any size with 512."
+  type        = number
+  default     = 512
+}
+
+variable "log_files_concurrency" {
+  description = "The most log files that are read at the same time. The others wait in the queue."
+  type        = number
+  default     = 5
 }
 
 variable "log_retention_days" {

@@ -18,10 +18,12 @@ from loki_shipper.local.find_loki import Executable, Found, Image, NotFound, Run
 from loki_shipper.local.loki import Loki, Profile, start
 from loki_shipper.local.progress import Tell, on_stream
 from loki_shipper.local.receiver import Receiver, run_receiver
+from loki_shipper.model import S3Object
 from loki_shipper.redriver.metrics import metrics as redriver_metrics
 from loki_shipper.redriver.report import RedriveReport
 from loki_shipper.settings import settings
 from loki_shipper.shipper.shipper import Shipper
+from loki_shipper.shipper.sources.notifications import write_notification
 from loki_shipper.subscriber.run.report import RunReport as Linked
 from loki_shipper.subscriber.run.report import metrics as subscriber_metrics
 
@@ -134,6 +136,9 @@ def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tupl
     environ = {"LOKI_URL": receiver.url, "TAG_LABELS": "none", "STACK": "ours"}
     environment = Shipper(settings(environ), "")
     environment.ship(json.loads((EVENTS / "lambda.json").read_text("utf-8")), lambda: 10.0)
+    notified = write_notification([S3Object("not-listed", "key")], 0)
+    messages = {"messageId": "1", "body": notified, "eventSource": "aws:sqs", "eventSourceARN": ""}
+    environment.ship({"Records": [messages]}, lambda: 10.0)
     own = {
         (directive["Namespace"], record["service"], metric["Name"])
         for record in map(json.loads, capsys.readouterr().out.splitlines())

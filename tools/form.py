@@ -21,7 +21,7 @@ class Group(Struct, frozen=True):
 _GROUPS: Final = (
     Group("Loki"),
     Group("Log groups to link"),
-    Group("Log files in S3"),
+    Group("Log files in S3", ("LogFilesMemorySize", "LogFilesConcurrency")),
     Group("TLS"),
     Group("Labels"),
     Group("Lines and pushes"),

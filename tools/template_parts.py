@@ -15,6 +15,7 @@ from msgspec import NODEFAULT, Struct, structs
 
 from loki_shipper.canary.settings import CanarySettings
 from loki_shipper.environment import Setting, declared, parameter_names
+from loki_shipper.formats import MOST_LOG_BUCKETS
 from loki_shipper.settings import LOG_LEVEL, Settings
 from loki_shipper.subscriber.settings import SubscriberSettings
 from tools.form import groups, setting_parameters
@@ -154,6 +155,25 @@ def _secret_arns(*, of_shipper: bool) -> Iterator[str]:
         yield "  - !Ref AWS::NoValue"
 
 
+def _bucket_arns(after: str) -> Callable[[], Iterator[str]]:
+    """Yield the ARN of each bucket in LogBuckets, or of its objects.
+
+    An entry is `bucket/prefix=type`. CloudFormation cannot map a list, but the entries with some
+    added ones are a list of a known length or more.
+    """
+    empty = ",".join(f"-{number}" for number in range(MOST_LOG_BUCKETS))
+
+    def lines() -> Iterator[str]:
+        for number in range(MOST_LOG_BUCKETS):
+            entry = f'!Select [{number}, !Split [",", !Sub "${{LogBuckets}},{empty}"]]'
+            path = f'!Select [0, !Split ["=", {entry}]]'
+            name = f'!Select [0, !Split ["/", {path}]]'
+            arn = f"arn:${{AWS::Partition}}:s3:::${{Name}}{after}"
+            yield f'- !Sub ["{arn}", {{ Name: {name} }}]'
+
+    return lines
+
+
 _PARTS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "groups": _groups,
     "labels of settings": _labels,
@@ -162,12 +182,15 @@ _PARTS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "settings of the shipper": _environment(Settings),
     "settings of the redriver": _environment(Settings),
     "settings of the Kinesis function": _environment(Settings),
+    "settings of the log files function": _environment(Settings),
     "settings of the subscriber": _environment(SubscriberSettings),
     "settings of the canary": _environment(Settings, CanarySettings),
     "names of secrets": partial(_secret_names, of_shipper=True),
     "ARNs of secrets": partial(_secret_arns, of_shipper=True),
     "names of secrets for reading": partial(_secret_names, of_shipper=False),
     "ARNs of secrets for reading": partial(_secret_arns, of_shipper=False),
+    "ARNs of log files": _bucket_arns("/*"),
+    "ARNs of buckets": _bucket_arns(""),
     "selection": _selection,
 }
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from loki_shipper.aws.arn import Origin, function_name, function_origin
 
-type FunctionKind = Literal["shipper", "redriver", "subscriber", "kinesis", "canary"]
+type FunctionKind = Literal["shipper", "redriver", "subscriber", "kinesis", "log_files", "canary"]
 
 _HANDLERS: dict[str, FunctionKind] = {
     "loki_shipper.shipper.handler.handle": "shipper",
@@ -16,8 +16,11 @@ _HANDLERS: dict[str, FunctionKind] = {
     "loki_shipper.subscriber.handler.handle": "subscriber",
     "loki_shipper.canary.handler.handle": "canary",
 }
-_OF_KINESIS = "KINESIS_STREAM_ARN"
-"""Variable of the function that reads a Kinesis stream; it has the shipper's handler."""
+_OF_SHIPPERS_HANDLER: dict[str, FunctionKind] = {
+    "KINESIS_STREAM_ARN": "kinesis",
+    "LOG_FILES_DEAD_LETTERS": "log_files",
+}
+"""Variables of the functions that have the shipper's handler too."""
 
 _VARIABLES: dict[str, FunctionKind] = {
     "SHIPPER_ARN": "subscriber",
@@ -129,8 +132,9 @@ def _function(name: str, functions: Any) -> DeployedFunction | None:
 
 
 def _kind(handler: str, environ: Mapping[str, str]) -> FunctionKind | None:
-    if _OF_KINESIS in environ:
-        return "kinesis"
+    for name, kind in _OF_SHIPPERS_HANDLER.items():
+        if name in environ:
+            return kind
     if handler in _HANDLERS:
         return _HANDLERS[handler]
     return next((kind for name, kind in _VARIABLES.items() if name in environ), None)

@@ -14,8 +14,12 @@ PUSH_PATH = "/loki/api/v1/push"
 NO_RULES = "none"
 """The word of RULES for no rules at all."""
 
+MOST_LOG_BUCKETS = 20
+"""Entries of LOG_BUCKETS. The template has as many places for the rights on them."""
+
 _MAX_VALUE_BYTES = 2048
 _ACCOUNT_DIGITS = 12
+_ENTRY = r"[a-z0-9][a-z0-9.-]+[a-z0-9](/[^,\s]*)?(=[a-z0-9_]+)?"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 type AccountTenants = tuple[tuple[str, tuple[str, ...]], ...]
@@ -148,6 +152,8 @@ def _builtin_labels(text: str) -> Pairs:
 def _log_buckets(text: str) -> tuple[LogBucket, ...]:
     found = tuple(_log_bucket(item.strip()) for item in text.split(",") if item.strip())
     _unique([f"{each.bucket}/{each.prefix}" for each in found])
+    if len(found) > MOST_LOG_BUCKETS:
+        raise ValueError(f"has more than {MOST_LOG_BUCKETS} entries")
     return found
 
 
@@ -244,8 +250,8 @@ BUILTIN_LABELS = Format(_builtin_labels)
 LOG_BUCKET_LIST = Format(
     _log_buckets,
     _pattern(
-        r"^( *[a-z0-9.-]+(/[^,]*)?(=[a-z0-9_]+)?(,|$))*$",
-        "must be such as my-logs/AWSLogs/=alb,my-other-logs.",
+        rf"^$|^{_ENTRY}(,{_ENTRY}){{0,{MOST_LOG_BUCKETS - 1}}}$",
+        f"must be such as my-logs/AWSLogs/=alb,my-other-logs: {MOST_LOG_BUCKETS} entries at most.",
     ),
 )
 RULES = Format(

@@ -44,8 +44,9 @@ EVERYTHING = {
     "SecurityGroupIds": "sg-1",
     "LinkMode": "account",
     "KinesisStreamArn": f"arn:aws:kinesis:{HERE}:stream/logs",
+    "LogBuckets": "my-logs/AWSLogs/=alb,my-other-logs",
 }
-ROLES = ["ShipperRole", "RedriverRole", "SubscriberRole", "KinesisRole"]
+ROLES = ["ShipperRole", "RedriverRole", "SubscriberRole", "KinesisRole", "LogFilesRole"]
 
 
 def rights(role: str, **parameters: str) -> list[Right]:
@@ -98,6 +99,15 @@ def test_no_right_of_the_template_is_forgotten(role: str) -> None:
     found = {each.action for each in rights(role, **EVERYTHING)}
     assert found == actions(role)
     assert all("${" not in each.resource for each in rights(role, **EVERYTHING))
+
+
+def test_rights_on_log_files_are_checked_for_the_listed_buckets_only() -> None:
+    found = {resource for _, resource in asked("LogFilesRole", **EVERYTHING)}
+    buckets = {each for each in found if each.startswith("arn:aws:s3:::") and ":::b" not in each}
+    assert buckets - {"arn:aws:s3:::ours/rules.toml"} == {
+        *("arn:aws:s3:::my-logs", "arn:aws:s3:::my-logs/doctor"),
+        *("arn:aws:s3:::my-other-logs", "arn:aws:s3:::my-other-logs/doctor"),
+    }
 
 
 def test_rights_that_were_forgotten_before_are_checked() -> None:

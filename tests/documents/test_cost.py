@@ -19,7 +19,7 @@ ALARMS = [
     each["Properties"]
     for each in read_template(ROOT / "template.yaml")["Resources"].values()
     if each["Type"] == "AWS::CloudWatch::Alarm"
-    and each["Condition"] not in {"AlarmsOfKinesis", "AlarmsOfCanary"}
+    and each["Condition"] not in {"AlarmsOfKinesis", "AlarmsOfCanary", "AlarmsOfLogFiles"}
 ]
 LINE_BYTES = 200
 MEASURED = published(ROOT).measured
@@ -82,9 +82,10 @@ def expected(gb: float, events: int, groups: int, metrics: int) -> dict[str, flo
 
 @pytest.fixture
 def metrics(measured: set[tuple[str, str, str]]) -> int:
-    """Count the metrics of a stack without a canary."""
+    """Count the metrics of a stack without a canary and without log files."""
     own = {(service, name) for space, service, name in measured if space == "LokiShipper"}
-    return len({each for each in own if each[0] != "canary"})
+    of_log_files = {each for each in own if each[1].startswith("LogFiles")}
+    return len({each for each in own - of_log_files if each[0] != "canary"})
 
 
 def test_it_counts_the_metrics_and_alarms_that_the_stack_makes(metrics: int) -> None:

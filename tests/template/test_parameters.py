@@ -23,6 +23,10 @@ A_URL = {"LOKI_URL": "https://loki.example"}
     [
         ("ShipperFunction", {}),
         ("KinesisFunction", {"KINESIS_STREAM_ARN": {"Ref": "KinesisStreamArn"}}),
+        (
+            "LogFilesFunction",
+            {"LOG_FILES_DEAD_LETTERS": {"Fn::GetAtt": ["LogFilesDeadLetters", "Arn"]}},
+        ),
     ],
 )
 def test_the_function_gets_every_setting_from_its_parameter_and_nothing_else(

@@ -3,6 +3,7 @@
 import ast
 import copy
 import json
+import re
 from typing import Any
 
 import boto3
@@ -51,12 +52,17 @@ def grants(template: dict[str, Any], name: str = "Shipper", **parameters: str) -
     }
 
 
+QUEUES = ("LogFilesQueue", "LogFilesDeadLetters")
+
+
 @mock_aws
 def statements(
     template: dict[str, Any], name: str = "Shipper", **parameters: str
 ) -> list[dict[str, Any]]:
     # moto has no functions and layers of SAM; the role needs none of them.
     resources = {each: template["Resources"][each] for each in ("Bucket", f"{name}LogGroup")}
+    if name == "LogFiles":
+        resources |= {each: template["Resources"][each] for each in QUEUES}
     stack = {
         "Parameters": template["Parameters"],
         "Conditions": template["Conditions"],
@@ -92,8 +98,11 @@ def statements(
 def _role(template: dict[str, Any], name: str) -> dict[str, Any]:
     """Give a role with the shared policy as one of its own: moto takes no AWS::NoValue in those."""
     shared = template["Resources"]["DeliveryPolicy"]["Properties"]
-    on_condition = {"Fn::If": ["ReadsKinesis", {"Ref": name}, {"Ref": "AWS::NoValue"}]}
-    assert {"Ref": name} in shared["Roles"] or on_condition in shared["Roles"]
+    on_condition = [
+        {"Fn::If": [condition, {"Ref": name}, {"Ref": "AWS::NoValue"}]}
+        for condition in ("ReadsKinesis", "ShipsLogFiles")
+    ]
+    assert any(each in shared["Roles"] for each in ({"Ref": name}, *on_condition))
     role: dict[str, Any] = copy.deepcopy(template["Resources"][name])
     role["Properties"]["Policies"].append(
         {part: shared[part] for part in ("PolicyName", "PolicyDocument")}
@@ -152,9 +161,14 @@ def test_the_shipper_may_not_write_to_the_folders_of_other_functions(
         "*",
         "s3:PutObject",
     )
-    shipper, kinesis = ({"Fn::GetAtt": [f"{name}Role", "Arn"]} for name in ("Shipper", "Kinesis"))
-    on_condition = {"Fn::If": ["ReadsKinesis", kinesis, {"Ref": "AWS::NoValue"}]}
-    assert denied["Condition"] == {"ArnEquals": {"aws:PrincipalArn": [shipper, on_condition]}}
+    shipper, kinesis, log_files = (
+        {"Fn::GetAtt": [f"{name}Role", "Arn"]} for name in ("Shipper", "Kinesis", "LogFiles")
+    )
+    on_condition = [
+        {"Fn::If": [condition, role, {"Ref": "AWS::NoValue"}]}
+        for condition, role in (("ReadsKinesis", kinesis), ("ShipsLogFiles", log_files))
+    ]
+    assert denied["Condition"] == {"ArnEquals": {"aws:PrincipalArn": [shipper, *on_condition]}}
     closed = {each["Fn::Sub"].removeprefix("${Bucket.Arn}/") for each in denied["Resource"]}
     expiring = template["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     written = {f"{rule['Prefix']}*" for rule in expiring}
@@ -196,6 +210,77 @@ def test_the_function_for_kinesis_may_read_its_stream_and_otherwise_what_the_shi
         DECRYPT,
     }
     assert always <= granted
+
+
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ("my-logs", {"my-logs"}),
+        (
+            "my-logs/AWSLogs/=alb,my.other,hive/account=1/day=2/,x-y=json",
+            {"my-logs", "my.other", "hive", "x-y"},
+        ),
+        (",".join(f"logs-{number}/a" for number in range(20)), {f"logs-{n}" for n in range(20)}),
+    ],
+)
+def test_the_function_for_log_files_may_read_the_listed_buckets_and_otherwise_what_the_shipper_may(
+    template: dict[str, Any], always: set[Grant], listed: str, names: set[str]
+) -> None:
+    pattern = template["Parameters"]["LogBuckets"]["AllowedPattern"]
+    assert re.fullmatch(pattern, listed)
+    granted = {
+        (action, resource.replace(HERE, "HERE"))
+        for action, resource in grants(template, "LogFiles", TagLabels="none", LogBuckets=listed)
+        # No bucket can have such a name.
+        if not resource.startswith("arn:aws:s3:::-")
+    }
+    own = {(action, resource.replace(HERE, "HERE")) for action, resource in always}
+    sqs = ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")
+    progress = ("DeleteObject", "GetObject", "PutObject")
+    [queue] = {resource for action, resource in granted if action.startswith("sqs:")}
+    assert (
+        granted - own
+        == {
+            *((f"sqs:{action}", queue) for action in sqs),
+            *((f"s3:{action}", "arn:aws:s3:::BUCKET/progress/*") for action in progress),
+            *((f"s3:{each}", f"arn:aws:s3:::{name}/*") for name in names for each in OF_OBJECTS),
+            *((f"s3:{each}", f"arn:aws:s3:::{name}") for name in names for each in OF_BUCKETS),
+            ("s3:ListBucket", "arn:aws:s3:::BUCKET"),
+            ("kms:Decrypt", "arn:aws:kms:*:*:key/*"),
+        }
+        - own
+    )
+    assert own - granted == OF_DESTINATION - {("s3:ListBucket", "arn:aws:s3:::BUCKET")}
+
+
+OF_OBJECTS = ("GetObject", "GetObjectVersion")
+OF_BUCKETS = ("GetBucketTagging", "ListBucket")
+
+
+def test_log_files_under_any_key_are_decrypted_for_s3_only(template: dict[str, Any]) -> None:
+    found = statements(template, "LogFiles", LogBuckets="my-logs")
+    [decrypt] = [s for s in found if s["Sid"] == "DecryptLogFiles"]
+    assert decrypt["Condition"] == {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
+
+
+def test_only_services_that_act_for_this_account_may_send_to_the_queue_of_log_files(
+    template: dict[str, Any],
+) -> None:
+    policy = template["Resources"]["LogFilesQueuePolicy"]["Properties"]["PolicyDocument"]
+    conditions = {
+        statement["Principal"]["Service"]: statement["Condition"]
+        for statement in policy["Statement"]
+        if (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
+    }
+    assert conditions == {
+        "s3.amazonaws.com": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        "sns.amazonaws.com": of_source("sns:*:${AWS::AccountId}:*"),
+        "events.amazonaws.com": of_source("events:${AWS::Region}:${AWS::AccountId}:rule/*"),
+    }
+
+
+def of_source(arn: str) -> dict[str, Any]:
+    return {"ArnLike": {"aws:SourceArn": {"Fn::Sub": f"arn:${{AWS::Partition}}:{arn}"}}}
 
 
 def test_a_stream_under_any_key_is_decrypted_and_nothing_else(template: dict[str, Any]) -> None:
@@ -463,6 +548,9 @@ def test_cloudwatch_logs_may_only_put_into_the_stream_of_a_hub(template: dict[st
     }
 
 
+OPTIONS = {"Canary": "on", "LogBuckets": "my-logs"}
+
+
 def test_a_member_has_a_subscriber_and_nothing_that_delivers_to_loki(
     template: dict[str, Any],
 ) -> None:
@@ -483,7 +571,7 @@ def test_a_member_has_a_subscriber_and_nothing_that_delivers_to_loki(
         name
         for name in everything
         if "Condition" not in template["Resources"][name]
-        or holds(template, template["Resources"][name]["Condition"], HUB | {"Canary": "on"})
+        or holds(template, template["Resources"][name]["Condition"], HUB | OPTIONS)
     }
     assert everything - hub == {"DependenciesLayerX8664"}
 

@@ -165,13 +165,14 @@ def test_every_object_that_a_function_puts_into_the_bucket_expires(
     writable = [
         *(each["Fn::Sub"] for each in shared["Resource"]),
         "${Bucket.Arn}/aws/lambda/*",
+        "${Bucket.Arn}/progress/*",
         # Members of a hub write here.
         "${Bucket.Arn}/first-lines/*",
     ]
     assert sorted(f"${{Bucket.Arn}}/{rule['Prefix']}*" for rule in rules) == sorted(writable)
 
 
-@pytest.mark.parametrize("name", ["Shipper", "Redriver", "Kinesis"])
+@pytest.mark.parametrize("name", ["Shipper", "Redriver", "Kinesis", "LogFiles"])
 def test_the_log_group_of_a_function_has_a_retention(template: dict[str, Any], name: str) -> None:
     logging = properties(template, f"{name}Function")["LoggingConfig"]
     assert logging == {"LogGroup": {"Ref": f"{name}LogGroup"}}
@@ -207,6 +208,48 @@ def test_without_a_stream_there_is_nothing_of_kinesis(template: dict[str, Any]) 
     for given in ("", "arn:aws:kinesis:eu-central-1:123456789012:stream/logs"):
         parameters = {"KinesisStreamArn": given, "AlarmTopicArn": "a topic"}
         assert {holds(template, each, parameters) for each in conditions.values()} == {bool(given)}
+
+
+def test_the_function_for_log_files_is_the_shipper_with_memory_and_concurrency_of_its_own(
+    template: dict[str, Any],
+) -> None:
+    shipper, own = (properties(template, f"{name}Function") for name in ("Shipper", "LogFiles"))
+    for shared in ("Handler", "Layers", "Architectures", "Runtime", "CodeUri", "VpcConfig", "Tags"):
+        assert own[shared] == shipper[shared]
+    assert own["MemorySize"] == {"Ref": "LogFilesMemorySize"}
+    assert own["Timeout"] == 900
+    assert own["RecursiveLoop"] == "Allow"
+    mapping = properties(template, "LogFilesMapping")
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "LogFilesConcurrency"}}
+    assert template["Parameters"]["LogFilesConcurrency"]["MinValue"] == 2
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["FunctionName"] == {"Ref": "LogFilesFunction"}
+
+
+def test_without_log_buckets_there_is_nothing_for_log_files(template: dict[str, Any]) -> None:
+    conditions = {
+        name: resource.get("Condition", "")
+        for name, resource in template["Resources"].items()
+        if name.startswith("LogFiles")
+    }
+    assert len(conditions) == 11
+    for given in ("", "my-logs/AWSLogs/=alb"):
+        parameters = {"LogBuckets": given, "AlarmTopicArn": "a topic"}
+        assert {holds(template, each, parameters) for each in conditions.values()} == {bool(given)}
+
+
+def test_only_crashes_make_a_message_about_a_log_file_a_dead_letter(
+    template: dict[str, Any],
+) -> None:
+    queue = properties(template, "LogFilesQueue")
+    assert queue["VisibilityTimeout"] > properties(template, "LogFilesFunction")["Timeout"]
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["LogFilesDeadLetters", "Arn"]},
+        "maxReceiveCount": 10,
+    }
+    two_weeks = 14 * 24 * 3600
+    for name in ("LogFilesQueue", "LogFilesDeadLetters"):
+        assert properties(template, name)["MessageRetentionPeriod"] == two_weeks
 
 
 def test_no_record_blocks_a_shard_forever_and_none_is_thrown_away(
@@ -274,7 +317,7 @@ def test_the_outputs_name_the_alias_as_the_destination(template: dict[str, Any])
 def test_the_functions_reach_loki_from_the_subnets_that_are_named(
     template: dict[str, Any],
 ) -> None:
-    for name in ("ShipperFunction", "RedriverFunction", "KinesisFunction"):
+    for name in ("ShipperFunction", "RedriverFunction", "KinesisFunction", "LogFilesFunction"):
         assert properties(template, name)["VpcConfig"] == {
             "Fn::If": [
                 "IsInVpc",

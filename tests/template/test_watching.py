@@ -24,8 +24,11 @@ OF_LAMBDA = {
 OF_FILTERS = {"DeliveryErrors", "DeliveryThrottling", "ForwardedLogEvents"}
 """CloudWatch Logs has them by LogGroupName, DestinationType and FilterName only."""
 
-OF_QUEUES = {"ApproximateNumberOfMessagesVisible"}
-QUEUES = {"${ChangesQueue.QueueName}", "${DeadChangesQueue.QueueName}"}
+OF_QUEUES = {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}
+QUEUES = {
+    f"${{{name}.QueueName}}"
+    for name in ("ChangesQueue", "DeadChangesQueue", "LogFilesQueue", "LogFilesDeadLetters")
+}
 
 type Metric = tuple[str, str]
 
@@ -43,6 +46,7 @@ def widgets(template: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the widgets of a stack that reads a Kinesis stream and has a canary."""
     body, variables = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     conditions = {"KinesisWidget": "ReadsKinesis", "CanaryWidget": "HasCanary"}
+    conditions["LogFilesWidget"] = "ShipsLogFiles"
     assert variables.keys() == conditions.keys()
     bare = whole_body = body
     for name, wanted in conditions.items():
@@ -69,6 +73,7 @@ def test_without_a_topic_there_are_no_alarms_and_with_one_it_gets_all(
     assert alarms(template)
     for alarm in alarms(template).values():
         of = {"AlarmsOfShipper", "AlarmsOfRedriver", "AlarmsOfKinesis", "AlarmsOfCanary"}
+        of.add("AlarmsOfLogFiles")
         assert alarm["Condition"] in {"Alarms", *of}
         assert alarm["Properties"]["AlarmActions"] == topic
         assert alarm["Properties"]["OKActions"] == topic

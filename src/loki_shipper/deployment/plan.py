@@ -49,7 +49,13 @@ _NAMES = {
 }
 
 
-_ALARMS = ("AlarmsOfShipper", "AlarmsOfRedriver", "AlarmsOfKinesis", "AlarmsOfCanary")
+_ALARMS = (
+    "AlarmsOfShipper",
+    "AlarmsOfRedriver",
+    "AlarmsOfKinesis",
+    "AlarmsOfLogFiles",
+    "AlarmsOfCanary",
+)
 """Conditions of alarms on the functions that deliver to Loki."""
 
 
@@ -127,12 +133,14 @@ class DeploymentPlan(Struct, frozen=True):
             unmet |= {"Alarms", *_ALARMS}
         if not self.values.get("KinesisStreamArn"):
             unmet |= {"ReadsKinesis", "AlarmsOfKinesis"}
+        if not self.values.get("LogBuckets"):
+            unmet |= {"ShipsLogFiles", "AlarmsOfLogFiles"}
         if not self.values.get("OrganizationId"):
             unmet |= {"IsHub"}
         if self.values.get("Canary") != "on":
             unmet |= {"HasCanary", "AlarmsOfCanary"}
         if self.values.get("DestinationArn"):
-            unmet |= {"Ships", "ReadsKinesis", "IsHub", "HasCanary", *_ALARMS}
+            unmet |= {"Ships", "ReadsKinesis", "ShipsLogFiles", "IsHub", "HasCanary", *_ALARMS}
         return unmet
 
     @property

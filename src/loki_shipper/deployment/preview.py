@@ -18,7 +18,7 @@ from loki_shipper.subscriber.groups.select import NotSelected, Selection, select
 from loki_shipper.subscriber.model import Filters, LogGroup, ObservedGroup
 from loki_shipper.subscriber.settings import SubscriberSettings, settings
 
-_FUNCTIONS = ("shipper", "redriver", "subscriber", "kinesis")
+_FUNCTIONS = ("shipper", "redriver", "subscriber", "kinesis", "log-files")
 
 
 class Preview(Struct, frozen=True):

@@ -75,7 +75,7 @@ def template_values(function: DeployedFunction, stack: DeployedStack | None) -> 
     if function.in_vpc:
         parameters["SubnetIds"] = "in-a-vpc"
     named = {"Bucket": "BUCKET", "ShipperAlias": "SHIPPER_ARN"}
-    resources = {f"{function.kind.capitalize()}LogGroup": function.log_group} | {
+    resources = {f"{logical_name(function.kind)}LogGroup": function.log_group} | {
         name: environ[variable] for name, variable in named.items() if environ.get(variable)
     }
     if stack is None:
@@ -83,6 +83,11 @@ def template_values(function: DeployedFunction, stack: DeployedStack | None) -> 
     if stack.stack_id is not None:
         pseudo["AWS::StackId"] = stack.stack_id
     return TemplateValues(parameters | stack.parameters, resources | stack.resources, pseudo)
+
+
+def logical_name(kind: FunctionKind) -> str:
+    """Give the begin of the names that the template gives to a function's resources."""
+    return "".join(word.capitalize() for word in kind.split("_"))
 
 
 def _parameters(kind: FunctionKind, environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from loki_shipper.aws.arn import Arn, Origin, function_arn, parse_arn
 
 _NOTHING: Final = {"Ref": "AWS::NoValue"}
+_NO_BUCKET: Final = ":s3:::-"
+"""In the ARN of an empty place for a bucket of LogBuckets; no name begins with a hyphen."""
 
 
 class UnknownNameError(Exception):
@@ -84,7 +86,7 @@ def _rights(statement: Mapping[str, Any], values: "_Values") -> Iterator[Right]:
     )
     for resource in _listed(statement["Resource"]):
         for action in _listed(statement["Action"]):
-            if _applies(action, resource):
+            if _applies(action, resource) and _NO_BUCKET not in resource:
                 yield Right(action, _example(resource, account), context)
 
 

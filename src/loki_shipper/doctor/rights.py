@@ -7,6 +7,7 @@ from loki_shipper.doctor.deployed_stack import (
     DEPLOY,
     DeployedStack,
     DoctorClients,
+    logical_name,
     template_values,
 )
 from loki_shipper.doctor.finding import Finding, failure, ok
@@ -16,7 +17,7 @@ from loki_shipper.template import read_template
 
 def rights(function: DeployedFunction, stack: DeployedStack | None) -> list[Right]:
     """List the rights that the template grants a function, one for each kind of resource."""
-    role = f"{function.kind.capitalize()}Role"
+    role = f"{logical_name(function.kind)}Role"
     return list(dict.fromkeys(granted(read_template(), role, template_values(function, stack))))
 
 
@@ -33,7 +34,7 @@ def check_rights(
         for (resource, context), some in actions.items()
         for action in denied_actions(function.role, some, resource, context, clients.iam)
     ]
-    role = f"the {function.kind}'s role"
+    role = f"the {function.kind.replace('_', ' ')}'s role"
     if denied:
         return failure("iam", f"{role} may not {', '.join(denied)}", DEPLOY)
     return ok("iam", f"{role} has all {len(wanted)} rights that it needs")

@@ -5,6 +5,15 @@ from collections.abc import Iterator
 from loki_shipper.shipper.delivery.outcome import Report
 
 _OF_SHIPPERS = ("own_log_group", "shipper_log_group")
+_OF_LOG_FILES = {
+    "LogFilesShipped": ("shipped",),
+    "LogFilesContinued": ("continued",),
+    "LogFilesWaiting": ("waiting", "crashed"),
+    "LogFilesRefused": ("refused",),
+    "LogFilesGone": ("gone",),
+    "LogFilesSkipped": ("empty", "skipped", "not_listed", "own_bucket"),
+}
+"""The words of `Report.log_files` that each metric counts."""
 
 
 def metrics(report: Report, *, now: float) -> Iterator[tuple[str, str, float]]:
@@ -22,5 +31,8 @@ def metrics(report: Report, *, now: float) -> Iterator[tuple[str, str, float]]:
     yield "LinesDeferred", "Count", sum(report.deferred.values())
     yield "LinesErrored", "Count", sum(report.errored.values())
     yield "RecordsUndecodable", "Count", sum(report.undecodable.values())
+    if report.log_files:
+        for name, words in _OF_LOG_FILES.items():
+            yield name, "Count", sum(report.log_files.get(word, 0) for word in words)
     if report.newest:
         yield "Lag", "Seconds", max(0.0, now - report.newest / 1000)
