@@ -66,6 +66,28 @@ def test_a_message_says_of_an_object_what_s3_says_of_a_new_one(stack: LogFilesSt
     )
 
 
+def test_ends_at_the_time_from_which_the_bucket_sends(stack: LogFilesStack) -> None:
+    stack.stop()
+    stack.put("a/before.log", HOUR)
+    assert stack.here.run("link", f"s3://{BUCKET}").exit_code == 0
+    clock = Skipping()
+    clock.clock.sleep(3 * 3600)
+    stack.put("a/after.log", -2 * HOUR)
+    stack.take_waiting()
+    stack.notified.clear()
+    result = backfill(stack, f"s3://{BUCKET}", "--since", "12h", clock=clock.clock)
+    assert result.exit_code == 0, result.output
+    stack.take_waiting()
+    assert stack.keys == ["a/before.log"]
+    result = backfill(stack, f"s3://{BUCKET}", "--since", "1h", clock=clock.clock)
+    assert result.exit_code == 2
+    assert f"{BUCKET} is linked, and the function gets the log files since 20" in result.stderr
+    words = ("--since", "12h", "--until", "2100-01-01")
+    backfill(stack, f"s3://{BUCKET}", *words, clock=clock.clock)
+    stack.take_waiting()
+    assert sorted({*stack.keys}) == ["a/after.log", "a/before.log"]
+
+
 def test_says_before_it_starts_what_there_is_and_what_it_costs(stack: LogFilesStack) -> None:
     stack.put("a/1.log")
     result = backfill(stack, f"s3://{BUCKET}/a/", "--since", "1d", "--dry-run")

@@ -45,7 +45,7 @@ _MS = timedelta(milliseconds=1)
     "--until",
     "end",
     type=Time(),
-    help="End of the past.  [default: when the log group was linked, else now]",
+    help="End of the past.  [default: when the log group or bucket was linked, else now]",
 )
 @click.option(
     "--max-age",
@@ -81,9 +81,9 @@ def backfill(  # noqa: PLR0913 - each is an option
     """Ship the past of GROUP to Loki, through the stack's own function.
 
     GROUP is a log group, or s3://BUCKET/PREFIX for the log files there. The times of log files are
-    those at which they were written. The command sends a message about each one to the queue from
-    which the function reads log files. It keeps at most 200 of them there, so that new log files do
-    not wait for long.
+    those at which they were written, and the end is when the bucket was linked. The command sends a
+    message about each one to the queue from which the function reads log files. It keeps at most
+    200 of them there, so that new log files do not wait for long.
 
     The log group's filter pattern chooses the lines. The command ships at most a megabyte a second,
     and leaves out lines that are too old for your Loki. Lines that are older than 45 minutes get

@@ -20,6 +20,10 @@ from loki_shipper.deployment.cost_of_log_files import log_files_cost
 from loki_shipper.formats import LogBucket
 from loki_shipper.model import S3Object
 from loki_shipper.subscriber.first_lines.backfill import Span
+from loki_shipper.subscriber.run.dependencies import read_memory
+
+_EFFECTIVE_MS = 5 * 60_000
+"""S3 needs some minutes until it sends the first notification of a new configuration."""
 
 
 class LogFilesPast(Struct, frozen=True):
@@ -56,11 +60,12 @@ def backfill_log_files(request: LogFilesRequest, deployment: Deployment) -> None
     clock = current_clock()
     now = clock.now()
     check_span(request.begin, request.end, now, is_time=request.is_time)
-    wanted = Span(request.begin, now if request.end is None else min(request.end, now))
+    bucket, _, prefix = request.name.removeprefix(SCHEME).partition("/")
+    end = _linked(bucket, deployment, now) if request.end is None else min(request.end, now)
+    wanted = Span(request.begin, end)
     span = young_enough(wanted, request.oldest)
     if span.start >= span.end:
-        raise InputError(f"nothing to ship: {too_old(span)}")
-    bucket, _, prefix = request.name.removeprefix(SCHEME).partition("/")
+        raise InputError(f"nothing to ship: {_why_empty(bucket, wanted, span)}")
     prefixes = _prefixes(bucket, prefix, deployment.own.log_buckets)
     queue = log_files_queue(deployment)
     past = _listed(deployment.client("s3"), bucket, prefixes, span, request.after)
@@ -75,6 +80,21 @@ def backfill_log_files(request: LogFilesRequest, deployment: Deployment) -> None
         click.echo(f"{count_text(len(past.objects), 'log file')} to ship")
     else:
         click.echo(_sent(sent))
+
+
+def _linked(bucket: str, deployment: Deployment, now: int) -> int:
+    """Return when a bucket began to announce new objects to the queue, or now if it does not."""
+    linked = read_memory(deployment.deps).buckets.get(bucket)
+    return now if linked is None else min(now, linked + _EFFECTIVE_MS)
+
+
+def _why_empty(bucket: str, wanted: Span, span: Span) -> str:
+    if wanted.start < wanted.end:
+        return too_old(span)
+    return (
+        f"{bucket} is linked, and the function gets the log files since {time_text(wanted.end)}; "
+        "--until ships some of them again"
+    )
 
 
 def _prefixes(bucket: str, prefix: str, listed: tuple[LogBucket, ...]) -> list[str]:
