@@ -72,7 +72,8 @@ class LogFile(Struct, frozen=True, rename="camel", omit_defaults=True):
 
     `type` is such as `alb` or `text`. `account` and `region` are those in the key, as AWS's
     delivery writes them. `resource` is the load balancer, distribution or web ACL by its name, and
-    `tagged_as` is its name in the tag index, such as `loadbalancer/app/NAME/ID`.
+    `tagged_as` is its name in the tag index, such as `loadbalancer/app/NAME/ID`. `fields` are the
+    names of the fields of a line, if the file begins with them.
     """
 
     bucket: str
@@ -82,6 +83,7 @@ class LogFile(Struct, frozen=True, rename="camel", omit_defaults=True):
     region: str | None = None
     resource: str | None = None
     tagged_as: str | None = None
+    fields: tuple[str, ...] = ()
 
 
 class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -100,6 +102,11 @@ class LogData(Struct, frozen=True, rename="camel", omit_defaults=True):
     subscription_filters: list[str] = []
     policy_level: str | None = None
     log_file: LogFile | None = None
+
+    @property
+    def line_fields(self) -> tuple[str, ...]:
+        """The names of the fields of a line, if it is of a log file that names them."""
+        return () if self.log_file is None else self.log_file.fields
 
 
 class LogSource(Struct, frozen=True):

@@ -44,7 +44,7 @@ class RuleTrace(Struct, frozen=True):
 def trace_rules(data: LogData, rules: Rules, settings: Settings) -> RuleTrace:
     """Return what rules do to a payload, with the labels of a log group without tags."""
     labelled = label_stream(data, {}, region="", settings=settings)
-    applied = rules.of(data.log_group)
+    applied = rules.of(data.log_group, data.line_fields)
     labels = StreamLabels(dict(labelled.stream.labels), settings.max_labels, {})
     compiled = compile_rules(applied, labels)
     return RuleTrace(

@@ -1,6 +1,7 @@
 """Each object in S3 has one type, which does not depend on chance, and a bucket may hold others."""
 
 import pytest
+from msgspec.structs import replace
 
 from loki_shipper.model import LOG_FILE_TYPES, LogFile, S3Object
 from loki_shipper.shipper.log_files.log_file_type import Head, LogFileType
@@ -28,7 +29,7 @@ def log_file(key: str, head: bytes = b"x", wanted: str | None = None) -> LogFile
 @pytest.mark.parametrize("name", SAMPLES)
 def test_an_object_has_the_type_and_the_origin_that_its_key_names(name: str) -> None:
     sample = SAMPLES[name]
-    assert sample.reader().log_file == LogFile(
+    assert replace(sample.reader().log_file, fields=()) == LogFile(
         "my-logs",
         sample.found.key,
         sample.type,
@@ -44,6 +45,36 @@ def test_an_object_with_another_key_has_the_type_of_its_first_line(name: str) ->
     found = log_file(UNKNOWN, SAMPLES[name].body)
     assert found.type == SAMPLES[name].type
     assert (found.account, found.resource, found.tagged_as) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "count"),
+    [
+        ("vpcflow", "version", 14),
+        ("vpcflow-custom", "account-id", 31),
+        ("tgwflow", "version", 36),
+        ("cloudfront", "date", 33),
+        ("cloudfront-v2", "date", 11),
+    ],
+)
+def test_a_file_that_begins_with_the_names_of_its_fields_names_them(
+    name: str, first: str, count: int
+) -> None:
+    fields = SAMPLES[name].reader().log_file.fields
+    assert (fields[0], len(fields)) == (first, count)
+
+
+@pytest.mark.parametrize(
+    "name", ["alb", "cloudfront-v2-json", "cloudfront-v2-plain", "waf", "text"]
+)
+def test_other_files_name_no_fields(name: str) -> None:
+    assert SAMPLES[name].reader().log_file.fields == ()
+
+
+def test_names_of_fields_that_no_service_of_aws_writes_are_not_kept() -> None:
+    names = b" ".join((b"srcaddr", *(b"x%d" % number for number in range(100))))
+    assert log_file(UNKNOWN, names).fields == ()
+    assert log_file(UNKNOWN, b"#Fields: x-edge-location c-ip\nFRA6,192.0.2.7\n").fields == ()
 
 
 @pytest.mark.parametrize("name", SAMPLES)

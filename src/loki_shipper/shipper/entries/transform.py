@@ -61,7 +61,7 @@ def transform(  # noqa: PLR0913 - each is an input of its own
     """
     events, places = data.log_events, offsets(data.log_events)
     merger = MetadataMerger(metadata, enabled=settings.structured_metadata)
-    rules = rule_state.rules.of(data.log_group)
+    rules = rule_state.rules.of(data.log_group, data.line_fields)
     only_metadata = compile_metadata(rules, merger.merge)
     if only_metadata is not None:
         columns = read(events, places, only_metadata, settings.max_line_bytes)

@@ -56,8 +56,11 @@ def _begins(head: Head) -> bool:
 def _layout(head: Head) -> Layout:
     if head.line.startswith("{"):
         return Layout(_time_of_json)
-    fields = _fields(head) or _LEGACY_FIELDS
-    return Layout(_time_of_text(fields, _separator(head, len(fields))), is_header=_is_header)
+    named = _fields(head)
+    fields = named or _LEGACY_FIELDS
+    separator = _separator(head, len(fields))
+    time_of = _time_of_text(fields, separator)
+    return Layout(time_of, is_header=_is_header, fields=tuple(named) if separator == "\t" else ())
 
 
 def _is_header(line: str) -> bool:

@@ -70,7 +70,8 @@ def _layout(head: Head) -> Layout:
     number = next((fields.index(name) for name in ("start", "end") if name in fields), None)
     time_of = (lambda _: None) if number is None else field_of_text(number, epoch)
     header = head.line
-    return Layout(time_of, is_header=(lambda line: line == header) if names else None)
+    is_header = (lambda line: line == header) if names else None
+    return Layout(time_of, is_header=is_header, fields=tuple(names))
 
 
 TGWFLOW = LogFileType("tgwflow", _is_gateway, _layout, _KEY)

@@ -29,11 +29,13 @@ class Layout(Struct, frozen=True):
 
     `array`: the name of the array in one JSON object whose elements are the lines; None for lines
     of text. `time_of` gives a line's own time. `is_header` tells whether a line is no log event.
+    `fields` are the names of a line's fields, if the file begins with them.
     """
 
     time_of: TimeOf
     array: str | None = None
     is_header: Callable[[str], bool] | None = None
+    fields: tuple[str, ...] = ()
 
 
 class RefusedObject(Struct, frozen=True):

@@ -69,6 +69,9 @@ _BESIDE = {
 }
 """Parts of the keys of objects that AWS writes beside log files."""
 
+_MOST_FIELDS = 100
+"""Names of fields that rules look at. A line of AWS has about 40."""
+
 _SAMPLE_BYTES = 1024
 _MOST_CONTROLS = 0.1
 _CONTROLS = bytes({*range(32), 127} - {*b"\t\n\r\f\x1b"})
@@ -106,6 +109,7 @@ def reader_of(
         return RefusedObject(
             f"LogBuckets gives it the type {wanted}, which is none of {', '.join(TYPES)}"
         )
+    layout = known.type.layout(start)
     region = known.region or (known.type.region(start) if known.type.region else None)
     log_file = LogFile(
         found.bucket,
@@ -115,8 +119,9 @@ def reader_of(
         region,
         known.resource,
         known.tagged_as,
+        layout.fields if len(layout.fields) <= _MOST_FIELDS else (),
     )
-    return LogFileReader(found, log_file, known.type.layout(start))
+    return LogFileReader(found, log_file, layout)
 
 
 def _of_key(key: str, head: Head, wanted: str | None) -> _Found | None:

@@ -4,6 +4,7 @@ A pattern reads fields by their position and ignores the fields after the last o
 because AWS appends fields. `-` is a field without a value.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HTTP = (("5??", "error"), ("4??", "warn"), ("[1-3]??", "info"))
@@ -88,21 +89,47 @@ _FLOW_NAMES = {
     "interface-id": "interface_id",
     "log-status": "log_status",
     "srcaddr": "source_ip",
+    "tgw-attachment-id": "attachment_id",
+    "tgw-id": "tgw_id",
+}
+_CLOUDFRONT_NAMES = {
+    "c-ip": "client_ip",
+    "cs-method": "method",
+    "sc-status": "status",
+    "x-edge-location": "edge",
+    "x-edge-result-type": "result",
 }
 
 
 def flow_tables(line_format: str) -> tuple[dict[str, Any], ...]:
     """Return the tables for a custom format, such as `${version} ${srcaddr}`."""
     fields = line_format.replace("${", " ").replace("}", " ").split()
-    last = max((n for n, field in enumerate(fields) if field in _FLOW_NAMES), default=-1)
-    pieces = [_flow_field(field) for field in fields[: last + 1]]
-    end = "(?: |$)" if pieces else ""
-    return ({"metadata": f"^{' '.join(pieces)}{end}", "levels": FLOW_LEVELS},)
+    return ({"metadata": flow_pattern(fields), "levels": FLOW_LEVELS},)
 
 
-def _flow_field(field: str) -> str:
-    name = _FLOW_NAMES.get(field)
-    if name is None:
-        return r"\S+"
-    value = rf"(?P<{name}>\S+)"
-    return rf"(?:-|(?P<level>{value}))" if name == "action" else f"(?:-|{value})"
+def flow_pattern(fields: Sequence[str]) -> str:
+    """Return the pattern for flow logs with these fields, in their order."""
+    level = "action" if "action" in fields else "log-status"
+    return _by_position(fields, _FLOW_NAMES, level, " ", r"\S")
+
+
+def cloudfront_pattern(fields: Sequence[str]) -> str:
+    """Return the pattern for CloudFront's standard logs with these fields, in their order."""
+    return _by_position(fields, _CLOUDFRONT_NAMES, "sc-status", r"\t", r"[^\t]")
+
+
+def _by_position(
+    fields: Sequence[str], names: Mapping[str, str], level: str, separator: str, character: str
+) -> str:
+    """Return a pattern with a group for each field that has a name, once."""
+    pieces: list[str] = []
+    known = 0
+    for number, field in enumerate(fields, 1):
+        if field not in names or field in fields[: number - 1]:
+            pieces.append(f"{character}*" if separator != " " else f"{character}+")
+            continue
+        value = f"(?P<{names[field]}>{character}+)"
+        pieces.append(f"(?:-|(?P<level>{value}))" if field == level else f"(?:-|{value})")
+        known = number
+    end = f"(?:{separator}|$)" if known else ""
+    return f"^{separator.join(pieces[:known])}{end}"

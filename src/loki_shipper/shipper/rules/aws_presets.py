@@ -39,6 +39,8 @@ from loki_shipper.shipper.rules.aws_lines import (
     S3_ACCESS,
     S3_LEVELS,
     TGW_FLOW,
+    cloudfront_pattern,
+    flow_pattern,
     flow_tables,
 )
 from loki_shipper.shipper.rules.preset import LEVEL_FIELDS, REQUEST_ID_FIELDS, Preset, either
@@ -48,7 +50,13 @@ _VPCFLOW = Preset(
         *("/aws/vpc/*", "*vpc-flow-log*", "*vpcflowlog*", "*VPCFlowLog*"),
         *("s3://*/vpcflow", "s3://*/tgwflow"),
     ),
-    tables=({"metadata": either(FLOW, TGW_FLOW, FLOW_ANY_ORDER), "levels": FLOW_LEVELS},),
+    tables=(
+        {
+            "metadata": either(FLOW, TGW_FLOW, FLOW_ANY_ORDER),
+            "levels": FLOW_LEVELS,
+            "by_fields": flow_pattern,
+        },
+    ),
     format_tables=flow_tables,
 )
 
@@ -258,7 +266,11 @@ _CLOUDFRONT_PRESET = Preset(
     tables=(
         {"timestamp": CLOUDFRONT_TIME},
         {"timestamp": ["time"], "date": ["date"]},
-        {"metadata": either(CLOUDFRONT, CLOUDFRONT_REALTIME), "levels": HTTP},
+        {
+            "metadata": either(CLOUDFRONT, CLOUDFRONT_REALTIME),
+            "levels": HTTP,
+            "by_fields": cloudfront_pattern,
+        },
         {
             "metadata": {"level": "sc-status", **_CLOUDFRONT_FIELDS, "status": "sc-status"},
             "levels": HTTP,

@@ -1,6 +1,6 @@
 """The types of rules, as the parser makes them and the compiler takes them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import groupby
@@ -89,11 +89,15 @@ class Metadata(Struct, frozen=True):
 
 
 class Extract(Struct, frozen=True):
-    """Copy the named groups of a match to structured metadata."""
+    """Copy the named groups of a match to structured metadata.
+
+    `by_fields` gives a preset's expression for lines with these fields, if the file names them.
+    """
 
     kind: ClassVar = "metadata"
     regex: Regex
     levels: Levels = ()
+    by_fields: Callable[[Sequence[str]], str] | None = None
 
 
 class Label(Struct, frozen=True):
@@ -180,8 +184,8 @@ class Rules(Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
     first_preset_only: bool = False
 
-    def of(self, log_group: str) -> tuple[Rule, ...]:
-        """Return the rules of a log group."""
+    def of(self, log_group: str, fields: Sequence[str] = ()) -> tuple[Rule, ...]:
+        """Return the rules of a log group, or of a log file whose lines have these fields."""
         found: list[Rule] = []
         for groups, rules in groupby(self.rules, attrgetter("groups")):
             if _names(groups, log_group):
@@ -189,8 +193,19 @@ class Rules(Struct, frozen=True):
                 if self.first_preset_only:
                     break
         if log_group.startswith(LOG_FILES):
-            return tuple(rule for rule in found if not _is_time_of_preset(rule.action))
+            return tuple(
+                _for_fields(rule, fields) for rule in found if not _is_time_of_preset(rule.action)
+            )
         return tuple(found)
+
+
+def _for_fields(rule: Rule, fields: Sequence[str]) -> Rule:
+    match rule.action:
+        case Extract(by_fields=pattern, levels=levels) if fields and pattern is not None:
+            regex = Regex(pattern(fields), from_preset=True)
+            return Rule(rule.name, rule.groups, Extract(regex, levels))
+        case _:
+            return rule
 
 
 def _is_time_of_preset(action: Action) -> bool:

@@ -202,7 +202,8 @@ def _action(
             return Metadata(names, table.get("levels", ()) if from_preset else (), from_preset)
         case "metadata":
             levels = table.get("levels", ()) if from_preset else ()
-            return Extract(_extract(value, fault, from_preset=from_preset), levels)
+            by_fields = table.get("by_fields") if from_preset else None
+            return Extract(_extract(value, fault, from_preset=from_preset), levels, by_fields)
         case "label":
             return _label(table, fault)
         case "timestamp" if from_preset and isinstance(value, str):

@@ -24,6 +24,8 @@ class Preset(Struct, frozen=True):
     - `only`: the table counts only if each option in it has one of these words.
     - `levels`, beside `metadata`: pairs of a pattern with `*` and `?`, and a level. The first
       pattern that matches a value of `level` that is no level itself decides.
+    - `by_fields`, beside `metadata`: a function that gives the expression for log files that name
+      the fields of their lines.
     - `date`, beside `timestamp`: fields with the day, if `timestamp` names the time of day.
     - `timestamp` as a regular expression: its group `time` is the time of a line of text.
 
