@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from loki_shipper.cli.plan_cost import inputs_of_new_stack, read_costs
 from loki_shipper.deployment.cost import ShipperSize, shipping_cost
 from loki_shipper.deployment.volumes import Volume
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.shipper.rules.parse import parse_rules
+from loki_shipper.subscriber.model import LogGroup
+from loki_shipper.subscriber.settings import settings
 from tests.cli.conftest import Run
-from tests.local_deployment import Deployment, deployed
+from tests.local_deployment import Deployment, Skipping, deployed
 from tests.metrics import put_metric
 
 CHECKOUT = "/aws/lambda/checkout"
@@ -68,7 +71,36 @@ def test_the_price_of_the_run_is_told_before_it_is_made(here: Deployment) -> Non
     here.group("/ecs/b")
     result = here.run("plan", "--cost")
     # Two of each log group, the lines of the stack, and the invocations of its shipper.
-    assert result.stderr.startswith("reading 6 metrics of CloudWatch for $0.00, and for nothing ")
+    costs = "reading 6 metrics of CloudWatch costs less than $0.01; lines of "
+    assert result.stderr.startswith(costs)
+
+
+def test_reading_thousands_of_log_groups_costs_cents(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Nothing:
+        """A CloudWatch without points, and lines of no log group."""
+
+        def get_metric_data(self, **_: Any) -> dict[str, Any]:
+            return {"MetricDataResults": []}
+
+        def filter_log_events(self, **_: Any) -> dict[str, Any]:
+            return {"events": []}
+
+    class Session:
+        def client(self, _: str) -> Nothing:
+            return Nothing()
+
+    shipper = "arn:aws:lambda:eu-west-1:123456789012:function:s"
+    inputs = inputs_of_new_stack(
+        Session(),  # type: ignore[arg-type] # two calls are enough
+        Skipping().clock,
+        settings({"SHIPPER_ARN": shipper, "OWN_LOG_GROUPS": "/own", "BUCKET": "b"}),
+    )
+    report = read_costs([LogGroup(f"/{n}", 0) for n in range(13_000)], inputs)
+    assert len(report.groups) == 13_000
+    told = capsys.readouterr().err
+    assert told.startswith("reading 26,000 metrics of CloudWatch costs $0.26; lines ")
 
 
 def test_json_has_the_same_figures(here: Deployment) -> None:

@@ -43,6 +43,7 @@ from loki_shipper.subscriber.settings import SubscriberSettings
 DEAREST: Final = 10
 """Log groups of which lines are read."""
 
+_CENT: Final = 0.01
 _NOT_PUSHED: Final = "http://not-pushed.invalid"
 _HOUR_MS: Final = 3_600_000
 _MINUTE_MS: Final = 60_000
@@ -148,9 +149,10 @@ def read_costs(groups: Sequence[LogGroup], inputs: CostInputs) -> CostReport:
     metrics = METRICS_OF_GROUP * len(groups)
     metrics += 1 + len(inputs.functions) if inputs.functions else 0
     dollars = metrics * prices.METRIC_READ.dollars
+    costs = f"${dollars:,.2f}" if dollars >= _CENT else "less than $0.01"
     click.echo(
-        f"reading {count_text(metrics, 'metric')} of CloudWatch for ${dollars:,.2f}, and for "
-        f"nothing some lines of the {DEAREST} dearest log groups",
+        f"reading {count_text(metrics, 'metric')} of CloudWatch costs {costs}; lines of the "
+        f"{DEAREST} dearest log groups cost nothing to read",
         err=True,
     )
     read = sums_reader(

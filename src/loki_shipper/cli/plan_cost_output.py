@@ -92,10 +92,11 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 def _saving(saving: Saving) -> str:
     pattern = saving.pattern_dollars
-    by_pattern = "" if pattern is None else f", a filter pattern up to ${pattern:,.2f}"
+    by_pattern = "" if pattern is None else f", a filter pattern at most ${pattern:,.2f}"
     return (
         f"{saving.what} are {saving.lines_percent} % of the lines and {saving.bytes_percent} % of "
-        f"Loki's bytes; without them, a rule saves ${saving.rule_dollars:,.2f} a month{by_pattern}"
+        f"Loki's bytes: a rule that drops them saves ${saving.rule_dollars:,.2f} a month"
+        f"{by_pattern}"
     )
 
 

@@ -177,21 +177,8 @@ def retention_faults(changes: Iterable[RetentionChange]) -> Iterator[str]:
 def savings_text(savings: Sequence[RetentionSaving], days: int) -> Iterator[Text]:
     """Return the lines that `plan --retention` prints: what most could be saved on, and sums."""
     worth = [each for each in savings if each.saved_bytes]
-    cells = [("log group", "retention", "stored GB", "saves at most $/month")]
-    cells += [
-        (
-            each.group.name,
-            retention_text(each.group.retention_days),
-            f"{each.group.stored_bytes / 1e9:,.2f}",
-            f"{each.dollars:,.2f}",
-        )
-        for each in worth[:_DEAREST]
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for place, (name, retention, stored, dollars) in enumerate(cells):
-        columns = f"{name:<{widths[0]}}  {retention:<{widths[1]}}"
-        numbers = f"{stored:>{widths[2]}}  {dollars:>{widths[3]}}"
-        yield Text(f"{columns}  {numbers}", style="" if place else "bold")
+    if worth:
+        yield from _table(worth[:_DEAREST])
     endless = [each for each in savings if each.group.retention_days is None]
     longer = [each for each in worth if each.group.retention_days is not None]
     yield Text(
@@ -208,6 +195,24 @@ def savings_text(savings: Sequence[RetentionSaving], days: int) -> Iterator[Text
         "CloudWatch Logs deletes older lines for good.",
         style="dim",
     )
+
+
+def _table(savings: Sequence[RetentionSaving]) -> Iterator[Text]:
+    cells = [("log group", "retention", "stored GB", "saves at most $/month")]
+    cells += [
+        (
+            each.group.name,
+            retention_text(each.group.retention_days),
+            f"{each.group.stored_bytes / 1e9:,.2f}",
+            f"{each.dollars:,.2f}",
+        )
+        for each in savings
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for place, (name, retention, stored, dollars) in enumerate(cells):
+        columns = f"{name:<{widths[0]}}  {retention:<{widths[1]}}"
+        numbers = f"{stored:>{widths[2]}}  {dollars:>{widths[3]}}"
+        yield Text(f"{columns}  {numbers}", style="" if place else "bold")
 
 
 def _sum(savings: Iterable[RetentionSaving]) -> float:
