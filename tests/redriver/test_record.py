@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from loki_shipper.local.sample import invocation_event
-from loki_shipper.model import LogData, LogSource, log_source
+from loki_shipper.model import LogData, LogFile, LogSource, log_source
 from loki_shipper.redriver.record import NotARecordError, read_stored_records
 from loki_shipper.shipper.sources.event import records
 from tests.redriver.memory import of, timed
@@ -112,6 +112,17 @@ def test_payloads_that_another_account_wrote_are_its_own_whatever_they_say(folde
         "111111111111", "eu-central-1", "/ecs/shop"
     )
     assert found.owner == "111111111111"
+
+
+def test_another_account_cannot_say_that_its_lines_are_of_a_log_file() -> None:
+    """A log file names the account and the resource that become labels and choose the tenant."""
+    [data] = records(timed("/ecs/shop", (NOON, "a line")))
+    file = LogFile("our-logs", "k", "alb", "222222222222", "us-east-1", "shop", "loadbalancer/shop")
+    body = of(invocation_event(replace(data, log_file=file)))
+    [[found]] = [record.payloads for record in read_stored_records(THEIRS, body)]
+    assert found.log_file is None
+    [[ours]] = [record.payloads for record in read_stored_records(KEY, body)]
+    assert ours.log_file == file
 
 
 def test_an_object_of_another_account_is_not_taken_apart() -> None:

@@ -32,7 +32,7 @@ def read_stored_records(key: str, body: bytes) -> list[Record]:
     of the records can be decoded. Raises NotARecordError.
 
     If another account has written the object, its payloads are of that account, whatever they say:
-    CloudWatch Logs vouches for nothing in them.
+    CloudWatch Logs vouches for nothing in them, and they come from no log file that we read.
     """
     found = [*read_records(_event(body))]
     sender, faults = sender_of(key), [record.fault for record in found if record.fault is not None]
@@ -48,7 +48,7 @@ def _sent_by(sender: str, record: Record) -> Record:
 
 def _owned_by(sender: str, data: LogData) -> LogData:
     events = [replace(event, extracted_fields=None) for event in data.log_events]
-    return replace(data, owner=sender, log_events=events)
+    return replace(data, owner=sender, log_events=events, log_file=None)
 
 
 def write_in_parts(stored: StoredObject, body: bytes, put: PutObject) -> bool:
