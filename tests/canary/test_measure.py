@@ -75,6 +75,7 @@ class Simulation(Struct):
 def test_a_line_that_arrives_is_measured_and_noted() -> None:
     simulation = Simulation(after(3))
     assert simulation.run("a") == CanaryReport((Journey("a", NOON, 3.0),))
+    assert simulation.now == NOON + 3_000, "a run ends with the arrival of its line"
     assert [line.content for line in simulation.lines] == [Sent("a"), Arrived("a", 3.0)]
 
 
@@ -115,6 +116,15 @@ def test_after_an_outage_of_hours_each_late_line_is_measured_once() -> None:
     }
     simulation.now += 5 * MINUTE
     assert [each.run for each in simulation.run("next").arrived] == ["next"]
+
+
+def test_a_late_line_counts_from_when_it_was_seen_first() -> None:
+    simulation = Simulation(never)
+    simulation.run("late")
+    simulation.now = NOON + 5 * MINUTE
+    simulation.arrives = lambda line, now: line.at == NOON or now - line.at >= 2_000
+    report = simulation.run("new")
+    assert {each.run: each.seconds for each in report.arrived} == {"late": 300.0, "new": 2.0}
 
 
 def test_new_lines_arrive_while_the_old_ones_still_wait_in_the_bucket() -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # it ships no types
 
+from loki_shipper.deployed_functions import DeployedFunction
 from loki_shipper.doctor.grants import Right, TemplateValues, granted
+from loki_shipper.doctor.rights import rights as rights_of
 from loki_shipper.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,7 @@ RESOURCES = {
 }
 EVERYTHING = {
     "LokiSecret": SECRET,
+    "LokiReadSecret": "/loki/read",
     "LokiCaCert": "/loki/ca",
     "LokiClientCert": "loki-cert",
     "LokiClientKey": f"arn:aws:ssm:{HERE}:parameter/loki/key",
@@ -46,7 +49,14 @@ EVERYTHING = {
     "KinesisStreamArn": f"arn:aws:kinesis:{HERE}:stream/logs",
     "LogBuckets": "my-logs/AWSLogs/=alb,my-other-logs",
 }
-ROLES = ["ShipperRole", "RedriverRole", "SubscriberRole", "KinesisRole", "LogFilesRole"]
+ROLES = [
+    "ShipperRole",
+    "RedriverRole",
+    "SubscriberRole",
+    "KinesisRole",
+    "LogFilesRole",
+    "CanaryRole",
+]
 
 
 def rights(role: str, **parameters: str) -> list[Right]:
@@ -114,6 +124,22 @@ def test_rights_that_were_forgotten_before_are_checked() -> None:
     assert ("s3:GetObject", "arn:aws:s3:::ours/rules.toml") in asked("ShipperRole", **EVERYTHING)
     subscriber = {action for action, _ in asked("SubscriberRole")}
     assert {"logs:FilterLogEvents", "lambda:InvokeFunction"} <= subscriber
+
+
+def test_a_canary_without_its_stack_has_the_rights_on_its_lines_and_its_secret() -> None:
+    canary = DeployedFunction(
+        kind="canary",
+        arn=f"arn:aws:lambda:{HERE}:function:canary",
+        role="arn:aws:iam::123456789012:role/canary",
+        log_group="/aws/lambda/canary",
+        environ={"CANARY_LOG_GROUP": "/loki-shipper/ours/canary", "LOKI_READ_SECRET": SECRET},
+        in_vpc=False,
+        trouble="",
+    )
+    found = {(each.action, each.resource) for each in rights_of(canary, None)}
+    lines = f"arn:aws:logs:{HERE}:log-group:/loki-shipper/ours/canary"
+    assert {("logs:FilterLogEvents", lines), ("logs:PutLogEvents", lines)} <= found
+    assert ("secretsmanager:GetSecretValue", SECRET) in found
 
 
 def test_a_new_statement_of_the_template_is_checked(tmp_path: Path) -> None:

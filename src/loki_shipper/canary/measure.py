@@ -103,7 +103,7 @@ def _await(waiting: Sequence[Journey], effects: CanaryEffects) -> tuple[list[Jou
                 arrived = {
                     each.run: Journey(each.run, each.at, (now - each.at) / 1000)
                     for each in waiting
-                    if each.run in found and each.run not in arrived
+                    if each.run in found
                 } | arrived
         if own.run in arrived or effects.clock.remaining() <= pause:
             break

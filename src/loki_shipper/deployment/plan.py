@@ -35,6 +35,7 @@ from loki_shipper.deployment.stack import (
     finish_rollback,
     prepare,
 )
+from loki_shipper.doctor.grants import holding_conditions
 from loki_shipper.template import LAYERS, Template, read_template, with_code
 
 _NAMES = {
@@ -47,16 +48,6 @@ _NAMES = {
     "AWS::CloudWatch::Alarm": "alarms",
     "AWS::CloudWatch::Dashboard": "dashboard",
 }
-
-
-_ALARMS = (
-    "AlarmsOfShipper",
-    "AlarmsOfRedriver",
-    "AlarmsOfKinesis",
-    "AlarmsOfLogFiles",
-    "AlarmsOfCanary",
-)
-"""Conditions of alarms on the functions that deliver to Loki."""
 
 
 class DeploymentClients(Struct, frozen=True):
@@ -115,33 +106,16 @@ class DeploymentPlan(Struct, frozen=True):
     @property
     def parts(self) -> Counter[str]:
         """The number of resources in a new stack, by a plain name of their type."""
-        absent = self._conditions_not_met()
+        there = {None, *holding_conditions(self.template, self.values)}
         resources = self.template["Resources"]
         kinds = Counter(
             _NAMES[resource["Type"]]
             for name, resource in resources.items()
             if resource["Type"] in _NAMES
             and name not in {*LAYERS.values()} - {LAYERS[self.values["Architecture"]]}
-            and resource.get("Condition") not in absent
+            and resource.get("Condition") in there
         )
         return Counter({name: kinds[name] for name in _NAMES.values() if kinds[name]})
-
-    def _conditions_not_met(self) -> set[str]:
-        """Return the template's conditions that do not hold in this stack."""
-        unmet: set[str] = set()
-        if not self.values.get("AlarmTopicArn"):
-            unmet |= {"Alarms", *_ALARMS}
-        if not self.values.get("KinesisStreamArn"):
-            unmet |= {"ReadsKinesis", "AlarmsOfKinesis"}
-        if not self.values.get("LogBuckets"):
-            unmet |= {"ShipsLogFiles", "AlarmsOfLogFiles"}
-        if not self.values.get("OrganizationId"):
-            unmet |= {"IsHub"}
-        if self.values.get("Canary") != "on":
-            unmet |= {"HasCanary", "AlarmsOfCanary"}
-        if self.values.get("DestinationArn"):
-            unmet |= {"Ships", "ReadsKinesis", "ShipsLogFiles", "IsHub", "HasCanary", *_ALARMS}
-        return unmet
 
     @property
     def _previous(self) -> Mapping[str, str]:

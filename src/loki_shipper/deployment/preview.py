@@ -18,7 +18,7 @@ from loki_shipper.subscriber.groups.select import NotSelected, Selection, select
 from loki_shipper.subscriber.model import Filters, LogGroup, ObservedGroup
 from loki_shipper.subscriber.settings import SubscriberSettings, settings
 
-_FUNCTIONS = ("shipper", "redriver", "subscriber", "kinesis", "log-files")
+_FUNCTIONS = ("shipper", "redriver", "subscriber", "kinesis", "log-files", "canary")
 
 
 class Preview(Struct, frozen=True):
@@ -47,8 +47,9 @@ def stack_settings(
     """Return the settings that the subscriber of a stack would have. Raises SettingsError."""
     names = parameter_names(SubscriberSettings)
     environ = {variable: parameters[parameter] for variable, parameter in names.items()}
-    own = ",".join(f"/aws/lambda/{stack}-{function}" for function in _FUNCTIONS)
-    environ |= {"OWN_LOG_GROUPS": own, "ACCOUNT": account}
+    own = [f"/aws/lambda/{stack}-{function}" for function in _FUNCTIONS]
+    own.append(f"/loki-shipper/{stack}/canary")
+    environ |= {"OWN_LOG_GROUPS": ",".join(own), "ACCOUNT": account}
     if not environ["DESTINATION_ARN"]:
         shipper = function_arn(Origin("aws", region, account), f"{stack}-shipper")
         environ["SHIPPER_ARN"] = f"{shipper}:live"

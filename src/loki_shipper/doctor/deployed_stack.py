@@ -7,6 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from loki_shipper.aws.boto import call_boto
 from loki_shipper.aws.errors import AwsError
+from loki_shipper.canary.settings import CanarySettings
 from loki_shipper.deployed_functions import DeployedFunction, FunctionKind
 from loki_shipper.doctor.finding import Finding, warning
 from loki_shipper.doctor.grants import TemplateValues
@@ -74,7 +75,11 @@ def template_values(function: DeployedFunction, stack: DeployedStack | None) -> 
     parameters["KinesisStreamArn"] = environ.get("KINESIS_STREAM_ARN", "")
     if function.in_vpc:
         parameters["SubnetIds"] = "in-a-vpc"
-    named = {"Bucket": "BUCKET", "ShipperAlias": "SHIPPER_ARN"}
+    named = {
+        "Bucket": "BUCKET",
+        "ShipperAlias": "SHIPPER_ARN",
+        "CanaryLines": "CANARY_LOG_GROUP",
+    }
     resources = {f"{logical_name(function.kind)}LogGroup": function.log_group} | {
         name: environ[variable] for name, variable in named.items() if environ.get(variable)
     }
@@ -92,7 +97,13 @@ def logical_name(kind: FunctionKind) -> str:
 
 def _parameters(kind: FunctionKind, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the stack's parameters that a function's environment repeats."""
-    names = parameter_names(SubscriberSettings if kind == "subscriber" else Settings)
+    match kind:
+        case "subscriber":
+            names = parameter_names(SubscriberSettings)
+        case "canary":
+            names = parameter_names(Settings) | parameter_names(CanarySettings)
+        case _:
+            names = parameter_names(Settings)
     return {parameter: environ.get(variable, "") for variable, parameter in names.items()}
 
 

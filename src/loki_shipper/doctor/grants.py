@@ -56,6 +56,12 @@ def granted(template: Mapping[str, Any], role: str, deployment: TemplateValues) 
             yield from _rights(chosen, values)
 
 
+def holding_conditions(template: Mapping[str, Any], parameters: Mapping[str, str]) -> set[str]:
+    """Name the conditions of a template that hold with these parameters."""
+    values = _Values(template, TemplateValues(parameters, {}, {"AWS::Partition": "aws"}))
+    return {name for name in template["Conditions"] if values.holds({"Condition": name})}
+
+
 def _statements(template: Mapping[str, Any], role: str) -> Iterator[Any]:
     resources = template["Resources"]
     for policy in resources[role]["Properties"]["Policies"]:
