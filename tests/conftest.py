@@ -13,6 +13,7 @@ import requests
 
 from loki_shipper.canary.measure import CanaryReport, arrival_metrics
 from loki_shipper.canary.measure import metrics as canary_metrics
+from loki_shipper.google.storage import CloudStorage, open_storage
 from loki_shipper.local.aws import LocalAws, run_aws
 from loki_shipper.local.find_loki import Executable, Found, Image, NotFound, Running, find_loki
 from loki_shipper.local.loki import Loki, Profile, start
@@ -26,6 +27,7 @@ from loki_shipper.shipper.shipper import Shipper
 from loki_shipper.shipper.sources.notifications import write_notification
 from loki_shipper.subscriber.run.report import RunReport as Linked
 from loki_shipper.subscriber.run.report import metrics as subscriber_metrics
+from tests.google.bucket import BUCKET, run_storage
 
 # No stopwatch: a deadline says more of the machine than of the code.
 hypothesis.settings.register_profile("here", deadline=None, max_examples=60)
@@ -128,6 +130,19 @@ def aws() -> Iterator[LocalAws]:
     """An AWS of this machine, which is empty when the test begins."""
     with run_aws() as aws:
         yield aws
+
+
+@pytest.fixture
+def storage_url() -> Iterator[str]:
+    """The address of a Cloud Storage of this machine, with an empty bucket."""
+    with run_storage() as url:
+        yield url
+
+
+@pytest.fixture
+def storage(storage_url: str) -> CloudStorage:
+    """The bucket."""
+    return open_storage(BUCKET, {"STORAGE_EMULATOR_HOST": storage_url})
 
 
 @pytest.fixture

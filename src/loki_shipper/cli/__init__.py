@@ -30,6 +30,7 @@ COMMANDS = {
     "tail": "Show lines as they arrive in Loki, and which are missing.",
     "doctor": "Say what is wrong between here and Loki, and what to do about it.",
     "redrive": "Ship the lines that wait in the bucket.",
+    "google": "Serve Google Cloud Logging, and look after it.",
     "completion": "Let the shell complete commands and names of log groups.",
 }
 

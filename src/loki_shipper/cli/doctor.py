@@ -64,17 +64,19 @@ def doctor(*, loki: str | None, as_json: bool, **which: Any) -> None:
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if loki is not None and not is_deployment_named():
         with aws_errors():
-            _report(_findings_of_loki(loki, which["profile"], which["region"]), as_json=as_json)
+            report_findings(
+                _findings_of_loki(loki, which["profile"], which["region"]), as_json=as_json
+            )
         return
     try:
         with open_deployment(**which) as deployment:
-            _report(_findings(loki, deployment), as_json=as_json)
+            report_findings(_findings(loki, deployment), as_json=as_json)
     except NoDeploymentError as error:
         advice = "; before anything is deployed, check a Loki with --loki URL"
         raise InputError(f"{error.message}{advice}") from None
 
 
-def _report(found: Iterator[Finding], *, as_json: bool) -> None:
+def report_findings(found: Iterator[Finding], *, as_json: bool) -> None:
     """Print the findings, and end the command with 1 if one is a fault."""
     if as_json:
         findings = list(found)
@@ -116,6 +118,16 @@ def _findings(loki: str | None, deployment: Deployment) -> Iterator[Finding]:
     name = deployment.stack
     stack = None if name is None else read_deployed_stack(name, clients)
     yield from check_stack(functions, configured, clients, stack=stack, now=datetime.now(UTC))
+
+
+def of_loki(configured: Settings) -> Iterator[Finding]:
+    """Check the Loki of settings whose secrets are not in AWS."""
+    yield from _of_loki(configured, [], _no_secret)
+
+
+def _no_secret(reference: str) -> str:
+    del reference
+    raise SettingsError("LOKI_SECRET names a secret of AWS")
 
 
 def _fetch_secret(session: Callable[[], CommandSession], reference: str) -> str:

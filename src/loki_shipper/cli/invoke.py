@@ -16,6 +16,9 @@ from loki_shipper.cli.event_file import EventFile
 from loki_shipper.cli.invoke_output import as_object, show
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.parameter_types import TAG
+from loki_shipper.google.rules_file import google_rules_file
+from loki_shipper.google.settings import google_settings
+from loki_shipper.local.google import invoke_google, is_of_google, read_event, retimed_google
 from loki_shipper.local.invoke import Invocation, loki_connection
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.log_files import (
@@ -29,6 +32,7 @@ from loki_shipper.local.log_files import (
 from loki_shipper.local.sample import retimed
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.delivery.outcome import Report
+from loki_shipper.shipper.rules.cache import RulesCache
 from loki_shipper.shipper.sources.decode import UndecodableError
 
 if TYPE_CHECKING:
@@ -138,6 +142,8 @@ def _invoke(  # noqa: PLR0913 - each is an option
     event = _read(file)
     try:
         with settings_errors("--loki or the environment"):
+            if is_of_google(event):
+                return _invoke_google(event, loki, now=now)
             configured = settings({**os.environ, "LOKI_URL": _NOT_PUSHED if loki is None else loki})
             opened, shift = _log_files(event, log_file), 0
             if now and is_of_queue(event):
@@ -159,7 +165,19 @@ def _invoke(  # noqa: PLR0913 - each is an option
                     shift=shift,
                 )
     except UndecodableError as error:
-        raise InputError(f"{_name(file)} is not an event of CloudWatch Logs: {error}") from None
+        source = "Cloud Logging" if is_of_google(event) else "CloudWatch Logs"
+        raise InputError(f"{_name(file)} is not an event of {source}: {error}") from None
+
+
+def _invoke_google(event: Any, loki: str | None, *, now: bool) -> Invocation:
+    """Run the service of Google Cloud instead; the labels are in the event, and no AWS is asked."""
+    if now:
+        event = retimed_google(event, time.time_ns() // 1_000_000)
+    environ = {**os.environ, "LOKI_URL": _NOT_PUSHED if loki is None else loki}
+    configured, google = google_settings({**environ, "VERIFY_PUSHES": "off"})
+    cache = RulesCache(configured.rules, google_rules_file, clock=time.monotonic, jitter=float)
+    connection = None if loki is None else loki_connection(configured)
+    return invoke_google(read_event(event), configured, google, cache(), connection)
 
 
 def _now() -> int:

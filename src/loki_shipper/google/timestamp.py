@@ -27,3 +27,9 @@ def timestamp_ns(value: Any) -> int | None:
         moment += shift if sign == "-" else -shift
     ns = (moment - _EPOCH) // timedelta(seconds=1) * _NS + int((fraction or "0").ljust(9, "0"))
     return ns if 0 <= ns <= _LATEST else None
+
+
+def rfc3339(moment: int) -> str:
+    """Return a time in ns since 1970 as RFC 3339, in UTC."""
+    seconds, nanoseconds = divmod(moment, _NS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z"

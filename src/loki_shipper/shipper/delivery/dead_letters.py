@@ -47,12 +47,12 @@ def write_dead_letter(  # noqa: PLR0913 - each is a part of the object
     """
     partial = replace(data, log_events=events)
     date = max(event.timestamp for event in events) if due is None else due
-    _write({"awslogs": {"data": pack(partial)}}, date, folder=folder, reason=reason, put=put)
+    write_event({"awslogs": {"data": pack(partial)}}, date, folder=folder, reason=reason, put=put)
 
 
 def write_undecodable(event: Any, *, reason: str, put: PutObject) -> None:
     """Write an invocation event unchanged, if the shipper cannot decode it."""
-    _write(event, 0, folder="rejected", reason=reason, put=put)
+    write_event(event, 0, folder="rejected", reason=reason, put=put)
 
 
 def write_records(events: list[Any], *, newest: int, reason: str, put: PutObject) -> None:
@@ -62,10 +62,11 @@ def write_records(events: list[Any], *, newest: int, reason: str, put: PutObject
     since 1970.
     """
     batch = {"Records": [record for event in events for record in event["Records"]]}
-    _write(batch, newest, folder="failed", reason=reason, put=put)
+    write_event(batch, newest, folder="failed", reason=reason, put=put)
 
 
-def _write(payload: Any, date: int, *, folder: str, reason: str, put: PutObject) -> None:
+def write_event(payload: Any, date: int, *, folder: str, reason: str, put: PutObject) -> None:
+    """Write an event in the shape of Lambda's on-failure record; `date` is in ms since 1970."""
     kind = folder.partition("/")[0].capitalize()
     when = datetime.fromtimestamp(date / 1000, UTC)
     # An undecodable event may hold lone surrogates. json escapes them; msgspec would fail.
