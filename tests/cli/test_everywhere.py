@@ -23,6 +23,7 @@ from tests.cli.processes import (
     silent_server,
 )
 from tests.cli.queries import found, queried
+from tests.google.bucket import run_storage
 from tests.local_deployment import Deployment, deployed
 from tests.moto_gaps import real_event_ids
 from tests.redriver.memory import failed
@@ -50,6 +51,7 @@ RUN: dict[str, tuple[str, ...]] = {
     "doctor": ("--loki", "http://127.0.0.1:9"),
     "tail": (GROUP, "--loki", "QUERIED", "--stack", "STACK", "--since", "1h", "--for", "1s"),
     "redrive": ("--bucket", "BUCKET", "--local-settings"),
+    "google": ("redrive", "--bucket", "loki-shipper-kept", "--dry-run"),
     "completion": ("bash",),
 }
 """Words with which each command prints something, and ends."""
@@ -71,6 +73,7 @@ BLOCKED: dict[str, tuple[str, ...]] = {
     "tail": (GROUP,),
     "doctor": ("--loki", "SILENT"),
     "redrive": ("--bucket", "kept-lines"),
+    "google": ("redrive", "--bucket", "kept-lines", "--dry-run"),
 }
 """Words with which each command waits: for a file without an end, or for a silent server."""
 
@@ -92,8 +95,9 @@ def environ(here: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """AWS and a Loki on loopback; the demo finds none and shows its stand-in."""
     empty = os.fspath(tmp_path_factory.mktemp("empty"))
     line = found({"log_group": GROUP}, (time.time_ns(), "a line"))
-    with run_receiver() as receiver, queried([line]) as url:
+    with run_receiver() as receiver, queried([line]) as url, run_storage() as storage:
         yield {
+            "STORAGE_EMULATOR_HOST": storage,
             "QUERIED": url,
             **here.aws.environ,
             "LOKI_URL": receiver.url,
@@ -173,6 +177,7 @@ def test_ctrl_c_ends_a_command_in_one_sentence(command: str, tmp_path: Path) -> 
         given = {"FIFO": str(fifo), "SILENT": server.url}
         environ = {
             "AWS_ENDPOINT_URL": server.url,
+            "STORAGE_EMULATOR_HOST": server.url,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_REGION": "eu-west-1",
