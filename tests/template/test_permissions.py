@@ -257,6 +257,17 @@ OF_OBJECTS = ("GetObject", "GetObjectVersion")
 OF_BUCKETS = ("GetBucketTagging", "ListBucket")
 
 
+def test_the_redriver_may_read_the_tags_of_buckets_if_there_are_log_files(
+    template: dict[str, Any],
+) -> None:
+    """Lines of log files that it ships again need the labels that they had."""
+    more = grants(template, "Redriver", LogBuckets="my-logs") - grants(template, "Redriver")
+    assert more == {("s3:GetBucketTagging", "arn:aws:s3:::*")}
+    found = statements(template, "Redriver", LogBuckets="my-logs")
+    [read] = [s for s in found if s["Sid"] == "ReadTagsOfBuckets"]
+    assert read["Condition"] == {"StringEquals": {"aws:ResourceAccount": HERE.split(":")[1]}}
+
+
 def test_log_files_under_any_key_are_decrypted_for_s3_only(template: dict[str, Any]) -> None:
     found = statements(template, "LogFiles", LogBuckets="my-logs")
     [decrypt] = [s for s in found if s["Sid"] == "DecryptLogFiles"]
