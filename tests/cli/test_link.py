@@ -123,6 +123,29 @@ def test_yes_and_a_dry_run_are_not_asked(here: Deployment, flag: str) -> None:
     assert (ended.exit_code, bool(here.linked)) == (0, flag == "--dry-run")
 
 
+@pytest.mark.parametrize(
+    ("words", "answer", "exit_code", "asks"),
+    [
+        ((), "n\n", 1, True),
+        ((), "y\n", 0, True),
+        (("--yes",), "", 0, False),
+        (("--dry-run",), "", 0, False),
+    ],
+    ids=["no", "yes", "--yes", "--dry-run"],
+)
+def test_a_retention_deletes_lines_so_link_asks_first(
+    here: Deployment, words: tuple[str, ...], answer: str, exit_code: int, *, asks: bool
+) -> None:
+    here.run("link", "/ecs/other")
+    command = ("link", "/ecs/other", "--retention", "7d", *words, "--stack", here.name)
+    ended = on_terminal(command, 80, here.aws.environ, answer)
+    question = "CloudWatch Logs will delete lines older than 7 days for good"
+    assert (question in ended.stdout, ended.exit_code) == (asks, exit_code), ended
+    groups = here.aws.client("logs").describe_log_groups(logGroupNamePrefix="/ecs/other")
+    is_set = "retentionInDays" in groups["logGroups"][0]
+    assert is_set == (exit_code == 0 and "--dry-run" not in words)
+
+
 def test_a_script_is_not_asked(here: Deployment) -> None:
     here.run("link", "/ecs/other")
     assert here.run("unlink", "--all").exit_code == 0

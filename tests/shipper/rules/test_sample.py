@@ -25,6 +25,10 @@ def ran(rules: str, *lines: str, first: int = 0) -> Transformed:
         LogEvent(event_id(NOW, NOW + 400, 1, first + index), NOW, line)
         for index, line in enumerate(lines)
     ]
+    return of_events(rules, events)
+
+
+def of_events(rules: str, events: list[LogEvent]) -> Transformed:
     return transform(
         LogData("DATA_MESSAGE", "123456789012", "/aws/lambda/f", "s", events),
         Stream(None, ()),
@@ -82,6 +86,12 @@ def test_a_repeated_payload_is_decided_alike() -> None:
 def test_lines_without_a_request_id_are_decided_one_by_one() -> None:
     lines = ["the same text"] * 5_000
     assert 400 < len(kept(SAMPLE, *lines)) < 600
+
+
+@pytest.mark.parametrize("step", [0, 1], ids=["of one millisecond", "of many"])
+def test_lines_of_a_source_whose_ids_repeat_are_decided_one_by_one(step: int) -> None:
+    events = [LogEvent("+0", NOW + step * number, f"line {number}") for number in range(1_000)]
+    assert 60 < sum(map(len, (entries for _, entries in of_events(SAMPLE, events).streams))) < 140
 
 
 def test_neighbouring_ids_of_log_events_are_decided_independently() -> None:

@@ -62,9 +62,14 @@ def rate_finder(
         request = next((known[name] for name in names if name in known), None)
         if request is None and is_json and (found := find(values_of(line))) is not None:
             request = as_text(found)
-        return one_of if _hash(request or str(line.event.id)) < highest else None
+        return one_of if _hash(request or _own_id(line)) < highest else None
 
     return rate_of
+
+
+def _own_id(line: WorkingLine) -> str:
+    # The ids of some sources are not unique: those of Cloud Logging name only the nanosecond.
+    return f"{line.event.id} {line.event.timestamp} {line.text}"
 
 
 def _is_error(level: str | None, text: str) -> bool:
