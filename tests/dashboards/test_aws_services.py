@@ -12,12 +12,15 @@ import requests
 from loki_shipper.local.find_loki import Running
 from loki_shipper.local.invoke import invoke, loki_connection
 from loki_shipper.local.loki import Loki
-from loki_shipper.local.sample import retimed
+from loki_shipper.local.sample import invocation_event, retimed
+from loki_shipper.model import LogData
 from loki_shipper.settings import settings
+from loki_shipper.shipper.rules.aws_json_presets import LOG_FILE_PRESETS
 from loki_shipper.shipper.rules.aws_presets import AWS_PRESETS
 from loki_shipper.shipper.rules.parse import default_rules
 from loki_shipper.shipper.sources.event import records
 from tests.sample_events import LOG_GROUP_EVENTS
+from tests.shipper.log_files.samples import SAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3_600_000_000_000
@@ -40,28 +43,57 @@ def is_of_aws_service(event: Any) -> bool:
     return bool(names & AWS_PRESETS.keys())
 
 
-def shipped(loki: Loki | Running, **variables: str) -> Tenant:
-    """Return a new tenant that holds the sample events of AWS services, as of now."""
+def events_of_log_groups() -> list[Any]:
+    found = [json.loads(path.read_text("utf-8")) for path in LOG_GROUP_EVENTS.values()]
+    return [event for event in found if is_of_aws_service(event)]
+
+
+def events_of_log_files() -> list[Any]:
+    return [
+        invocation_event(
+            LogData(
+                "DATA_MESSAGE",
+                "123456789012",
+                f"s3://my-logs/{sample.type}",
+                sample.found.key,
+                sample.events(),
+                log_file=sample.reader().log_file,
+            )
+        )
+        for sample in SAMPLES.values()
+    ]
+
+
+def shipped(loki: Loki | Running, events: list[Any], **variables: str) -> Tenant:
+    """Return a new tenant that holds sample events, as of now."""
     name = f"aws-services-{time.time_ns()}"
     configured = settings({"LOKI_URL": loki.url, "LOKI_TENANT": name, **variables})
     connection = loki_connection(configured)
-    for path in LOG_GROUP_EVENTS.values():
-        event = json.loads(path.read_text("utf-8"))
-        if is_of_aws_service(event):
-            now = retimed(event, time.time_ns() // 1_000_000)
-            report = invoke(now, configured, tags={}, region="eu-central-1", loki=connection).report
-            assert report.delivered == report.received
+    for event in events:
+        now = retimed(event, time.time_ns() // 1_000_000)
+        report = invoke(now, configured, tags={}, region="eu-central-1", loki=connection).report
+        assert report.delivered == report.received
     return loki.url, name
 
 
 @pytest.fixture(scope="module")
 def tenant(loki: Loki | Running) -> Tenant:
-    return shipped(loki)
+    return shipped(loki, [*events_of_log_groups(), *events_of_log_files()])
+
+
+@pytest.fixture(scope="module")
+def log_groups(loki: Loki | Running) -> Tenant:
+    return shipped(loki, events_of_log_groups())
+
+
+@pytest.fixture(scope="module")
+def log_files(loki: Loki | Running) -> Tenant:
+    return shipped(loki, events_of_log_files())
 
 
 @pytest.fixture(scope="module")
 def without_presets(loki: Loki | Running) -> Tenant:
-    return shipped(loki, RULES="none")
+    return shipped(loki, events_of_log_groups(), RULES="none")
 
 
 def found(tenant: Tenant, expr: str, service: str = ".*") -> list[Any]:
@@ -85,6 +117,16 @@ def test_a_panel_shows_what_loki_holds(tenant: Tenant, expr: str) -> None:
     assert found(tenant, expr)
 
 
+@pytest.mark.parametrize("expr", [each for each in PANELS if "log_group" in str(each.values[0])])
+def test_a_panel_shows_log_groups_where_no_log_files_are(log_groups: Tenant, expr: str) -> None:
+    assert found(log_groups, expr)
+
+
+@pytest.mark.parametrize("expr", [each for each in PANELS if "log_type" in str(each.values[0])])
+def test_a_panel_shows_log_files_where_no_log_groups_are(log_files: Tenant, expr: str) -> None:
+    assert found(log_files, expr)
+
+
 @pytest.mark.parametrize("expr", PANELS)
 def test_a_panel_follows_the_selected_service(tenant: Tenant, expr: str) -> None:
     assert found(tenant, expr, service="nobody") == []
@@ -93,6 +135,7 @@ def test_a_panel_follows_the_selected_service(tenant: Tenant, expr: str) -> None
 def test_each_preset_for_an_aws_service_has_a_panel() -> None:
     said = "\n".join(panel["description"] for panel in DASHBOARD["panels"])
     assert [name for name in AWS_PRESETS if f"the preset {name}." not in said] == []
+    assert [name for name in LOG_FILE_PRESETS if f"the preset {name}, for" not in said] == []
 
 
 @pytest.mark.parametrize(
