@@ -231,3 +231,19 @@ def test_before_a_deployment_it_shows_what_a_first_stack_would_cost(
     cost = shipping_cost(Volume(14e6 * 200, 14e6), ShipperSize())
     assert found["dollars"] == round(cost.total, 4)
     assert "reading 2 metrics" in run("plan", "--cost", **aws.environ).stderr
+
+
+def test_a_member_shows_the_cost_with_the_default_settings_of_its_hub(here: Deployment) -> None:
+    here.group("/ecs/a")
+    received(here.aws, "/ecs/a", 14e6)
+    destination = "arn:aws:logs:eu-west-1:111111111111:destination:hub"
+    here.make_stack_again(
+        INCLUDE="/ecs/*",
+        SHIPPER_ARN="",
+        ACCOUNT="123456789012",
+        DESTINATION_ARN=destination,
+        HUB_BUCKET="hub",
+    )
+    found = objects(here.run("plan", "--cost", "--json"))["/ecs/a"]
+    cost = shipping_cost(Volume(14e6 * 200, 14e6), ShipperSize())
+    assert found["dollars"] == round(cost.total, 4)
