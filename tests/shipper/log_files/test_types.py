@@ -180,6 +180,18 @@ def test_text_with_odd_bytes_is_text(head: bytes) -> None:
             "AWSLogs/123456789012/ELBAccessLogTestFile",
             "a load balancer wrote it to test the bucket",
         ),
+        (
+            "p/AWSLogs/123456789012/ELBConnectionLogTestFile",
+            "a load balancer wrote it to test the bucket",
+        ),
+        (
+            "p/AWSLogs/123456789012/ELBHealthCheckLogTestFile",
+            "a load balancer wrote it to test the bucket",
+        ),
+        (
+            "AWSLogs/123456789012/CloudTrail-Aggregated/eu-central-1/2026/11/20/x.json.gz",
+            "it has aggregated events of CloudTrail, which its log files have one by one",
+        ),
         ("aws-logs-write-test", "CloudWatch Logs wrote it to test the bucket"),
         ("AWSLogs/", "it stands for a folder"),
         ("AWSLogs_$folder$", "it stands for a folder"),

@@ -59,11 +59,17 @@ _FORMATS = {
 }
 """The first bytes of formats that have no lines."""
 
+_BALANCER_TEST = "a load balancer wrote it to test the bucket"
 _BESIDE = {
     "/CloudTrail-Digest/": "it is a digest of CloudTrail, which has no log events",
     "/CloudTrail-Insight/": "it has insights of CloudTrail, which are no log events",
+    "/CloudTrail-Aggregated/": (
+        "it has aggregated events of CloudTrail, which its log files have one by one"
+    ),
     "ConfigWritabilityCheckFile": "AWS Config wrote it to test the bucket",
-    "ELBAccessLogTestFile": "a load balancer wrote it to test the bucket",
+    "ELBAccessLogTestFile": _BALANCER_TEST,
+    "ELBConnectionLogTestFile": _BALANCER_TEST,
+    "ELBHealthCheckLogTestFile": _BALANCER_TEST,
     "aws-logs-write-test": "CloudWatch Logs wrote it to test the bucket",
     "_$folder$": "it stands for a folder",
 }
