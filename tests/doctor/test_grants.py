@@ -159,6 +159,9 @@ def test_conditions_follow_the_parameters() -> None:
     assert tags not in {action for action, _ in asked("ShipperRole", TagLabels="none")}
     assert tags in {action for action, _ in asked("ShipperRole", TagLabels="none", TenantTag="t")}
     assert "logs:PutAccountPolicy" not in {action for action, _ in asked("SubscriberRole")}
+    buckets = "s3:PutBucketNotification"
+    assert buckets not in {action for action, _ in asked("SubscriberRole")}
+    assert buckets in {action for action, _ in asked("SubscriberRole", LogBuckets="my-logs")}
 
 
 @pytest.mark.parametrize(

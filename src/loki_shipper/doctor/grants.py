@@ -50,7 +50,7 @@ def granted(template: Mapping[str, Any], role: str, deployment: TemplateValues) 
     stack that cannot be read.
     """
     values = _Values(template, deployment)
-    for statement in _statements(template, role):
+    for statement in _statements(template, role, values):
         chosen = values.value(statement)
         if chosen is not None and chosen["Effect"] == "Allow":
             yield from _rights(chosen, values)
@@ -62,12 +62,12 @@ def holding_conditions(template: Mapping[str, Any], parameters: Mapping[str, str
     return {name for name in template["Conditions"] if values.holds({"Condition": name})}
 
 
-def _statements(template: Mapping[str, Any], role: str) -> Iterator[Any]:
+def _statements(template: Mapping[str, Any], role: str, values: "_Values") -> Iterator[Any]:
     resources = template["Resources"]
     for policy in resources[role]["Properties"]["Policies"]:
         yield from policy["PolicyDocument"]["Statement"]
     for resource in resources.values():
-        if resource["Type"] == "AWS::IAM::Policy":
+        if resource["Type"] == "AWS::IAM::Policy" and values.has(resource):
             policy = resource["Properties"]
             if any(_is_role(each, role) for each in policy["Roles"]):
                 yield from policy["PolicyDocument"]["Statement"]
@@ -155,6 +155,11 @@ class _Values:
                 return [found for each in of if (found := self.value(each)) is not None]
             case _:
                 return of
+
+    def has(self, resource: Mapping[str, Any]) -> bool:
+        """Tell whether the deployment has a resource."""
+        condition = resource.get("Condition")
+        return condition is None or self.holds({"Condition": condition})
 
     def holds(self, condition: Any) -> bool:
         """Tell whether a condition holds."""
