@@ -4,7 +4,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
@@ -25,6 +25,9 @@ from loki_shipper.local.loki import Loki
 from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.credentials import credentials
+from loki_shipper.shipper.delivery.push import LokiAccess
+from tests.cli.queries import found as loki_found
+from tests.cli.queries import queried
 
 
 def checked(configured: Settings, **effects: Callable[..., object]) -> dict[str, Finding]:
@@ -212,3 +215,13 @@ def test_a_certificate_that_ends_soon_is_a_warning(https: Https) -> None:
     found = checked(settings({"LOKI_URL": https.url, "LOKI_CA_CERT": str(https.ca)}))
     assert found["tls"].level is Level.WARN
     assert found["tls"].says == "the certificate expires in 7 days"
+
+
+def test_a_query_has_the_tenant_of_the_secret_if_the_settings_name_none() -> None:
+    came: list[Mapping[str, str]] = []
+    with queried([loki_found({})], came) as url:
+        access = LokiAccess(f"{url}/loki/api/v1/push", {"X-Scope-OrgID": "of the secret"})
+        for tenant in (None, "of the settings"):
+            loki_probe(access, tenant).get("/loki/api/v1/labels", {})
+    assert [each["X-Scope-OrgID"] for each in came] == ["of the secret", "of the settings"]
+    assert all("Content-Type" not in each for each in came)

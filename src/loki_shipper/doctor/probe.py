@@ -84,9 +84,14 @@ def loki_probe(
             session,
             access.url.removesuffix(PUSH_PATH) + path,
             params,
-            {**(headers or {}), "Content-Type": None, "X-Scope-OrgID": tenant},
+            {**(headers or {}), **_query_headers(tenant)},
         ),
     )
+
+
+def _query_headers(tenant: str | None) -> dict[str, str | None]:
+    """Leave out the type of a push. Without a tenant, the one that the secret may set stays."""
+    return {"Content-Type": None} | ({} if tenant is None else {"X-Scope-OrgID": tenant})
 
 
 def _target(url: str, *, proxied: bool) -> LokiAddress:
