@@ -15,9 +15,9 @@ from loki_shipper.local.loki import Loki
 from loki_shipper.local.sample import invocation_event, retimed
 from loki_shipper.model import LogData
 from loki_shipper.settings import settings
-from loki_shipper.shipper.rules.aws_json_presets import LOG_FILE_PRESETS
 from loki_shipper.shipper.rules.aws_presets import AWS_PRESETS
 from loki_shipper.shipper.rules.parse import default_rules
+from loki_shipper.shipper.rules.presets import LOG_FILE_PRESETS
 from loki_shipper.shipper.sources.event import records
 from tests.sample_events import LOG_GROUP_EVENTS
 from tests.shipper.log_files.samples import SAMPLES

@@ -81,6 +81,8 @@ TGW_FLOW = (
 )
 # These words have one meaning in a flow log record, so they need no position.
 FLOW_ANY_ORDER = r"(?:\S+ ){0,60}?(?P<level>(?P<action>ACCEPT|REJECT))(?: |$)"
+OF_BALANCERS = (ALB, NLB, CLB, ALB_CONNECTION, ALB_HEALTH)
+VENDED = (ALB, NLB, CLOUDFRONT, DNS, FLOW, FLOW_ANY_ORDER)
 
 _FLOW_NAMES = {
     "action": "action",

@@ -2,6 +2,8 @@
 
 Sources of the formats, all below https://docs.aws.amazon.com/:
 
+- waf: waf/latest/developerguide/logging-fields.html
+- cloudtrail: awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 - vpcflow: vpc/latest/userguide/flow-log-records.html. CloudWatch Logs gives each line the time of
   its field `start`, so the preset needs no time.
 - rds: AmazonRDS/latest/UserGuide/USER_LogAccess.html, and dev.mysql.com for the lines of MySQL
@@ -16,34 +18,48 @@ Sources of the formats, all below https://docs.aws.amazon.com/:
 - cloudfront: AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html
 """
 
-from loki_shipper.shipper.rules.aws_json_presets import CLOUDTRAIL, WAF
-from loki_shipper.shipper.rules.aws_lines import (
-    ALB,
-    ALB_CONNECTION,
-    ALB_HEALTH,
-    CLB,
-    CLOUDFRONT,
-    CLOUDFRONT_REALTIME,
-    CLOUDFRONT_TIME,
-    DNS,
-    DNS_LEVELS,
-    DNS_TIME,
-    ELB_LEVELS,
-    ELB_TIME,
-    FLOW,
-    FLOW_ANY_ORDER,
-    FLOW_LEVELS,
-    HTTP,
-    ISO,
-    NLB,
-    S3_ACCESS,
-    S3_LEVELS,
-    TGW_FLOW,
-    cloudfront_pattern,
-    flow_pattern,
-    flow_tables,
-)
+from loki_shipper.shipper.rules import aws_lines as lines
 from loki_shipper.shipper.rules.preset import LEVEL_FIELDS, REQUEST_ID_FIELDS, Preset, either
+
+_WAF = Preset(
+    groups=("aws-waf-logs-*", "s3://*/waf"),
+    tables=(
+        {"timestamp": ["timestamp"]},
+        {
+            "metadata": {
+                "level": "action",
+                "action": "action",
+                "client_ip": "httpRequest.clientIp",
+                "country": "httpRequest.country",
+                "path": "httpRequest.uri",
+                "rule": "terminatingRuleId",
+            },
+            "levels": (("ALLOW", "info"), ("[A-Z]*", "warn")),
+        },
+    ),
+)
+
+_CLOUDTRAIL = Preset(
+    groups=(
+        *("*_CloudTrail_*", "aws-cloudtrail-logs-*", "/aws/cloudtrail/*", "CloudTrail/*"),
+        "s3://*/cloudtrail",
+    ),
+    tables=(
+        {"timestamp": ["eventTime"]},
+        {
+            "metadata": {
+                # Only a failed call has one of the first two. Each event has a version, as 1.11.
+                "level": ["errorCode", "errorMessage", "eventVersion"],
+                "client_ip": "sourceIPAddress",
+                "error_code": "errorCode",
+                "event_name": "eventName",
+                "event_source": "eventSource",
+                "user": ["userIdentity.arn", "userIdentity.invokedBy"],
+            },
+            "levels": (("[0-9]*", "info"), ("?*", "error")),
+        },
+    ),
+)
 
 _VPCFLOW = Preset(
     groups=(
@@ -52,12 +68,12 @@ _VPCFLOW = Preset(
     ),
     tables=(
         {
-            "metadata": either(FLOW, TGW_FLOW, FLOW_ANY_ORDER),
-            "levels": FLOW_LEVELS,
-            "by_fields": flow_pattern,
+            "metadata": either(lines.FLOW, lines.TGW_FLOW, lines.FLOW_ANY_ORDER),
+            "levels": lines.FLOW_LEVELS,
+            "by_fields": lines.flow_pattern,
         },
     ),
-    format_tables=flow_tables,
+    format_tables=lines.flow_tables,
 )
 
 _RDS = Preset(
@@ -102,7 +118,7 @@ _APIGATEWAY = Preset(
             "metadata": r"^\((?P<request_id>[^\s()]{1,128})\) "
             r"(?:Method completed with status: (?P<level>(?P<status>\d{3}))"
             r"|(?P<level__1>Execution failed))?",
-            "levels": (*HTTP, ("Execution failed", "error")),
+            "levels": (*lines.HTTP, ("Execution failed", "error")),
         },
         # Access logs in JSON, with the keys that the console proposes.
         {
@@ -113,7 +129,7 @@ _APIGATEWAY = Preset(
                 "request_id": ["requestId", "extendedRequestId"],
                 "status": "status",
             },
-            "levels": HTTP,
+            "levels": lines.HTTP,
         },
     ),
 )
@@ -121,10 +137,10 @@ _APIGATEWAY = Preset(
 _ROUTE53 = Preset(
     groups=("/aws/route53/*", "s3://*/route53_resolver"),
     tables=(
-        {"timestamp": DNS_TIME},
+        {"timestamp": lines.DNS_TIME},
         {"timestamp": ["query_timestamp"]},
         # Public hosted zones.
-        {"metadata": f"^{DNS}", "levels": DNS_LEVELS},
+        {"metadata": f"^{lines.DNS}", "levels": lines.DNS_LEVELS},
         # Resolver.
         {
             "metadata": {
@@ -135,7 +151,7 @@ _ROUTE53 = Preset(
                 "query_type": "query_type",
                 "rcode": "rcode",
             },
-            "levels": DNS_LEVELS,
+            "levels": lines.DNS_LEVELS,
         },
     ),
 )
@@ -144,7 +160,7 @@ _EKS_CONTROL_PLANE = Preset(
     groups=("/aws/eks/*/cluster",),
     tables=(
         {"timestamp": ["stageTimestamp"]},
-        {"timestamp": rf'^time="(?P<time>{ISO})"'},
+        {"timestamp": rf'^time="(?P<time>{lines.ISO})"'},
         {
             "metadata": either(
                 # klog: the API server, the controller manager and the scheduler.
@@ -163,7 +179,7 @@ _EKS_CONTROL_PLANE = Preset(
                 "user": "user.username",
                 "verb": "verb",
             },
-            "levels": HTTP,
+            "levels": lines.HTTP,
         },
     ),
 )
@@ -212,12 +228,9 @@ _ELB = Preset(
         *("s3://*/alb", "s3://*/alb_connection", "s3://*/alb_health", "s3://*/nlb", "s3://*/clb"),
     ),
     tables=(
-        {"timestamp": ELB_TIME},
+        {"timestamp": lines.ELB_TIME},
         {"timestamp": ["time"]},
-        {
-            "metadata": either(ALB, NLB, CLB, ALB_CONNECTION, ALB_HEALTH),
-            "levels": ELB_LEVELS,
-        },
+        {"metadata": either(*lines.OF_BALANCERS), "levels": lines.ELB_LEVELS},
         {
             "metadata": {
                 "level": "elb_status_code",
@@ -227,7 +240,7 @@ _ELB = Preset(
                 "target_time": "target_processing_time",
                 "tls_version": "tls_protocol_version",
             },
-            "levels": ELB_LEVELS,
+            "levels": lines.ELB_LEVELS,
         },
     ),
 )
@@ -237,7 +250,7 @@ _S3ACCESS = Preset(
     tables=(
         {"timestamp": ["request_time"]},
         # CloudWatch Logs gets JSON, and S3 gets text.
-        {"metadata": f"^{S3_ACCESS}", "levels": S3_LEVELS},
+        {"metadata": f"^{lines.S3_ACCESS}", "levels": lines.S3_LEVELS},
         {
             "metadata": {
                 "level": "http_status",
@@ -247,7 +260,7 @@ _S3ACCESS = Preset(
                 "requester": "requester",
                 "status": "http_status",
             },
-            "levels": HTTP,
+            "levels": lines.HTTP,
         },
     ),
 )
@@ -264,16 +277,16 @@ _CLOUDFRONT_PRESET = Preset(
         *("s3://*/cloudfront", "s3://*/cloudfront_realtime"),
     ),
     tables=(
-        {"timestamp": CLOUDFRONT_TIME},
+        {"timestamp": lines.CLOUDFRONT_TIME},
         {"timestamp": ["time"], "date": ["date"]},
         {
-            "metadata": either(CLOUDFRONT, CLOUDFRONT_REALTIME),
-            "levels": HTTP,
-            "by_fields": cloudfront_pattern,
+            "metadata": either(lines.CLOUDFRONT, lines.CLOUDFRONT_REALTIME),
+            "levels": lines.HTTP,
+            "by_fields": lines.cloudfront_pattern,
         },
         {
             "metadata": {"level": "sc-status", **_CLOUDFRONT_FIELDS, "status": "sc-status"},
-            "levels": HTTP,
+            "levels": lines.HTTP,
         },
     ),
 )
@@ -283,7 +296,7 @@ _VENDEDLOGS = Preset(
     groups=("/aws/vendedlogs/*",),
     tables=(
         {
-            "timestamp": rf"^(?:(?:https?|h2|grpcs|wss?|tls \S+|\d+\.\d+) (?P<time>{ISO}) "
+            "timestamp": rf"^(?:(?:https?|h2|grpcs|wss?|tls \S+|\d+\.\d+) (?P<time>{lines.ISO}) "
             r"|(?P<time__1>\d{4}-\d\d-\d\d\t\d\d:\d\d:\d\d)\t)"
         },
         {
@@ -299,8 +312,8 @@ _VENDEDLOGS = Preset(
             "date": ["date"],
         },
         {
-            "metadata": either(ALB, NLB, CLOUDFRONT, DNS, FLOW, FLOW_ANY_ORDER),
-            "levels": (*FLOW_LEVELS, *DNS_LEVELS[:2], *ELB_LEVELS),
+            "metadata": either(*lines.VENDED),
+            "levels": (*lines.FLOW_LEVELS, *lines.DNS_LEVELS[:2], *lines.ELB_LEVELS),
         },
         {
             "metadata": {
@@ -310,7 +323,7 @@ _VENDEDLOGS = Preset(
                 "request_id": [*REQUEST_ID_FIELDS, "x-edge-request-id"],
                 "status": ["elb_status_code", "sc-status", "http_status", "status", "rcode"],
             },
-            "levels": HTTP,
+            "levels": lines.HTTP,
         },
     ),
 )
@@ -318,7 +331,7 @@ _VENDEDLOGS = Preset(
 AWS_PRESETS = {
     "apigateway": _APIGATEWAY,
     "cloudfront": _CLOUDFRONT_PRESET,
-    "cloudtrail": CLOUDTRAIL,
+    "cloudtrail": _CLOUDTRAIL,
     "codebuild": _CODEBUILD,
     "eks-control-plane": _EKS_CONTROL_PLANE,
     "elb": _ELB,
@@ -326,7 +339,7 @@ AWS_PRESETS = {
     "route53": _ROUTE53,
     "s3access": _S3ACCESS,
     "stepfunctions": _STEPFUNCTIONS,
-    "waf": WAF,
+    "waf": _WAF,
     # The names of their log groups are the widest.
     "vpcflow": _VPCFLOW,
     "vendedlogs": _VENDEDLOGS,

@@ -6,7 +6,6 @@ Each pattern begins with `^` and runs on Python's engine, which needs no import.
 RE2 takes each pattern too, and that none repeats a repeat, so that matching takes linear time.
 """
 
-from loki_shipper.shipper.rules.aws_json_presets import LOG_FILE_PRESETS
 from loki_shipper.shipper.rules.aws_presets import AWS_PRESETS
 from loki_shipper.shipper.rules.preset import (
     LEVEL_FIELDS,
@@ -153,6 +152,70 @@ _EKS = Preset(
         {"metadata": {"level": LEVEL_FIELDS, "request_id": REQUEST_ID_FIELDS}},
     ),
 )
+
+# AWS writes these to S3 only. `log_files/json_records.py` has the pages of the formats.
+_CONFIG = Preset(
+    groups=("s3://*/config",),
+    tables=(
+        {
+            "metadata": {
+                "level": "configurationItemStatus",
+                "resource_id": "resourceId",
+                "resource_type": "resourceType",
+                "status": "configurationItemStatus",
+            },
+            "levels": (("?*", "info"),),
+        },
+    ),
+)
+
+_GUARDDUTY = Preset(
+    groups=("s3://*/guardduty",),
+    tables=(
+        {
+            "metadata": {
+                "level": "severity",
+                "finding_id": "id",
+                "finding_type": "type",
+                "resource_type": "resource.resourceType",
+                "severity": "severity",
+            },
+            # Low, medium, high and critical.
+            "levels": (
+                ("[123]", "info"),
+                ("[123].*", "info"),
+                ("[456]*", "warn"),
+                ("[78]*", "error"),
+                ("?*", "critical"),
+            ),
+        },
+    ),
+)
+
+_NETWORK_FIREWALL = Preset(
+    groups=("s3://*/network_firewall",),
+    tables=(
+        {
+            "metadata": {
+                "level": ["event.alert.action", "event.event_type"],
+                "action": "event.alert.action",
+                "destination_ip": "event.dest_ip",
+                "destination_port": "event.dest_port",
+                "event_type": "event.event_type",
+                "protocol": ["event.app_proto", "event.proto"],
+                "signature": "event.alert.signature",
+                "source_ip": "event.src_ip",
+            },
+            "levels": (("blocked", "warn"), ("?*", "info")),
+        },
+    ),
+)
+
+LOG_FILE_PRESETS = {
+    "config": _CONFIG,
+    "guardduty": _GUARDDUTY,
+    "network-firewall": _NETWORK_FIREWALL,
+}
 
 PRESETS = {
     "ecs": _ECS,
