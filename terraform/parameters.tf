@@ -84,7 +84,7 @@ variable "loki_read_url" {
 }
 
 variable "loki_read_secret" {
-  description = "Secret with credentials that may read from Loki, in the form of LokiSecret. Leave it empty if those in LokiSecret may read too. The shipper cannot read this secret."
+  description = "Secret with credentials that may read from Loki, in the form of LokiSecret. Leave it empty if those in LokiSecret may read too. The shipper cannot read this secret. The stack's daily audit reads Loki only if this or LokiReadUrl is set."
   type        = string
   default     = ""
 }

@@ -27,6 +27,7 @@ from loki_shipper.shipper.shipper import Shipper
 from loki_shipper.shipper.sources.notifications import write_notification
 from loki_shipper.subscriber.run.report import RunReport as Linked
 from loki_shipper.subscriber.run.report import metrics as subscriber_metrics
+from loki_shipper.subscriber.self_audit import AuditReport, audit_metrics
 from tests.google.bucket import BUCKET, run_storage
 
 # No stopwatch: a deadline says more of the machine than of the code.
@@ -48,6 +49,19 @@ SWEEP = Linked(
     left=0,
     complete=True,
     policy_failure=None,
+)
+
+AUDIT = AuditReport(
+    log_groups=1,
+    audited=1,
+    compared=1,
+    lines=1,
+    missing=0,
+    rejected=0,
+    waiting=0,
+    loki="",
+    differences=[],
+    notes=[],
 )
 
 
@@ -169,4 +183,5 @@ def measured(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> set[tupl
         | {("LokiShipper", "canary", name) for name, *_ in canary}
         | {("LokiShipper", "loki-shipper", name) for name, *_ in redriven}
         | {("LokiShipper", "subscriber", name) for name, *_ in subscriber_metrics(SWEEP)}
+        | {("LokiShipper", "subscriber", name) for name, *_ in audit_metrics(AUDIT)}
     )

@@ -7,6 +7,7 @@ from loki_shipper.canary.settings import CanarySettings
 from loki_shipper.canary.settings import variables as canary_variables
 from loki_shipper.environment import Setting, parameter_names
 from loki_shipper.settings import Settings, variables
+from loki_shipper.subscriber.self_audit import audit_variables
 from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.settings import variables as subscriber_variables
 from tools.form import Group, groups, setting_parameters
@@ -91,6 +92,7 @@ def _rows_without_parameter() -> Iterator[str]:
     for reader, declared in (
         ("shipper", variables()),
         ("subscriber", subscriber_variables()),
+        ("subscriber", audit_variables()),
         ("canary", canary_variables()),
     ):
         for name, setting in declared.items():

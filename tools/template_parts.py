@@ -17,6 +17,7 @@ from loki_shipper.canary.settings import CanarySettings
 from loki_shipper.environment import Setting, declared, parameter_names
 from loki_shipper.formats import MOST_LOG_BUCKETS
 from loki_shipper.settings import LOG_LEVEL, Settings
+from loki_shipper.subscriber.self_audit import AuditSettings
 from loki_shipper.subscriber.settings import SubscriberSettings
 from tools.form import groups, setting_parameters
 
@@ -29,6 +30,16 @@ _PART: Final = re.compile(
 _WRAPPER: Final = textwrap.TextWrapper(94, break_long_words=False, break_on_hyphens=False)
 _BOOLEANS: Final = {"on", "off", "yes", "no", "true", "false", "y", "n", "null"}
 """Words that YAML 1.1 does not read as text."""
+
+
+_OF_AUDIT: Final = (
+    "LOKI_URL",
+    "LOKI_CA_CERT",
+    "LOKI_CLIENT_CERT",
+    "LOKI_CLIENT_KEY",
+    "BUILTIN_LABELS",
+)
+"""Variables of the shipper that the audit reads too."""
 
 
 class PartError(Exception):
@@ -128,6 +139,24 @@ def _secrets(*, of_shipper: bool) -> list[str]:
     ]
 
 
+def _secrets_of_audit() -> list[str]:
+    """Return the parameters that may name a secret for queries: all but the one for pushes."""
+    return [
+        name
+        for name in (*_secrets(of_shipper=True), *_secrets(of_shipper=False))
+        if name != "LokiSecret"
+    ]
+
+
+def _environment_of_audit() -> Iterator[str]:
+    """Yield what the audit needs to read Loki, empty if it does not read it: a PEM may be long."""
+    names = parameter_names(Settings)
+    for variable in _OF_AUDIT:
+        yield f'{variable}: !If [AuditReadsLoki, !Ref {names[variable]}, ""]'
+    for variable, parameter in parameter_names(AuditSettings).items():
+        yield f"{variable}: !Ref {parameter}"
+
+
 def _secret_conditions() -> Iterator[str]:
     for name in (*_secrets(of_shipper=True), *_secrets(of_shipper=False)):
         before_pem = f'!Select [0, !Split ["-----BEGIN ", !Ref {name}]]'
@@ -135,19 +164,21 @@ def _secret_conditions() -> Iterator[str]:
         yield f'{name}IsArn: !Equals [!Select [0, !Split [":", !Ref {name}]], arn]'
     yield "AnySecretIsNamed: !Or"
     yield from (f"  - !Condition {name}IsNamed" for name in _secrets(of_shipper=True))
+    yield "AnySecretOfAuditIsNamed: !Or"
+    yield from (f"  - !Condition {name}IsNamed" for name in _secrets_of_audit())
     yield "AnySecretOfCanaryIsNamed: !Or"
     yield "  - !Condition AnySecretIsNamed"
     yield from (f"  - !Condition {name}IsNamed" for name in _secrets(of_shipper=False))
 
 
-def _secret_names(*, of_shipper: bool) -> Iterator[str]:
-    for name in _secrets(of_shipper=of_shipper):
+def _secret_names(secrets: Callable[[], list[str]]) -> Iterator[str]:
+    for name in secrets():
         yield f"- !If [{name}IsNamed, !Ref {name}, !Ref AWS::NoValue]"
 
 
-def _secret_arns(*, of_shipper: bool) -> Iterator[str]:
+def _secret_arns(secrets: Callable[[], list[str]]) -> Iterator[str]:
     here = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}"
-    for name in _secrets(of_shipper=of_shipper):
+    for name in secrets():
         arn = f'!Join ["/", !Split ["//", !Sub "{here}:parameter/${{{name}}}"]]'
         yield "- !If"
         yield f"  - {name}IsNamed"
@@ -185,10 +216,13 @@ _PARTS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "settings of the log files function": _environment(Settings),
     "settings of the subscriber": _environment(SubscriberSettings),
     "settings of the canary": _environment(Settings, CanarySettings),
-    "names of secrets": partial(_secret_names, of_shipper=True),
-    "ARNs of secrets": partial(_secret_arns, of_shipper=True),
-    "names of secrets for reading": partial(_secret_names, of_shipper=False),
-    "ARNs of secrets for reading": partial(_secret_arns, of_shipper=False),
+    "settings of the audit": _environment_of_audit,
+    "names of secrets": partial(_secret_names, partial(_secrets, of_shipper=True)),
+    "ARNs of secrets": partial(_secret_arns, partial(_secrets, of_shipper=True)),
+    "names of secrets for reading": partial(_secret_names, partial(_secrets, of_shipper=False)),
+    "ARNs of secrets for reading": partial(_secret_arns, partial(_secrets, of_shipper=False)),
+    "names of secrets of the audit": partial(_secret_names, _secrets_of_audit),
+    "ARNs of secrets of the audit": partial(_secret_arns, _secrets_of_audit),
     "ARNs of log files": _bucket_arns("/*"),
     "ARNs of buckets": _bucket_arns(""),
     "selection": _selection,

@@ -63,7 +63,8 @@ LOKI_READ_URL = Setting(
 LOKI_READ_SECRET = Setting(
     secret_name(),
     "Secret with credentials that may read from Loki, in the form of `LokiSecret`. Leave it empty "
-    "if those in `LokiSecret` may read too. The shipper cannot read this secret.",
+    "if those in `LokiSecret` may read too. The shipper cannot read this secret. The stack's daily "
+    "audit reads Loki only if this or `LokiReadUrl` is set.",
     Parameter("LokiReadSecret", "Loki", "Secret with the credentials for queries"),
 )
 BUCKET = Setting(

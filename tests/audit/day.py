@@ -23,6 +23,8 @@ from loki_shipper.model import LogData, LogEvent
 from loki_shipper.redriver.handler import handle as redrive
 from loki_shipper.settings import settings
 from loki_shipper.shipper.shipper import Shipper
+from loki_shipper.subscriber import invocation
+from loki_shipper.subscriber.handler import handle as handle_subscriber
 from tests.local_deployment import NAME, Deployment
 
 HOUR_MS = 3_600_000
@@ -176,6 +178,29 @@ class Day:
         self._put_metrics()
         self._put_logs()
         return self.here.run("audit", *words)
+
+    def self_audit(self, monkeypatch: pytest.MonkeyPatch, **environ: str) -> dict[str, Any]:
+        """Write metrics and logs, and let the subscriber audit the stack; return its log line."""
+        self._put_metrics()
+        self._put_logs()
+        assert self.here.run("link", "--all").exit_code == 0
+        own = {
+            **self.here.environ,
+            "TENANT_TAG": "tenant",
+            "INCLUDE": "*",
+            "LOKI_URL": self.environ["LOKI_URL"],
+            "SHIPPER_LOGS": self.own_logs[0],
+            "REDRIVER_LOGS": self.own_logs[1],
+        }
+        for name, value in (own | environ).items():
+            monkeypatch.setenv(name, value)
+        invocation._clients.cache_clear()
+        with redirect_stdout(io.StringIO()) as log:
+            handle_subscriber({"action": "audit"}, Context(self.here.shipper))
+        invocation._clients.cache_clear()
+        [line] = log.getvalue().splitlines()
+        audited: dict[str, Any] = json.loads(line)
+        return audited
 
     def _put_metrics(self) -> None:
         data = [

@@ -118,3 +118,29 @@ def test_each_kind_of_loss_is_named_with_its_size_and_its_place(
     }
     dropped = {each["log_group"]: each["dropped"] for each in json.loads(result.stdout)}
     assert dropped["/lost/dropped-by-rule"] == {"health": 24 + 5}
+
+
+def test_the_stack_audits_itself_and_measures_the_lines_that_are_missing(
+    day: Day, loki: Loki, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropping = f"{tenant}-dropping"
+    groups = ["/ecs/a", "/ecs/b", "/lost/dropped-by-loki", "/lost/unfiltered"]
+    for name in groups:
+        day.group(name, dropping if name == "/lost/dropped-by-loki" else tenant)
+    fill(day, groups)
+    found = day.self_audit(monkeypatch, LOKI_READ_URL=loki.url)
+    assert (found["LinesMissing"], found["LogGroupsAudited"], found["level"]) == (0, 4, "INFO")
+    assert found["report"]["loki"] == ""
+
+    loki.override(dropping, DROPPING)
+    day.log("/lost/dropped-by-loki", 8, *"abcd")
+    day.log("/lost/unfiltered", 7, "a", "b", "c", filtered=False)
+    found = day.self_audit(monkeypatch, LOKI_READ_URL=loki.url)
+    assert (found["LinesMissing"], found["level"]) == (7, "WARNING")
+    assert {each["log_group"]: each["lines"] for each in found["report"]["differences"]} == {
+        "/lost/dropped-by-loki": 4,
+        "/lost/unfiltered": 3,
+    }
+    without = day.self_audit(monkeypatch, LOKI_READ_URL="")
+    assert without["LinesMissing"] == 3
+    assert without["report"]["loki"] == "not read: set LokiReadSecret or LokiReadUrl"

@@ -36,7 +36,7 @@ RESOURCES = {
 }
 EVERYTHING = {
     "LokiSecret": SECRET,
-    "LokiReadSecret": "/loki/read",
+    "LokiReadSecret": f"{SECRET}-for-queries",
     "LokiCaCert": "/loki/ca",
     "LokiClientCert": "loki-cert",
     "LokiClientKey": f"arn:aws:ssm:{HERE}:parameter/loki/key",

@@ -1,6 +1,7 @@
 """The stack gives the subscriber its settings and rights, in the right order of resources."""
 
 import ast
+import json
 import re
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,8 @@ from botocore.session import get_session
 from loki_shipper.environment import parameter_names
 from loki_shipper.model import OWN_TAG
 from loki_shipper.subscriber.invocation import _SHARE
-from loki_shipper.subscriber.request import GroupsChanged, Sweep, request
+from loki_shipper.subscriber.request import AuditDue, GroupsChanged, Sweep, request
+from loki_shipper.subscriber.self_audit import audit_variables
 from loki_shipper.subscriber.settings import SubscriberSettings, settings, variables
 from tests.subscriber.fake_aws import SHIPPER
 
@@ -95,6 +97,16 @@ def action(client: str, method: str) -> str:
     return ACTIONS.get(f"{prefix}:{operation}", f"{prefix}:{operation}")
 
 
+OF_AUDIT = {
+    "cloudwatch:GetMetricData",
+    "logs:GetQueryResults",
+    "logs:StartQuery",
+    "secretsmanager:GetSecretValue",
+    "ssm:GetParameter",
+}
+"""What `audit/calls.py` calls, and what reads the credentials for queries."""
+
+
 def test_it_may_do_what_its_code_calls_and_nothing_else(template: dict[str, Any]) -> None:
     granted = {
         action
@@ -103,7 +115,7 @@ def test_it_may_do_what_its_code_calls_and_nothing_else(template: dict[str, Any]
         for action in listed(statement["Action"])
         if not action.startswith("kms:")
     }
-    assert granted == called() | UNCALLED
+    assert granted == called() | UNCALLED | OF_AUDIT
 
 
 def test_it_has_rights_only_on_log_groups_its_objects_and_the_shipper(
@@ -124,6 +136,8 @@ def test_it_has_rights_only_on_log_groups_its_objects_and_the_shipper(
         "logs:DeleteSubscriptionFilter",
         "logs:PutAccountPolicy",
         "logs:PutSubscriptionFilter",
+        "cloudwatch:GetMetricData",
+        "logs:GetQueryResults",
     }
     # AWS asks for the right on filters beside that on the policy of filters; in this Region only.
     for statement in statements(template):
@@ -203,7 +217,9 @@ def test_no_policy_lets_it_link_log_groups_with_the_tag(template: dict[str, Any]
 
 def test_it_gets_every_setting_from_its_parameter_or_the_stack(template: dict[str, Any]) -> None:
     environ = properties(template, "SubscriberFunction")["Environment"]["Variables"]
-    assert environ.keys() == variables().keys()
+    of_loki = {"LOKI_URL", "LOKI_CA_CERT", "LOKI_CLIENT_CERT", "LOKI_CLIENT_KEY", "BUILTIN_LABELS"}
+    assert environ.keys() == variables().keys() | audit_variables().keys() | of_loki
+    assert all(environ[name]["Fn::If"][0] == "AuditReadsLoki" for name in of_loki)
     given: dict[str, Any] = {name: {"Ref": p} for name, p in PARAMETERS.items()}
     given |= {
         "SHIPPER_ARN": {"Fn::If": ["Ships", {"Ref": "ShipperAlias"}, {"Ref": "AWS::NoValue"}]},
@@ -322,3 +338,16 @@ def test_it_gets_changes_of_log_groups_and_sweeps_every_hour(
         assert request(event) == GroupsChanged(("/a",))
     # A call of its own in the pattern would keep it busy with itself.
     assert not called() & {f"logs:{name}" for name in pattern["detail"]["eventName"]}
+
+
+def test_it_audits_the_stack_every_day(template: dict[str, Any]) -> None:
+    daily = properties(template, "SubscriberFunction")["Events"]["Daily"]["Properties"]
+    assert daily["Schedule"] == "rate(1 day)"
+    assert request(json.loads(daily["Input"])) == AuditDue()
+
+
+def test_the_audit_reads_no_secret_for_pushes(template: dict[str, Any]) -> None:
+    [reads] = [s for s in statements(template) if s["Sid"] == "ReadSecretsForQueries"]
+    conditions = [each["Fn::If"][0] for each in reads["Resource"]]
+    assert "LokiReadSecretIsNamed" in conditions
+    assert "LokiSecretIsNamed" not in conditions

@@ -14,7 +14,7 @@ from loki_shipper.deployment.volumes import DAYS, Volume
 
 _MONTH_DAYS: Final = 30
 
-METRICS: Final = 43
+METRICS: Final = 45
 """Number of metrics of a stack's functions."""
 
 EVENTS_OF_INVOCATION: Final = 100

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from loki_shipper.aws.boto import AwsSession
 
 # PacedCalls makes the retries.
-_BOUNDS = Bounds(connect=5, read=30, attempts=1)
+BOUNDS = Bounds(connect=5, read=30, attempts=1)
 # A function may run for 15 minutes.
 _INVOKE_BOUNDS = Bounds(connect=5, read=910, attempts=1)
 
@@ -29,13 +29,13 @@ class SubscriberClients(NamedTuple):
 
 def connect(session: AwsSession | None = None) -> SubscriberClients:
     """Give the clients, with the Region and the credentials of the session."""
-    s3 = make_client("s3", _BOUNDS, session)
+    s3 = make_client("s3", BOUNDS, session)
     s3.meta.events.register(AFTER_READ, note_unknown_elements)
     return SubscriberClients(
-        make_client("logs", _BOUNDS, session),
-        make_client("resourcegroupstaggingapi", _BOUNDS, session),
+        make_client("logs", BOUNDS, session),
+        make_client("resourcegroupstaggingapi", BOUNDS, session),
         s3,
         make_client("lambda", _INVOKE_BOUNDS, session),
-        make_client("sqs", _BOUNDS, session),
-        make_client("events", _BOUNDS, session),
+        make_client("sqs", BOUNDS, session),
+        make_client("events", BOUNDS, session),
     )

@@ -12,16 +12,25 @@ from typing import TYPE_CHECKING, Any
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from loki_shipper.aws.boto import make_client
 from loki_shipper.aws.errors import AwsError
 from loki_shipper.aws.paced_calls import PacedCalls
 from loki_shipper.clock import Clock
 from loki_shipper.emf import FunctionLog
+from loki_shipper.subscriber.audit_stack import audit_stack
 from loki_shipper.subscriber.aws import SubscriberAws
-from loki_shipper.subscriber.clients import connect
-from loki_shipper.subscriber.request import Ignored, StackChanged, changed_groups, request
+from loki_shipper.subscriber.clients import BOUNDS, connect
+from loki_shipper.subscriber.request import (
+    AuditDue,
+    Ignored,
+    StackChanged,
+    changed_groups,
+    request,
+)
 from loki_shipper.subscriber.respond import link_changed_groups, respond
 from loki_shipper.subscriber.run.dependencies import SubscriberDependencies
 from loki_shipper.subscriber.run.report import metrics
+from loki_shipper.subscriber.self_audit import audit_metrics
 from loki_shipper.subscriber.settings import settings
 from loki_shipper.subscriber.stack.answer import StackResult, stack_status
 from loki_shipper.subscriber.stack.custom_resource import (
@@ -55,11 +64,31 @@ def run(event: Any, context: Context) -> dict[str, Any]:
     match request(event):
         case Ignored():
             return {}
+        case AuditDue():
+            return _audit(settings(os.environ), context)
         case wanted:
             configured = settings(os.environ)
             report = respond(wanted, _dependencies(configured, context))
             _record(report, configured)
             return _returned(report)
+
+
+def _audit(configured: SubscriberSettings, context: Context) -> dict[str, Any]:
+    """Audit the stack, and return the report; a member of a hub has none."""
+    pace, clock = _paced(context)
+    clients = _clients()
+    deps = SubscriberDependencies(SubscriberAws(clients, configured, pace), configured, clock)
+    report = audit_stack(os.environ, deps, clients, make_client("cloudwatch", BOUNDS), pace)
+    if report is None:
+        return {}
+    returned: dict[str, Any] = to_builtins(report)
+    FunctionLog("subscriber", configured.stack, configured.log_level).write(
+        "audited",
+        {"report": returned},
+        audit_metrics(report),
+        level="WARNING" if report.differences else "INFO",
+    )
+    return returned
 
 
 def link_queued(records: list[dict[str, Any]], context: Context) -> dict[str, Any]:
@@ -125,6 +154,16 @@ def _dependencies(
 
     It ends also before an answer is due: `seconds_until_answer` takes a time in ms since 1970.
     """
+    pace, clock = _paced(context, seconds_until_answer, share)
+    return SubscriberDependencies(SubscriberAws(_clients(), configured, pace), configured, clock)
+
+
+def _paced(
+    context: Context,
+    seconds_until_answer: Callable[[int], float] = lambda _: float("inf"),
+    share: float = 1.0,
+) -> tuple[PacedCalls, Clock]:
+    """Give the pace of calls of AWS, and the clock of the run."""
 
     def remaining() -> float:
         return (
@@ -138,8 +177,7 @@ def _dependencies(
     pace = PacedCalls(
         clock=time.monotonic, sleep=time.sleep, remaining=remaining, jitter=jitter, share=share
     )
-    clock = Clock(_now, time.sleep, remaining)
-    return SubscriberDependencies(SubscriberAws(_clients(), configured, pace), configured, clock)
+    return pace, Clock(_now, time.sleep, remaining)
 
 
 def _now() -> int:

@@ -37,11 +37,15 @@ class StackChanged(Struct, frozen=True):
     resume: Turn | None = None
 
 
+class AuditDue(Struct, frozen=True):
+    """Audit the deliveries of the stack."""
+
+
 class Ignored(Struct, frozen=True):
     """Do nothing: the event concerns no log group, or reports an API call that failed."""
 
 
-type SubscriberRequest = Sweep | GroupsChanged | StackChanged | Ignored
+type SubscriberRequest = Sweep | GroupsChanged | StackChanged | AuditDue | Ignored
 
 _BEGAN, _RESUME = "LokiShipperBegan", "LokiShipperResume"
 _BY_NAME = {"CreateLogGroup", "DeleteLogGroup", "TagLogGroup", "UntagLogGroup"}
@@ -51,13 +55,16 @@ _BY_ARN = {"TagResource", "UntagResource"}
 def request(event: Any) -> SubscriberRequest:
     """Read an event from EventBridge, CloudFormation, or a caller. Raises RequestError.
 
-    A caller sends `{"action": "sweep"}` or `{"action": "look", "groups": [name, …]}`.
+    A caller sends `{"action": "sweep"}` or `{"action": "look", "groups": [name, …]}`, and the daily
+    schedule `{"action": "audit"}`.
     """
     match event:
         case {"RequestType": "Create" | "Update" | "Delete" as kind, "ResponseURL": str(url)}:
             return StackChanged(kind, url, event, *_progress(event))
         case {"source": "aws.events", "detail-type": "Scheduled Event"} | {"action": "sweep"}:
             return Sweep()
+        case {"action": "audit"}:
+            return AuditDue()
         case {"action": "look", "groups": [*names]} if all(isinstance(n, str) for n in names):
             return GroupsChanged(tuple(names))
         case {"source": "aws.logs", "detail": {"eventName": str(name)} as detail}:

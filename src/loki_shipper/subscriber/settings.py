@@ -64,7 +64,7 @@ def _destination_arn(text: str) -> str:
             raise ValueError("is not the ARN of a destination of CloudWatch Logs")
 
 
-_LIST = Format(_list)
+LIST = Format(_list)
 _HUB = "Other accounts"
 _DESTINATION_PATTERN = {
     "AllowedPattern": r"^$|^arn:[^:\s]+:logs:[^:\s]+:\d{12}:destination:[^:*\s]+$",
@@ -114,7 +114,7 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
     include: Annotated[
         tuple[str, ...],
         Setting(
-            _LIST,
+            LIST,
             "Names of log groups to link, such as `/aws/lambda/*,/ecs/*`. Loki-Shipper never links "
             "its own log groups. With `LinkMode=account`, all other log groups are linked.",
             Parameter("IncludeLogGroups", _SELECTION, "Log groups to link"),
@@ -123,7 +123,7 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
     exclude: Annotated[
         tuple[str, ...],
         Setting(
-            _LIST,
+            LIST,
             "Names of log groups never to link, such as `*-test,/aws/lambda/probe`.",
             Parameter("ExcludeLogGroups", _SELECTION, "Log groups never to link"),
         ),
@@ -159,7 +159,7 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
     centralized: Annotated[
         tuple[str, ...],
         Setting(
-            _LIST,
+            LIST,
             "Names of log groups that CloudWatch Logs centralization copies other accounts' lines "
             "into, such as `/central/*`. Their filters get `emitSystemFields`, so that each line "
             "has the account, the Region, the log group and the tags of its source. It has no "
@@ -183,7 +183,7 @@ class SubscriberSettings(Struct, frozen=True, kw_only=True):
         str, Setting(Format(_filter_name), "Name of our subscription filters.")
     ] = FILTER_NAME
     own_log_groups: Annotated[
-        tuple[str, ...], Setting(_LIST, "Log groups of our own functions, which are never linked.")
+        tuple[str, ...], Setting(LIST, "Log groups of our own functions, which are never linked.")
     ] = ()
     queue_url: Annotated[
         str | None, Setting(TEXT, "URL of the queue with changes of log groups.")
