@@ -65,7 +65,7 @@ def build_artifact(environ: Mapping[str, str], tell: Tell, clone: Path = CLONE) 
             folder = folder if folder.exists() else _build(cache, clone, environ, tell)
     os.utime(folder)
     _forget(cache)
-    architecture = _architecture()
+    architecture = this_architecture()
     return SamArtifact(
         folder, folder / "ShipperFunction", folder / LAYERS[architecture], architecture
     )
@@ -131,7 +131,7 @@ def sam_build(
         raise SamBuildError("\n".join(["sam build failed:", *lines]))
 
 
-def _architecture() -> str:
+def this_architecture() -> str:
     """Return Lambda's name for this machine's processor."""
     return _ARCHITECTURES[platform.machine().lower()]
 

@@ -93,8 +93,8 @@ def test_says_before_it_starts_what_there_is_and_what_it_costs(stack: LogFilesSt
     result = backfill(stack, f"s3://{BUCKET}/a/", "--since", "1d", "--dry-run")
     assert (result.exit_code, result.stdout) == (0, "1 log file to ship\n")
     assert re.search(
-        r"1 log file of 15 bytes: about \$0\.00 for Lambda, S3 and the function's log, and at most "
-        r"\$0\.00 for data transfer",
+        r"1 log file of 15 bytes; estimated: less than a cent for Lambda, S3 and the function's "
+        r"log, less than a cent for data transfer",
         result.stderr,
     )
     assert not stack.notified

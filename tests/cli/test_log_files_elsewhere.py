@@ -48,7 +48,10 @@ def test_tail_says_that_log_files_are_too_late_for_it(run: Run) -> None:
 
 
 def test_status_counts_the_messages_about_log_files(stack: LogFilesStack) -> None:
-    assert "log files: none waits, 0 being shipped\n" in stack.here.run("status").stdout
+    assert (
+        "log files of s3://my-logs: none waits, 0 being shipped\n"
+        in stack.here.run("status").stdout
+    )
     stack.stop()
     for number in range(3):
         stack.put(f"a/{number}.log", timedelta(hours=1))
@@ -56,10 +59,13 @@ def test_status_counts_the_messages_about_log_files(stack: LogFilesStack) -> Non
     stack.receive()
     stack.fail_for_good(2)
     shown = stack.here.run("status").stdout
-    assert "log files: 2 wait in the queue, 1 being shipped, 2 failed for good" in shown
+    assert (
+        "log files of s3://my-logs: 2 wait in the queue, 1 being shipped, 2 failed for good"
+        in shown
+    )
 
 
 def test_status_says_that_it_cannot_read_the_queue(stack: LogFilesStack) -> None:
     stack.delete_queue()
     shown = stack.here.run("status").stdout
-    assert "log files: the queue could not be read (" in shown
+    assert "log files of s3://my-logs: the queue could not be read (" in shown

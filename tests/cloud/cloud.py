@@ -30,7 +30,7 @@ from loki_shipper.local.cache import cache_folder
 from loki_shipper.local.loki import free_port
 from loki_shipper.local.progress import Tell, clock_face, on_stream
 from loki_shipper.local.runtime_api import runtime_alone
-from tools.artifact import CLONE
+from tools.artifact import CLONE, this_architecture
 
 ACCOUNT: Final = "111111111111"
 REGION: Final = "eu-central-1"
@@ -234,7 +234,9 @@ def main(arguments: list[str] | None = None) -> None:
             with run_cloud(python, Path(directory), port=options.port, tell=tell) as cloud:
                 environ = cloud.environ(options.account, options.region)
                 lines = [f"export {name}={value}" for name, value in environ.items()]
-                sys.stdout.write("\n".join([*lines, f"# log: {cloud.log}", ""]))
+                # Functions are processes of this machine.
+                deploy = f"# loki-shipper deploy --set Architecture={this_architecture()} …"
+                sys.stdout.write("\n".join([*lines, deploy, f"# log: {cloud.log}", ""]))
                 sys.stdout.flush()
                 stopped.wait()
         except CloudError as error:

@@ -119,6 +119,16 @@ def test_a_change_shows_the_old_and_the_new_value(account: Account, chosen: list
     assert account.linked("loki-shipper") == {"/ecs/shop"}
 
 
+def test_says_which_log_files_it_will_ship_and_what_their_metrics_cost(
+    account: Account, chosen: list[str]
+) -> None:
+    account.run(*chosen)
+    words = ("--set", "LogBuckets=my-logs/AWSLogs/,other=json", "--dry-run")
+    done = account.run("--yes", *words)
+    assert "log files  those of s3://my-logs/AWSLogs/, s3://other/" in done.stdout
+    assert "costs      about $17.70 a month: metrics $14.70" in done.stdout
+
+
 def test_a_second_stack_does_not_change_the_first_one(account: Account, chosen: list[str]) -> None:
     account.run(*chosen, "--set", "IncludeLogGroups=/ecs/*", "--set", "MemorySize=512")
     first = dict(account.cloudformation.stacks["loki-shipper"].parameters)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from loki_shipper.cli.confirm import confirm
 from loki_shipper.cli.deployment import Deployment, current_clock
 from loki_shipper.cli.errors import InputError, InterruptedRunError
-from loki_shipper.cli.formatting import count_text, size_text, time_text
+from loki_shipper.cli.formatting import count_text, dollars_text, size_text, time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.listed_objects import listed_objects, listed_prefixes
 from loki_shipper.cli.notify_objects import LogFilesQueue, log_files_queue, notify
@@ -128,9 +128,9 @@ def _say(past: LogFilesPast) -> None:
     if past.objects:
         cost = log_files_cost(len(past.objects), past.size)
         click.echo(
-            f"{count_text(len(past.objects), 'log file')} of {size_text(past.size)}: about "
-            f"${cost.services:,.2f} for Lambda, S3 and the function's log, and at most "
-            f"${cost.transfer:,.2f} for data transfer to a Loki outside AWS",
+            f"{count_text(len(past.objects), 'log file')} of {size_text(past.size)}; "
+            f"estimated: {dollars_text(cost.services)} for Lambda, S3 and the function's log, "
+            f"{dollars_text(cost.transfer)} for data transfer if Loki is outside AWS",
             err=True,
         )
 

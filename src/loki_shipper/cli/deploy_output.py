@@ -11,7 +11,14 @@ from loki_shipper.cli.aws import CommandSession
 from loki_shipper.cli.console import row
 from loki_shipper.cli.errors import settings_errors
 from loki_shipper.clock import Clock
-from loki_shipper.deployment.cost import METRICS, Cost, ShipperSize, monthly_cost, monthly_gb
+from loki_shipper.deployment.cost import (
+    LOG_FILES_METRICS,
+    METRICS,
+    Cost,
+    ShipperSize,
+    monthly_cost,
+    monthly_gb,
+)
 from loki_shipper.deployment.plan import DeploymentPlan
 from loki_shipper.deployment.preview import Preview, pace_by, preview, stack_settings
 from loki_shipper.deployment.secret import secret_name
@@ -58,7 +65,7 @@ def plan_rows(
             "note",
             "no Python 3.13 and no uv here: the code is not compiled, and cold starts take longer",
         )
-    linking = {"LinkMode", "IncludeLogGroups", "ExcludeLogGroups", "TagConditions"}
+    linking = {"LinkMode", "IncludeLogGroups", "ExcludeLogGroups", "TagConditions", "LogBuckets"}
     if plan.is_first or linking & plan.changed.keys():
         yield from _effects(plan, session, account, clock, secrets=int(stores))
 
@@ -75,10 +82,14 @@ def _effects(
         yield row("links", f"log groups that could not be listed: {error.code}")
         return
     yield row("links", _groups(seen))
+    if settings.log_buckets:
+        names = ", ".join(f"s3://{each.bucket}/{each.prefix}" for each in settings.log_buckets)
+        yield row("log files", f"those of {names}")
     read = sums_reader(session.client("cloudwatch"), clock.now(), pace_by(clock))
     volume = total_volume(read_volumes(seen.selected, read).values())
     size = ShipperSize(plan.values["Architecture"], int(plan.values["MemorySize"]))
-    cost = monthly_cost(volume, size, metrics=METRICS, secrets=secrets)
+    metrics = METRICS + (LOG_FILES_METRICS if settings.log_buckets else 0)
+    cost = monthly_cost(volume, size, metrics=metrics, secrets=secrets)
     yield row("costs", f"about ${cost.total:,.2f} a month: {_shares(cost)}")
     yield row(
         "",

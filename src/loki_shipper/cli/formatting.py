@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 NS_PER_MS = 1_000_000
+_CENT = 0.01
 
 
 def time_text(ms: int) -> str:
@@ -51,6 +52,11 @@ def size_text(size: int) -> str:
         if size >= unit:
             return f"{size / unit:,.1f} {name}"
     return f"{size} bytes"
+
+
+def dollars_text(dollars: float) -> str:
+    """Format a price in US dollars as `$1,234.50`, or say that it is below a cent."""
+    return f"${dollars:,.2f}" if dollars >= _CENT else "less than a cent"
 
 
 def control_escapes(newline: str) -> dict[int, str]:

@@ -18,6 +18,7 @@ from loki_shipper.cli.formatting import time_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.cli.label_decisions import log_group_data
 from loki_shipper.cli.notify_objects import log_files_queue
+from loki_shipper.cli.object_name import SCHEME
 from loki_shipper.cli.status_output import (
     Backlog,
     LogFilesBacklog,
@@ -108,11 +109,13 @@ def read_status(deployment: Deployment) -> Status:
 
 def _log_files(deployment: Deployment) -> LogFilesBacklog:
     """Count the messages about log files. SQS's numbers are some seconds old."""
+    named = deployment.own.log_buckets
+    buckets = ", ".join(dict.fromkeys(f"{SCHEME}{each.bucket}" for each in named))
     try:
         queue = log_files_queue(deployment)
-        return LogFilesBacklog(queue.waiting(), queue.shipping(), queue.dead())
+        return LogFilesBacklog(buckets, queue.waiting(), queue.shipping(), queue.dead())
     except AwsError as error:
-        return LogFilesBacklog(fault=error.code)
+        return LogFilesBacklog(buckets, fault=error.code)
 
 
 def _canary(deployment: Deployment) -> CanaryStatus | None:

@@ -46,9 +46,10 @@ class Backlog(Struct, frozen=True):
 class LogFilesBacklog(Struct, frozen=True):
     """The messages about log files: that wait, that a function has, and that failed for good.
 
-    `fault` is the error code if SQS did not say it.
+    `buckets` names the buckets. `fault` is the error code if SQS did not say it.
     """
 
+    buckets: str
     waiting: int = 0
     shipping: int = 0
     dead: int = 0
@@ -82,7 +83,7 @@ def status_text(status: Status, now: int, width: int | None) -> Iterator[Text]:
     if status.backlog is not None:
         yield Text(f"bucket: {_waiting(status.backlog, now)}")
     if status.log_files is not None:
-        yield Text(f"log files: {_messages(status.log_files)}")
+        yield Text(f"log files of {status.log_files.buckets}: {_messages(status.log_files)}")
     yield Text(f"last redrive: {_redriven(status.redrives, now)}")
     if status.canary is not None:
         yield Text(canary_text(status.canary, now))

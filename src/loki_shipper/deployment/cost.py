@@ -17,6 +17,9 @@ _MONTH_DAYS: Final = 30
 METRICS: Final = 45
 """Number of metrics of a stack's functions."""
 
+LOG_FILES_METRICS: Final = 6
+"""Number of metrics that only the function for log files has."""
+
 EVENTS_OF_INVOCATION: Final = 100
 """Log events of one invocation: an assumption, as CloudWatch Logs decides it."""
 

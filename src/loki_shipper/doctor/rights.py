@@ -14,6 +14,8 @@ from loki_shipper.doctor.finding import Finding, failure, ok
 from loki_shipper.doctor.grants import Right, granted
 from loki_shipper.template import read_template
 
+_ROLES = {"log_files": "the role for log files"}
+
 
 def rights(function: DeployedFunction, stack: DeployedStack | None) -> list[Right]:
     """List the rights that the template grants a function, one for each kind of resource."""
@@ -34,7 +36,7 @@ def check_rights(
         for (resource, context), some in actions.items()
         for action in denied_actions(function.role, some, resource, context, clients.iam)
     ]
-    role = f"the {function.kind.replace('_', ' ')}'s role"
+    role = _ROLES.get(function.kind, f"the {function.kind}'s role")
     if denied:
         return failure("iam", f"{role} may not {', '.join(denied)}", DEPLOY)
     return ok("iam", f"{role} has all {len(wanted)} rights that it needs")
