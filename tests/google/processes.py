@@ -19,7 +19,8 @@ _SECONDS = 30
 class ServiceProcess:
     """The service at a port of its own. It can be killed, and started again at the same port."""
 
-    def __init__(self, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], log: Path, python: str = sys.executable) -> None:
+        self._python = python
         self.port = free_port()
         self.log = log
         self.killed = 0
@@ -35,7 +36,7 @@ class ServiceProcess:
         """Start it, and wait until it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "loki_shipper.google"],
+                [self._python, "-m", "loki_shipper.google"],
                 env=self._environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -70,9 +71,11 @@ class ServiceProcess:
 
 
 @contextmanager
-def run_service(environ: Mapping[str, str], log: Path) -> Iterator[ServiceProcess]:
+def run_service(
+    environ: Mapping[str, str], log: Path, python: str = sys.executable
+) -> Iterator[ServiceProcess]:
     """Run the service, without a check of tokens."""
-    service = ServiceProcess({"VERIFY_PUSHES": "off", **environ}, log)
+    service = ServiceProcess({"VERIFY_PUSHES": "off", **environ}, log, python)
     try:
         service.start()
         yield service
