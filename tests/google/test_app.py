@@ -1,15 +1,14 @@
 import asyncio
 from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from loki_shipper.google.app import PushApp
-from loki_shipper.google.entry import LoggedEntry
 from loki_shipper.google.gather import Gatherer
-from loki_shipper.google.request import PubSubMessage
-from loki_shipper.google.service import read_or_keep, shipping
+from loki_shipper.google.service import keep_aside, shipping
 from loki_shipper.google.token import CertificatesError, TokenVerifier
 from loki_shipper.shipper.delivery.answer import Answer
 from tests.google.logged import EVENTS
@@ -39,14 +38,11 @@ def status(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    def read(message: PubSubMessage) -> LoggedEntry | bool:
-        return read_or_keep(message, made)
-
     async def call() -> None:
         with ThreadPoolExecutor() as pool:
             app = PushApp(
                 Gatherer(shipping(made), pool),
-                read,
+                partial(keep_aside, effects=made),
                 verifier,
                 (refused if refused is not None else []).append,
             )
@@ -66,6 +62,10 @@ def test_an_entry_that_loki_holds_is_acknowledged() -> None:
 
 def test_an_entry_that_loki_does_not_hold_comes_again() -> None:
     assert status(BODY, answer=404) == 503
+
+
+def test_a_message_without_an_entry_is_kept_and_acknowledged() -> None:
+    assert status(b'{"message": {"data": "eA=="}}') == 204
 
 
 def test_a_request_that_is_none_of_pubsub_is_refused_and_logged() -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from loki_shipper.environment import SettingsError
 from loki_shipper.google.keep import REJECTED
 from loki_shipper.google.log import CloudLog
-from loki_shipper.google.service import GoogleEffects, read_or_keep, shipping
+from loki_shipper.google.service import GoogleEffects, keep_aside, shipping
 from loki_shipper.google.ship import GoogleDependencies
 from loki_shipper.model import Batch
 from loki_shipper.shipper.delivery.answer import Answer
@@ -104,7 +104,7 @@ def test_an_entry_that_breaks_the_shipper_is_kept_and_stops_no_other() -> None:
 def test_a_message_that_is_no_entry_is_safe_if_it_is_kept(
     put: PutObject | None, *, is_safe: bool
 ) -> None:
-    assert read_or_keep(message({}), effects(LokiInMemory(), put)) is is_safe
+    assert keep_aside(message({}), "no_log_entry", effects(LokiInMemory(), put)) is is_safe
 
 
 def test_the_log_sums_up_pushes_in_the_format_of_cloud_logging(

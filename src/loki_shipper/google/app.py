@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from loki_shipper.google.entry import LoggedEntry
+from loki_shipper.google.entry import NotALogEntryError, read_entry
 from loki_shipper.google.gather import Gatherer, OverloadedError
 from loki_shipper.google.request import NotAMessageError, PubSubMessage, read_push
 from loki_shipper.google.token import CertificatesError, TokenError, TokenVerifier
@@ -29,12 +29,12 @@ _BAD_REQUEST, _NO_TOKEN, _NOT_ALLOWED, _TOO_LARGE, _AGAIN = 400, 401, 405, 413, 
 class PushApp(Struct, frozen=True):
     """The application. `verifier` is None if nobody else can reach it.
 
-    `read` reads the entry of a message, or tells whether the message is kept aside; it may block.
+    `keep` keeps a message that has no entry, and tells whether it is safe; it may block.
     `refused` is called with the reason of a request that cannot be used.
     """
 
     gatherer: Gatherer
-    read: Callable[[PubSubMessage], LoggedEntry | bool]
+    keep: Callable[[PubSubMessage, str], bool]
     verifier: TokenVerifier | None
     refused: Callable[[str], None]
 
@@ -75,10 +75,13 @@ class PushApp(Struct, frozen=True):
             await asyncio.to_thread(self.verifier.verify, authorization)
 
     async def _ship(self, message: PubSubMessage) -> int:
-        found = self.read(message)
-        if isinstance(found, LoggedEntry):
-            found = await self.gatherer.ship(found)
-        return _SAFE if found else _AGAIN
+        try:
+            entry = read_entry(message)
+        except NotALogEntryError as error:
+            is_safe = await asyncio.to_thread(self.keep, message, str(error))
+        else:
+            is_safe = await self.gatherer.ship(entry)
+        return _SAFE if is_safe else _AGAIN
 
 
 async def _body(receive: Receive) -> bytes | None:

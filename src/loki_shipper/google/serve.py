@@ -23,7 +23,7 @@ from loki_shipper.google.app import PushApp
 from loki_shipper.google.gather import Gatherer
 from loki_shipper.google.log import CloudLog
 from loki_shipper.google.rules_file import google_rules_file
-from loki_shipper.google.service import GoogleEffects, read_or_keep, shipping
+from loki_shipper.google.service import GoogleEffects, keep_aside, shipping
 from loki_shipper.google.settings import GoogleSettings, google_settings
 from loki_shipper.google.ship import GoogleDependencies, MapStreams
 from loki_shipper.google.storage import StorageError, open_storage
@@ -104,7 +104,7 @@ def serve(environ: Mapping[str, str]) -> None:
         gatherer.give_up_in(_SECONDS_TO_GIVE_UP)
 
     verifier = TokenVerifier(google, read_certificates, time.time) if google.verify_pushes else None
-    app = PushApp(gatherer, partial(read_or_keep, effects=effects), verifier, log.warn_seldom)
+    app = PushApp(gatherer, partial(keep_aside, effects=effects), verifier, log.warn_seldom)
     config = uvicorn.Config(
         app,
         host="0.0.0.0",  # noqa: S104 - Cloud Run's proxy comes from outside of the container

@@ -6,7 +6,7 @@ from itertools import chain
 from msgspec import Struct
 
 from loki_shipper.environment import SettingsError
-from loki_shipper.google.entry import LoggedEntry, NotALogEntryError, read_entry
+from loki_shipper.google.entry import LoggedEntry
 from loki_shipper.google.gather import ShipGathered
 from loki_shipper.google.keep import keep_message, keep_rejected
 from loki_shipper.google.log import CloudLog
@@ -41,7 +41,7 @@ def shipping(effects: GoogleEffects) -> ShipGathered:
             return _ship(entries, deps, effects)
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others
             if len(entries) == 1:
-                return [_keep(entries[0].message, f"crashed_{type(error).__name__}", effects)]
+                return [keep_aside(entries[0].message, f"crashed_{type(error).__name__}", effects)]
             return [*chain.from_iterable(ship([each]) for each in entries)]
 
     return ship
@@ -76,15 +76,8 @@ def _is_kept(entries: list[LoggedEntry], shipped: list[Shipped], effects: Google
     return True
 
 
-def read_or_keep(message: PubSubMessage, effects: GoogleEffects) -> LoggedEntry | bool:
-    """Read the entry of a message; if it has none, tell whether the message is kept aside."""
-    try:
-        return read_entry(message)
-    except NotALogEntryError as error:
-        return _keep(message, str(error), effects)
-
-
-def _keep(message: PubSubMessage, reason: str, effects: GoogleEffects) -> bool:
+def keep_aside(message: PubSubMessage, reason: str, effects: GoogleEffects) -> bool:
+    """Write a message without an entry to the bucket, and tell whether it is there."""
     effects.log.add(Report(undecodable={reason: 1}))
     if effects.put is None:
         return False
