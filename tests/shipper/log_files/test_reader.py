@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from loki_shipper.model import LogEvent, LogFile, S3Object
 from loki_shipper.shipper.entries.offsets import NS_PER_MS, offsets
-from loki_shipper.shipper.log_files.reader import Layout, LogFileReader
+from loki_shipper.shipper.log_files.reader import Layout, LogFileReader, RefusedObject
 from loki_shipper.shipper.log_files.times import iso
+from loki_shipper.shipper.log_files.types import reader_of
 from tests.shipper.log_files.samples import SAMPLES, WRITTEN
 
 OBJECT = S3Object("my-logs", "app.log", etag="9a1b", written=WRITTEN)
@@ -124,6 +127,25 @@ def test_a_line_of_no_known_form_is_an_event_with_the_time_of_the_object(name: s
     assert [event.timestamp for event in events] == [WRITTEN] * len(odd)
 
 
+@pytest.mark.parametrize(
+    ("body", "times"),
+    [
+        # CloudFront v2 lets you choose the fields, their order and the separator.
+        (b"#Fields: x-edge-location,time,date\nFRA6,20:20:23,2026-11-20", ["20:20:23.000"]),
+        (b"#Fields: x-edge-location time date\nFRA6|20:20:23|2026-11-20", ["20:20:23.000"]),
+        (b"#Fields: x-edge-location timestamp(ms)\nFRA6;1795206025421", ["20:20:25.421"]),
+        (b"#Fields: x-edge-location sc-status\nFRA6\t200", ["20:25:00.000"]),
+        # VPC flow logs without `start`, and without any time.
+        (b"srcaddr end\n192.0.2.7 1795206070", ["20:21:10.000"]),
+        (b"srcaddr dstaddr\n192.0.2.7 192.0.2.8", ["20:25:00.000"]),
+    ],
+)
+def test_a_time_is_where_the_header_names_it(body: bytes, times: list[str]) -> None:
+    made = reader_of(replace(OBJECT, key="x"), body)
+    assert isinstance(made, LogFileReader)
+    assert [written(event) for event in made.events(0, body.split(b"\n"))] == times
+
+
 def test_a_time_after_the_object_was_written_is_a_wrong_clock() -> None:
     lines = [b"2026-11-20T20:34:59Z a", b"2026-11-20T20:35:01Z b", b"2027-11-20T20:25:00Z c"]
     assert [written(event) for event in reader().events(0, lines)] == ["20:34:59.000"] * 3
@@ -210,6 +232,31 @@ def test_an_object_has_the_same_nanoseconds_if_a_message_names_its_version() -> 
 def test_a_key_with_odd_characters_has_ids_too() -> None:
     [event] = reader(replace(OBJECT, key="a\udc80/ü \0")).events(0, [b"a"])
     assert len(str(event.id)) == 56
+
+
+SPECKS = [
+    *(b'"', b"\\", b"{", b"}", b"[", b"]", b":", b",", b" ", b"\t", b"-", b".", b"/", b"T", b"Z"),
+    *(b"\xff", b"\0", b"1795206010", b"2026-11-20T20:20:23", b"+01:00", b"1e999", b"NaN"),
+    *(b'"time"', b'"timestamp":', b'"eventTime":', "٣".encode(), b"20/Nov/2026:20:20:38 +0000"),
+]
+
+
+@given(st.sampled_from([*SAMPLES]), st.lists(st.lists(st.sampled_from(SPECKS)).map(b"".join)))
+def test_no_line_stops_a_file(name: str, lines: list[bytes]) -> None:
+    made = SAMPLES[name].reader()
+    events = made.events(0, lines)
+    assert len(events) <= len([line for line in lines if line])
+    assert all(10**12 < event.timestamp <= WRITTEN + 600_000 for event in events)
+    assert offsets(events) == offsets(SAMPLES[name].reader().events(0, lines))
+
+
+@given(st.binary(max_size=2000), st.sampled_from([each.found.key for each in SAMPLES.values()]))
+def test_no_object_stops_the_choice_of_its_type(head: bytes, key: str) -> None:
+    for each in (key, "unknown"):
+        made = reader_of(S3Object("my-logs", each, written=WRITTEN), head)
+        assert isinstance(made, LogFileReader | RefusedObject)
+        if isinstance(made, LogFileReader):
+            made.events(0, head.split(b"\n"))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
