@@ -274,6 +274,24 @@ def test_log_files_under_any_key_are_decrypted_for_s3_only(template: dict[str, A
     assert decrypt["Condition"] == {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
 
 
+def test_the_subscriber_changes_notifications_of_this_account_and_one_rule_only(
+    template: dict[str, Any],
+) -> None:
+    policy = template["Resources"]["LogBucketsPolicy"]["Properties"]["PolicyDocument"]
+    buckets, rule = policy["Statement"]
+    assert buckets["Condition"] == {
+        "StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}
+    }
+    assert {*buckets["Action"]} == {
+        "s3:GetBucketLocation",
+        "s3:GetBucketNotification",
+        "s3:PutBucketNotification",
+    }
+    place = "events:${AWS::Region}:${AWS::AccountId}:rule/${LogFilesRule}"
+    assert rule["Resource"] == {"Fn::Sub": f"arn:${{AWS::Partition}}:{place}"}
+    assert {*rule["Action"]} == {"events:DescribeRule", "events:PutRule"}
+
+
 def test_only_services_that_act_for_this_account_may_send_to_the_queue_of_log_files(
     template: dict[str, Any],
 ) -> None:

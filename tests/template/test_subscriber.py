@@ -268,6 +268,21 @@ def test_links_are_deleted_before_everything_that_a_filter_needs(template: dict[
     assert links["Properties"]["ServiceToken"] == {"Fn::GetAtt": ["SubscriberFunction", "Arn"]}
 
 
+def test_notifications_are_taken_out_before_the_queue_and_the_rights_go(
+    template: dict[str, Any],
+) -> None:
+    """CloudFormation deletes a resource that loses its condition after it has updated Links."""
+    needed = [
+        {"Ref": name} for name in ("LogFilesMapping", "LogFilesQueuePolicy", "LogBucketsPolicy")
+    ]
+    assert properties(template, "Links")["LogFilesAfter"] == {
+        "Fn::If": ["ShipsLogFiles", needed, {"Ref": "AWS::NoValue"}]
+    }
+    assert template["Resources"]["LogBucketsPolicy"]["Condition"] == "ShipsLogFiles"
+    [of_the_role] = properties(template, "SubscriberRole")["Policies"]
+    assert "BucketNotification" not in str(of_the_role)
+
+
 def test_a_change_of_the_selection_is_an_update_of_the_links(template: dict[str, Any]) -> None:
     selection = {each["Ref"] for each in properties(template, "Links")["Selection"]}
     assert selection == set(PARAMETERS.values()) - {"LogLevel"}
