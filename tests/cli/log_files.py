@@ -62,6 +62,11 @@ class LogFilesStack:
         for _ in range(count):
             sqs.send_message(QueueUrl=self._dead_letters, MessageBody="x")
 
+    def fail_with(self, body: str) -> None:
+        """Put a message among the dead letters."""
+        sqs = self.here.aws.client("sqs")
+        sqs.send_message(QueueUrl=self._dead_letters, MessageBody=body)
+
     def delete_queue(self) -> None:
         """Delete the queue."""
         self.here.aws.client("sqs").delete_queue(QueueUrl=self._queue)

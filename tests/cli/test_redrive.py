@@ -11,6 +11,9 @@ from msgspec import Struct
 
 from loki_shipper.local.aws import LocalAws
 from loki_shipper.local.receiver import Receiver, ScriptedAnswer
+from loki_shipper.model import S3Object
+from loki_shipper.shipper.sources.notifications import write_notification
+from tests.cli.log_files import BUCKET, log_files_stack
 from tests.cli.processes import on_terminal
 from tests.local_deployment import deployed
 from tests.redriver.memory import failed, of_lambda, record
@@ -333,3 +336,22 @@ def test_boto3s_own_session_stays_as_it_is(redrive: Run) -> None:
     run_elsewhere = redrive("--region", "us-east-1")
     assert run_elsewhere.exit_code == 0
     assert boto3.DEFAULT_SESSION is before
+
+
+def test_messages_about_log_files_that_failed_for_good_are_sent_again() -> None:
+    with log_files_stack() as stack:
+        for number in range(12):
+            stack.fail_with(write_notification([S3Object(BUCKET, f"a/{number:02}")], 3))
+        result = stack.here.run("redrive", "--log-files")
+        assert (result.exit_code, result.stdout) == (0, "sent 12 messages about log files again\n")
+        assert sorted(stack.keys) == [f"a/{number:02}" for number in range(12)]
+        again = stack.here.run("redrive", "--log-files")
+        assert again.stdout == "sent 0 messages about log files again\n"
+
+
+def test_a_stack_without_log_files_has_no_messages_about_them() -> None:
+    with deployed() as here:
+        here.make_stack()
+        result = here.run("redrive", "--log-files")
+    assert result.exit_code == 2
+    assert "reads no log files: deploy it with LogBuckets" in result.stderr

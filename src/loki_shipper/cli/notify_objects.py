@@ -38,7 +38,7 @@ class LogFilesQueue:
 
     def __init__(self, sqs: Any, url: str) -> None:
         self._sqs = sqs
-        self._url = url
+        self.url = url
 
     def waiting(self) -> int:
         """Give the number of messages that no function has yet, or that came back."""
@@ -51,15 +51,16 @@ class LogFilesQueue:
 
     def dead(self) -> int:
         """Give the number of messages that failed for good, and are in the queue for these."""
+        arn = self.dead_letters()
+        return 0 if arn is None else LogFilesQueue(self._sqs, queue_url(self._sqs, arn)).waiting()
+
+    def dead_letters(self) -> Arn | None:
+        """Give the queue for messages that failed for good."""
         policy = self._attributes("RedrivePolicy").get("RedrivePolicy", "{}")
-        match parse_arn(json.loads(policy).get("deadLetterTargetArn", "")):
-            case Arn() as arn:
-                return LogFilesQueue(self._sqs, queue_url(self._sqs, arn)).waiting()
-            case _:
-                return 0
+        return parse_arn(json.loads(policy).get("deadLetterTargetArn", ""))
 
     def _attributes(self, *names: str) -> dict[str, str]:
-        get = partial(self._sqs.get_queue_attributes, QueueUrl=self._url, AttributeNames=[*names])
+        get = partial(self._sqs.get_queue_attributes, QueueUrl=self.url, AttributeNames=[*names])
         attributes: dict[str, str] = call_boto(get).get("Attributes", {})
         return attributes
 
@@ -79,9 +80,7 @@ class LogFilesQueue:
         raise AwsError("refused", refused[0]["Code"], refused[0].get("Message", ""))
 
     def _refused(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        answer = call_boto(
-            lambda: self._sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
-        )
+        answer = call_boto(lambda: self._sqs.send_message_batch(QueueUrl=self.url, Entries=entries))
         refused: list[dict[str, Any]] = answer.get("Failed", [])
         return refused
 

@@ -16,6 +16,7 @@ from msgspec import Struct, to_builtins
 from loki_shipper.aws.arn import Origin, function_arn, parse_arn
 from loki_shipper.cli.aws import CommandSession, aws_errors, open_session
 from loki_shipper.cli.confirm import confirm, yes_option
+from loki_shipper.cli.dead_messages import send_dead_messages
 from loki_shipper.cli.deployment import (
     Deployment,
     deployment_options,
@@ -91,6 +92,11 @@ class RedriveInputs(Struct, frozen=True):
 @click.option(
     "--rejected", "only_rejected", is_flag=True, help="Ship the lines that Loki refused, instead."
 )
+@click.option(
+    "--log-files",
+    is_flag=True,
+    help="Send messages about log files again that failed for good, instead.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Ship at most this number of objects.")
 @click.option(
     "--local-settings",
@@ -106,6 +112,7 @@ def redrive(  # noqa: PLR0913 - each is an option
     dry_run: bool,
     since: timedelta | None,
     only_rejected: bool,
+    log_files: bool,
     limit: int | None,
     local_settings: bool,
     loki: str | None,
@@ -131,9 +138,17 @@ def redrive(  # noqa: PLR0913 - each is an option
     Ship what Loki refused in the last two days, once it takes older lines:
       loki-shipper redrive --rejected --since 2d
     \b
+    Send messages about log files again that are among the dead letters:
+      loki-shipper redrive --log-files
+    \b
     See what a deleted stack has left in its bucket:
       loki-shipper redrive --bucket my-bucket --dry-run
     """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if log_files:
+        with open_deployment(**which) as deployment:
+            sent = send_dead_messages(deployment)
+        click.echo(f"sent {count_text(sent, 'message')} about log files again")
+        return
     now = datetime.now(UTC)
     with _open_bucket(bucket, which, local_settings=local_settings, dry_run=dry_run) as inputs:
         store = s3(inputs.bucket, inputs.session)

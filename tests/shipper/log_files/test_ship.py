@@ -11,6 +11,7 @@ import pytest
 
 from loki_shipper.formats import LogBucket
 from loki_shipper.model import Batch, LogData, LogFile, S3Object
+from loki_shipper.redriver.record import read_stored_records
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.dead_letters import DeadLetterError
@@ -29,6 +30,10 @@ from loki_shipper.shipper.pipeline import ship
 from loki_shipper.shipper.sources.notifications import read_notification, write_notification
 from tests.shipper.test_pipeline import ShipperInMemory
 
+ALB = (
+    "AWSLogs/123456789012/elasticloadbalancing/eu-central-1/2026/11/20/"
+    "123456789012_elasticloadbalancing_eu-central-1_app.shop.1_20261120T2005Z_10.0.0.1_x.log.gz"
+)
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:ours-log-files"
 WRITTEN = 1_795_206_000_000
 DOWN = NoAnswer("connect_refused")
@@ -538,6 +543,23 @@ def test_lines_that_loki_refuses_for_good_are_in_the_bucket_with_their_file(worl
     assert report.log_files == {"shipped": 1}
     assert sum(report.rejected.values()) == 2
     assert world.shipper.kept("rejected/") == text(2).splitlines()
+
+
+def test_a_dead_letter_of_a_file_is_shipped_again_with_its_labels_and_nanoseconds(
+    world: World,
+) -> None:
+    world.put(ALB, "".join(f"h2 2026-11-20T20:00:00.5Z app/shop/1 {n}\n" for n in range(50)))
+    world.shipper.answer = lambda _: Answer(400, "entry has timestamp too old: 1")
+    world.notify(ALB)
+    refused = [(b.stream, e.timestamp, e.line) for b in world.shipper.batches for e in b.entries]
+    [(key, body)] = (world.shipper.bucket or {}).items()
+    [record] = read_stored_records(key, body)
+    world.shipper.batches.clear()
+    world.shipper.answer = lambda _: Answer(204)
+    world.shipper.ship_all(*record.payloads)
+    again = [(b.stream, e.timestamp, e.line) for b in world.shipper.batches for e in b.entries]
+    assert again == refused
+    assert dict(again[0][0].labels)["log_type"] == "alb"
 
 
 def test_a_file_without_a_tenant_waits_and_is_not_copied_to_the_bucket(world: World) -> None:
