@@ -211,22 +211,33 @@ def objects(number: int, size: int) -> list[S3Object]:
     return [S3Object("b", f"{each:05}", size=size) for each in range(number)]
 
 
+def sent(queue: Queue, found: list[S3Object]) -> list[int]:
+    """Send notifications; give the number of each request."""
+    return [len(each) for each in notify(found, LogFilesQueue(queue, "q"), queue.work)]
+
+
 def test_never_fills_the_queue_so_that_new_log_files_need_not_wait() -> None:
     queue = Queue(speed=50)
-    assert [*notify(objects(1_000, 1), LogFilesQueue(queue, "q"), queue.work)][-1] == 1_000
+    assert sent(queue, objects(1_000, 1)) == [10] * 100
     assert queue.most == 200
     assert queue.taken == 800
 
 
 def test_waits_for_large_log_files_one_by_one() -> None:
     queue = Queue(speed=1)
-    assert [*notify(objects(5, 2**31), LogFilesQueue(queue, "q"), queue.work)] == [1, 2, 3, 4, 5]
+    assert sent(queue, objects(5, 2**31)) == [1] * 5
     assert queue.most == 1
+
+
+def test_fills_the_queue_with_as_many_bytes_as_some_seconds_of_work() -> None:
+    queue = Queue(speed=2)
+    assert sum(sent(queue, objects(20, 300_000_000))) == 20
+    assert queue.most == 3
 
 
 def test_sends_again_what_the_queue_refused_and_gives_up_at_last() -> None:
     queue = Queue(speed=1, refuses=3)
-    assert [*notify(objects(10, 1), LogFilesQueue(queue, "q"), queue.work)] == [10]
+    assert sent(queue, objects(10, 1)) == [10]
     assert len(queue.waiting) == 10
 
     class Refusing(Queue):
@@ -234,4 +245,4 @@ def test_sends_again_what_the_queue_refused_and_gives_up_at_last() -> None:
             return {"Failed": [{"Id": "0", "Code": "AccessDenied", "Message": "no"}]}
 
     with pytest.raises(AwsError, match="no"):
-        [*notify(objects(1, 1), LogFilesQueue(Refusing(1), "q"), queue.work)]
+        sent(Refusing(1), objects(1, 1))

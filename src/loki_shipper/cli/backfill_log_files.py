@@ -1,18 +1,20 @@
 """Ships log files that were in a bucket before it was linked: the part of `backfill` for S3."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
 from msgspec import Struct
 
+from loki_shipper.aws.boto import call_boto
 from loki_shipper.cli.confirm import confirm
 from loki_shipper.cli.deployment import Deployment, current_clock
 from loki_shipper.cli.errors import InputError, InterruptedRunError
 from loki_shipper.cli.formatting import count_text, dollars_text, size_text, time_text
 from loki_shipper.cli.json_output import print_objects
-from loki_shipper.cli.listed_objects import listed_objects, listed_prefixes
-from loki_shipper.cli.notify_objects import LogFilesQueue, log_files_queue, notify
+from loki_shipper.cli.listed_objects import ObjectsPage, listed_objects, listed_prefixes
+from loki_shipper.cli.notify_objects import log_files_queue, notify
 from loki_shipper.cli.object_name import SCHEME
 from loki_shipper.cli.past_span import check_span, command_for_rest, too_old, young_enough
 from loki_shipper.cli.progress import listing_bar, object_bar
@@ -27,15 +29,11 @@ _EFFECTIVE_MS = 5 * 60_000
 
 
 class LogFilesPast(Struct, frozen=True):
-    """The log files to ship, by their keys, and the number of those that S3 has archived."""
+    """How many log files there are to ship, their bytes, and how many more S3 has archived."""
 
-    objects: list[S3Object]
+    objects: int
+    size: int
     archived: int
-
-    @property
-    def size(self) -> int:
-        """The bytes of all of them."""
-        return sum(each.size or 0 for each in self.objects)
 
 
 class LogFilesRequest(Struct, frozen=True):
@@ -68,16 +66,25 @@ def backfill_log_files(request: LogFilesRequest, deployment: Deployment) -> None
         raise InputError(f"nothing to ship: {_why_empty(bucket, wanted, span)}")
     prefixes = _prefixes(bucket, prefix, deployment.own.log_buckets)
     queue = log_files_queue(deployment)
-    past = _listed(deployment.client("s3"), bucket, prefixes, span, request.after)
+    listing = partial(
+        listed_objects,
+        deployment.client("s3").list_objects_v2,
+        bucket,
+        prefixes,
+        span,
+        request.after,
+    )
+    past = _counted(listing())
     _say(past)
     sent = 0
     if past.objects and not request.dry_run:
-        confirm(f"Ship {count_text(len(past.objects), 'log file')}?", yes=request.yes)
-        sent = _send(past.objects, span, queue, clock.sleep)
+        confirm(f"Ship {count_text(past.objects, 'log file')}?", yes=request.yes)
+        # They are listed again: the names of millions would fill the memory.
+        sent = _send(notify(_listed_again(listing()), queue, clock.sleep), past, span)
     if request.as_json:
         print_objects([_as_object(bucket, prefix, span, past, sent)])
     elif request.dry_run:
-        click.echo(f"{count_text(len(past.objects), 'log file')} to ship")
+        click.echo(f"{count_text(past.objects, 'log file')} to ship")
     else:
         click.echo(_sent(sent))
 
@@ -108,16 +115,22 @@ def _prefixes(bucket: str, prefix: str, listed: tuple[LogBucket, ...]) -> list[s
     )
 
 
-def _listed(s3: Any, bucket: str, prefixes: list[str], span: Span, after: str) -> LogFilesPast:
-    objects: list[S3Object] = []
-    archived = seen = 0
+def _counted(pages: Iterator[ObjectsPage]) -> LogFilesPast:
+    objects = size = archived = seen = 0
     with listing_bar() as show:
-        for page in listed_objects(s3.list_objects_v2, bucket, prefixes, span, after):
-            objects += page.found
+        for page in pages:
+            objects += len(page.found)
+            size += sum(each.size or 0 for each in page.found)
             archived += page.archived
             seen += page.seen
-            show(seen, len(objects))
-    return LogFilesPast(objects, archived)
+            show(seen, objects)
+    return LogFilesPast(objects, size, archived)
+
+
+def _listed_again(pages: Iterator[ObjectsPage]) -> Iterator[S3Object]:
+    """Give the objects of pages. Raises AwsError: some log files may be shipped already."""
+    while (page := call_boto(partial(next, pages, None))) is not None:
+        yield from page.found
 
 
 def _say(past: LogFilesPast) -> None:
@@ -126,36 +139,39 @@ def _say(past: LogFilesPast) -> None:
         count = count_text(past.archived, "log file")
         click.echo(f"{count} left out: S3 has archived them, so restore them first", err=True)
     if past.objects:
-        cost = log_files_cost(len(past.objects), past.size)
+        cost = log_files_cost(past.objects, past.size)
         click.echo(
-            f"{count_text(len(past.objects), 'log file')} of {size_text(past.size)}; "
+            f"{count_text(past.objects, 'log file')} of {size_text(past.size)}; "
             f"estimated: {dollars_text(cost.services)} for Lambda, S3 and the function's log, "
             f"{dollars_text(cost.transfer)} for data transfer if Loki is outside AWS",
             err=True,
         )
 
 
-def _send(
-    objects: list[S3Object], span: Span, queue: LogFilesQueue, sleep: Callable[[float], None]
-) -> int:
-    sent = 0
+def _send(sending: Iterator[list[S3Object]], past: LogFilesPast, span: Span) -> int:
+    """Send the notifications, and say after a stop how to go on; give their number."""
+    sent = size = 0
+    last: S3Object | None = None
     try:
-        with object_bar(lambda: len(objects)) as show:
-            for sent in notify(objects, queue, sleep):
-                show(sent, size_text(sum(each.size or 0 for each in objects[:sent])))
+        with object_bar(lambda: past.objects) as show:
+            for some in sending:
+                sent, last = sent + len(some), some[-1]
+                size += sum(each.size or 0 for each in some)
+                show(sent, size_text(size))
     except KeyboardInterrupt:
-        raise InterruptedRunError(f"stopped: {_so_far(objects, sent, span)}") from None
+        raise InterruptedRunError(f"stopped: {_so_far(sent, last, span)}") from None
     except Exception:
-        click.echo(_so_far(objects, sent, span), err=True)
+        click.echo(_so_far(sent, last, span), err=True)
         raise
     return sent
 
 
-def _so_far(objects: list[S3Object], sent: int, span: Span) -> str:
+def _so_far(sent: int, last: S3Object | None, span: Span) -> str:
     """Return what is done, and the command that does the rest."""
-    after = ("--after", objects[sent - 1].key) if sent else ()
-    rest = f"go on with: {command_for_rest(span.start, span.end, *after)}"
-    return f"{_sent(sent)}; {rest}" if sent else f"no log file was sent; {rest}"
+    if last is None:
+        return f"no log file was sent; go on with: {command_for_rest(span.start, span.end)}"
+    rest = command_for_rest(span.start, span.end, "--after", last.key)
+    return f"{_sent(sent)}; go on with: {rest}"
 
 
 def _sent(sent: int) -> str:
@@ -172,7 +188,7 @@ def _as_object(
         "prefix": prefix,
         "from": time_text(span.start),
         "until": time_text(span.end),
-        "log_files": len(past.objects),
+        "log_files": past.objects,
         "bytes": past.size,
         "archived": past.archived,
         "sent": sent,

@@ -7,9 +7,10 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMe
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import batched
+from itertools import islice
 from typing import Any, Final
 
 from loki_shipper.aws.arn import Arn, parse_arn
@@ -107,30 +108,38 @@ def queue_url(sqs: Any, queue: Arn) -> str:
 
 
 def notify(
-    objects: Sequence[S3Object], queue: LogFilesQueue, sleep: Callable[[float], None]
-) -> Iterator[int]:
-    """Send a notification for each object; give how many are sent, after each request.
+    objects: Iterable[S3Object], queue: LogFilesQueue, sleep: Callable[[float], None]
+) -> Iterator[list[S3Object]]:
+    """Send a notification for each object; give the objects of each request once it is done.
 
     Raises AwsError.
     """
-    sent = 0
-    while sent < len(objects):
-        room = _room(objects, sent, queue.waiting())
-        if not room:
-            sleep(_SECONDS)
-        for some in batched(objects[sent : sent + room], _ENTRIES):
+    # The sizes of those that may still wait.
+    sizes: deque[int] = deque(maxlen=MOST_WAITING)
+    rest = iter(objects)
+    following = next(rest, None)
+    while following is not None:
+        waiting = queue.waiting()
+        size = sum(islice(reversed(sizes), waiting))
+        room = MOST_WAITING - waiting
+        while following is not None and room > 0 and _fits(following, size, room):
+            some: list[S3Object] = []
+            while (
+                following is not None
+                and len(some) < min(room, _ENTRIES)
+                and _fits(following, size, room - len(some))
+            ):
+                some.append(following)
+                size += following.size or 0
+                following = next(rest, None)
             queue.send(some)
-            sent += len(some)
-            yield sent
+            sizes += [each.size or 0 for each in some]
+            room -= len(some)
+            yield some
+        if following is not None:
+            sleep(_SECONDS)
 
 
-def _room(objects: Sequence[S3Object], sent: int, waiting: int) -> int:
-    """Give how many objects may be sent now. One may always be if none waits."""
-    size = sum(each.size or 0 for each in objects[max(0, sent - waiting) : sent])
-    room = 0
-    for each in objects[sent : sent + max(0, MOST_WAITING - waiting)]:
-        size += each.size or 0
-        if size > _MOST_BYTES and waiting + room:
-            break
-        room += 1
-    return room
+def _fits(found: S3Object, size: int, room: int) -> bool:
+    """Tell whether an object may be sent beside `size` bytes. One may always be if none waits."""
+    return room == MOST_WAITING or size + (found.size or 0) <= _MOST_BYTES
