@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from loki_shipper.google.entry import LoggedEntry, NotALogEntryError, read_entry
 from loki_shipper.google.request import PubSubMessage
 from loki_shipper.shipper.entries.offsets import offsets
-from tests.google.logged import AT_NS, line, log_entry, logged, message, sample
+from tests.google.logged import AT, AT_NS, line, log_entry, logged, message, sample
 
 MS = 1_000_000
+BROKEN = (
+    b'{"logName":"projects/p/logs/a","timestamp":"%b","jsonPayload":{"a":"\xff"}}' % AT.encode()
+)
 
 
 def b64(raw: bytes) -> str:
@@ -106,6 +109,12 @@ def test_the_project_is_that_of_the_log(log_name: str, resource: Any, project: s
     assert logged(logName=log_name, resource=resource).origin.project == project
 
 
+def test_labels_of_an_entry_do_not_change_its_origin() -> None:
+    resource = {"type": "cloud_run_revision", "labels": {"location": "here", "service_name": "a"}}
+    found = logged(resource=resource, labels={"location": "there", "service_name": "b"}).origin
+    assert (found.location, found.service) == ("here", "a")
+
+
 @pytest.mark.parametrize(
     ("severity", "level"),
     [("DEFAULT", ""), ("NOTICE", "info"), ("WARNING", "warn"), ("ALERT", "critical"), (None, "")],
@@ -131,6 +140,7 @@ def test_a_field_of_an_unexpected_type_loses_no_line(field: str, odd: Any) -> No
         (b64(b"[]"), "no_log_entry"),
         (b64(b'{"logName":"projects/p/logs/a","textPayload":"x"}'), "no_time"),
         (b64(b"\xff"), "no_log_entry"),
+        (b64(BROKEN), "no_log_entry"),
         (b64(b"[" * 100_000), "no_log_entry"),
     ],
 )

@@ -91,6 +91,33 @@ def test_more_entries_than_memory_has_room_for_come_again_later() -> None:
         asyncio.run(first_then_others(shipping, [entry] * 80))
 
 
+def test_every_request_is_answered_although_shipping_fails() -> None:
+    def fail(entries: list[LoggedEntry]) -> Sequence[bool]:
+        raise MemoryError(len(entries))
+
+    async def ship() -> bool:
+        with ThreadPoolExecutor() as pool:
+            return await Gatherer(fail, pool).ship(logged())
+
+    assert not asyncio.run(ship())
+
+
+def test_after_giving_up_an_entry_that_is_under_way_comes_again() -> None:
+    shipping = Shipping()
+
+    async def give_up() -> bool:
+        with ThreadPoolExecutor() as pool:
+            gatherer = Gatherer(shipping, pool)
+            first = asyncio.create_task(gatherer.ship(logged()))
+            await asyncio.to_thread(shipping.began.wait, 10)
+            gatherer.give_up_in(0.01)
+            is_safe = await first
+            shipping.go.set()
+            return is_safe
+
+    assert not asyncio.run(give_up())
+
+
 def test_a_request_that_was_cut_off_does_not_stop_the_others() -> None:
     shipping = Shipping()
 

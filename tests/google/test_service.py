@@ -88,7 +88,7 @@ def test_entries_come_again_while_the_rules_cannot_be_used(
         raise SettingsError("RULES cannot be used")
 
     assert [*shipping(effects(LokiInMemory(), None, deps))([logged()])] == [False]
-    assert logs(capsys)[0]["message"] == "RULES cannot be used"
+    assert logs(capsys)[0]["message"] == "nothing is shipped: RULES cannot be used"
 
 
 def test_an_entry_that_breaks_the_shipper_is_kept_and_stops_no_other() -> None:

@@ -68,12 +68,16 @@ class LogEntry(Struct, frozen=True, rename="camel"):
 
 
 class EntryOrigin(Struct, frozen=True):
-    """Where an entry comes from; a text is empty if the entry does not say it."""
+    """Where an entry comes from; a text is empty if the entry does not say it.
+
+    `service` is that of a resource on Cloud Run. Labels of the entry itself change nothing here.
+    """
 
     project: str
     location: str
     resource_type: str
     log_name: str
+    service: str
 
 
 class LoggedEntry(Struct, frozen=True):
@@ -107,14 +111,17 @@ def read_entry(message: PubSubMessage) -> LoggedEntry:
     except NotBase64Error:
         raise NotALogEntryError("not_base64") from None
     try:
-        entry = _decode(text)
+        return _read(_decode(text), message)
     except (DecodeError, UnicodeDecodeError, RecursionError):
         raise NotALogEntryError("no_log_entry") from None
-    moment = _moment(entry, message)
-    labels = {**_texts(_of(entry.resource, "labels")), **_texts(entry.labels)}
+
+
+def _read(entry: LogEntry, message: PubSubMessage) -> LoggedEntry:
+    ms, place = divmod(_moment(entry, message), _MS)
+    of_resource = _texts(_of(entry.resource, "labels"))
+    labels = {**of_resource, **_texts(entry.labels)}
     is_skypilot = bool(_payload(entry)) and "skypilot_cluster_name" in labels
-    origin = _origin(entry, labels)
-    ms, place = divmod(moment, _MS)
+    origin = _origin(entry, of_resource)
     event = LogEvent(f"{OWN_PLACE}{place}", ms, _line(entry, labels if is_skypilot else {}))
     return LoggedEntry(
         message,
@@ -180,6 +187,7 @@ def _text(raw: Raw | bytes) -> str:
 
 
 def _origin(entry: LogEntry, labels: dict[str, str]) -> EntryOrigin:
+    """Give the origin of an entry; `labels` are those of its resource."""
     owner, _, name = entry.log_name.partition("/logs/")
     project = owner.removeprefix("projects/") if owner.startswith("projects/") else ""
     places = (labels.get(key, "") for key in ("location", "region", "zone"))
@@ -188,6 +196,7 @@ def _origin(entry: LogEntry, labels: dict[str, str]) -> EntryOrigin:
         next(filter(None, places), ""),
         str(_of(entry.resource, "type") or ""),
         unquote(name or entry.log_name),
+        labels.get("service_name", ""),
     )
 
 

@@ -98,8 +98,11 @@ class Gatherer:
     ) -> None:
         loop = asyncio.get_running_loop()
         entries = [entry for entry, _ in gathered]
-        safe = await loop.run_in_executor(self._executor, self._ship, entries)
-        for (_, done), is_safe in zip(gathered, safe, strict=True):
-            # A request that was cut off waits for no answer.
-            if not done.done():
-                done.set_result(is_safe)
+        safe: Sequence[bool] = [False] * len(entries)
+        try:
+            safe = await loop.run_in_executor(self._executor, self._ship, entries)
+        finally:
+            for (_, done), is_safe in zip(gathered, safe, strict=True):
+                # A request that was cut off waits for no answer.
+                if not done.done():
+                    done.set_result(is_safe)

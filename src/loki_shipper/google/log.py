@@ -37,7 +37,7 @@ class CloudLog:
         self._now = now
         self._lock = Lock()
         self._reports: list[Report] = []
-        self._warned: dict[str, float] = {}
+        self._written: dict[str, float] = {}
         self._written_at = float("-inf")
 
     def write(self, severity: Severity, message: str, fields: Mapping[str, Any]) -> None:
@@ -49,12 +49,14 @@ class CloudLog:
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
 
-    def warn_seldom(self, message: str) -> None:
-        """Write a warning, unless the same one was written a moment ago."""
+    def write_seldom(self, severity: Severity, message: str) -> None:
+        """Write a line, unless the same one was written a moment ago."""
         now = self._clock()
-        if now >= self._warned.get(message, float("-inf")) + _EVERY_WITH_PROBLEMS:
-            self._warned[message] = now
-            self.write("WARNING", message, {})
+        with self._lock:
+            if now < self._written.get(message, float("-inf")) + _EVERY_WITH_PROBLEMS:
+                return
+            self._written[message] = now
+        self.write(severity, message, {})
 
     def add(self, report: Report) -> None:
         """Count the report of a push, and write a line if one is due."""

@@ -92,8 +92,12 @@ def serve(environ: Mapping[str, str]) -> None:
     storage = None if configured.bucket is None else open_storage(configured.bucket, environ)
     deadline = Deadline(time.monotonic)
     streams, pushes = ThreadPoolExecutor(_STREAMS, "stream"), ThreadPoolExecutor(_PUSHES, "push")
+    session = _session(configured)
+    if not session.is_private:
+        warning = "credentials travel over http, unencrypted: use an https LOKI_URL"
+        log.write("WARNING", warning, {})
     effects = GoogleEffects(
-        _dependencies(configured, google, deadline, streams.map),
+        _dependencies(configured, google, session, deadline, streams.map),
         None if storage is None else storage.put,
         log,
     )
@@ -104,7 +108,12 @@ def serve(environ: Mapping[str, str]) -> None:
         gatherer.give_up_in(_SECONDS_TO_GIVE_UP)
 
     verifier = TokenVerifier(google, read_certificates, time.time) if google.verify_pushes else None
-    app = PushApp(gatherer, partial(keep_aside, effects=effects), verifier, log.warn_seldom)
+    app = PushApp(
+        gatherer,
+        partial(keep_aside, effects=effects),
+        verifier,
+        partial(log.write_seldom, "WARNING"),
+    )
     config = uvicorn.Config(
         app,
         host="0.0.0.0",  # noqa: S104 - Cloud Run's proxy comes from outside of the container
@@ -128,7 +137,8 @@ def serve(environ: Mapping[str, str]) -> None:
 def one_push(environ: Mapping[str, str]) -> Callable[[], GoogleDependencies]:
     """Return a function that gives the effects of one push. Raises SettingsError."""
     configured, google = google_settings(environ)
-    return _dependencies(configured, google, Deadline(time.monotonic), map)
+    session = _session(configured)
+    return _dependencies(configured, google, session, Deadline(time.monotonic), map)
 
 
 def main() -> NoReturn:
@@ -148,10 +158,17 @@ def main() -> NoReturn:
     os._exit(code)
 
 
+def _session(configured: Settings) -> LokiSession:
+    return LokiSession(partial(_access, configured), time.monotonic, connections=_STREAMS)
+
+
 def _dependencies(
-    configured: Settings, google: GoogleSettings, deadline: Deadline, map_streams: MapStreams
+    configured: Settings,
+    google: GoogleSettings,
+    session: LokiSession,
+    deadline: Deadline,
+    map_streams: MapStreams,
 ) -> Callable[[], GoogleDependencies]:
-    session = LokiSession(partial(_access, configured), time.monotonic, connections=_STREAMS)
     rules = RulesCache(configured.rules, google_rules_file, clock=time.monotonic, jitter=_jitter)
     label_values: dict[tuple[str, str], set[str]] = {}
     without_metadata: set[str | None] = set()

@@ -33,12 +33,10 @@ def shipping(effects: GoogleEffects) -> ShipGathered:
 
     def ship(entries: list[LoggedEntry]) -> Sequence[bool]:
         try:
-            deps = effects.deps()
+            return _ship(entries, effects.deps(), effects)
         except SettingsError as error:
-            effects.log.write("ERROR", str(error), {"not_shipped": len(entries)})
+            effects.log.write_seldom("ERROR", f"nothing is shipped: {error}")
             return [False] * len(entries)
-        try:
-            return _ship(entries, deps, effects)
         except Exception as error:  # noqa: BLE001 - one entry must not stop the others
             if len(entries) == 1:
                 return [keep_aside(entries[0].message, f"crashed_{type(error).__name__}", effects)]
@@ -71,7 +69,7 @@ def _is_kept(entries: list[LoggedEntry], shipped: list[Shipped], effects: Google
     try:
         keep_rejected(entries, shipped, effects.put)
     except DeadLetterError as error:
-        effects.log.write("ERROR", str(error), {})
+        effects.log.write_seldom("ERROR", str(error))
         return False
     return True
 
@@ -84,6 +82,6 @@ def keep_aside(message: PubSubMessage, reason: str, effects: GoogleEffects) -> b
     try:
         keep_message(message, reason, effects.put)
     except DeadLetterError as error:
-        effects.log.write("ERROR", str(error), {})
+        effects.log.write_seldom("ERROR", str(error))
         return False
     return True

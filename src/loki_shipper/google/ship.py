@@ -106,7 +106,7 @@ def _is_own(entry: LoggedEntry, service: str | None) -> bool:
     return (
         service is not None
         and entry.origin.resource_type in _CLOUD_RUN
-        and entry.labels.get("service_name") == service
+        and entry.origin.service == service
     )
 
 
