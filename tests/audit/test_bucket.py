@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from loki_shipper.audit.bucket import BucketObject, StoredObjectCalls, read_bucket
 from loki_shipper.audit.model import BucketCounts, StoredLines
@@ -25,7 +26,7 @@ class Memory:
         self.objects[key] = body
 
     def read(self) -> tuple[dict[str, BucketCounts], bool]:
-        return read_bucket(StoredObjectCalls(self._list, self._read), SINCE)
+        return read_bucket(StoredObjectCalls(self._list, self._read), DATA.owner, SINCE)
 
     def _list(self, folder: str) -> Iterator[BucketObject]:
         return (BucketObject(key, self.written) for key in self.objects if key.startswith(folder))
@@ -78,6 +79,13 @@ def test_a_batch_of_kinesis_has_several_log_groups() -> None:
         StoredLines("aws/lambda/", "", 1),
         StoredLines("failed/", "tls", 1),
     ]
+
+
+def test_lines_of_another_account_are_left_out() -> None:
+    memory = Memory()
+    theirs = replace(DATA, owner="999999999999")
+    write_dead_letter(theirs, theirs.log_events, folder="failed", reason="tls", put=memory.put)
+    assert memory.read() == ({}, True)
 
 
 def test_objects_from_before_the_window_are_left_out() -> None:

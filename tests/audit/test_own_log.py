@@ -30,7 +30,8 @@ class Logs:
             self._client.create_log_stream(logGroupName=name, logStreamName="s")
 
     def write(self, function: str, at: int, text: str = "", **count: Any) -> None:
-        line = text or json.dumps({"message": "shipped", "received": 99, "hourly": count})
+        counted = {"account": "1", **count}
+        line = text or json.dumps({"message": "shipped", "received": 99, "hourly": counted})
         self._client.put_log_events(
             logGroupName=function,
             logStreamName="s",
@@ -41,7 +42,7 @@ class Logs:
         calls = InsightsCalls(
             self._client.start_query, self._client.get_query_results, lambda _: None
         )
-        return read_own_log(LOGS, WINDOW, calls, with_reasons=with_reasons)
+        return read_own_log(LOGS, "1", WINDOW, calls, with_reasons=with_reasons)
 
 
 @pytest.fixture
@@ -68,8 +69,19 @@ def test_counts_are_added_up_by_log_group_and_both_hours(logs: Logs) -> None:
 
 def test_a_log_group_without_lines_has_the_first_hour_of_all_counts(logs: Logs) -> None:
     logs.write("/shipper", H + 1, log_group="/a", hour=H + 1, received=1)
-    logs.write("/shipper", H + 1, log_group="", hour=H + 1, received=7)
+    logs.write("/shipper", H + 1, account="", log_group="", hour=H + 1, received=7)
     assert logs.read()[""] == OwnLog((), H + 1, {}, unnamed=7)
+
+
+def test_a_log_group_of_another_account_is_another_one(logs: Logs) -> None:
+    reasons = {"dropped/health": 2}
+    logs.write("/kinesis", H + 1, log_group="/a", hour=H + 1, received=3)
+    logs.write(
+        *("/kinesis", H + 1), account="2", log_group="/a", hour=H + 1, dropped=2, reasons=reasons
+    )
+    found = logs.read(with_reasons=True)["/a"]
+    assert [each.received for each in found.counts] == [3]
+    assert found.reasons == {}
 
 
 def test_without_counts_there_is_no_first_hour(logs: Logs) -> None:
@@ -102,7 +114,7 @@ def test_a_query_that_fails_is_an_error(status: str) -> None:
         lambda **_: {"queryId": "1"}, lambda **_: {"status": status}, lambda _: None
     )
     with pytest.raises(AwsError, match="a query of Logs Insights failed"):
-        read_own_log(LOGS, WINDOW, calls, with_reasons=False)
+        read_own_log(LOGS, "1", WINDOW, calls, with_reasons=False)
 
 
 def test_a_running_query_is_asked_again() -> None:
@@ -113,5 +125,5 @@ def test_a_running_query_is_asked_again() -> None:
         lambda **_: {"status": next(states), "results": []},
         waited.append,
     )
-    assert read_own_log(LOGS, WINDOW, calls, with_reasons=False) == {"": OwnLog()}
+    assert read_own_log(LOGS, "1", WINDOW, calls, with_reasons=False) == {"": OwnLog()}
     assert waited == [0.5, 0.75, 1.125]

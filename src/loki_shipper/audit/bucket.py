@@ -43,8 +43,10 @@ class StoredObjectCalls(Struct, frozen=True):
     read: Callable[[Sequence[str]], list[bytes | None]]
 
 
-def read_bucket(calls: StoredObjectCalls, since: datetime) -> tuple[dict[str, BucketCounts], bool]:
-    """Count the lines of objects that were written since a time, by log group.
+def read_bucket(
+    calls: StoredObjectCalls, account: str, since: datetime
+) -> tuple[dict[str, BucketCounts], bool]:
+    """Count the lines of an account in objects that were written since a time, by log group.
 
     Tells also whether these are all; if not, no count is complete. Raises AwsError.
     """
@@ -59,7 +61,7 @@ def read_bucket(calls: StoredObjectCalls, since: datetime) -> tuple[dict[str, Bu
     for start in range(0, min(len(keys), _MOST_READ), _AT_A_TIME):
         some = keys[start : min(start + _AT_A_TIME, _MOST_READ)]
         for key, body in zip(some, calls.read(some), strict=True):
-            for name, reason, count in _lines(body or b""):
+            for name, reason, count in _lines(body or b"", account):
                 lines[name][_folder(key), reason] += count
     return {
         name: BucketCounts(
@@ -74,7 +76,7 @@ def _folder(key: str) -> str:
     return next(folder for folder in FOLDERS if key.startswith(folder))
 
 
-def _lines(body: bytes) -> Iterator[tuple[str, str, int]]:
+def _lines(body: bytes, account: str) -> Iterator[tuple[str, str, int]]:
     """Give the log groups in an object, the reason, and the numbers of lines.
 
     The shape is that of `redriver/record.py`. An object that has another one has no lines.
@@ -90,7 +92,8 @@ def _lines(body: bytes) -> Iterator[tuple[str, str, int]]:
     reason = _reason(stored)
     for record in read_records(event):
         for data in record.payloads:
-            yield data.log_group, reason, len(data.log_events)
+            if data.owner == account:
+                yield data.log_group, reason, len(data.log_events)
 
 
 def _reason(stored: Any) -> str:

@@ -39,7 +39,7 @@ _COUNTED: Final = "filter ispresent(hourly.log_group)"
 SUMS: Final = (
     f"{_COUNTED} | stats "
     + ", ".join(f"sum(hourly.{field}) as {field}" for field in _FIELDS)
-    + " by hourly.log_group, hourly.hour, bin(1h)"
+    + " by hourly.account, hourly.log_group, hourly.hour, bin(1h)"
 )
 NOT_DELIVERED: Final = (
     f"{_COUNTED} and (ispresent(hourly.dropped) or ispresent(hourly.rejected)) | fields @message"
@@ -63,9 +63,9 @@ class InsightsCalls(Struct, frozen=True):
 
 
 def read_own_log(
-    logs: FunctionLogs, window: Window, calls: InsightsCalls, *, with_reasons: bool
+    logs: FunctionLogs, account: str, window: Window, calls: InsightsCalls, *, with_reasons: bool
 ) -> dict[str, OwnLog]:
-    """Read what the functions logged, by log group; the entry `""` is for all others.
+    """Read what the functions logged of an account, by log group; `""` is for all others.
 
     `with_reasons`: read also the reasons of lines that were not delivered, from the newest 10,000
     invocations with such lines. Raises AwsError.
@@ -75,13 +75,17 @@ def read_own_log(
     for by, groups in _by_function(logs):
         sums: defaultdict[tuple[str, int, int], Counter[str]] = defaultdict(Counter)
         for row in _all_rows(groups, SUMS, start, end, calls):
-            key = (row["hourly.log_group"], int(row["hourly.hour"]), _hour(row["bin(1h)"]))
+            # A hub counts lines of other accounts, whose log groups may have the same names.
+            if row.get("hourly.account", "") not in {account, ""}:
+                continue
+            name = row.get("hourly.log_group", "")
+            key = (name, int(row["hourly.hour"]), _hour(row["bin(1h)"]))
             sums[key].update({field: _number(row.get(field)) for field in _FIELDS})
         counts += [
             LoggedCount(by=by, log_group=name, hour=hour, at=at, **some)
             for (name, hour, at), some in sums.items()
         ]
-    reasons = _reasons(logs, window, calls) if with_reasons else {}
+    reasons = _reasons(logs, account, window, calls) if with_reasons else {}
     first = min((each.at for each in counts), default=None)
     grouped: defaultdict[str, list[LoggedCount]] = defaultdict(list)
     for each in counts:
@@ -102,7 +106,7 @@ def _by_function(
 
 
 def _reasons(
-    logs: FunctionLogs, window: Window, calls: InsightsCalls
+    logs: FunctionLogs, account: str, window: Window, calls: InsightsCalls
 ) -> dict[str, Mapping[str, int]]:
     rows, _ = _rows(
         (*logs.shippers, *logs.redrivers),
@@ -114,7 +118,9 @@ def _reasons(
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         match _decoded(row.get("@message", "")):
-            case {"hourly": {"log_group": str(name), "reasons": dict(some)}}:
+            case {"hourly": {"account": of, "log_group": str(name), "reasons": dict(some)}} if (
+                of == account
+            ):
                 reasons[name].update({str(key): int(count) for key, count in some.items()})
     return dict(reasons)
 
@@ -170,5 +176,5 @@ def _number(text: str | None) -> int:
 
 
 def _hour(text: str) -> int:
-    when = datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
-    return int(when.timestamp()) // _HOUR
+    """Read a time such as `2026-11-30 10:00:00.000`, which is in UTC."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) // _HOUR

@@ -41,8 +41,9 @@ an estimate, as AWS gives none."""
 class AuditCalls(Struct, frozen=True):
     """The effects of an audit. The calls of AWS raise AwsError.
 
-    `filter_name` is None for an account policy. `loki` is NotRead without credentials that may
-    read. `rule_tenants` tells that the log groups' tenants include those that rules choose.
+    `filter_name` is None for an account policy. `account` is that of the log groups. `loki` is
+    NotRead without credentials that may read. `rule_tenants` tells that the log groups' tenants
+    include those that rules choose.
     """
 
     get_metric_data: Callable[..., Any]
@@ -51,6 +52,7 @@ class AuditCalls(Struct, frozen=True):
     loki: LokiQueries | NotRead
     logs: FunctionLogs
     filter_name: str | None
+    account: str
     rule_tenants: bool = False
 
 
@@ -127,7 +129,9 @@ type _Stored = tuple[dict[str, BucketCounts], bool]
 
 def _own_log(window: Window, calls: AuditCalls, *, with_reasons: bool) -> _Logs | NotRead:
     try:
-        return read_own_log(calls.logs, window, calls.insights, with_reasons=with_reasons)
+        return read_own_log(
+            calls.logs, calls.account, window, calls.insights, with_reasons=with_reasons
+        )
     except AwsError as error:
         return NotRead(f"its log cannot be read ({error.code})")
 
@@ -142,7 +146,9 @@ def _bucket(window: Window, calls: AuditCalls) -> _Stored | NotRead:
     if isinstance(calls.bucket, NotRead):
         return calls.bucket
     try:
-        return read_bucket(calls.bucket, datetime.fromtimestamp(window.start * HOUR_SECONDS, UTC))
+        return read_bucket(
+            calls.bucket, calls.account, datetime.fromtimestamp(window.start * HOUR_SECONDS, UTC)
+        )
     except AwsError as error:
         return NotRead(f"it cannot be read ({error.code})")
 

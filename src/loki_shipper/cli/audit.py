@@ -145,6 +145,7 @@ def _calls(loki: str | None, deployment: Deployment) -> AuditCalls:
             _logs(deployment, "redriver"),
         ),
         None if by_policy else deps.settings.filter_name,
+        deps.settings.origin.account,
     )
 
 

@@ -52,6 +52,7 @@ def audit_stack(
         _loki(environ, own, deps),
         own.function_logs,
         None if configured.link_mode == "account" else configured.filter_name,
+        configured.origin.account,
     )
     return self_audit(
         memory,
