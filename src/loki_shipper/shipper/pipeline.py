@@ -167,7 +167,7 @@ def _prepare(data: LogData, deps: ShipperDependencies) -> _Prepared:
     ]
     for stream, entries in transformed.streams:
         if stream.tenant is not None and not takes_tenant(
-            deps.account, data, stream.tenant, settings
+            deps.account, data, stream.tenant, settings, region=deps.region
         ):
             not_pushed.append(Rejected(entries, "tenant_invalid"))
         elif labelled.missing_tenant is None or stream.tenant is not None:

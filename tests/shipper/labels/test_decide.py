@@ -364,6 +364,9 @@ ALB = LogFile(
     "my-logs", KEY, "alb", "111111111111", "us-east-1", "shop", "loadbalancer/app/shop/50dc6c"
 )
 TEXT = LogFile("my-logs", "web/server.log", "text")
+CLOUDFRONT = LogFile(
+    "my-logs", "E1.2026-11-20-20.a.gz", "cloudfront", "111111111111", tagged_as="distribution/E1"
+)
 
 
 def log_file_data(file: LogFile) -> LogData:
@@ -429,11 +432,8 @@ def test_builtin_labels_of_a_log_file_are_chosen_and_renamed_as_others() -> None
             LogSource("111111111111", "us-east-1", "loadbalancer/app/shop/50dc6c", resource=True),
         ),
         (TEXT, "resource", LogSource("123456789012", "eu-central-1", "s3://my-logs")),
-        (
-            LogFile("my-logs", "E1.2026-11-20-20.a.gz", "cloudfront", tagged_as="distribution/E1"),
-            "resource",
-            LogSource("123456789012", "eu-central-1", "distribution/E1", resource=True),
-        ),
+        # The tagging API gives the tags of distributions in us-east-1 only.
+        (CLOUDFRONT, "resource", LogSource("123456789012", "eu-central-1", "s3://my-logs")),
     ],
 )
 def test_the_tags_of_a_log_file_are_those_of_its_bucket_or_by_option_of_its_load_balancer(
@@ -441,6 +441,19 @@ def test_the_tags_of_a_log_file_are_those_of_its_bucket_or_by_option_of_its_load
 ) -> None:
     given_ = read(LOG_FILE_TAGS=setting)
     assert tag_source(log_file_data(file), region="eu-central-1", settings=given_) == expected
+
+
+def test_a_stack_in_us_east_1_knows_the_tags_of_distributions() -> None:
+    data, given_ = log_file_data(CLOUDFRONT), read(LOG_FILE_TAGS="resource")
+    source = LogSource("111111111111", "us-east-1", "distribution/E1", resource=True)
+    assert tag_source(data, region="us-east-1", settings=given_) == source
+    us, other = "123456789012", "111111111111"
+    allowed = read(LOG_FILE_TAGS="resource", ACCOUNT_TENANTS=f"{other}=a")
+    assert [
+        takes_tenant(us, data, "a", each, region=region)
+        for each in (given_, allowed)
+        for region in ("us-east-1", "eu-central-1")
+    ] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -458,4 +471,5 @@ def test_tags_of_another_account_name_only_tenants_of_that_account(
     setting: str, tenants: str, takes: bool
 ) -> None:
     given_ = read(LOG_FILE_TAGS=setting, ACCOUNT_TENANTS=tenants, TENANT_TAG="tenant")
-    assert takes_tenant("123456789012", log_file_data(ALB), "a", given_) is takes
+    found = takes_tenant("123456789012", log_file_data(ALB), "a", given_, region="eu-central-1")
+    assert found is takes

@@ -36,6 +36,10 @@ _UNDERSCORES = re.compile(r"__+")
 _METADATA = (DETECTED_LEVEL, "level", "log_stream", "part", "request_id")
 """Names in structured metadata that the shipper uses itself, or that Loki takes for a level."""
 
+_DISTRIBUTION = "distribution/"
+_OF_DISTRIBUTIONS = "us-east-1"
+"""The Region in which the tagging API gives the tags of distributions."""
+
 
 type MissingTenant = Literal["no_tenant", "tenant_unknown", "tenant_invalid"]
 """The reason why a log group has no tenant: neither a tag nor LOKI_TENANT, unknown tags, or a tag
@@ -108,24 +112,26 @@ def tag_source(data: LogData, *, region: str, settings: Settings) -> LogSource:
     file = data.log_file
     if file is None or file.tagged_as is None or settings.log_file_tags == "bucket":
         return log_source(data, region)
+    if file.tagged_as.startswith(_DISTRIBUTION) and region != _OF_DISTRIBUTIONS:
+        return log_source(data, region)
     return LogSource(
         file.account or data.owner, file.region or region, file.tagged_as, resource=True
     )
 
 
 def takes_tenant(
-    account: str | None, data: LogData, tenant: str | None, settings: Settings
+    account: str | None, data: LogData, tenant: str | None, settings: Settings, *, region: str
 ) -> bool:
     """Tell whether the payload's lines may go to this tenant, by ACCOUNT_TENANTS.
 
-    `account` is that of the function: its own lines may go to any tenant. Each other account that
-    the lines come from must have the tenant in its list: the owner, which only CloudWatch Logs
-    writes, and the source that centralized lines name, as the tags are the source's. Tags of a
-    load balancer are those of its account too.
+    `account` and `region` are those of the function: its own lines may go to any tenant. Each
+    other account that the lines come from must have the tenant in its list: the owner, which only
+    CloudWatch Logs writes, and the source that centralized lines name, as the tags are the
+    source's. Tags of a load balancer are those of its account too.
     """
     if account is None:
         return True
-    source = tag_source(data, region="", settings=settings)
+    source = tag_source(data, region=region, settings=settings)
     others = {data.owner, source.account} - {account}
     if not settings.account_tenants:
         return not others or tenant == settings.loki_tenant
