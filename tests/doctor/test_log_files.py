@@ -114,7 +114,7 @@ def test_dead_letters_are_a_warning_with_the_command_that_sends_them_again(
         Level.WARN,
         "messages about log files that failed for good: 1",
     )
-    assert found.advice.endswith(f"aws sqs start-message-move-task --source-arn {DEAD}")
+    assert found.advice.endswith("send them again: loki-shipper redrive --log-files")
 
 
 def test_a_queue_without_dead_letters_is_a_fault(stack: LogFilesStack) -> None:

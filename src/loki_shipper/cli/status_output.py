@@ -162,7 +162,7 @@ def _messages(backlog: LogFilesBacklog) -> str:
     waiting = f"{backlog.waiting:,} wait in the queue" if backlog.waiting else "none waits"
     parts = [waiting, f"{backlog.shipping:,} being shipped"]
     if backlog.dead:
-        parts.append(f"{backlog.dead:,} failed for good (see `loki-shipper doctor`)")
+        parts.append(f"{backlog.dead:,} failed for good (loki-shipper redrive --log-files)")
     return ", ".join(parts)
 
 

@@ -79,8 +79,8 @@ def _dead_letters(queue: str, clients: DoctorClients) -> Finding:
         return ok("dead", "no message about log files has failed for good")
     says = f"messages about log files that failed for good: {count}"
     advice = (
-        "the function's log has the reason; afterwards send them again: aws sqs "
-        f"start-message-move-task --source-arn {dead}"
+        "the function's log has the reason; afterwards send them again: "
+        "loki-shipper redrive --log-files"
     )
     return warning("dead", says, advice)
 
