@@ -15,6 +15,7 @@ from loki_shipper.subscriber.run.report import BucketsReport, RunReport, metrics
 from loki_shipper.subscriber.run.unlink import unlink
 from loki_shipper.subscriber.settings import SubscriberSettings
 from loki_shipper.subscriber.stack.custom_resource import failure
+from loki_shipper.subscriber.unknown_elements import UNKNOWN_ELEMENTS
 from tests.subscriber.fake_aws import (
     ACCOUNT,
     BUCKET,
@@ -239,6 +240,19 @@ def test_a_change_between_the_read_and_the_write_is_kept(fake: FakeAws) -> None:
     assert fake.notifications("my-logs")["LambdaFunctionConfigurations"] == [THEIRS]
     assert sends(fake, "my-logs") == ["web/"]
     assert report.buckets.put == 1
+
+
+def test_an_unknown_part_that_comes_between_the_read_and_the_write_is_kept(fake: FakeAws) -> None:
+    fake.bucket("my-logs")
+
+    def add(asked: dict[str, Any]) -> None:
+        if "links/" in asked["Key"]:
+            fake.notifications("my-logs")[UNKNOWN_ELEMENTS] = ["MqttConfiguration"]
+
+    fake.before["PutObject"] = add
+    report = run(fake, Sweep(), stack("my-logs"))
+    assert fake.notifications("my-logs") == {UNKNOWN_ELEMENTS: ["MqttConfiguration"]}
+    assert report.buckets.skipped == {"unknown_kind": 1}
 
 
 def test_a_write_that_replaces_ours_is_followed_by_another_one(fake: FakeAws) -> None:

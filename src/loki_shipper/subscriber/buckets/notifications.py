@@ -180,4 +180,4 @@ def _normal(config: NotificationConfig) -> Any:
         )
         for name in _LISTS
     }
-    return lists, sends_to_event_bridge(config)
+    return lists, sends_to_event_bridge(config), unknown_elements(config)
