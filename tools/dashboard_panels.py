@@ -39,17 +39,25 @@ class Value(Struct, frozen=True):
 
 
 def stat_panel(
-    title: str, value: Value, *, unit: str = "short", bad_from: float | None = 1
+    title: str,
+    value: Value,
+    *,
+    unit: str = "short",
+    bad_from: float | None = 1,
+    time_from: str | None = None,
 ) -> stat.Panel:
-    """Show the last value of a metric; it is red from `bad_from` on."""
+    """Show the last value of a metric; it is red from `bad_from` on.
+
+    `time_from` is the panel's own time, for a metric that has a value once a day.
+    """
     steps = [Threshold(color="green", value=None)]
     if bad_from is not None:
         steps.append(Threshold(color="red", value=bad_from))
+    panel = stat.Panel() if time_from is None else stat.Panel().time_from(time_from)
     return (
-        stat.Panel()
-        .title(title)
+        panel.title(title)
         .datasource(CLOUDWATCH)
-        .span(4)
+        .span(3)
         .height(4)
         .unit(unit)
         .no_value("no data")

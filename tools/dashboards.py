@@ -115,6 +115,17 @@ def _arriving() -> Iterator[Builder[Panel]]:
         "Canary: lines missing in Loki",
         Value("CanaryLinesMissing", "lines", "Minimum", "canary"),
     )
+    yield stat_panel(
+        "Audit: lines missing",
+        Value("LinesMissing", "lines", "Maximum", "subscriber"),
+        time_from="2d",
+    )
+    yield stat_panel(
+        "Audit: log groups",
+        Value("LogGroupsAudited", "log groups", "Maximum", "subscriber"),
+        bad_from=None,
+        time_from="2d",
+    )
     yield stat_panel("Objects that wait in the bucket", Value("ObjectsLeft", "objects", "Maximum"))
     yield stat_panel(
         "Age of the oldest of them", Value("OldestAge", "age", "Maximum"), unit="s", bad_from=3600

@@ -29,7 +29,16 @@ from tests.local_deployment import NAME, Deployment
 
 HOUR_MS = 3_600_000
 REDRIVER_LOG = "/aws/lambda/audited-redriver"
-RULES = '[[rule]]\nname = "health"\ndrop = "health check"\n'
+RULES = """
+[[rule]]
+name = "health"
+drop = "health check"
+
+[[rule]]
+name = "sampled"
+groups = ["/ecs/service-1"]
+sample = 2
+"""
 
 
 class Context:

@@ -42,6 +42,7 @@ def test_a_healthy_day_of_50_log_groups_has_no_difference(day: Day, tenant: str)
     result = day.audit()
     assert result.exit_code == 0, result.output
     assert "50 of 50 log groups agree" in result.stdout
+    assert "(dropped by sampled: " in result.stdout
     assert "not read" not in result.stdout
     assert "note:" not in result.stdout
     assert "it costs $0.00" in result.stderr

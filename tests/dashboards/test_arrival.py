@@ -98,7 +98,9 @@ def test_every_metric_that_it_queries_is_measured(measured: set[tuple[str, str, 
     }
     assert wanted <= measured
     assert {each["dimensions"]["stack"] for each in METRICS} == {"$stack"}
-    assert {name for *_, name in wanted} >= {"CanaryLinesMissing", "LinesRejected", "OldestAge"}
+    assert {name for *_, name in wanted} >= {
+        *("CanaryLinesMissing", "LinesMissing", "LinesRejected", "OldestAge"),
+    }
 
 
 def test_its_queries_of_filters_are_those_of_the_alarms() -> None:
@@ -130,3 +132,9 @@ def test_no_panel_covers_another() -> None:
     ]
     assert len(cells) == len({*cells})
     assert max(x for x, _ in cells) < 24
+
+
+def test_a_metric_of_once_a_day_has_a_time_of_its_own() -> None:
+    of_audit = {panel["title"]: panel.get("timeFrom") for panel in PANELS}
+    assert of_audit["Audit: lines missing"] == of_audit["Audit: log groups"] == "2d"
+    assert of_audit["Canary: lines missing in Loki"] is None
