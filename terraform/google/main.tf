@@ -120,6 +120,15 @@ resource "google_pubsub_topic" "logs" {
   name    = var.name
 }
 
+# Pub/Sub signs its requests as this account.
+resource "google_service_account_iam_member" "signer" {
+  service_account_id = google_service_account.push.name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+
+  depends_on = [google_pubsub_topic.logs]
+}
+
 # Without a dead-letter topic: after a hundred tries, it would make an outage work for somebody.
 resource "google_pubsub_subscription" "push" {
   project                    = var.project
@@ -146,7 +155,10 @@ resource "google_pubsub_subscription" "push" {
     ttl = ""
   }
 
-  depends_on = [google_cloud_run_v2_service_iam_member.push]
+  depends_on = [
+    google_cloud_run_v2_service_iam_member.push,
+    google_service_account_iam_member.signer,
+  ]
 }
 
 resource "google_logging_project_sink" "logs" {

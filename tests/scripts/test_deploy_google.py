@@ -82,6 +82,17 @@ def test_the_service_has_its_settings_and_takes_no_other_callers(tmp_path: Path)
     assert access[2] == "loki"
 
 
+def test_pubsub_may_sign_as_the_only_caller(tmp_path: Path) -> None:
+    calls = deploy(tmp_path)
+    account = "loki-shipper-push@shop.iam.gserviceaccount.com"
+    signer = named(calls, "iam", "service-accounts", "add-iam-policy-binding")
+    assert signer[3] == account
+    assert option(signer, "--member").startswith("serviceAccount:service-4711@gcp-sa-pubsub.")
+    caller = named(calls, "run", "services", "add-iam-policy-binding")
+    assert option(caller, "--member") == f"serviceAccount:{account}"
+    assert option(caller, "--role") == "roles/run.invoker"
+
+
 def test_the_sink_leaves_out_the_log_of_the_service(tmp_path: Path) -> None:
     calls = deploy(tmp_path, "--filter", "severity>=ERROR", "--name", "shipper")
     made = named(calls, "logging", "sinks", "create")
