@@ -4,11 +4,14 @@ import gzip
 import json
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import S3Backend
 
 from tests.cli.log_files import BUCKET, LogFilesStack, log_files_stack, shown
 
@@ -94,6 +97,31 @@ def test_a_stored_object_is_explained_with_the_deployment_s_settings(
     assert result.exit_code == 0, result.output
     assert "alb: LogBuckets says so, 15 bytes, written 20" in result.stdout
     assert 'tag      team="web"  label team' in result.stdout
+
+
+def test_tags_that_you_may_not_read_leave_the_rest_explained(stack: LogFilesStack) -> None:
+    stack.put("b/1.log")
+    with denied("get_bucket_tagging"):
+        result = stack.here.run("explain", f"s3://{BUCKET}/b/1.log")
+    assert result.exit_code == 0, result.output
+    assert "its tags could not be read (AccessDenied)" in result.stderr
+    assert 'builtin  log_type="alb"  label log_type' in result.stdout
+
+
+@contextmanager
+def denied(operation: str) -> Iterator[None]:
+    """Let S3 deny an operation."""
+    backend: Any = S3Backend
+    original = getattr(backend, operation)
+
+    def deny(*_: Any, **__: Any) -> Any:
+        raise S3ClientError("AccessDenied", "no")
+
+    setattr(backend, operation, deny)
+    try:
+        yield
+    finally:
+        setattr(backend, operation, original)
 
 
 def test_an_object_that_log_buckets_does_not_name_is_explained_too(stack: LogFilesStack) -> None:

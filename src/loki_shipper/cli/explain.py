@@ -190,7 +190,7 @@ def _explain_object(
             explanation = explain_log_file(found, chunks, context)
     now = then = None
     if (data := explanation.data) is not None:
-        known = _LogGroupFacts(data, context.tags(data), context.region, context.environ, None)
+        known = _LogGroupFacts(data, explanation.tags, context.region, context.environ, None)
         now, then = _explained(known, {}), _explained(known, diff) if diff else None
     if as_json:
         print_objects([log_file_object(explanation, now, then)])

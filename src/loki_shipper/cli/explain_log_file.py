@@ -33,7 +33,8 @@ class ExplainedLine(Struct, frozen=True):
 class ExplainedLogFile(Struct, frozen=True):
     """A log file, or the reason why the function does not ship it.
 
-    `type` and `why` are empty if it has no type. `data` has no lines: it explains the labels.
+    `type` and `why` are empty if it has no type. `data` has no lines: it explains the labels, with
+    these `tags`.
     """
 
     found: S3Object
@@ -41,6 +42,7 @@ class ExplainedLogFile(Struct, frozen=True):
     type: str = ""
     why: str = ""
     data: LogData | None = None
+    tags: Mapping[str, str] = {}
     lines: list[ExplainedLine] = []
     dropped: Mapping[str, int] = {}
 
@@ -87,9 +89,8 @@ def _of_reader(
     if context.is_deployed and bucket_of(found, context.settings.log_buckets) is None:
         fault = "LogBuckets does not name it"
     data = replace(data, log_events=data.log_events[:_LINES])
-    labelled = label_stream(
-        data, context.tags(data), region=context.region, settings=context.settings
-    )
+    tags = context.tags(data)
+    labelled = label_stream(data, tags, region=context.region, settings=context.settings)
     made = transform(
         data,
         labelled.stream,
@@ -108,6 +109,7 @@ def _of_reader(
         reader.log_file.type,
         _why(reader.log_file.type, found.key, is_named=is_named),
         replace(data, log_events=[]),
+        tags,
         sorted(lines, key=lambda each: each.time),
         made.dropped,
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, BinaryIO, Final
 
+import click
 from botocore.exceptions import ClientError
 
 from loki_shipper.cli.deployed_rules import deployed_rules
@@ -19,6 +20,7 @@ from loki_shipper.shipper.labels.tag_index import decode_index, index_key
 
 _CHUNK: Final = 256 * 1024
 _NOT_THERE: Final = {"NoSuchKey", "NoSuchTagSet"}
+_DENIED: Final = "AccessDenied"
 _NOT_PUSHED: Final = "http://not-pushed.invalid"
 
 
@@ -64,7 +66,10 @@ def deployed_context(deployment: Deployment, more_tags: Mapping[str, str]) -> Lo
 
 
 def _tags(s3: Any, index_bucket: str | None, source: LogSource) -> dict[str, str]:
-    """Read tags from the index, else those of a bucket from S3. Raises what boto3 raises."""
+    """Read tags from the index, else those of a bucket from S3.
+
+    Says on stderr if you may not read them. Raises what boto3 raises.
+    """
     if index_bucket is not None:
         key = index_key(source.account, source.region)
         body = _if_there(partial(_read, s3, index_bucket, key))
@@ -87,7 +92,10 @@ def _if_there[T](call: Callable[[], T]) -> T | None:
     try:
         return call()
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _NOT_THERE:
+        code = error.response["Error"]["Code"]
+        if code == _DENIED:
+            click.echo(f"its tags could not be read ({code})", err=True)
+        elif code not in _NOT_THERE:
             raise
         return None
 
