@@ -82,6 +82,8 @@ class Account:
 
     def _ask(self, _: str, parameters: Mapping[str, str], __: str | None) -> LokiReply:
         self.requests["Loki"] += 1
+        if "limit" in parameters:
+            return LokiReply(200, b'{"data": {"result": []}}')
         names = parameters["query"].split("`")[1].split("|")
         assert len(names) <= 100
         result = [{"metric": {"log_group": each}, "value": [0, str(LINES)]} for each in names]
@@ -138,3 +140,48 @@ def test_without_credentials_loki_is_not_read() -> None:
     [found] = audit(WINDOW, account.groups, calls, with_reasons=False)
     assert (found.agrees, found.loki) == (True, None)
     assert found.notes == ("Loki: not read: set LokiReadSecret",)
+
+
+def test_the_bucket_is_read_before_the_log_of_the_redriver() -> None:
+    """Else an object that the redriver ships in between would be in neither of them."""
+    account = Account(1)
+    calls, order = account.calls(), []
+
+    def noted(name: str, call: Any) -> Any:
+        def wrapped(*given: Any, **named: Any) -> Any:
+            order.append(name)
+            return call(*given, **named)
+
+        return wrapped
+
+    insights = calls.insights
+    audit(
+        WINDOW,
+        account.groups,
+        msgspec.structs.replace(
+            calls,
+            bucket=StoredObjectCalls(noted("bucket", lambda _: iter(())), lambda _: []),
+            insights=msgspec.structs.replace(
+                insights, start_query=noted("log", insights.start_query)
+            ),
+        ),
+        with_reasons=False,
+    )
+    assert order == sorted(order)
+
+
+def test_loki_is_asked_for_hours_in_which_no_function_delivered_lines() -> None:
+    """Lines that somebody has shipped from another machine are in no log."""
+    account = Account(1)
+    silent = InsightsCalls(
+        lambda **_: {"queryId": "1"},
+        lambda **_: {"status": "Complete", "results": []},
+        lambda _: None,
+    )
+    audit(
+        WINDOW,
+        account.groups,
+        msgspec.structs.replace(account.calls(), insights=silent),
+        with_reasons=False,
+    )
+    assert account.requests["Loki"] >= 24

@@ -75,7 +75,7 @@ def read_loki(
     *,
     skipped: Mapping[str, frozenset[int]],
 ) -> dict[str, LokiCounts] | NotRead:
-    """Count the lines of log groups in the hours in which entries are `expected`.
+    """Count the lines of log groups in the hours for which a number of entries is `expected`.
 
     The lines of an hour with another number are read, so that a line that Loki holds twice counts
     once. `skipped` hours of a log group are not counted.
@@ -96,7 +96,7 @@ def _read(
     sampled: defaultdict[str, set[int]] = defaultdict(set)
     left = _MOST_HOURS
     for hour in sorted({hour for hours in expected.values() for hour in hours}):
-        of_hour = [each for each in groups if expected.get(each.name, {}).get(hour)]
+        of_hour = [each for each in groups if hour in expected.get(each.name, {})]
         counts = _counts(of_hour, hour, queries)
         for each in of_hour:
             wanted, count = expected[each.name][hour], counts.get(each.name, 0)

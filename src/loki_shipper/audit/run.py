@@ -21,6 +21,7 @@ from loki_shipper.audit.loki import LokiQueries, queries_of, read_loki
 from loki_shipper.audit.model import (
     AuditedGroup,
     BucketCounts,
+    CloudWatchCounts,
     GroupAudit,
     GroupCounts,
     LoggedCount,
@@ -98,9 +99,10 @@ def audit(
     counted = read_cloudwatch(
         [each.name for each in groups], window, calls.filter_name, calls.get_metric_data
     )
-    own_log = _own_log(window, calls, with_reasons=with_reasons)
+    # In this order, so that no line that the redriver ships meanwhile is missing in both.
     bucket = _bucket(window, calls)
-    loki = _loki(window, groups, calls, own_log)
+    own_log = _own_log(window, calls, with_reasons=with_reasons)
+    loki = _loki(window, groups, calls, own_log, counted)
     found = {
         each.name: GroupCounts(
             counted[each.name],
@@ -159,7 +161,11 @@ def _stored(bucket: _Stored, name: str) -> BucketCounts:
 
 
 def _loki(
-    window: Window, groups: Sequence[AuditedGroup], calls: AuditCalls, own_log: _Logs | NotRead
+    window: Window,
+    groups: Sequence[AuditedGroup],
+    calls: AuditCalls,
+    own_log: _Logs | NotRead,
+    counted: Mapping[str, CloudWatchCounts],
 ) -> dict[str, LokiCounts] | NotRead:
     if isinstance(calls.loki, NotRead):
         return calls.loki
@@ -168,7 +174,10 @@ def _loki(
     expected: dict[str, Mapping[int, int]] = {}
     skipped: defaultdict[str, frozenset[int]] = defaultdict(frozenset)
     for each in groups:
-        entries, elsewhere = Counter[int](), set[int]()
+        # Somebody may have shipped lines from another machine, which no log has.
+        taken_in = counted[each.name].incoming
+        entries = Counter({hour: 0 for hour in window.hours if taken_in.get(hour)})
+        elsewhere = set[int]()
         for count in _of_logs(own_log, each.name):
             if count.hour in window.hours:
                 entries[count.hour] += count.entries
