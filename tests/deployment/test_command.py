@@ -33,7 +33,7 @@ def test_makes_a_stack_links_and_proves_that_a_line_arrives(
     assert done.exit_code == 0, done.output
     assert "Creates the stack loki-shipper in eu-west-1" in done.stdout
     assert "links      2 of 3 log groups: /aws/lambda/checkout, /aws/lambda/report" in done.stdout
-    assert "costs      about $15.90 a month" in done.stdout
+    assert "costs      about $16.50 a month" in done.stdout
     for resource in ("ShipperFunction", "Bucket", "Links"):
         assert f"created  {resource}\n" in done.stdout
     assert account.linked("loki-shipper") == {"/aws/lambda/checkout", "/aws/lambda/report"}
@@ -126,7 +126,7 @@ def test_says_which_log_files_it_will_ship_and_what_their_metrics_cost(
     words = ("--set", "LogBuckets=my-logs/AWSLogs/,other=json", "--dry-run")
     done = account.run("--yes", *words)
     assert "log files  those of s3://my-logs/AWSLogs/, s3://other/" in done.stdout
-    assert "costs      about $17.70 a month: metrics $14.70" in done.stdout
+    assert "costs      about $18.30 a month: metrics $15.30" in done.stdout
 
 
 def test_a_second_stack_does_not_change_the_first_one(account: Account, chosen: list[str]) -> None:
