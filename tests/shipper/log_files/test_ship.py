@@ -242,7 +242,7 @@ def test_gzip_of_several_members_is_one_file(world: World) -> None:
     assert world.lines == ["a", "bc", "d"]
 
 
-@pytest.mark.parametrize("body", [b"", gzip.compress(b"")])
+@pytest.mark.parametrize("body", [b"", gzip.compress(b"")], ids=["empty", "gzip_of_nothing"])
 def test_an_empty_object_is_done(world: World, body: bytes) -> None:
     world.objects["k"] = body
     assert world.notify("k") == Report(log_files={"empty": 1})
