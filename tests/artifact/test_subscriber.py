@@ -11,6 +11,7 @@ import pytest
 from loki_shipper.local.runtime_api import ExecutionEnvironment, Response, run_execution_environment
 from loki_shipper.subscriber.stack.answer import LINKS, NOTHING_LINKED
 from tests.local_deployment import Deployment, deployed
+from tests.moto_insights import insights
 from tests.subscriber.stack.answers import answers, stack_event
 from tools.artifact import SamArtifact
 
@@ -31,7 +32,7 @@ def subscriber(artifact: SamArtifact, here: Deployment) -> Iterator[ExecutionEnv
         HANDLER,
         paths=artifact.paths,
         cwd=artifact.function,
-        env={**here.aws.environ, **here.environ},
+        env={**here.aws.environ, **here.environ, "SHIPPER_LOGS": "/shipper"},
         alone=True,
     ) as environment:
         yield environment
@@ -47,6 +48,20 @@ def test_a_sweep_links_and_the_next_one_finds_nothing_to_do(
         assert isinstance(result, Response), result
         assert result.payload["put"] == expected
     assert here.linked == {"/aws/lambda/a"}
+
+
+def test_it_audits_the_log_groups_that_it_has_linked(
+    here: Deployment, subscriber: ExecutionEnvironment
+) -> None:
+    here.aws.create_log_group("/shipper", {"loki-shipper:own": "ours"})
+    with insights():
+        for linked in (0, 1):
+            result = subscriber.invoke({"action": "audit"}, deadline_ms=300_000)
+            assert isinstance(result, Response), result
+            assert (result.payload["log_groups"], result.payload["missing"]) == (linked, 0)
+            here.group(f"/aws/lambda/{linked}")
+            subscriber.invoke({"action": "sweep"}, deadline_ms=120_000)
+    assert '"LinesMissing":0' in "\n".join(subscriber.log_lines)
 
 
 @pytest.fixture

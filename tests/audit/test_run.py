@@ -185,3 +185,9 @@ def test_loki_is_asked_for_hours_in_which_no_function_delivered_lines() -> None:
         with_reasons=False,
     )
     assert account.requests["Loki"] >= 24
+
+
+def test_an_audit_of_no_log_group_reads_nothing() -> None:
+    account = Account(0)
+    assert audit(WINDOW, account.groups, account.calls(), with_reasons=True) == []
+    assert account.requests == {}

@@ -96,6 +96,8 @@ def audit(
     `with_reasons`: read also why lines were not delivered. Raises AwsError if CloudWatch's metrics
     cannot be read.
     """
+    if not groups:
+        return []
     counted = read_cloudwatch(
         [each.name for each in groups], window, calls.filter_name, calls.get_metric_data
     )
