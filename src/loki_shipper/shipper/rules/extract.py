@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -164,6 +165,8 @@ def _level(value: str) -> tuple[str, str] | None:
 
 
 def _level_by_pattern(levels: Levels) -> _ToPair:
+    # Lines have few different statuses, and fnmatch is slow.
+    @lru_cache(maxsize=1024)
     def to_level(value: str) -> tuple[str, str] | None:
         matching = (
             (DETECTED_LEVEL, level) for pattern, level in levels if fnmatchcase(value, pattern)
