@@ -21,7 +21,7 @@ from loki_shipper.local.runtime_api import Died, ExecutionEnvironment, Response
 from loki_shipper.model import S3Object
 from loki_shipper.shipper.sources.notifications import write_notification
 from tests.artifact.conftest import Start
-from tests.artifact.log_file_lines import KEY, packed_lines
+from tools.log_file_lines import KEY, packed_lines
 
 MB = 1_000_000
 MEMORY = 200 * MB
@@ -173,12 +173,12 @@ def stored(loki: Loki | Running, files: LogFiles) -> list[int]:
     found: list[int] = []
     now = int(time.time())
     # Loki's own parts send each other at most 4 MB at once.
-    for start in range(now - 900, now + 10, 5):
+    for start in range(now - 900, now + 10, 2):
         held = query_range(
             loki.url,
             f'{{source="s3",log_type="alb",bucket="{files.bucket}"}}',
             start_ns=start * 10**9,
-            end_ns=(start + 5) * 10**9,
+            end_ns=(start + 2) * 10**9,
             tenant=files.tenant,
         )
         found += [int(_NUMBER.findall(line.line)[0]) for line in held]

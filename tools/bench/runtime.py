@@ -89,11 +89,11 @@ class Process:
             )
         self.init_seconds = self._wait_for_next(_INIT_SECONDS) - began
 
-    def invoke(self, body: bytes) -> Answered:
+    def invoke(self, body: bytes, *, seconds: float = _INVOCATION_SECONDS) -> Answered:
         """Invoke the handler; return when the process requests the next event."""
         assert self._waiting is not None
         self._invocations += 1
-        deadline = int((time.time() + _INVOCATION_SECONDS) * 1000)
+        deadline = int((time.time() + seconds) * 1000)
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
             f"Lambda-Runtime-Aws-Request-Id: {self._invocations:036}\r\n"
@@ -106,7 +106,7 @@ class Process:
         # The process cannot start before it has this byte, and the clock is read before.
         self._waiting.sendall(body[-1:])
         self._waiting = None
-        request = self._request(_INVOCATION_SECONDS)
+        request = self._request(seconds)
         request.connection.sendall(_ACCEPTED)
         self._wait_for_next(_INVOCATION_SECONDS)
         time.sleep(_SETTLE)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 from loki_shipper.local.pushes import Push, decode_push
@@ -29,11 +29,16 @@ class InstantLoki:
         return [decode_push(headers, body, auth_enabled=False) for headers, body in bodies]
 
 
-@contextmanager
-def run_sink() -> Iterator[InstantLoki]:
+def run_sink() -> AbstractContextManager[InstantLoki]:
     """Run the stand-in on loopback inside a `with` block."""
+    return run_sink_of(InstantLoki)
+
+
+@contextmanager
+def run_sink_of[T: InstantLoki](kind: type[T]) -> Iterator[T]:
+    """Run a stand-in of this class."""
     with _LokiServer(("127.0.0.1", 0), _LokiConnection) as server:
-        sink = InstantLoki(f"http://127.0.0.1:{server.server_address[1]}")
+        sink = kind(f"http://127.0.0.1:{server.server_address[1]}")
         server.sink = sink
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:

@@ -213,7 +213,8 @@ def has_one_width(columns: Columns) -> bool:
 def protobuf(columns: Columns) -> list[bytes]:
     """Return entries of one width as fields of a stream, in pieces."""
     kinds, count = len(columns.kinds), len(columns)
-    written = [*map(pairs, columns.kinds)]
+    # A slice shares the kinds of the whole payload, which has one for each line in some log files.
+    written = {kind: pairs(columns.kinds[kind]) for kind in set(columns.metadata)}
     stamps = _stamps(columns.times)
     # One key for each pair of a line's size and its kind of metadata.
     keys = [*map(add, map(mul, columns.sizes, repeat(kinds)), columns.metadata)]
