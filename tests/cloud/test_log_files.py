@@ -46,6 +46,7 @@ def stack(
         TopicConfigurations=[{"Id": "theirs", "TopicArn": topic, "Events": ["s3:ObjectRemoved:*"]}],
     )
     configure(stack, buckets["bridged"], EventBridgeConfiguration={})
+    put(stack, buckets["direct"], "web/before.log.gz", "third", "fourth")
     stack.deploy(
         built.folder,
         Architecture=built.architecture,
@@ -93,6 +94,17 @@ def test_a_file_goes_to_loki_with_the_tags_of_its_bucket(
     labels = lines[0].labels
     assert (labels["bucket"], labels["log_type"]) == (buckets["direct"], "text")
     assert labels["team"] == "search"
+
+
+def test_a_file_from_before_is_shipped_by_backfill_once(
+    stack: Stack, loki: Loki | Running, tenant: str, buckets: dict[str, str]
+) -> None:
+    words = ("backfill", f"s3://{buckets['direct']}/web/before", "--since", "1h")
+    for _ in range(2):
+        assert "1 log file is in the queue or shipped" in stack.command(*words)
+    selector = f'{{bucket="{buckets["direct"]}"}} | log_stream="web/before.log.gz"'
+    lines = awaited(partial(held, loki, tenant, selector))
+    assert [each.line for each in lines] == ["third", "fourth"]
 
 
 def test_a_file_of_a_bucket_that_sends_to_event_bridge_goes_to_loki(
