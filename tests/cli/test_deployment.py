@@ -15,8 +15,8 @@ from tests.local_deployment import REGION, Deployment, deployed
 
 type Run = Callable[..., Result]
 
-WITHOUT = {"demo", "invoke", "event", "check", "tags", "deploy", "completion"}
-"""Commands that speak of no deployment, or have commands of their own, or make one."""
+WITHOUT = {"demo", "invoke", "event", "check", "tags", "deploy", "google", "completion"}
+"""Commands that speak of no stack on AWS, or have commands of their own, or make one."""
 
 FINDING = [[name] for name in COMMANDS if name not in WITHOUT] + [["tags", "sync"]]
 LISTING = ["plan", "--json"]
