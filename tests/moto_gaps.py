@@ -6,12 +6,14 @@ keeps that a bucket sends to EventBridge, but does not say so.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from xml.etree.ElementTree import SubElement, fromstring, tostring
 
-from moto.logs.models import LogEvent
+from moto.logs.models import LogEvent, logs_backends
 from moto.s3.responses import S3Response
 
+from loki_shipper.local.aws import ACCOUNT
 from loki_shipper.local.sample import event_id
 
 _S3 = "{http://s3.amazonaws.com/doc/2006-03-01/}"
@@ -55,3 +57,8 @@ def event_bridge_of_buckets() -> Iterator[None]:
         yield
     finally:
         responses.get_bucket_notification = original
+
+
+def age_log_group(name: str, region: str) -> None:
+    """Let a log group be ten days older: moto creates all of them now."""
+    logs_backends[ACCOUNT][region].groups[name].creation_time -= timedelta(days=10)

@@ -26,6 +26,7 @@ from loki_shipper.shipper.shipper import Shipper
 from loki_shipper.subscriber import invocation
 from loki_shipper.subscriber.handler import handle as handle_subscriber
 from tests.local_deployment import NAME, Deployment
+from tests.moto_gaps import age_log_group
 
 HOUR_MS = 3_600_000
 REDRIVER_LOG = "/aws/lambda/audited-redriver"
@@ -115,8 +116,9 @@ class Day:
             here.aws.client("logs").create_log_stream(logGroupName=name, logStreamName="s")
 
     def group(self, name: str, tenant: str) -> None:
-        """Make a log group of a tenant, with our filter."""
+        """Make a log group of a tenant that is ten days old, with our filter."""
         self.here.group(name, tenant=tenant)
+        age_log_group(name, self.here.aws.region)
         self.here.aws.subscribe(name, self.here.shipper, NAME)
 
     def log(self, group: str, hour: int, *lines: str, age: int = 0, filtered: bool = True) -> None:

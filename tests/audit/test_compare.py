@@ -34,12 +34,14 @@ LOSSES: tuple[Fate, ...] = (
 )
 
 
-def lines(*fates: Fate, first: int = WINDOW.start - 3) -> st.SearchStrategy[list[Lines]]:
+def lines(
+    *fates: Fate, first: int = WINDOW.start - 3, last: int = WINDOW.end - 1
+) -> st.SearchStrategy[list[Lines]]:
     return st.lists(
         st.builds(
             Lines,
             fate=st.sampled_from(fates),
-            hour=st.integers(first, WINDOW.end - 1),
+            hour=st.integers(first, last),
             count=st.integers(1, 99),
             forwarding=st.integers(0, 1),
             queue=st.integers(0, 2),
@@ -63,7 +65,8 @@ def test_late_lines_are_no_difference(some: list[Lines], age: int) -> None:
 
 
 @given(
-    lines("delivered", "dropped", first=WINDOW.start),
+    # A line that is delayed across the end of the window may seem to be the lost one.
+    lines("delivered", "dropped", first=WINDOW.start, last=WINDOW.end - 2),
     st.sampled_from(LOSSES),
     st.integers(WINDOW.start, WINDOW.end - 1),
     st.integers(1, 999),
@@ -148,6 +151,19 @@ def test_a_filter_that_was_put_again_is_younger_than_its_deliveries() -> None:
         Lines("delivered", 1009, 5), Lines("not forwarded", 1011, 7), Lines("delivered", 1013, 3)
     )
     assert compare(WINDOW, again, gap).lines("missing") == 7
+
+
+def test_the_first_lines_of_a_log_group_that_was_created_again_are_no_difference() -> None:
+    """CloudWatch's metrics know log groups by name. First lines are read back."""
+    again = replace(GROUP, created=1010, since=1011)
+    some = (
+        Lines("delivered", 1005, 5),
+        Lines("not forwarded", 1011, 7),
+        Lines("delivered", 1013, 3),
+    )
+    assert compare(WINDOW, again, sources(*some)).agrees
+    lost = sources(*some, Lines("not forwarded", 1014, 2))
+    assert compare(WINDOW, again, lost).lines("missing") == 2
 
 
 def test_a_line_that_came_twice_is_no_difference() -> None:

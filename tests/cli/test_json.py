@@ -17,7 +17,7 @@ from loki_shipper.local.receiver import Receiver, ScriptedAnswer
 from tests.cli.log_files import BUCKET, log_files_stack
 from tests.cli.past import GROUP, Shipper, log
 from tests.local_deployment import NAME, REGION, Deployment, deployed
-from tests.moto_gaps import real_event_ids
+from tests.moto_gaps import age_log_group, real_event_ids
 from tests.redriver.memory import failed
 
 type Run = Callable[..., Result]
@@ -181,6 +181,7 @@ def shown(here: Deployment, run: Run, receiver: Receiver) -> dict[str, list[Any]
 def put_metrics(here: Deployment) -> None:
     """Let a log group take in lines that its filter does not send, unlike the day before."""
     now = datetime.now(UTC)
+    age_log_group(GROUP, REGION)
     for name, hours_ago, dimensions in (
         ("IncomingLogEvents", 5, {}),
         ("ForwardedLogEvents", 30, {"DestinationType": "Lambda", "FilterName": NAME}),

@@ -102,7 +102,8 @@ def _first_whole_hour(window: Window, group: AuditedGroup, counts: CloudWatchCou
 
     A filter that was put again is younger than its deliveries.
     """
-    forwarded = [hour for hour, lines in (counts.forwarded or {}).items() if lines]
+    sent = (counts.forwarded or {}).items()
+    forwarded = [hour for hour, lines in sent if lines and hour > group.created]
     linked = min([*forwarded, *(() if group.since is None else (group.since,))], default=None)
     if linked is None:
         return window.end

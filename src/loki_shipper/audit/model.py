@@ -28,12 +28,14 @@ class AuditedGroup(Struct, frozen=True):
     """A log group, and its filter: its pattern, and the hour since which it delivers.
 
     `since` is None if it does not deliver. `tenants` are those of Loki that its lines go to.
+    `created` is the hour of its creation: lines before are of another log group of the name.
     """
 
     name: str
     since: int | None
     pattern: str = ""
     tenants: tuple[str | None, ...] = (None,)
+    created: int = 0
 
 
 class NotRead(Struct, frozen=True):

@@ -40,6 +40,7 @@ def audited_groups(
             None if since is None else since // _HOUR_MS,
             filter_pattern(group, selection.settings) if ours is None else ours.pattern,
             (_tenant(group, selection),),
+            group.created // _HOUR_MS,
         )
 
 
