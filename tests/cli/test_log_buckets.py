@@ -110,6 +110,13 @@ def test_one_bucket_is_unlinked_until_link_names_it(here: Deployment) -> None:
     assert sends(here, "my-logs") == ["AWSLogs/", "web/"]
 
 
+def test_no_log_group_is_counted_if_you_name_only_a_bucket(here: Deployment) -> None:
+    for words in (["link", "s3://my-logs"], ["unlink", "s3://my-logs", "--dry-run"]):
+        shown = here.run(*words).stdout
+        assert "buckets: " in shown
+        assert "log group" not in shown
+
+
 def test_one_log_group_leaves_buckets_alone(here: Deployment) -> None:
     result = here.run("link", "/aws/lambda/f")
     assert "bucket" not in result.stdout

@@ -86,7 +86,8 @@ def print_actions(
     kinds = Counter(type(action) for action in actions)
     skips = [action for action in actions if isinstance(action, SkipGroup)]
     done = {"to link": kinds[PutFilter], "to unlink": kinds[DeleteFilter]}
-    click.echo(_sum(done, skips, by_hand))
+    if actions or not buckets:
+        click.echo(_sum(done, skips, by_hand))
     if buckets:
         click.echo(bucket_sum(buckets, "to link", "to unlink"))
 
@@ -112,7 +113,8 @@ def print_result(result: LinkResult, *, as_json: bool) -> None:
     _print(_retention_lines(result.retention))
     skips = [each.skip for each in outcomes if isinstance(each, Skipped)]
     counts = {"linked": report.put, "unlinked": report.deleted, "failed": len(report.failed)}
-    click.echo(_sum(counts, skips, result.by_hand))
+    if outcomes or report.failed or not result.buckets:
+        click.echo(_sum(counts, skips, result.by_hand))
     if result.buckets:
         click.echo(bucket_sum(result.buckets, "linked", "unlinked"))
     if report.caught_up:
