@@ -171,3 +171,11 @@ def test_the_event_of_another_object_says_what_to_do(run: Run) -> None:
         2,
         True,
     )
+
+
+def test_a_file_needs_no_name_of_an_object(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "app.log"
+    file.write_text("2026-11-20T20:20:00Z one\n")
+    result = run("explain", "--object", str(file))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("s3://my-logs/app.log\ntext: its first line says so\n")

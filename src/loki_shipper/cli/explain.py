@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any, BinaryIO, assert_never
 
 import click
@@ -37,6 +38,7 @@ from loki_shipper.cli.link_output import filter_text
 from loki_shipper.cli.log_file_context import (
     deployed_context,
     local_context,
+    local_region,
     object_chunks,
     open_stored,
 )
@@ -94,7 +96,7 @@ class _LogGroupFacts(Struct, frozen=True):
     "file",
     type=click.File("rb"),
     metavar="FILE",
-    help="File that stands for the object s3://…, without AWS.",
+    help="File that stands for the object, without AWS.",
 )
 @click.option(
     "--tag",
@@ -142,8 +144,10 @@ def explain(  # noqa: PLR0913 - each is an option
       loki-shipper explain --event lambda --tag team=payments
     \b
     What would this file be in S3?
-      loki-shipper explain s3://my-logs/app/app.log --object app.log
+      loki-shipper explain --object app.log
     """  # noqa: D301 - click keeps the lines after a backspace as they are
+    if file is not None and group is None and event is None:
+        group = f"{SCHEME}my-logs/{PurePath(file.name).name}"
     if (group is None) is (event is None):
         raise click.UsageError("name a log group, or give --event")
     if group is not None and group.startswith(SCHEME):
@@ -180,7 +184,7 @@ def _explain_object(
 ) -> None:
     bucket, key = object_name(name)
     if file is not None:
-        context = local_context(os.environ, tags, which["region"] or _default_region())
+        context = local_context(os.environ, tags, which["region"])
         found = S3Object(bucket, key, written=time.time_ns() // NS_PER_MS)
         explanation = explain_log_file(found, object_chunks(file), context)
     else:
@@ -200,10 +204,6 @@ def _explain_object(
         console.print(line)
 
 
-def _default_region() -> str:
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
-
-
 def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_LogGroupFacts]:
     """Return the facts of each log group of an event, in their order. Raises InputError."""
     try:
@@ -212,7 +212,7 @@ def _of_event(file: BinaryIO, tags: dict[str, str]) -> list[_LogGroupFacts]:
         raise InputError(f"--event is not an event of CloudWatch Logs: {error}") from None
     if not payloads:
         raise InputError("--event is a control message, which has no log group: name another")
-    region = _default_region()
+    region = local_region(os.environ)
     groups = {log_source(data, region): data for data in reversed(payloads)}
     return [
         _LogGroupFacts(data, tags, region, os.environ, None) for data in reversed(groups.values())

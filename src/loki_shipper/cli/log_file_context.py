@@ -24,8 +24,13 @@ _DENIED: Final = "AccessDenied"
 _NOT_PUSHED: Final = "http://not-pushed.invalid"
 
 
+def local_region(environ: Mapping[str, str]) -> str:
+    """Return the Region that the environment names, or one of AWS's."""
+    return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "eu-central-1"
+
+
 def local_context(
-    environ: Mapping[str, str], tags: Mapping[str, str], region: str
+    environ: Mapping[str, str], tags: Mapping[str, str], region: str | None
 ) -> LogFileContext:
     """Return the settings and rules of the environment, without AWS. Raises InputError."""
     with settings_errors("the environment"):
@@ -37,7 +42,7 @@ def local_context(
         settings=configured,
         rules=rules,
         account=OWNER,
-        region=region,
+        region=region or local_region(environ),
         tags=lambda _: tags,
     )
 
