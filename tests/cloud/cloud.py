@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -141,9 +142,12 @@ def run_cloud(python: Path, directory: Path, *, port: int = 0, tell: Tell) -> It
     Port 0 takes a free one.
 
     Raises:
-        CloudError: it ends or is not ready in time.
+        CloudError: the port is in use, or it ends or is not ready in time.
     """
     port = port or free_port()
+    if _is_in_use(port):
+        # Its commands would go to another AWS, such as that of another terminal.
+        raise CloudError(f"port {port} is in use: give --port 0")
     directory.mkdir(parents=True, exist_ok=True)
     cloud = Cloud(f"http://127.0.0.1:{port}", directory / "cloud.log")
     runtime = runtime_alone(directory / "runtime")
@@ -169,6 +173,16 @@ def run_cloud(python: Path, directory: Path, *, port: int = 0, tell: Tell) -> It
             process.wait(_STOP_SECONDS)
         process.kill()
         process.communicate()
+
+
+def _is_in_use(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def _environment(port: int, directory: Path, runtime: Path) -> dict[str, str]:

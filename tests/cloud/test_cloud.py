@@ -1,5 +1,6 @@
 """Where there is no such AWS, its tests say why."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,19 @@ def test_an_aws_that_does_not_start_shows_the_end_of_its_log(tmp_path: Path) -> 
         run_cloud(python, tmp_path / "cloud", tell=silent),
     ):
         pytest.fail("it has not started")
+
+
+def test_a_port_of_another_program_is_not_taken_for_this_aws(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexit 3\n")
+    python.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(CloudError, match=f"port {port} is in use: give --port 0"),
+            run_cloud(python, tmp_path / "cloud", port=port, tell=silent),
+        ):
+            pytest.fail("it has not started")
 
 
 def test_without_the_network_it_says_what_cannot_be_installed(tmp_path: Path) -> None:
