@@ -67,6 +67,15 @@ def test_counts_are_added_up_by_log_group_and_both_hours(logs: Logs) -> None:
     assert found.counts_from == H + 1
 
 
+def test_an_answer_without_the_sums_is_an_error_of_aws() -> None:
+    with run_aws() as aws:
+        logs = Logs(aws)
+        logs.write("/shipper", H + 1, log_group="/a", hour=H + 1, received=1)
+        with pytest.raises(AwsError, match="without the sums") as raised:
+            logs.read()
+    assert raised.value.code == "NoSumsInAnswer"
+
+
 def test_a_log_group_without_lines_has_the_first_hour_of_all_counts(logs: Logs) -> None:
     logs.write("/shipper", H + 1, log_group="/a", hour=H + 1, received=1)
     logs.write("/shipper", H + 1, account="", log_group="", hour=H + 1, received=7)

@@ -41,6 +41,9 @@ SUMS: Final = (
     + ", ".join(f"sum(hourly.{field}) as {field}" for field in _FIELDS)
     + " by hourly.account, hourly.log_group, hourly.hour, bin(1h)"
 )
+_HOURS: Final = {"hourly.hour", "bin(1h)"}
+"""Members of every row of an answer. Simulated clouds may lack `stats`, and leave them out."""
+
 NOT_DELIVERED: Final = (
     f"{_COUNTED} and (ispresent(hourly.dropped) or ispresent(hourly.rejected)) | fields @message"
 )
@@ -79,6 +82,8 @@ def read_own_log(
             if row.get("hourly.account", "") not in {account, ""}:
                 continue
             name = row.get("hourly.log_group", "")
+            if not row.keys() >= _HOURS:
+                raise AwsError("refused", "NoSumsInAnswer", "an answer without the sums of a query")
             key = (name, int(row["hourly.hour"]), _hour(row["bin(1h)"]))
             sums[key].update({field: _number(row.get(field)) for field in _FIELDS})
         counts += [
