@@ -34,7 +34,7 @@ def journey(minutes: int, seconds: float | None) -> Journey:
             [journey(minutes, 1.0) for minutes in (22, 17, 12, 7)],
             "4 lines in an hour, none missing; 7m ago: 1.0s, 12m ago: 1.0s, 17m ago: 1.0s",
         ),
-        ([], "no line in an hour: it does not run"),
+        ([], "no line in an hour: it is less than five minutes old, or does not run"),
     ],
     ids=["all arrived", "one is missing", "many", "none"],
 )

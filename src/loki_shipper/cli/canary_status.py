@@ -42,7 +42,7 @@ def canary_text(status: CanaryStatus, now: int) -> str:
     if status.fault:
         return f"canary: its log group could not be read ({status.fault})"
     if not status.journeys:
-        return "canary: no line in an hour: it does not run"
+        return "canary: no line in an hour: it is less than five minutes old, or does not run"
     count = count_text(len(status.journeys), "line")
     missing = sum(_is_missing(each, now) for each in status.journeys)
     newest = [*reversed(status.journeys)][:_SHOWN]
