@@ -55,6 +55,19 @@ def test_its_metrics_have_a_value_also_if_nothing_is_missing() -> None:
     ]
 
 
+@pytest.mark.parametrize(("missing", "measured"), [(0, False), (2, True)])
+def test_an_audit_that_could_compare_nothing_does_not_say_that_nothing_is_missing(
+    *, missing: int, measured: bool
+) -> None:
+    names = [name for name, _, _ in audit_metrics(replace(AUDIT, compared=0, missing=missing))]
+    assert ("LinesMissing" in names, "LogGroupsAudited" in names) == (measured, True)
+
+
+def test_an_audit_without_log_groups_misses_nothing() -> None:
+    found = [*audit_metrics(replace(AUDIT, audited=0, compared=0))]
+    assert ("LinesMissing", "Count", 0) in found
+
+
 def test_its_logs_are_those_of_the_functions_that_ship() -> None:
     found = audit_settings({"SHIPPER_LOGS": "/a,/b", "REDRIVER_LOGS": "/c"})
     assert (found.function_logs.shippers, found.function_logs.redrivers) == (("/a", "/b"), ("/c",))

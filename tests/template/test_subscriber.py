@@ -361,6 +361,14 @@ def test_it_audits_the_stack_every_day(template: dict[str, Any]) -> None:
     assert request(json.loads(daily["Input"])) == AuditDue()
 
 
+def test_an_audit_that_stops_is_told_and_a_new_stack_is_not(template: dict[str, Any]) -> None:
+    alarm = template["Resources"]["LinesMissing"]["Properties"]
+    # Without data an alarm goes to INSUFFICIENT_DATA, in which a new one begins without a message.
+    assert alarm["TreatMissingData"] == "missing"
+    assert alarm["InsufficientDataActions"] == alarm["AlarmActions"]
+    assert alarm["Period"] == 24 * 3600
+
+
 def test_the_audit_reads_no_secret_for_pushes(template: dict[str, Any]) -> None:
     [reads] = [s for s in statements(template) if s["Sid"] == "ReadSecretsForQueries"]
     conditions = [each["Fn::If"][0] for each in reads["Resource"]]

@@ -132,7 +132,9 @@ def _differences(audits: Sequence[GroupAudit]) -> Iterator[dict[str, Any]]:
 def audit_metrics(report: AuditReport) -> Iterator[tuple[str, str, float]]:
     """Give each metric's name, CloudWatch unit and value.
 
-    Rejected and waiting lines have metrics of their own, where they come about.
+    Rejected and waiting lines have metrics of their own, where they come about. `LinesMissing` has
+    no value if the functions' logs could not be read, so that the alarm tells that.
     """
-    yield "LinesMissing", "Count", report.missing
+    if report.compared or report.missing or not report.audited:
+        yield "LinesMissing", "Count", report.missing
     yield "LogGroupsAudited", "Count", report.compared
