@@ -1,7 +1,7 @@
 """Measures how fast the built function ships a log file (`scripts/log-file-rate`).
 
 The function runs under Lambda's runtime interface. S3 is a stand-in that sends a file from disk,
-and Loki one that answers at once and only counts. Without rules, our function does the same work
+and Loki one that answers at once and counts. Without rules, our function does the same work
 as lambda-promtail. With its presets it also reads fields of each line.
 """
 
@@ -10,67 +10,110 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, override
 
 from msgspec import Struct
 from msgspec.json import encode
+from msgspec.structs import replace
 
 from loki_shipper.local.progress import Tell, on_stream
 from tools.artifact import SamArtifact, build_artifact
-from tools.bench.runtime import Program, run_process
-from tools.bench.sink import InstantLoki, run_sink_of
+from tools.bench.runtime import ProcessEndedError, Program, run_process
+from tools.bench.sink import run_sink_of
+from tools.line_numbers import Arrived, LokiOnDisk, read_arrived
 from tools.log_file_lines import KEY, packed_lines
 
 _HANDLER: Final = "loki_shipper.shipper.handler.handle"
 _SECONDS: Final = 900.0
 _MB: Final = 1_000_000
+_OURS: Final = "loki-shipper"
+_MOST_MEMORY: Final = 200_000_000
+_KILLS: Final = "kill our function so often, and count the lines; 1 GB of gzip needs 8 GB of disk"
+_MEASURED: Final = (
+    "Seconds and CPU are those of the function, during its invocations. Memory is its peak, of "
+    "each execution environment. Lines are counted after each program, from a file of its pushes.\n"
+)
 
 
 class Measured(Struct, frozen=True):
     """A program: seconds, CPU seconds, peak bytes of memory, pushes, and whether it was done.
 
-    `packed` are the bytes of the file.
+    `packed` are the bytes of the file. `peaks` has one peak for each execution environment: all
+    but the last one were killed. `arrived` is None if nobody counted.
     """
 
     name: str
     packed: int
     seconds: float
     cpu_seconds: float
-    peak: int
+    peaks: list[int]
     pushes: int
     is_done: bool
+    arrived: Arrived | None = None
+
+    @property
+    def kills(self) -> int:
+        """How often the program was killed."""
+        return len(self.peaks) - 1
 
 
-class CountingLoki(InstantLoki):
-    """Counts pushes, and keeps none."""
+class _File(Struct, frozen=True):
+    """A log file on disk, and the bytes of its text."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.pushes = 0
+    path: Path
+    size: int
 
-    @override
-    def keep(self, headers: dict[str, str], body: bytes) -> None:
-        self.pushes += 1
+
+class _Attempt(Struct, frozen=True):
+    """One invocation until its answer or its kill. `is_done`: None if it was killed."""
+
+    seconds: float
+    cpu_seconds: float
+    peak: int
+    is_done: bool | None
 
 
 def measure(
-    lines: int, artifact: SamArtifact, folder: Path, theirs: Path | None = None
+    lines: int,
+    artifact: SamArtifact,
+    folder: Path,
+    theirs: Path | None = None,
+    *,
+    kills: int | None = None,
 ) -> Iterator[Measured]:
-    """Ship a file of so many lines with each program; `theirs` is a binary of lambda-promtail."""
-    file = folder / "file.log.gz"
-    now = time.time()
-    with file.open("wb") as written:
+    """Ship a file of so many lines with each program; `theirs` is a binary of lambda-promtail.
+
+    With `kills`, the first program is killed so often, and the lines of each one are counted.
+    """
+    file = _write_file(folder / "file.log.gz", lines)
+    kept = None if kills is None else folder / "pushes"
+    times = kills or 0
+    with _serve(file.path) as s3:
+        for name, program in _programs(s3, artifact, theirs):
+            with run_sink_of(partial(LokiOnDisk, file=kept)) as loki:
+                measured = _measured(name, program, loki, file, times)
+            if kept is not None:
+                measured = replace(measured, arrived=read_arrived(kept, lines))
+                kept.unlink()
+            yield measured
+            times = 0
+
+
+def _write_file(path: Path, lines: int) -> _File:
+    now, size = time.time(), 0
+    with path.open("wb") as written:
         for part in packed_lines(lines, oldest=now - 1500, newest=now - 60):
             written.write(part)
-    with _serve(file) as s3:
-        for name, program in _programs(s3, artifact, theirs):
-            with run_sink_of(CountingLoki) as loki:
-                yield _measured(name, program, loki, file)
+            # Gzip ends with the size of its text.
+            size += int.from_bytes(part[-4:], "little")
+    return _File(path, size)
 
 
 def _programs(
@@ -80,7 +123,7 @@ def _programs(
     python = [sys.executable, "-S", "-m", "awslambdaric", _HANDLER]
     ours = aws | {"LOG_BUCKETS": "my-logs", "TAG_LABELS": "none", "BUCKET": "our-bucket"}
     paths = (*artifact.paths, *_runtime())
-    for name, rules in (("loki-shipper", ""), ("loki-shipper, RULES=none", "none")):
+    for name, rules in ((_OURS, ""), (f"{_OURS}, RULES=none", "none")):
         env = ours | {"RULES": rules}
         yield name, {"command": python, "env": env, "paths": paths, "cwd": artifact.function}
     if theirs is not None:
@@ -98,24 +141,55 @@ def _runtime() -> Iterator[Path]:
             return
 
 
-def _measured(name: str, program: Mapping[str, Any], loki: CountingLoki, file: Path) -> Measured:
+def _measured(
+    name: str, program: Mapping[str, Any], loki: LokiOnDisk, file: _File, kills: int
+) -> Measured:
     env = program["env"] | {"LOKI_URL": loki.url, "WRITE_ADDRESS": f"{loki.url}/loki/api/v1/push"}
-    with run_process(Program(**{**program, "env": env})) as process:
-        before = process.cpu_seconds
-        answered = process.invoke(_event(), seconds=_SECONDS)
-        return Measured(
-            name,
-            file.stat().st_size,
-            answered.seconds,
-            process.cpu_seconds - before,
-            process.peak_rss,
-            loki.pushes,
-            # A message that comes again is sent to the queue, which does not exist here.
-            answered.response in ({"batchItemFailures": []}, None),
-        )
+    started = Program(**{**program, "env": env})
+    # Each killed environment pushes so much. What it pushes has also labels and fields.
+    share = file.size // (kills + 1)
+    attempts = [
+        _attempt(started, loki, received, share if received <= kills else None)
+        for received in range(1, kills + 2)
+    ]
+    return Measured(
+        name,
+        file.path.stat().st_size,
+        sum(each.seconds for each in attempts),
+        sum(each.cpu_seconds for each in attempts),
+        [each.peak for each in attempts],
+        loki.pushes,
+        [each.is_done for each in attempts] == [*repeat(None, kills), True],
+    )
 
 
-def _event() -> bytes:
+def _attempt(program: Program, loki: LokiOnDisk, received: int, share: int | None) -> _Attempt:
+    """Give the message to a new execution environment, and kill it after `share` bytes."""
+    with run_process(program) as process:
+        began_with, before, began = loki.bytes, process.cpu_seconds, time.perf_counter()
+        killed: list[_Attempt] = []
+
+        def used(seconds: float, *, is_done: bool | None) -> _Attempt:
+            return _Attempt(seconds, process.cpu_seconds - before, process.peak_rss, is_done)
+
+        def watch(pushed: int) -> None:
+            if share is not None and not killed and pushed - began_with >= share:
+                killed.append(used(time.perf_counter() - began, is_done=None))
+                process.kill()
+
+        loki.watch = watch
+        try:
+            answered = process.invoke(_event(received), seconds=_SECONDS)
+        except ProcessEndedError:
+            if not killed:
+                raise
+            return killed[0]
+        # A message that comes again is sent to the queue, which does not exist here.
+        is_done = answered.response in ({"batchItemFailures": []}, None)
+        return used(answered.seconds, is_done=is_done)
+
+
+def _event(received: int) -> bytes:
     record = {
         "eventSource": "aws:s3",
         "eventName": "ObjectCreated:Put",
@@ -126,7 +200,7 @@ def _event() -> bytes:
         "messageId": "1",
         "receiptHandle": "1",
         "body": encode({"Records": [record]}).decode(),
-        "attributes": {"ApproximateReceiveCount": "1"},
+        "attributes": {"ApproximateReceiveCount": str(received)},
         "eventSource": "aws:sqs",
         "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:log-files",
         "awsRegion": "eu-central-1",
@@ -135,30 +209,46 @@ def _event() -> bytes:
 
 
 class _S3(ThreadingHTTPServer):
+    """Has the file, and keeps objects, such as the progress, by their path."""
+
     daemon_threads = True
     file: Path
+    kept: dict[str, bytes]
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log nothing when a killed process leaves its connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _S3Connection(BaseHTTPRequestHandler):
-    """Sends the file, and takes everything else."""
+    """Sends the file, and keeps other objects."""
 
     protocol_version = "HTTP/1.1"
     server: _S3
 
     def do_GET(self) -> None:
-        if KEY not in self.path:
-            self._answer(404)
+        if KEY in self.path:
+            self._answer(200, self.server.file.stat().st_size)
+            with self.server.file.open("rb") as file, suppress(OSError):
+                self.connection.sendfile(file)
             return
-        self._answer(200, self.server.file.stat().st_size)
-        with self.server.file.open("rb") as file, suppress(OSError):
-            self.connection.sendfile(file)
+        body = self.server.kept.get(self._place)
+        self._answer(404 if body is None else 200, len(body or b""))
+        self.wfile.write(body or b"")
 
     def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.kept[self._place] = self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(200)
 
     def do_DELETE(self) -> None:
+        self.server.kept.pop(self._place, None)
         self._answer(204)
+
+    @property
+    def _place(self) -> str:
+        return self.path.partition("?")[0]
 
     def _answer(self, status: int, length: int = 0) -> None:
         self.send_response(status)
@@ -174,7 +264,7 @@ class _S3Connection(BaseHTTPRequestHandler):
 @contextmanager
 def _serve(file: Path) -> Iterator[str]:
     with _S3(("127.0.0.1", 0), _S3Connection) as server:
-        server.file = file
+        server.file, server.kept = file, {}
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
@@ -182,23 +272,57 @@ def _serve(file: Path) -> Iterator[str]:
             server.shutdown()
 
 
-def main(tell: Tell) -> None:
-    """Measure, and print a line for each program."""
+def described(measured: Measured) -> str:
+    """Write a line about a program."""
+    megabytes = measured.packed / _MB
+    peaks = ", ".join(f"{peak / _MB:.0f}" for peak in measured.peaks)
+    killed = f", killed {measured.kills} times" if measured.kills else ""
+    return (
+        f"{measured.name}{killed}: {megabytes:.0f} MB of gzip in {measured.seconds:.1f} s, "
+        f"{megabytes / measured.seconds:.2f} MB/s, {measured.cpu_seconds:.1f} s of CPU, "
+        f"{peaks} MB of memory, {measured.pushes:,} pushes"
+        f"{'' if measured.is_done else ', not done in time'}{_counted(measured.arrived)}\n"
+    )
+
+
+def _counted(arrived: Arrived | None) -> str:
+    if arrived is None:
+        return ""
+    return (
+        f"; {arrived.arrived:,} of {arrived.lines:,} lines arrived, {arrived.same:,} came again "
+        f"with the same labels, nanosecond and text, {arrived.other:,} with others"
+    )
+
+
+def _is_proved(measured: Measured) -> bool:
+    if measured.arrived is None:
+        return True
+    is_small = max(measured.peaks) < _MOST_MEMORY
+    return measured.is_done and is_small and measured.arrived.is_each_once
+
+
+def main(arguments: Sequence[str], tell: Tell) -> int:
+    """Measure, and print a line for each program.
+
+    With `--kills`, give 1 if ours was not done, took 200 MB, or Loki would not hold each line once.
+    """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lines", type=int, default=1_000_000, help="17,000,000 are 1 GB of gzip")
     parser.add_argument("--lambda-promtail", type=Path, help="measure this binary too")
-    chosen = parser.parse_args()
+    parser.add_argument("--kills", type=int, help=_KILLS)
+    chosen = parser.parse_args(arguments)
     artifact = build_artifact(os.environ, tell)
+    is_proved = True
+    sys.stdout.write(_MEASURED)
     with TemporaryDirectory() as folder:
-        for each in measure(chosen.lines, artifact, Path(folder), chosen.lambda_promtail):
-            rate = each.packed / _MB / each.seconds
-            sys.stdout.write(
-                f"{each.name}: {each.packed / _MB:.0f} MB of gzip in {each.seconds:.1f} s, "
-                f"{rate:.2f} MB/s, {each.cpu_seconds:.1f} s of CPU, {each.peak / _MB:.0f} MB of "
-                f"memory, {each.pushes:,} pushes{'' if each.is_done else ', not done in time'}\n"
-            )
+        for each in measure(
+            chosen.lines, artifact, Path(folder), chosen.lambda_promtail, kills=chosen.kills
+        ):
+            sys.stdout.write(described(each))
             sys.stdout.flush()
+            is_proved &= _is_proved(each) or not each.name.startswith(_OURS)
+    return 0 if is_proved else 1
 
 
 if __name__ == "__main__":
-    main(on_stream())
+    sys.exit(main(sys.argv[1:], on_stream()))

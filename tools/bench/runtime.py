@@ -5,6 +5,7 @@ the last byte of the answer to `/next` to the first byte of the POST with the re
 """
 
 import json
+import os
 import selectors
 import socket
 import subprocess
@@ -52,6 +53,10 @@ class Answered(Struct, frozen=True):
     response: Any
 
 
+class ProcessEndedError(Exception):
+    """The process ended during an invocation."""
+
+
 class _Request(Struct, frozen=True):
     connection: socket.socket
     arrived: float
@@ -72,6 +77,8 @@ class Process:
         self._waiting: socket.socket | None = None
         self._invocations = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._end: int | None = None
+        """A file descriptor that is ready when the process has ended."""
 
     def start(self, program: Program, folder: Path) -> None:
         """Start the process and wait until it requests an event."""
@@ -87,10 +94,16 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        self._end = os.pidfd_open(self._pid)
+        self._selector.register(self._end, selectors.EVENT_READ)
         self.init_seconds = self._wait_for_next(_INIT_SECONDS) - began
 
     def invoke(self, body: bytes, *, seconds: float = _INVOCATION_SECONDS) -> Answered:
-        """Invoke the handler; return when the process requests the next event."""
+        """Invoke the handler; return when the process requests the next event.
+
+        Raises:
+            ProcessEndedError: the process was killed, or ended itself.
+        """
         assert self._waiting is not None
         self._invocations += 1
         deadline = int((time.time() + seconds) * 1000)
@@ -152,6 +165,8 @@ class Process:
             if not ready:
                 raise AssertionError(self._failure(b"no answer"))
             for key, _ in ready:
+                if key.fileobj == self._end:
+                    raise ProcessEndedError(self._failure(b"it ended"))
                 if key.fileobj is self._listener:
                     connection, _ = self._listener.accept()
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -168,11 +183,19 @@ class Process:
         log = self._log.read_text(errors="replace")[-2000:]
         return f"the process failed: {body.decode(errors='replace')[:500]}\n{log}"
 
+    def kill(self) -> None:
+        """Kill the process without a signal that it could handle."""
+        assert self._process is not None
+        self._process.kill()
+
     def close(self) -> None:
         """Kill the process and close every socket."""
         if self._process is not None:
-            self._process.kill()
+            self.kill()
             self._process.wait()
+        if self._end is not None:
+            self._selector.unregister(self._end)
+            os.close(self._end)
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr] # we register sockets only
         self._selector.close()

@@ -1,7 +1,7 @@
 """Stands in for Loki: answers every push at once, and decodes the pushes later."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
@@ -35,10 +35,10 @@ def run_sink() -> AbstractContextManager[InstantLoki]:
 
 
 @contextmanager
-def run_sink_of[T: InstantLoki](kind: type[T]) -> Iterator[T]:
-    """Run a stand-in of this class."""
+def run_sink_of[T: InstantLoki](make: Callable[[str], T]) -> Iterator[T]:
+    """Run the stand-in that is made of its URL."""
     with _LokiServer(("127.0.0.1", 0), _LokiConnection) as server:
-        sink = kind(f"http://127.0.0.1:{server.server_address[1]}")
+        sink = make(f"http://127.0.0.1:{server.server_address[1]}")
         server.sink = sink
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
