@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from msgspec import structs
-
 from loki_shipper.audit.model import AuditedGroup
 from loki_shipper.subscriber.groups.select import (
     NotSelected,
@@ -26,11 +24,10 @@ def audited_groups(
     Centralized log groups are left out: the shipper counts their lines by the log group that they
     come from.
     """
-    rules = structs.replace(selection, stopped=False)
     for each in observed:
         group = each.group
         ours = each.filters.ours if isinstance(each.filters, Filters) else None
-        is_chosen = not isinstance(select(group, rules), NotSelected)
+        is_chosen = not isinstance(select(group, selection), NotSelected)
         if is_centralized(group, selection.settings) or not (is_chosen or ours is not None):
             continue
         state = remembered_state(memory, group)
