@@ -141,7 +141,7 @@ def test_lines_before_the_log_group_was_linked_are_no_difference() -> None:
     assert compare(WINDOW, young, healthy).agrees
     never = replace(GROUP, since=None)
     assert compare(WINDOW, never, sources(Lines("not forwarded", 1010, 7))).notes == (
-        "it was not linked in these hours",
+        "there is no whole hour in which it was linked",
     )
 
 

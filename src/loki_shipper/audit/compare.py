@@ -55,7 +55,7 @@ def compare(window: Window, group: AuditedGroup, sources: GroupCounts) -> GroupA
         return replace(audit, is_compared=False, notes=(note,))
     linked = _first_whole_hour(window, group, sources.cloudwatch)
     if linked >= window.end:
-        return replace(audit, notes=("it was not linked in these hours",))
+        return replace(audit, notes=("there is no whole hour in which it was linked",))
     window = replace(window, start=linked)
     parts = [_forwarding(window, group, sources.cloudwatch)]
     parts += _shipping(window, group, sources)

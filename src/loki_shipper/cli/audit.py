@@ -40,6 +40,7 @@ from loki_shipper.subscriber.run.reconcile import current_selection
 
 _HOUR = timedelta(hours=1)
 _DIFFERS = 1
+_CENT = 0.01
 
 
 @click.command()
@@ -190,9 +191,11 @@ def _reading(url: str | None, deployment: Deployment) -> Settings:
 def _cost_text(groups: Sequence[AuditedGroup], volume: AuditVolume) -> str:
     metrics = volume.metrics * prices.METRIC_READ.dollars
     log = volume.log_bytes / prices.GB * prices.LOGS_INSIGHTS_GB.dollars
+    dollars = metrics + log
+    costs = f"${dollars:,.2f}" if dollars >= _CENT else "less than $0.01"
     return (
         f"{count_text(len(groups), 'log group')}: this audit reads "
         f"{count_text(volume.metrics, 'metric')}, {volume.log_bytes / prices.GB:,.3f} GB of the "
         f"functions' logs and sends {count_text(volume.loki_queries, 'query', 'queries')} to Loki; "
-        f"it costs ${metrics + log:,.4f}"
+        f"it costs {costs}"
     )

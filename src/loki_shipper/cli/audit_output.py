@@ -16,6 +16,7 @@ _MOST = 60
 
 _KINDS: Final[tuple[DifferenceKind, ...]] = ("missing", "rejected", "waiting")
 _AGREES = "agrees"
+_NOTHING = "nothing to compare"
 _HOUR_MS = 3_600_000
 _NOT_READ = "not read"
 
@@ -30,13 +31,17 @@ def audit_text(audits: Sequence[GroupAudit], window: Window, *, every: bool) -> 
         name, *counts, text = row
         cells = [f"{name:<{widths[0]}}"]
         cells += [f"{value:>{width}}" for value, width in zip(counts, widths[1:], strict=True)]
-        style = "bold" if number == 0 else "" if text == _AGREES else "yellow"
+        style = "bold" if number == 0 else "" if text in {_AGREES, _NOTHING} else "yellow"
         yield Text("  ".join([*cells, text]).rstrip(), style=style)
     yield from _notes(audits)
     yield Text(_summary(audits))
 
 
 def _rows(audit: GroupAudit) -> Iterator[tuple[str, ...]]:
+    blank = ("",) * (len(_TITLES) - 1)
+    if _is_young(audit):
+        yield (audit.name, *("-",) * (len(_TITLES) - 2), _NOTHING)
+        return
     agrees = _AGREES if audit.is_compared else "not compared"
     texts = [_difference(each, audit) for each in audit.differences] or [agrees]
     dropped = sum(audit.dropped.values())
@@ -46,11 +51,15 @@ def _rows(audit: GroupAudit) -> Iterator[tuple[str, ...]]:
         *(_NOT_READ if number is None else f"{number:,}" for number in numbers),
         texts[0],
     )
-    blank = ("",) * (len(_TITLES) - 1)
     for text in texts[1:]:
         yield (*blank, text)
     for rule, lines in sorted(audit.dropped.items()):
         yield (*blank, f"(dropped by {rule}: {count_text(lines, 'line')})")
+
+
+def _is_young(audit: GroupAudit) -> bool:
+    """Tell whether a log group was linked in no whole hour of the audit."""
+    return audit.is_compared and audit.incoming is None
 
 
 def _difference(each: Difference, audit: GroupAudit) -> str:
@@ -74,14 +83,16 @@ def _notes(audits: Iterable[GroupAudit]) -> Iterator[Text]:
 
 
 def _summary(audits: Sequence[GroupAudit]) -> str:
-    agree = sum(each.agrees for each in audits)
+    young = sum(_is_young(each) for each in audits)
+    agree = sum(each.agrees for each in audits) - young
     lines = sum(each.incoming or 0 for each in audits)
     sums = {kind: sum(each.lines(kind) for each in audits) for kind in _KINDS}
     return ", ".join(
         [
-            f"{agree:,} of {count_text(len(audits), 'log group')} agree",
+            f"{agree:,} of {count_text(len(audits), 'log group agrees', 'log groups agree')}",
             count_text(lines, "line"),
             *(f"{number:,} {kind}" for kind, number in sums.items() if number),
+            *([f"{_NOTHING} in {count_text(young, 'log group')}"] if young else ()),
         ]
     )
 
