@@ -3,6 +3,9 @@
 The function runs under Lambda's runtime interface. S3 is a stand-in that sends a file from disk,
 and Loki one that answers at once and counts. Without rules, our function does the same work
 as lambda-promtail. With its presets it also reads fields of each line.
+
+With `--kills`, the function is killed in the middle, and a new execution environment gets the same
+message, as on Lambda. Each line is then looked for by its number.
 """
 
 import argparse
