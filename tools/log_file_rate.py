@@ -38,7 +38,7 @@ _SECONDS: Final = 900.0
 _MB: Final = 1_000_000
 _OURS: Final = "loki-shipper"
 _MOST_MEMORY: Final = 200_000_000
-_KILLS: Final = "kill our function so often, and count the lines; 1 GB of gzip needs 8 GB of disk"
+_KILLS: Final = "kill our function so often, and count the lines; 1 GB of gzip needs 4 GB of disk"
 _MEASURED: Final = (
     "Seconds and CPU are those of the function, during its invocations. Memory is its peak, of "
     "each execution environment. Lines are counted after each program, from a file of its pushes.\n"
