@@ -183,7 +183,7 @@ def test_a_successful_invocation_logs_one_line(environment: ExecutionEnvironment
     before = environment.log_lines
     environment.invoke(payload())
     [line] = environment.log_lines[len(before) :]
-    assert len(line) < 1_100
+    assert len(line) < 1_300
 
 
 def test_all_faults_of_the_settings_are_named_at_once_and_no_secret(
