@@ -19,7 +19,13 @@ from loki_shipper.cli.formatting import count_text
 from loki_shipper.cli.json_output import print_objects
 from loki_shipper.deployment.retention import RetentionChange
 from loki_shipper.subscriber.buckets.link import BucketOutcome
-from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
+from loki_shipper.subscriber.filters.apply import (
+    ActionOutcome,
+    Done,
+    Failed,
+    Skipped,
+    settled_actions,
+)
 from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 from loki_shipper.subscriber.memory import CaughtUp
 from loki_shipper.subscriber.model import Reason
@@ -105,7 +111,7 @@ def print_result(result: LinkResult, *, as_json: bool) -> None:
         print_objects([*objects, *bucket_objects(result.buckets)])
         return
     _print(bucket_lines(result.buckets))
-    _print(_lines(_actions(outcomes)))
+    _print(_lines(settled_actions(outcomes)))
     _print(
         action_line("failed", each.group, "red", f"{each.why} {each.detail}")
         for each in report.failed
@@ -183,19 +189,6 @@ def _first_lines(report: RunReport, shipped: Mapping[str, CaughtUp]) -> dict[str
         name: {"lines": each.lines, "state": "shipped" if each.complete else "more"}
         for name, each in shipped.items()
     }
-
-
-def _actions(outcomes: Iterable[ActionOutcome]) -> Iterator[FilterAction]:
-    for outcome in outcomes:
-        match outcome:
-            case Done(action=action):
-                yield action
-            case Skipped(skip=skip):
-                yield skip
-            case Failed():
-                pass
-            case _:
-                assert_never(outcome)
 
 
 def _lines(actions: Iterable[FilterAction]) -> Iterator[Text]:

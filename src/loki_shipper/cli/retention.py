@@ -23,7 +23,7 @@ from loki_shipper.deployment.retention import (
     retention_writer,
     set_retention,
 )
-from loki_shipper.subscriber.filters.apply import ActionOutcome, Done, Failed, Skipped
+from loki_shipper.subscriber.filters.apply import ActionOutcome, settled_actions
 from loki_shipper.subscriber.filters.plan import DeleteFilter, FilterAction, PutFilter, SkipGroup
 from loki_shipper.subscriber.model import LogGroup, Reason
 
@@ -75,7 +75,7 @@ def change_retention(
 
     Without `days` none is set. Raises InputError, ConflictError.
     """
-    actions = [*_actions(outcomes)]
+    actions = [*settled_actions(outcomes)]
     shipped = {each.group for each in actions if is_shipped(each)}
     left = {each.group for each in actions if _is_left(each)}
     if days is not None:
@@ -123,19 +123,6 @@ def _effects(deployment: Deployment) -> RetentionEffects:
         deps.aws.log_group,
         retention_writer(deployment.client("logs"), pace_by(deps.clock)),
     )
-
-
-def _actions(outcomes: Iterable[ActionOutcome]) -> Iterator[FilterAction]:
-    for outcome in outcomes:
-        match outcome:
-            case Done(action=action):
-                yield action
-            case Skipped(skip=skip):
-                yield skip
-            case Failed():
-                pass
-            case _:
-                assert_never(outcome)
 
 
 def is_shipped(action: FilterAction) -> bool:

@@ -1,6 +1,6 @@
 """Carries out an action and gives its outcome; an error concerns one log group only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, assert_never
 
 from msgspec import Struct
@@ -51,6 +51,20 @@ class Failed(Struct, frozen=True, tag_field="outcome", tag="failed"):
 
 
 type ActionOutcome = Done | Skipped | Failed
+
+
+def settled_actions(outcomes: Iterable[ActionOutcome]) -> Iterator[FilterAction]:
+    """Give the actions that were carried out or skipped, without those that failed."""
+    for outcome in outcomes:
+        match outcome:
+            case Done(action=action):
+                yield action
+            case Skipped(skip=skip):
+                yield skip
+            case Failed():
+                pass
+            case _:
+                assert_never(outcome)
 
 
 class FilterWriter(Struct, frozen=True):
