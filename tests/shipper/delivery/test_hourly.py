@@ -1,6 +1,7 @@
 """The counts of lines by log group and hour."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_shipper.emf import FunctionLog
-from loki_shipper.model import LogData, LogEvent
+from loki_shipper.model import Entry, LogData, LogEvent
 from loki_shipper.shipper.delivery.hourly import (
     HOUR_MS,
+    HOUR_NS,
     HourlyCount,
+    count_hours,
     largest_hourly,
     log_members,
     merge_hourly,
@@ -99,3 +102,11 @@ def test_counts_are_written_whatever_the_level_and_without_zeros(
         "service": "loki-shipper",
         "hourly": {"account": "1", "log_group": "/ecs/a", "hour": 1, "received": 2},
     }
+
+
+@given(st.lists(st.integers(0, 5 * HOUR_NS)))
+def test_each_entry_counts_in_the_hour_of_its_time(times: list[int]) -> None:
+    entries = [Entry(time, "line", (), LogEvent("1", 0, "line")) for time in sorted(times)]
+    hours = Counter[int]()
+    count_hours(hours, entries)
+    assert hours == Counter(time // HOUR_NS for time in times)

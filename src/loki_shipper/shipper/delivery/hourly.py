@@ -1,5 +1,6 @@
 """Counts the lines of log groups by hour, for `loki-shipper audit` (docs/decisions/audit.md)."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
@@ -18,6 +19,7 @@ _MOST = 200
 _SUMMED = ("received", "delivered", "dropped", "rejected", "saved", "entries", "elsewhere")
 
 _received = attrgetter("received")
+_timestamp = attrgetter("timestamp")
 
 
 class HourlyCount(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,13 +47,13 @@ class HourlyCount(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def count_hours(hours: Counter[int], entries: Sequence[Entry]) -> None:
     """Add entries, which ascend in time, to the numbers by hour of their time."""
-    if not entries:
-        return
-    first, last = entries[0].timestamp // HOUR_NS, entries[-1].timestamp // HOUR_NS
-    if first == last:
-        hours[first] += len(entries)
-    else:
-        hours.update(entry.timestamp // HOUR_NS for entry in entries)
+    # A search looks at few entries, and columns make an Entry for each one that is looked at.
+    start = 0
+    while start < len(entries):
+        hour = entries[start].timestamp // HOUR_NS
+        end = bisect_left(entries, (hour + 1) * HOUR_NS, start, key=_timestamp)
+        hours[hour] += end - start
+        start = end
 
 
 class HourlySums:
