@@ -3,9 +3,9 @@
 from typing import Any, BinaryIO
 
 from loki_shipper.cli.errors import InputError
-from loki_shipper.local.log_files import is_of_queue, open_as, open_sample, read_log_files
+from loki_shipper.local.log_files import open_as, open_sample, read_log_files
 from loki_shipper.model import LogData
-from loki_shipper.shipper.sources.event import records
+from loki_shipper.shipper.sources.event import is_of_queue, records
 
 
 def event_payloads(event: Any, log_file: BinaryIO | None = None) -> list[LogData]:

@@ -23,7 +23,6 @@ from loki_shipper.local.invoke import Invocation, loki_connection
 from loki_shipper.local.invoke import invoke as run
 from loki_shipper.local.log_files import (
     OpenLogFile,
-    is_of_queue,
     objects_of,
     open_as,
     open_in_s3,
@@ -34,6 +33,7 @@ from loki_shipper.settings import Settings, settings
 from loki_shipper.shipper.delivery.outcome import Report
 from loki_shipper.shipper.rules.cache import RulesCache
 from loki_shipper.shipper.sources.decode import UndecodableError
+from loki_shipper.shipper.sources.event import is_of_queue
 
 if TYPE_CHECKING:
     from loki_shipper.cli.aws import CommandSession

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from loki_shipper.local.log_files import OpenLogFile, is_of_queue, moved, objects_of, ship_log_files
+from loki_shipper.local.log_files import OpenLogFile, moved, objects_of, ship_log_files
 from loki_shipper.model import Batch, LogData
 from loki_shipper.settings import Settings
 from loki_shipper.shipper import aws
@@ -23,7 +23,7 @@ from loki_shipper.shipper.labels.tags import LogGroupTags
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline, ship
 from loki_shipper.shipper.rules.cache import RulesCache
 from loki_shipper.shipper.rules.file import rules_file
-from loki_shipper.shipper.sources.event import records
+from loki_shipper.shipper.sources.event import is_of_queue, records
 
 if TYPE_CHECKING:
     from boto3 import Session as AwsSession

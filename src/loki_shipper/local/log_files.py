@@ -30,15 +30,6 @@ _SAMPLES: Final = "events/s3"
 _SAMPLE_BUCKET: Final = "my-logs"
 
 
-def is_of_queue(event: Any) -> bool:
-    """Tell whether an event holds messages of a queue, which name log files in S3."""
-    match event:
-        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
-            return True
-        case _:
-            return False
-
-
 def objects_of(event: Any) -> list[S3Object]:
     """List the objects that the messages of an event name."""
     return [found for message in read_messages(event) for found in message.objects]

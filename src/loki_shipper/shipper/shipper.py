@@ -23,6 +23,7 @@ from loki_shipper.shipper.metrics import metrics
 from loki_shipper.shipper.pipeline import ShipperDependencies, pipeline
 from loki_shipper.shipper.rules.cache import RulesCache
 from loki_shipper.shipper.rules.file import rules_file
+from loki_shipper.shipper.sources.event import is_of_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,7 @@ class Shipper:
     def deliver(self, event: Any, remaining: Callable[[], float]) -> Report:
         """Ship an event without logging. Raises RulesError."""
         deps = self.dependencies(remaining)
-        if _is_of_queue(event):
+        if is_of_queue(event):
             # Only one of the functions gets such events. The others start faster without it.
             from loki_shipper.shipper.queue import ship_log_files
 
@@ -168,15 +169,6 @@ class Shipper:
         )
         for each in following:
             self._log.write("counted", {}, counts=each)
-
-
-def _is_of_queue(event: Any) -> bool:
-    """Tell whether an event holds messages of a queue, which name log files in S3."""
-    match event:
-        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
-            return True
-        case _:
-            return False
 
 
 def _jitter(longest: float) -> float:

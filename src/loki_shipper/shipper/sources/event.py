@@ -53,6 +53,15 @@ def records(event: Any) -> list[LogData]:
     return found
 
 
+def is_of_queue(event: Any) -> bool:
+    """Tell whether an event holds messages of a queue, which name log files in S3."""
+    match event:
+        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
+            return True
+        case _:
+            return False
+
+
 def takes_item_failures(event: Any) -> bool:
     """Tell whether Lambda takes an answer that names the records of this event that failed.
 
