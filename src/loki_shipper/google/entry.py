@@ -118,7 +118,7 @@ def read_entry(message: PubSubMessage) -> LoggedEntry:
 
 def _read(entry: LogEntry, message: PubSubMessage) -> LoggedEntry:
     ms, place = divmod(_moment(entry, message), _MS)
-    of_resource = _texts(_of(entry.resource, "labels"))
+    of_resource = _texts(member(entry.resource, "labels"))
     labels = {**of_resource, **_texts(entry.labels)}
     is_skypilot = bool(_payload(entry)) and "skypilot_cluster_name" in labels
     origin = _origin(entry, of_resource)
@@ -194,13 +194,14 @@ def _origin(entry: LogEntry, labels: dict[str, str]) -> EntryOrigin:
     return EntryOrigin(
         project or labels.get("project_id", "") or owner,
         next(filter(None, places), ""),
-        str(_of(entry.resource, "type") or ""),
+        str(member(entry.resource, "type") or ""),
         unquote(name or entry.log_name),
         labels.get("service_name", ""),
     )
 
 
-def _of(value: Any, key: str) -> Any:
+def member(value: Any, key: str) -> Any:
+    """Give a member of a JSON object; None if it has none, or is no object."""
     return value.get(key) if isinstance(value, dict) else None
 
 

@@ -13,14 +13,15 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from loki_shipper.google.entry import SKYPILOT, LoggedEntry
+from loki_shipper.google.entry import SKYPILOT, LoggedEntry, member
 from loki_shipper.google.settings import FACTS, GoogleSettings
-from loki_shipper.loki_names import DETECTED_LEVEL, is_tenant
+from loki_shipper.loki_names import DETECTED_LEVEL
 from loki_shipper.model import Pairs, Stream
 from loki_shipper.settings import Settings
 from loki_shipper.shipper.labels.decide import (
     LabelCandidate,
     MissingTenant,
+    choose_tenant,
     clean,
     decide_labels,
     label_name,
@@ -88,7 +89,7 @@ def label_entry(entry: LoggedEntry, settings: Settings, google: GoogleSettings) 
         for key, value in sorted(entry.labels.items())
         if key not in left_out
     ]
-    tenant, missing = _tenant(entry.labels, settings)
+    tenant, missing = choose_tenant(entry.labels, settings)
     return LabelledEntry(
         Stream(tenant, tuple(sorted(labels.items()))),
         _bounded([*_facts(entry), *spare]),
@@ -158,18 +159,14 @@ def _facts(entry: LoggedEntry) -> Iterator[tuple[str, str]]:
         ("severity", severity if severity in _LEVELS_OF_GOOGLE else ""),
         ("trace_id", str(found.trace or "").rpartition("/")[2]),
         ("span_id", found.span_id),
-        ("operation_id", _of(found.operation, "id")),
-        ("source_file", _of(found.source_location, "file")),
-        ("source_line", _of(found.source_location, "line")),
-        ("source_function", _of(found.source_location, "function")),
-        ("split_uid", _of(found.split, "uid")),
-        ("split_index", _of(found.split, "index")),
+        ("operation_id", member(found.operation, "id")),
+        ("source_file", member(found.source_location, "file")),
+        ("source_line", member(found.source_location, "line")),
+        ("source_function", member(found.source_location, "function")),
+        ("split_uid", member(found.split, "uid")),
+        ("split_index", member(found.split, "index")),
     )
     return ((name, clean(str(value))) for name, value in members if value not in (None, ""))
-
-
-def _of(value: Any, key: str) -> Any:
-    return value.get(key) if isinstance(value, dict) else None
 
 
 def _metadata_name(key: str) -> str:
@@ -188,15 +185,3 @@ def _bounded(pairs: list[tuple[str, str]]) -> Pairs:
                 break
             kept[name] = value
     return tuple(sorted(kept.items()))
-
-
-def _tenant(
-    labels: Mapping[str, str], settings: Settings
-) -> tuple[str | None, MissingTenant | None]:
-    """Give the tenant, or the reason why the line must go to no tenant."""
-    named = None if settings.tenant_tag is None else labels.get(settings.tenant_tag)
-    if named:
-        return (named, None) if is_tenant(named) else (None, "tenant_invalid")
-    if settings.tenant_tag is None or settings.loki_tenant is not None:
-        return settings.loki_tenant, None
-    return None, "no_tenant"

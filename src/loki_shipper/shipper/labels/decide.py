@@ -103,7 +103,7 @@ def label_stream(
     ]
     if log_stream := clean(data.log_stream):
         spare.append(("log_stream", log_stream))
-    tenant, missing_tenant = _tenant(tags, settings, tags_known=tags_known)
+    tenant, missing_tenant = choose_tenant(tags, settings, tags_known=tags_known)
     return LabelledStream(Stream(tenant, tuple(labels)), tuple(sorted(spare)), missing_tenant)
 
 
@@ -279,8 +279,8 @@ def _values_of_log_file(
     }
 
 
-def _tenant(
-    tags: Mapping[str, str], settings: Settings, *, tags_known: bool
+def choose_tenant(
+    tags: Mapping[str, str], settings: Settings, *, tags_known: bool = True
 ) -> tuple[str | None, MissingTenant | None]:
     """Give the tenant, or the reason why the lines must go to no tenant."""
     if settings.tenant_tag is None:
