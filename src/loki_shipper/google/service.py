@@ -64,24 +64,22 @@ def _is_safe(shipped: Shipped, *, is_kept: bool) -> bool:
 
 def _is_kept(entries: list[LoggedEntry], shipped: list[Shipped], effects: GoogleEffects) -> bool:
     """Write refused entries to the bucket, and tell whether they are all there."""
-    if effects.put is None or not any(each.settled.rejected for each in shipped):
-        return effects.put is not None
-    try:
-        keep_rejected(entries, shipped, effects.put)
-    except DeadLetterError as error:
-        effects.log.write_seldom("ERROR", str(error))
-        return False
-    return True
+    return _keep(effects, lambda put: keep_rejected(entries, shipped, put))
 
 
 def keep_aside(message: PubSubMessage, reason: str, effects: GoogleEffects) -> bool:
     """Write a message without an entry to the bucket, and tell whether it is there."""
     effects.log.add(Report(undecodable={reason: 1}))
+    return _keep(effects, lambda put: keep_message(message, reason, put))
+
+
+def _keep(effects: GoogleEffects, write: Callable[[PutObject], None]) -> bool:
+    """Write to the bucket, and tell whether that was possible."""
     if effects.put is None:
         return False
     try:
-        keep_message(message, reason, effects.put)
+        write(effects.put)
     except DeadLetterError as error:
-        effects.log.write_seldom("ERROR", str(error))
+        effects.log.write("ERROR", str(error), {})
         return False
     return True
