@@ -1,11 +1,9 @@
 """Runs the service of Google Cloud on one event, and records every push."""
 
 import json
-import random
 import time
 from base64 import b64encode
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import pybase64
@@ -16,18 +14,19 @@ from loki_shipper.google.request import NotAMessageError, PubSubMessage, pulled,
 from loki_shipper.google.settings import GoogleSettings
 from loki_shipper.google.ship import GoogleDependencies, ship_entries
 from loki_shipper.google.timestamp import rfc3339, timestamp_ns
-from loki_shipper.local.invoke import Invocation, LokiConnection, Pushed
-from loki_shipper.model import Batch
+from loki_shipper.local.invoke import (
+    SECONDS,
+    Invocation,
+    LokiConnection,
+    Pushed,
+    recorded_delivery,
+)
 from loki_shipper.settings import Settings
-from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
-from loki_shipper.shipper.delivery.deliver import DeliveryEffects
 from loki_shipper.shipper.delivery.outcome import total
 from loki_shipper.shipper.entries.transform import RuleState
 from loki_shipper.shipper.rules.model import Rules
 from loki_shipper.shipper.sources.decode import UndecodableError
 
-_SECONDS = 30.0
-_STORED = 204
 _MS = 1_000_000
 
 
@@ -53,27 +52,10 @@ def invoke_google(
 ) -> Invocation:
     """Ship entries; without `loki`, every push succeeds and nothing is sent."""
     pushes: list[Pushed] = []
-    end = time.monotonic() + _SECONDS
-
-    def remaining() -> float:
-        return end - time.monotonic()
-
-    def send(batch: Batch) -> Answer | NoAnswer:
-        answer = None if loki is None else loki.send(batch, remaining())
-        pushes.append(Pushed(batch, answer))
-        return Answer(_STORED) if answer is None else answer
-
+    end = time.monotonic() + SECONDS
     newest = max((each.data.log_events[0].timestamp for each in entries), default=0)
-    delivery = DeliveryEffects(
-        send=send,
-        remaining=remaining,
-        # Without a push, the newest line is from now: no line is late.
-        now=time.time_ns if loki is not None else lambda: newest * _MS,
-        sleep=time.sleep,
-        jitter=partial(random.uniform, 0),
-        renew=(lambda: False) if loki is None else loki.renew,
-        tenants_without_metadata=set(),
-        late_minutes=settings.late_stream_minutes,
+    delivery = recorded_delivery(
+        pushes, loki, lambda: end - time.monotonic(), settings, newest=newest
     )
     deps = GoogleDependencies(settings, google, RuleState(rules, {}), delivery)
     shipped = ship_entries(entries, deps)

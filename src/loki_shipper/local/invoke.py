@@ -28,7 +28,7 @@ from loki_shipper.shipper.sources.event import is_of_queue, records
 if TYPE_CHECKING:
     from boto3 import Session as AwsSession
 
-_SECONDS = 30.0
+SECONDS = 30.0
 """How long the delivery of a payload may take; a person does not wait as long as Lambda."""
 
 _STORED = 204
@@ -74,17 +74,11 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
     if the rules cannot be used.
     """
     pushes: list[Pushed] = []
-    end = time.monotonic() + _SECONDS
+    end = time.monotonic() + SECONDS
 
     def remaining() -> float:
         return end - time.monotonic()
 
-    def send(batch: Batch) -> Answer | NoAnswer:
-        answer = None if loki is None else loki.send(batch, remaining())
-        pushes.append(Pushed(batch, answer))
-        return Answer(_STORED) if answer is None else answer
-
-    newest = _newest(event)
     read = partial(rules_file, session=aws_session)
     rules_cache = RulesCache(settings.rules, read, clock=time.monotonic, jitter=float)
     deps = ShipperDependencies(
@@ -94,17 +88,7 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
         region=region,
         own_log_group=None,
         tags=lambda _: LogGroupTags(tags),
-        delivery=DeliveryEffects(
-            send=send,
-            remaining=remaining,
-            # Without a push, the newest line is from now: no line is late.
-            now=time.time_ns if loki is not None else lambda: newest * 1_000_000,
-            sleep=time.sleep,
-            jitter=partial(random.uniform, 0),
-            renew=(lambda: False) if loki is None else loki.renew,
-            tenants_without_metadata=set(),
-            late_minutes=settings.late_stream_minutes,
-        ),
+        delivery=recorded_delivery(pushes, loki, remaining, settings, newest=_newest(event)),
         put=None,
     )
     if opened is None:
@@ -112,11 +96,42 @@ def invoke(  # noqa: PLR0913 - a deployment has all of them
 
     def ship_moved(payloads: Sequence[LogData]) -> list[Shipped]:
         nonlocal end
-        end = time.monotonic() + _SECONDS
+        end = time.monotonic() + SECONDS
         return ship(moved(payloads, shift), deps)
 
     report = ship_log_files(event, settings.log_buckets, opened, ship_moved)
     return Invocation(pushes, report)
+
+
+def recorded_delivery(
+    pushes: list[Pushed],
+    loki: LokiConnection | None,
+    remaining: Callable[[], float],
+    settings: Settings,
+    *,
+    newest: int,
+) -> DeliveryEffects:
+    """Give effects that add each push to `pushes`; without `loki`, every push succeeds.
+
+    `newest` is the time of the newest line in ms since 1970.
+    """
+
+    def send(batch: Batch) -> Answer | NoAnswer:
+        answer = None if loki is None else loki.send(batch, remaining())
+        pushes.append(Pushed(batch, answer))
+        return Answer(_STORED) if answer is None else answer
+
+    return DeliveryEffects(
+        send=send,
+        remaining=remaining,
+        # Without a push, the newest line is from now: no line is late.
+        now=time.time_ns if loki is not None else lambda: newest * 1_000_000,
+        sleep=time.sleep,
+        jitter=partial(random.uniform, 0),
+        renew=(lambda: False) if loki is None else loki.renew,
+        tenants_without_metadata=set(),
+        late_minutes=settings.late_stream_minutes,
+    )
 
 
 def _newest(event: Any) -> int:
