@@ -12,11 +12,10 @@ from loki_shipper.audit.model import NotRead
 from loki_shipper.audit.own_log import InsightsCalls
 from loki_shipper.aws.boto import call_boto, get_object
 from loki_shipper.aws.objects import ObjectFound, read_object
-from loki_shipper.formats import PUSH_PATH
-from loki_shipper.lean_requests import requests
 from loki_shipper.loki_names import FACTS
 from loki_shipper.shipper.delivery.answer import NoAnswer
 from loki_shipper.shipper.delivery.push import connect
+from loki_shipper.shipper.delivery.query import query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -104,20 +103,9 @@ def loki_queries(
     session = connect(access)
 
     def ask(path: str, parameters: Mapping[str, str], tenant: str | None) -> LokiReply | NoAnswer:
-        # The session's type is that of a push.
-        headers: dict[str, str | None] = {"Content-Type": None}
-        if tenant is not None:
-            headers["X-Scope-OrgID"] = tenant
-        try:
-            answer = session.get(
-                access.url.removesuffix(PUSH_PATH) + path,
-                params=parameters,
-                headers=headers,
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            return NoAnswer(type(error).__name__)
+        answer = query(session, access.url, path, parameters, tenant=tenant, timeout=_TIMEOUT)
+        if isinstance(answer, NoAnswer):
+            return answer
         return LokiReply(answer.status_code, answer.content)
 
     return LokiQueries(ask, sleep, names["log_group"], fixed, now)

@@ -9,13 +9,14 @@ from msgspec import Struct
 
 from loki_shipper.canary.lines import Sent, decode_line
 from loki_shipper.canary.measure import QueryFault
-from loki_shipper.formats import PUSH_PATH
-from loki_shipper.lean_requests import requests
 from loki_shipper.loki_names import FACTS
+from loki_shipper.shipper.delivery.answer import NoAnswer
+from loki_shipper.shipper.delivery.query import query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from loki_shipper.lean_requests import requests
     from loki_shipper.model import Pairs
 
 _PATH: Final = "/loki/api/v1/query_range"
@@ -57,27 +58,16 @@ def find(
     """Give the ids of the lines from a time on that Loki returns; times are in ms since 1970."""
     # Loki caches that a query found nothing, and would not see a line that arrives late. The second
     # filter excludes no line, but makes each query a new one.
-    query = f'{target.selector} |= `"canary":"sent"` != `asked at {now}`'
+    expression = f'{target.selector} |= `"canary":"sent"` != `asked at {now}`'
     parameters = {
-        "query": query,
+        "query": expression,
         "start": str(since * 1_000_000),
         "end": str((now + 60_000) * 1_000_000),
         "limit": _LIMIT,
     }
-    # The session's type is that of a push.
-    headers: dict[str, str | None] = {"Content-Type": None}
-    if target.tenant is not None:
-        headers["X-Scope-OrgID"] = target.tenant
-    try:
-        answer = session.get(
-            target.url.removesuffix(PUSH_PATH) + _PATH,
-            params=parameters,
-            headers=headers,
-            timeout=_TIMEOUT,
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
-        return QueryFault(f"Loki does not answer: {type(error).__name__}")
+    answer = query(session, target.url, _PATH, parameters, tenant=target.tenant, timeout=_TIMEOUT)
+    if isinstance(answer, NoAnswer):
+        return QueryFault(f"Loki does not answer: {answer.reason}")
     if answer.status_code in _DENIED:
         return QueryFault(
             f"Loki refuses queries with these credentials ({answer.status_code}): set "

@@ -11,14 +11,15 @@ import requests
 from msgspec import Struct
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
-from loki_shipper.formats import PUSH_PATH
 from loki_shipper.model import Batch
 from loki_shipper.shipper.delivery.answer import Answer, NoAnswer
 from loki_shipper.shipper.delivery.encode import encode
 from loki_shipper.shipper.delivery.push import LokiAccess, connect, push
+from loki_shipper.shipper.delivery.query import query
 
 _SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
+_TIMEOUT = (_CONNECT_SECONDS, _SECONDS)
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -80,18 +81,12 @@ def loki_probe(
         push=lambda batch, url: push(
             encode(batch), batch.stream.tenant, session=session, url=url, seconds=_SECONDS
         ),
-        get=lambda path, params: _get(
-            session,
-            access.url.removesuffix(PUSH_PATH) + path,
-            params,
-            {**(headers or {}), **_query_headers(tenant)},
+        get=lambda path, params: _reply(
+            query(
+                session, access.url, path, params, tenant=tenant, timeout=_TIMEOUT, headers=headers
+            )
         ),
     )
-
-
-def _query_headers(tenant: str | None) -> dict[str, str | None]:
-    """Leave out the type of a push. Without a tenant, the one that the secret may set stays."""
-    return {"Content-Type": None} | ({} if tenant is None else {"X-Scope-OrgID": tenant})
 
 
 def _target(url: str, *, proxied: bool) -> LokiAddress:
@@ -148,22 +143,9 @@ def _shake_hands(target: LokiAddress, access: LokiAccess) -> float | None:
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"}
 
 
-def _get(
-    session: requests.Session,
-    url: str,
-    params: Mapping[str, str],
-    headers: Mapping[str, str | None],
-) -> Reply | NoAnswer:
-    try:
-        answer = session.get(
-            url,
-            params=params,
-            headers=headers,
-            timeout=(_CONNECT_SECONDS, _SECONDS),
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
-        return NoAnswer(type(error).__name__)
+def _reply(answer: requests.Response | NoAnswer) -> Reply | NoAnswer:
+    if isinstance(answer, NoAnswer):
+        return answer
     return Reply(answer.status_code, answer.text, _date(answer.headers.get("Date", "")))
 
 
