@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import boto3
 import hypothesis
 import pytest
 import requests
@@ -144,6 +145,26 @@ def aws() -> Iterator[LocalAws]:
     """An AWS of this machine, which is empty when the test begins."""
     with run_aws() as aws:
         yield aws
+
+
+@pytest.fixture
+def here(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalAws]:
+    """An AWS of this machine, which the environment names."""
+    for name, value in aws.environ.items():
+        monkeypatch.setenv(name, value)
+    boto3.setup_default_session()
+    yield aws
+    boto3.setup_default_session()
+
+
+@pytest.fixture
+def bucket(here: LocalAws) -> str:
+    """An empty bucket on the AWS `here`."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    here.client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": here.region}
+    )
+    return name
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gzip
 import random
 import re
 import socket
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +11,6 @@ from itertools import chain
 from threading import Thread
 from typing import Any
 
-import boto3
 import pytest
 from msgspec import Struct
 
@@ -25,24 +23,6 @@ from loki_shipper.model import S3Object
 
 HTTP = AwsHttp(None, Bounds(connect=1, read=1, attempts=1))
 BODY = random.Random(1).randbytes(3_000_000)
-
-
-@pytest.fixture
-def here(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalAws]:
-    for name, value in aws.environ.items():
-        monkeypatch.setenv(name, value)
-    boto3.setup_default_session()
-    yield aws
-    boto3.setup_default_session()
-
-
-@pytest.fixture
-def bucket(here: LocalAws) -> str:
-    name = f"bucket-{uuid.uuid4().hex}"
-    here.client("s3").create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": here.region}
-    )
-    return name
 
 
 def read(found: S3Object) -> bytes:

@@ -46,15 +46,6 @@ def here(
     boto3.setup_default_session()
 
 
-@pytest.fixture
-def bucket(here: LocalAws) -> str:
-    name = f"bucket-{uuid.uuid4().hex}"
-    here.client("s3").create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": here.region}
-    )
-    return name
-
-
 def test_an_object_is_written_and_read_with_its_etag(here: LocalAws, bucket: str) -> None:
     key = "failed/2026/11/29/2026-11-29T18.30.59-ä b+c.json"
     put_object(bucket, key, b"{}")

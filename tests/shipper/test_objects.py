@@ -1,9 +1,7 @@
 """The effects of shipping log files, on an AWS of this machine."""
 
 import uuid
-from collections.abc import Iterator
 
-import boto3
 import pytest
 
 from loki_shipper.aws.errors import AwsError
@@ -17,24 +15,6 @@ from loki_shipper.shipper.objects import (
     progress_store,
     send_message,
 )
-
-
-@pytest.fixture
-def here(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalAws]:
-    for name, value in aws.environ.items():
-        monkeypatch.setenv(name, value)
-    boto3.setup_default_session()
-    yield aws
-    boto3.setup_default_session()
-
-
-@pytest.fixture
-def bucket(here: LocalAws) -> str:
-    name = f"bucket-{uuid.uuid4().hex}"
-    here.client("s3").create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": here.region}
-    )
-    return name
 
 
 def test_an_object_is_opened_with_what_s3_tells_of_it(here: LocalAws, bucket: str) -> None:
